@@ -1,0 +1,1 @@
+//! Every environment variable, its unit and its default; read once at start.

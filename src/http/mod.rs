@@ -1,0 +1,1 @@
+//! The surface: routes, authentication, errors, event streams.

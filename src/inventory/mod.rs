@@ -1,0 +1,1 @@
+//! What a run has read from Proxmox, with its gaps.

@@ -1,0 +1,3 @@
+//! The `proxbox-api` binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! From Proxmox's words to NetBox's. Pure; the only bilingual room.

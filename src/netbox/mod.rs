@@ -1,0 +1,1 @@
+//! The write side: NetBox in its own words.

@@ -1,0 +1,1 @@
+//! The read side: Proxmox VE in its own words.

@@ -1,0 +1,1 @@
+//! Which facts become which objects, under which rules. Pure.

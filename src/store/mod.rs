@@ -1,0 +1,1 @@
+//! Saved state: one SQLite file.
