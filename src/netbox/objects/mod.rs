@@ -1,0 +1,52 @@
+//! NetBox's objects, one file each: the shape in which NetBox answers a row (private), the object with its comparable
+//! fields, and what of it may be written.
+
+mod cluster;
+mod device;
+mod named;
+mod plugin;
+mod shape;
+mod storage;
+mod write;
+
+pub use cluster::{Cluster, ClusterState};
+pub use device::{Device, DeviceState};
+pub use named::{
+    ClusterTypeKind, DeviceRoleKind, DeviceTypeKind, ManufacturerKind, Named, NamedKind, SiteKind, TagKind, TenantKind,
+    VirtualMachineTypeKind,
+};
+pub use plugin::{PluginEndpoint, TrackingCluster, TrackingNode};
+pub use storage::{STORAGE_TEXTS, Storage};
+pub use write::{create_body, update_body};
+
+use serde::de::DeserializeOwned;
+
+use crate::reconcile::{Resource, Stored};
+
+/// A tag.
+pub type Tag = Named<TagKind>;
+/// A cluster type.
+pub type ClusterType = Named<ClusterTypeKind>;
+/// A manufacturer.
+pub type Manufacturer = Named<ManufacturerKind>;
+/// A device type.
+pub type DeviceType = Named<DeviceTypeKind>;
+/// A device role, which is also what a virtual machine's role is.
+pub type DeviceRole = Named<DeviceRoleKind>;
+/// A virtual machine type (NetBox 4.6 and later).
+pub type VirtualMachineType = Named<VirtualMachineTypeKind>;
+/// A site.
+pub type Site = Named<SiteKind>;
+/// A tenant; read only.
+pub type Tenant = Named<TenantKind>;
+
+/// The slug of the tag on everything that this service writes.
+pub const PROXBOX_TAG: &str = "proxbox";
+
+/// A kind of object that NetBox lists.
+pub trait Object: Resource + Clone + Send + Sync {
+    /// The shape of a row in NetBox's answers.
+    type Read: DeserializeOwned + Into<Stored<Self>> + Send;
+    /// The keys of a row that are read; the rest is not asked for.
+    const READ_FIELDS: &'static [&'static str];
+}

@@ -1,0 +1,150 @@
+//! The plugin's own rows: its endpoints, and the clusters and nodes it tracks for each.
+
+use serde::Deserialize;
+
+use super::Object;
+use super::shape::{Nested, id, put_id};
+use crate::reconcile::{Fields, ObjectId, Resource, Stored};
+
+/// A Proxmox endpoint as the plugin knows it. Read only; secrets are never in the answer.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PluginEndpoint {
+    /// Its primary key.
+    pub id: ObjectId,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its DNS name.
+    pub domain: Option<String>,
+    /// Its address object.
+    ip_address: Option<Address>,
+    /// Its port.
+    pub port: Option<u16>,
+    /// Whether it takes part in syncs.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct Address {
+    address: String,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl PluginEndpoint {
+    /// The collection's path.
+    pub const PATH: &'static str = "/api/plugins/proxbox/endpoints/proxmox/";
+
+    /// Its IP address without the prefix length.
+    pub fn ip(&self) -> Option<&str> {
+        self.ip_address
+            .as_ref()
+            .and_then(|address| address.address.split('/').next())
+    }
+}
+
+/// A Proxmox cluster as the plugin tracks it for one endpoint, and the NetBox cluster that stands for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrackingCluster {
+    /// The plugin's endpoint.
+    pub endpoint: ObjectId,
+    /// The cluster's name in Proxmox.
+    pub name: String,
+    /// The NetBox cluster.
+    pub netbox_cluster: Option<ObjectId>,
+}
+
+impl Resource for TrackingCluster {
+    const PATH: &'static str = "/api/plugins/proxbox/proxmox-clusters/";
+    const KIND: &'static str = "tracked cluster";
+    type Key = String;
+
+    fn key(&self) -> String {
+        format!("{}/{}", self.endpoint, self.name)
+    }
+
+    fn fields(&self) -> Fields {
+        let mut fields = Fields::new();
+        put_id(&mut fields, "netbox_cluster", self.netbox_cluster);
+        fields
+    }
+}
+
+/// A row as the plugin answers it.
+#[derive(Debug, Deserialize)]
+pub struct TrackingClusterRead {
+    id: ObjectId,
+    endpoint: Nested,
+    name: String,
+    netbox_cluster: Option<Nested>,
+}
+
+impl From<TrackingClusterRead> for Stored<TrackingCluster> {
+    fn from(row: TrackingClusterRead) -> Self {
+        let object = TrackingCluster {
+            endpoint: row.endpoint.id,
+            name: row.name,
+            netbox_cluster: id(row.netbox_cluster),
+        };
+        Self { id: row.id, object }
+    }
+}
+
+impl Object for TrackingCluster {
+    type Read = TrackingClusterRead;
+    const READ_FIELDS: &'static [&'static str] = &["id", "endpoint", "name", "netbox_cluster"];
+}
+
+/// A Proxmox node as the plugin tracks it for one endpoint, and the NetBox device that stands for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrackingNode {
+    /// The plugin's endpoint.
+    pub endpoint: ObjectId,
+    /// The node's name in Proxmox.
+    pub name: String,
+    /// The NetBox device.
+    pub netbox_device: Option<ObjectId>,
+}
+
+impl Resource for TrackingNode {
+    const PATH: &'static str = "/api/plugins/proxbox/proxmox-nodes/";
+    const KIND: &'static str = "tracked node";
+    type Key = String;
+
+    fn key(&self) -> String {
+        format!("{}/{}", self.endpoint, self.name)
+    }
+
+    fn fields(&self) -> Fields {
+        let mut fields = Fields::new();
+        put_id(&mut fields, "netbox_device", self.netbox_device);
+        fields
+    }
+}
+
+/// A row as the plugin answers it.
+#[derive(Debug, Deserialize)]
+pub struct TrackingNodeRead {
+    id: ObjectId,
+    endpoint: Nested,
+    name: String,
+    netbox_device: Option<Nested>,
+}
+
+impl From<TrackingNodeRead> for Stored<TrackingNode> {
+    fn from(row: TrackingNodeRead) -> Self {
+        let object = TrackingNode {
+            endpoint: row.endpoint.id,
+            name: row.name,
+            netbox_device: id(row.netbox_device),
+        };
+        Self { id: row.id, object }
+    }
+}
+
+impl Object for TrackingNode {
+    type Read = TrackingNodeRead;
+    const READ_FIELDS: &'static [&'static str] = &["id", "endpoint", "name", "netbox_device"];
+}

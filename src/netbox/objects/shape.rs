@@ -1,0 +1,53 @@
+//! Shapes that recur in NetBox's answers.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::reconcile::{Fields, ObjectId};
+
+/// A related object: `{"id": 5, …}`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Nested {
+    pub(super) id: ObjectId,
+}
+
+/// A choice: `{"value": "active", "label": "Active"}`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Choice {
+    pub(super) value: String,
+}
+
+/// A tag on an object: `{"id": 1, "slug": "proxbox", …}`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Tagged {
+    slug: String,
+}
+
+pub(super) fn id(nested: Option<Nested>) -> Option<ObjectId> {
+    nested.map(|nested| nested.id)
+}
+
+pub(super) fn slugs(tags: Vec<Tagged>) -> BTreeSet<String> {
+    tags.into_iter().map(|tag| tag.slug).collect()
+}
+
+/// Adds a field where it is asserted.
+pub(super) fn put(fields: &mut Fields, name: &'static str, value: Option<impl Into<Value>>) {
+    if let Some(value) = value {
+        fields.insert(name, value.into());
+    }
+}
+
+/// Adds a relation where it is asserted.
+pub(super) fn put_id(fields: &mut Fields, name: &'static str, id: Option<ObjectId>) {
+    put(fields, name, id.map(|id| id.0));
+}
+
+/// Adds tags where there are any.
+pub(super) fn put_tags(fields: &mut Fields, tags: &BTreeSet<String>) {
+    if !tags.is_empty() {
+        fields.insert("tags", tags.iter().cloned().map(Value::String).collect());
+    }
+}

@@ -1,0 +1,121 @@
+//! A plan: what has to be written so that what is becomes what should be. A value that can be printed and returned.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Fields, ObjectId};
+
+/// What has to be written in one collection.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Plan {
+    /// What one row is called.
+    pub kind: &'static str,
+    /// The collection's path.
+    pub path: &'static str,
+    /// Rows to create, in key order.
+    pub create: Vec<Create>,
+    /// Rows to change, in key order.
+    pub update: Vec<Update>,
+    /// Rows to delete, in key order.
+    pub delete: Vec<Delete>,
+    /// Rows that are as they should be.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unchanged: Vec<Unchanged>,
+    /// Desired rows that cannot be had, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refused>,
+}
+
+/// A row to create.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Create {
+    /// Its key.
+    pub key: String,
+    /// Its name in reports.
+    pub label: String,
+    /// Everything it is created with.
+    pub fields: Fields,
+}
+
+/// A row to change.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Update {
+    /// The row.
+    pub id: ObjectId,
+    /// Its key.
+    pub key: String,
+    /// Its name in reports.
+    pub label: String,
+    /// The fields that change.
+    pub changes: BTreeMap<&'static str, Change>,
+    /// Whether the change marks a row that is no longer desired.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_retirement: bool,
+}
+
+/// One field, before and after.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Change {
+    /// What is stored.
+    pub before: Value,
+    /// What will be.
+    pub after: Value,
+}
+
+/// A row to delete.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Delete {
+    /// The row.
+    pub id: ObjectId,
+    /// Its key.
+    pub key: String,
+    /// Its name in reports.
+    pub label: String,
+}
+
+/// A row that is as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unchanged {
+    /// The row.
+    pub id: ObjectId,
+    /// Its key.
+    pub key: String,
+    /// Its name in reports.
+    pub label: String,
+}
+
+/// A desired row that cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// Its name in reports.
+    pub label: String,
+    /// Why not, for a person.
+    pub reason: String,
+}
+
+impl Plan {
+    /// A plan that does nothing.
+    pub fn empty(kind: &'static str, path: &'static str) -> Self {
+        Self {
+            kind,
+            path,
+            create: Vec::new(),
+            update: Vec::new(),
+            delete: Vec::new(),
+            unchanged: Vec::new(),
+            refused: Vec::new(),
+        }
+    }
+
+    /// Whether nothing has to be written.
+    pub fn is_empty(&self) -> bool {
+        self.create.is_empty() && self.update.is_empty() && self.delete.is_empty()
+    }
+
+    /// How many rows the plan deletes or marks as no longer there.
+    pub fn retirements(&self) -> usize {
+        self.delete.len() + self.update.iter().filter(|update| update.is_retirement).count()
+    }
+}

@@ -1,0 +1,92 @@
+//! What the engine needs to know of a kind of row.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The id of a row on the write side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ObjectId(pub u64);
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// The comparable fields of a row: name on the write side to canonical JSON.
+pub type Fields = BTreeMap<&'static str, Value>;
+
+/// One kind of row.
+///
+/// The same type stands on both sides of a comparison: built from the read side it says what should be, decoded from
+/// the write side it says what is.
+pub trait Resource {
+    /// The collection's path, with its leading and trailing slash.
+    const PATH: &'static str;
+    /// What one row is called in reports: `device`, `storage`.
+    const KIND: &'static str;
+    /// Fields that hold sets which are only ever added to, such as tags: desired members are merged into what is there.
+    const UNIONS: &'static [&'static str] = &["tags"];
+
+    /// Who the row is.
+    type Key: Ord + Clone + fmt::Display;
+
+    /// The row's natural key, unique in what is compared.
+    fn key(&self) -> Self::Key;
+
+    /// What the row is called in reports.
+    fn label(&self) -> String {
+        self.key().to_string()
+    }
+
+    /// What may differ. A desired row leaves out what it does not assert; JSON null asserts emptiness.
+    fn fields(&self) -> Fields;
+
+    /// Whether two values of `field` mean the same.
+    fn is_same(_field: &str, before: &Value, after: &Value) -> bool {
+        before == after
+    }
+}
+
+/// A row as it stands on the write side.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored<R> {
+    /// Its id there.
+    pub id: ObjectId,
+    /// What it holds.
+    pub object: R,
+}
+
+/// Which stored row a desired one is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Row {
+    /// The one with the same key, or a new one.
+    ByKey,
+    /// This one, whatever its key.
+    Is(ObjectId),
+    /// None of those that exist.
+    New,
+}
+
+/// A desired row, and which stored row it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted<R> {
+    /// What should be.
+    pub object: R,
+    /// Which stored row that is.
+    pub row: Row,
+}
+
+impl<R> Wanted<R> {
+    /// `object`, identified by its key.
+    pub fn by_key(object: R) -> Self {
+        Self {
+            object,
+            row: Row::ByKey,
+        }
+    }
+}
