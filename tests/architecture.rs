@@ -107,7 +107,7 @@ fn sources() -> Vec<Source> {
                 let text = fs::read_to_string(&path).unwrap();
                 let text = text.split("#[cfg(test)]\nmod tests").next().unwrap().to_owned();
                 found.push(Source {
-                    room,
+                    room: name,
                     path: relative,
                     text,
                 });

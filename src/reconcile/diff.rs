@@ -257,7 +257,11 @@ mod tests {
     #[test]
     fn equal_rows_plan_nothing() {
         let row = disk("scsi0", &[("size", json!(10))]);
-        let plan = plan(&[row.clone()], &[stored(1, row)], &Policy::default());
+        let plan = plan(
+            std::slice::from_ref(&row),
+            &[stored(1, row.clone())],
+            &Policy::default(),
+        );
         assert!(plan.is_empty() && plan.unchanged.len() == 1, "{plan:?}");
     }
 

@@ -109,15 +109,15 @@ fn set(text: &str) -> BTreeSet<&str> {
 fn essence(raw: &Map<String, Value>) -> Map<String, Value> {
     raw.iter()
         .filter(|(key, _)| *key != "digest")
-        .map(|(key, value)| match value {
-            Value::String(text) if RAW_SETS.contains(&key.as_str()) => (
+        .map(|(key, value)| match value.as_str() {
+            Some(text) if RAW_SETS.contains(&key.as_str()) => (
                 key.clone(),
                 set(text)
                     .into_iter()
                     .map(|part| Value::String(part.to_owned()))
                     .collect(),
             ),
-            other => (key.clone(), other.clone()),
+            _ => (key.clone(), value.clone()),
         })
         .collect()
 }
