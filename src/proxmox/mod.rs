@@ -1,1 +1,3 @@
 //! The read side: Proxmox VE in its own words.
+
+pub mod mock;

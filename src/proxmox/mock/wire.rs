@@ -1,0 +1,232 @@
+//! The form of answers: envelope, both error styles, reason phrases, and the framing that is refused.
+
+use std::io;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, PRAGMA, SERVER};
+use http::{Method, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
+use hyper::body::Frame;
+use hyper::ext::ReasonPhrase;
+use serde_json::{Map, Value, json};
+
+use super::Release;
+
+/// Largest request body in bytes.
+pub(super) const BODY_LIMIT: usize = 512 << 10;
+
+/// The body of an answer.
+pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// A successful answer.
+#[derive(Debug, Default)]
+pub(super) struct Payload {
+    pub(super) data: Value,
+    /// Number of all rows, where the answer is a page.
+    pub(super) total: Option<usize>,
+    /// Pending changes of the network.
+    pub(super) changes: Option<String>,
+}
+
+impl From<Value> for Payload {
+    fn from(data: Value) -> Self {
+        Self {
+            data,
+            ..Self::default()
+        }
+    }
+}
+
+/// A refused request.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    /// First line goes to the status line, all of it into `message`.
+    pub(super) text: String,
+    /// Parameter errors.
+    pub(super) errors: Vec<(String, String)>,
+    /// Whether the body is empty: refusals that come before the handler.
+    pub(super) is_empty: bool,
+}
+
+impl Refusal {
+    /// A handler's failure, with an envelope.
+    pub(super) fn new(status: u16, text: impl Into<String>) -> Self {
+        Self {
+            status,
+            text: text.into(),
+            errors: Vec::new(),
+            is_empty: false,
+        }
+    }
+
+    /// A failure without body: logins, framing, other nodes.
+    pub(super) fn bare(status: u16, text: impl Into<String>) -> Self {
+        Self {
+            is_empty: true,
+            ..Self::new(status, text)
+        }
+    }
+
+    /// A failure with the body that a status usually has.
+    pub(super) fn usual(status: u16, text: impl Into<String>) -> Self {
+        Self {
+            is_empty: matches!(status, 401 | 501 | 506 | 590..=599),
+            ..Self::new(status, text)
+        }
+    }
+
+    /// A refused parameter.
+    pub(super) fn parameter(name: &str, text: impl Into<String>) -> Self {
+        Self::parameters(vec![(name.to_owned(), text.into())])
+    }
+
+    /// Refused parameters.
+    pub(super) fn parameters(errors: Vec<(String, String)>) -> Self {
+        Self {
+            errors,
+            ..Self::new(400, "Parameter verification failed.")
+        }
+    }
+
+    /// A missing privilege.
+    pub(super) fn permission(path: &str, privilege: &str) -> Self {
+        Self::new(403, format!("Permission check failed ({path}, {privilege})"))
+    }
+}
+
+/// A body of nothing.
+pub(super) fn empty() -> Body {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+fn full(bytes: Bytes) -> Body {
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// The bytes of a successful answer.
+pub(super) fn envelope(payload: Payload) -> Vec<u8> {
+    let mut members = Map::new();
+    members.insert("data".to_owned(), payload.data);
+    if let Some(total) = payload.total {
+        members.insert("total".to_owned(), total.into());
+    }
+    if let Some(changes) = payload.changes {
+        members.insert("changes".to_owned(), changes.into());
+    }
+    Value::Object(members).to_string().into_bytes()
+}
+
+/// A response with status 200 and this JSON.
+pub(super) fn success(json: Vec<u8>) -> Response<Body> {
+    with_headers(Response::new(full(json.into())), "application/json;charset=UTF-8")
+}
+
+/// A response with status 200 and a page that no client expects.
+pub(super) fn page() -> Response<Body> {
+    let body = Bytes::from_static(b"<html><body><h1>It works!</h1></body></html>");
+    with_headers(Response::new(full(body)), "text/html")
+}
+
+/// A response that announces all of `json` and sends half of it.
+pub(super) fn truncated(json: Vec<u8>) -> Response<Body> {
+    let (length, mut half) = (json.len(), json);
+    half.truncate(length / 2);
+    let frames = vec![
+        Ok(Frame::data(Bytes::from(half))),
+        Err(io::Error::from(io::ErrorKind::ConnectionReset)),
+    ];
+    let body = StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync();
+    let mut response = with_headers(Response::new(body), "application/json;charset=UTF-8");
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    response
+}
+
+/// The response to a refused request; it ends the connection.
+pub(super) fn refused(refusal: &Refusal, release: Release) -> Response<Body> {
+    let mut response = Response::new(empty());
+    if !refusal.is_empty {
+        let mut body = json!({ "data": null });
+        if let Some(members) = body.as_object_mut() {
+            if !refusal.errors.is_empty() {
+                let errors = refusal
+                    .errors
+                    .iter()
+                    .map(|(name, text)| (name.clone(), text.as_str().into()));
+                members.insert("errors".to_owned(), Value::Object(errors.collect()));
+            }
+            if release >= Release::V8_3 {
+                members.insert("message".to_owned(), format!("{}\n", refusal.text).into());
+            }
+        }
+        response = with_headers(
+            Response::new(full(body.to_string().into())),
+            "application/json;charset=UTF-8",
+        );
+    }
+    *response.status_mut() = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let line: String = refusal
+        .text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .filter(|c| !c.is_control())
+        .collect();
+    if let Ok(reason) = ReasonPhrase::try_from(line.into_bytes()) {
+        response.extensions_mut().insert(reason);
+    }
+    close(&mut response);
+    response
+}
+
+/// Makes the response the last one of its connection.
+pub(super) fn close(response: &mut Response<Body>) {
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
+}
+
+fn with_headers(mut response: Response<Body>, content_type: &'static str) -> Response<Body> {
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=0"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    headers.insert(SERVER, HeaderValue::from_static("pve-api-daemon/3.0"));
+    response
+}
+
+/// Refuses what the real server's own HTTP parser refuses.
+pub(super) fn check_framing(head: &http::request::Parts, length: usize) -> Result<(), Refusal> {
+    let header = |name| {
+        head.headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    if !matches!(head.method, Method::GET | Method::POST | Method::PUT | Method::DELETE) {
+        return Err(Refusal::bare(501, format!("method '{}' not available", head.method)));
+    }
+    if head.headers.contains_key(http::header::TRANSFER_ENCODING) {
+        return Err(Refusal::bare(501, "chunked transfer encoding not supported"));
+    }
+    if length > BODY_LIMIT {
+        return Err(Refusal::bare(501, "for too large request body"));
+    }
+    if length > 0 && matches!(head.method, Method::GET | Method::DELETE) {
+        return Err(Refusal::bare(
+            501,
+            format!("Unexpected content for method '{}'", head.method),
+        ));
+    }
+    let kind = header(CONTENT_TYPE)
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim();
+    if length > 0 && !matches!(kind, "application/x-www-form-urlencoded" | "application/json") {
+        return Err(Refusal::bare(506, "upload 'Content-Type' is not supported"));
+    }
+    Ok(())
+}
