@@ -1,0 +1,298 @@
+//! The handle through which everything reads and writes NetBox.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::branch::{self, Branch};
+use super::chunk;
+use super::endpoint::Endpoint;
+use super::error::Error;
+use super::page::{self, Row};
+use super::query::Query;
+use super::traffic::Traffic;
+use super::transport::{Answer, Call, Class, Failure, Transport};
+use super::version::Status;
+use super::write::{self, WriteError};
+use crate::reconcile::ObjectId;
+
+const STATUS_PATH: &str = "/api/status/";
+const STATUS_LIFE: Duration = Duration::from_secs(300);
+const STATUS_FAILURE_LIFE: Duration = Duration::from_secs(5);
+
+/// A handle on one NetBox: on its main data, or on one branch. Cheap to clone; clones share connections and limits.
+#[derive(Debug, Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+    branch: Option<Arc<Branch>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    transport: Transport,
+    // A tokio mutex, held while asking: of many callers at once, one asks and the others take its answer.
+    status: Mutex<Option<KnownStatus>>,
+}
+
+#[derive(Debug)]
+struct KnownStatus {
+    answer: Result<Arc<Status>, Error>,
+    until: Instant,
+}
+
+impl Client {
+    /// A client for `endpoint`; sends nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Endpoint`] where the configuration cannot work: no token, a v2 token without its key, an unusable
+    /// host, certificate or fingerprint.
+    pub fn new(endpoint: Endpoint) -> Result<Self, Error> {
+        let shared = Shared {
+            transport: Transport::new(endpoint)?,
+            status: Mutex::new(None),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            branch: None,
+        })
+    }
+
+    /// A handle that reads and writes the branch with this schema id.
+    ///
+    /// The handle checks once, before its first request, that the branch is ready: a NetBox without branching ignores
+    /// the header, and the writes would land in the main data.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Branch`] unless the id has eight letters and digits.
+    pub fn on_branch(&self, schema_id: &str) -> Result<Self, Error> {
+        Ok(Self {
+            shared: Arc::clone(&self.shared),
+            branch: Some(Arc::new(Branch::new(schema_id)?)),
+        })
+    }
+
+    /// `scheme://host:port`; never holds a secret. While the scheme of an unusual port is not known yet, plain HTTP.
+    pub fn base_url(&self) -> &str {
+        self.shared.transport.base_url()
+    }
+
+    /// The operator's name of this NetBox.
+    pub fn name(&self) -> &str {
+        &self.shared.transport.endpoint().name
+    }
+
+    /// The schema id of this handle's branch; `None` on the main data.
+    pub fn branch(&self) -> Option<&str> {
+        self.branch.as_ref().map(|branch| branch.schema_id.as_str())
+    }
+
+    /// What was sent and received by this client and all its handles.
+    pub fn traffic(&self) -> Traffic {
+        self.shared.transport.counters.read()
+    }
+
+    /// Release and plugins. A success is kept for 5 minutes, a failure for 5 seconds.
+    ///
+    /// # Errors
+    ///
+    /// Any failure of the request.
+    pub async fn status(&self) -> Result<Arc<Status>, Error> {
+        let mut known = self.shared.status.lock().await;
+        if let Some(known) = known.as_ref().filter(|known| Instant::now() < known.until) {
+            return known.answer.clone();
+        }
+        let call = Call::get(STATUS_PATH, String::new(), Class::Probe);
+        let answer = self.shared.transport.call(&call).await.map_err(Error::from);
+        let answer = answer.and_then(|answer| answer.decode(&call)).map(Arc::new);
+        let life = if answer.is_ok() {
+            STATUS_LIFE
+        } else {
+            STATUS_FAILURE_LIFE
+        };
+        *known = Some(KnownStatus {
+            answer: answer.clone(),
+            until: Instant::now() + life,
+        });
+        answer
+    }
+
+    /// Whether this handle's branch exists and is ready; always so on the main data. Asks anew each time.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Branch`] where the branch is missing, not ready, or branching is not installed; any failure of the
+    /// request.
+    pub async fn check_branch(&self) -> Result<(), Error> {
+        let Some(branch) = &self.branch else { return Ok(()) };
+        let main = Self {
+            shared: Arc::clone(&self.shared),
+            branch: None,
+        };
+        // Boxed: the check is a read, which itself begins with this check on other handles.
+        Box::pin(branch::check(&main, &branch.schema_id)).await?;
+        branch.checked.get_or_init(|| async {}).await;
+        Ok(())
+    }
+
+    /// All rows that fit `query`, in the order of their ids, or an error; one request per 1,000 rows.
+    ///
+    /// A filter by a relation that does not exist (NetBox answers 400 "Select a valid choice") is an empty list, unless
+    /// that filter has several values: then nothing is proven about the others, and it stays an error. Use
+    /// [`Self::list_chunked`] for those.
+    ///
+    /// # Errors
+    ///
+    /// Any failure of any page; [`Error::FilterIgnored`] where a row does not fit what `query` expects.
+    pub async fn list<T: DeserializeOwned>(&self, path: &str, query: &Query) -> Result<Vec<T>, Error> {
+        let rows = page::walk(self, path, query).await;
+        decode_rows(path, empty_if_dead(rows, query)?)
+    }
+
+    /// All rows that fit `query` and whose filter `key` has one of `values`: asked for in chunks that fit into a request
+    /// line, side by side, each row once. Values that no longer exist are left out. Without values nothing is asked.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::list`].
+    pub async fn list_chunked<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &Query,
+        key: &str,
+        values: &[String],
+    ) -> Result<Vec<T>, Error> {
+        decode_rows(path, chunk::walk(self, path, query, key, values).await?)
+    }
+
+    /// The one row that fits `query`, in one request.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Ambiguous`] where a second row fits; any failure of the request.
+    pub async fn find_one<T: DeserializeOwned>(&self, path: &str, query: &Query) -> Result<Option<T>, Error> {
+        let rows = page::first_two(self, path, query).await;
+        let rows = empty_if_dead(rows, query)?;
+        if rows.len() > 1 {
+            return Err(Error::Ambiguous {
+                path: path.to_owned(),
+                query: query.to_string(),
+            });
+        }
+        Ok(decode_rows(path, rows)?.pop())
+    }
+
+    /// What stands at `path`: one row, or a singleton.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where the route exists and the row does not, [`Error::NoRoute`] where the route does not.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        let call = Call::get(path, String::new(), Class::Rows);
+        self.call(call.clone()).await?.decode(&call)
+    }
+
+    /// Creates all `rows` in one request and returns them as NetBox stored them, in the same order.
+    ///
+    /// # Errors
+    ///
+    /// See [`WriteError`]. Sent once only, unless no connection came about or NetBox limited the rate.
+    pub async fn create(&self, path: &str, rows: &[Value]) -> Result<Vec<Value>, WriteError> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answer = self.write(Method::POST, path, rows, &[]).await?;
+        write::written(&answer, path, rows.len(), &[])
+    }
+
+    /// Changes all `rows`, each with its `id`, in one request and returns them as NetBox stored them, in the same order.
+    ///
+    /// # Errors
+    ///
+    /// See [`WriteError`].
+    pub async fn update(&self, path: &str, rows: &[Value]) -> Result<Vec<Value>, WriteError> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids = write::row_ids(path, rows)?;
+        let answer = self.write(Method::PATCH, path, rows, &ids).await?;
+        write::written(&answer, path, rows.len(), &ids)
+    }
+
+    /// Deletes all rows with these ids in one request.
+    ///
+    /// # Errors
+    ///
+    /// See [`WriteError`].
+    pub async fn delete(&self, path: &str, ids: &[ObjectId]) -> Result<(), WriteError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let numbers: Vec<u64> = ids.iter().map(|id| id.0).collect();
+        self.write(Method::DELETE, path, &write::id_rows(ids), &numbers)
+            .await
+            .map(drop)
+    }
+
+    async fn write(&self, method: Method, path: &str, rows: &[Value], ids: &[u64]) -> Result<Answer, WriteError> {
+        let body = serde_json::to_vec(rows).map_err(|source| WriteError::Failed(Error::decode(path, source)))?;
+        let is_delete = method == Method::DELETE;
+        let call = Call {
+            method,
+            path,
+            query: String::new(),
+            body: Some(Bytes::from(body)),
+            class: Class::Rows,
+            branch: self.branch(),
+        };
+        let answer = self.call(call.clone()).await?;
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
+        let error = write::refusal(&answer, &call, rows.len(), ids);
+        if is_delete && write::was_deleted_before(&answer, &error, rows.len()) {
+            return Ok(answer);
+        }
+        Err(error)
+    }
+
+    /// One request on this handle's branch.
+    pub(super) async fn call<'a>(&'a self, mut call: Call<'a>) -> Result<Answer, Failure> {
+        if let Some(branch) = &self.branch {
+            let unsent = |error| Failure {
+                error,
+                may_have_landed: false,
+            };
+            if !branch.checked.initialized() {
+                self.check_branch().await.map_err(unsent)?;
+            }
+            call.branch = Some(&branch.schema_id);
+        }
+        self.shared.transport.call(&call).await
+    }
+
+    pub(super) fn read_limit(&self) -> usize {
+        self.shared.transport.endpoint().limits.read.max(1)
+    }
+}
+
+fn empty_if_dead(rows: Result<Vec<Row>, Error>, query: &Query) -> Result<Vec<Row>, Error> {
+    rows.or_else(|error| match chunk::dead_choice(&error) {
+        Some((filter, _)) if query.occurrences(filter) == 1 => Ok(Vec::new()),
+        _ => Err(error),
+    })
+}
+
+fn decode_rows<T: DeserializeOwned>(path: &str, rows: Vec<Row>) -> Result<Vec<T>, Error> {
+    let decoded = rows.into_iter().map(|row| serde_json::from_value(row.value));
+    decoded
+        .collect::<Result<_, _>>()
+        .map_err(|source| Error::decode(path, source))
+}

@@ -1,0 +1,202 @@
+//! Reading all rows of a list, page by page.
+
+use std::collections::HashSet;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::client::Client;
+use super::error::Error;
+use super::query::Query;
+use super::transport::{Answer, Call, Class};
+use super::version::NetBoxVersion;
+use crate::reconcile::ObjectId;
+
+/// As many as NetBox gives at once; a server with a lower limit answers fewer and says that there are more.
+const PAGE_SIZE: usize = 1000;
+const MOST_PAGES: usize = 10_000;
+const MOST_ROWS: usize = 1_000_000;
+
+/// A row as it came, with its id.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) id: ObjectId,
+    pub(super) value: Value,
+}
+
+/// How the next page is asked for.
+///
+/// The first page is asked for in the one way that every release and path understands, so a list of one page costs one
+/// request; its answer tells the release, and the later pages begin at an id, which no change of other rows can shift.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cursor {
+    First,
+    /// Since 4.6: rows from this id on.
+    From(u64),
+    /// Before 4.6: rows after this id.
+    After(u64),
+    /// Where the release is unknown or the filter by id is ignored: skip so many rows.
+    Offset(usize),
+}
+
+impl Cursor {
+    fn parameters(self) -> Vec<(&'static str, String)> {
+        let mut parameters = vec![("limit", PAGE_SIZE.to_string())];
+        match self {
+            Self::First => {}
+            Self::From(id) => {
+                parameters.push(("start", id.to_string()));
+                return parameters;
+            }
+            Self::After(id) => parameters.push(("id__gt", id.to_string())),
+            Self::Offset(rows) => parameters.push(("offset", rows.to_string())),
+        }
+        parameters.push(("ordering", "id".to_owned()));
+        parameters
+    }
+}
+
+#[derive(Deserialize)]
+struct Page {
+    #[serde(default)]
+    count: Option<u64>,
+    #[serde(default)]
+    next: Option<String>,
+    results: Vec<Value>,
+}
+
+/// All rows that fit `query`, in the order of their ids, each once.
+///
+/// # Errors
+///
+/// Any failure of any page; [`Error::FilterIgnored`]; [`Error::Paging`] where pages contradict each other.
+pub(super) async fn walk(client: &Client, path: &str, query: &Query) -> Result<Vec<Row>, Error> {
+    let mut walk = Walk::new(path, query);
+    while let Some(cursor) = walk.cursor {
+        let call = Call::get(path, query.encoded(&cursor.parameters()), Class::Rows);
+        let answer = client.call(call.clone()).await?;
+        let page = answer.decode(&call)?;
+        walk.take(page, &answer)?;
+    }
+    Ok(walk.rows)
+}
+
+/// The first two rows that fit `query`.
+pub(super) async fn first_two(client: &Client, path: &str, query: &Query) -> Result<Vec<Row>, Error> {
+    let call = Call::get(path, query.encoded(&[("limit", "2".to_owned())]), Class::Rows);
+    let answer = client.call(call.clone()).await?;
+    let page: Page = answer.decode(&call)?;
+    let mut walk = Walk::new(path, query);
+    walk.take(page, &answer)?;
+    Ok(walk.rows)
+}
+
+struct Walk<'a> {
+    path: &'a str,
+    query: &'a Query,
+    rows: Vec<Row>,
+    seen: HashSet<ObjectId>,
+    /// Rows received, those seen twice included.
+    received: usize,
+    pages: usize,
+    count: Option<u64>,
+    /// `None` after the last page.
+    cursor: Option<Cursor>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(path: &'a str, query: &'a Query) -> Self {
+        Self {
+            path,
+            query,
+            rows: Vec::new(),
+            seen: HashSet::new(),
+            received: 0,
+            pages: 0,
+            count: None,
+            cursor: Some(Cursor::First),
+        }
+    }
+
+    fn broken(&self, problem: &'static str) -> Error {
+        Error::Paging {
+            path: self.path.to_owned(),
+            problem,
+        }
+    }
+
+    fn take(&mut self, page: Page, answer: &Answer) -> Result<(), Error> {
+        let length = page.results.len();
+        let known = self.rows.len();
+        for value in page.results {
+            self.add(value)?;
+        }
+        self.received += length;
+        self.pages += 1;
+        let has_more = page.next.is_some();
+        let found_new = self.rows.len() > known;
+        if has_more && length == 0 {
+            return Err(self.broken("an empty page says that more rows follow"));
+        }
+        if self.pages >= MOST_PAGES && has_more {
+            return Err(self.broken("more than 10,000 pages"));
+        }
+        if self.rows.len() > MOST_ROWS {
+            return Err(self.broken("more than 1,000,000 rows"));
+        }
+        let used = self.cursor.unwrap_or(Cursor::First);
+        self.cursor = if has_more {
+            Some(self.next(used, found_new, answer.release)?)
+        } else {
+            None
+        };
+        self.check_count(used, page.count)
+    }
+
+    fn next(&self, used: Cursor, found_new: bool, release: Option<NetBoxVersion>) -> Result<Cursor, Error> {
+        match (used, found_new) {
+            (Cursor::Offset(_), _) => return Ok(Cursor::Offset(self.received)),
+            // The path does not know the filter and has answered its first page again.
+            (Cursor::After(_), false) => return Ok(Cursor::Offset(self.rows.len())),
+            (Cursor::First | Cursor::From(_), false) => return Err(self.broken("the pages do not advance")),
+            (Cursor::First | Cursor::From(_) | Cursor::After(_), true) => {}
+        }
+        let last = self.rows.iter().map(|row| row.id.0).max().unwrap_or_default();
+        Ok(match release {
+            Some(release) if release.has_cursor_paging() => Cursor::From(last.saturating_add(1)),
+            Some(_) => Cursor::After(last),
+            None => Cursor::Offset(self.received),
+        })
+    }
+
+    /// Pages counted from the start shift when rows vanish, and then rows are skipped without a sign. Pages that begin
+    /// at an id have no such weakness, and their counts differ by nature.
+    fn check_count(&mut self, used: Cursor, count: Option<u64>) -> Result<(), Error> {
+        let is_offset = matches!(used, Cursor::Offset(_));
+        if is_offset && count != self.count {
+            return Err(self.broken("the number of rows changed while reading"));
+        }
+        if used == Cursor::First {
+            self.count = count;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, value: Value) -> Result<(), Error> {
+        let Some(id) = value.get("id").and_then(Value::as_u64).map(ObjectId) else {
+            return Err(self.broken("a row has no id"));
+        };
+        if let Some((field, found)) = self.query.unmet(&value) {
+            return Err(Error::FilterIgnored {
+                path: self.path.to_owned(),
+                field,
+                row: id,
+                found,
+            });
+        }
+        if self.seen.insert(id) {
+            self.rows.push(Row { id, value });
+        }
+        Ok(())
+    }
+}

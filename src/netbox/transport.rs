@@ -1,0 +1,448 @@
+//! One request and its answer: credentials, limits of size and time, the gate, and repetitions.
+
+use std::error::Error as StdError;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{
+    ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
+};
+use reqwest::{Method, Response, StatusCode};
+use serde::de::DeserializeOwned;
+use tokio::sync::OnceCell;
+
+use super::endpoint::Endpoint;
+use super::error::{Error, TokenProblem};
+use super::gate::{Gate, Load};
+use super::refusal;
+use super::retry::{self, Budget};
+use super::scheme;
+use super::tls;
+use super::traffic::Counters;
+use super::version::NetBoxVersion;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest silence inside an answer that has begun.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Below the keep-alive time of common proxies, so that a request rarely meets a connection about to close.
+const POOL_IDLE: Duration = Duration::from_secs(25);
+const POOL_SIZE: usize = 16;
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+const BRANCH_HEADER: &str = "X-NetBox-Branch";
+const VERSION_HEADER: &str = "API-Version";
+const MIB: usize = 1 << 20;
+
+/// What kind of answer is awaited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    /// A small answer that must come quickly: status, settings, permissions. Repeated once at most.
+    Probe,
+    /// Rows, read or written.
+    Rows,
+}
+
+impl Class {
+    const fn largest_answer(self) -> usize {
+        match self {
+            Self::Probe => 4 * MIB,
+            Self::Rows => 64 * MIB,
+        }
+    }
+}
+
+/// One request.
+#[derive(Debug, Clone)]
+pub(super) struct Call<'a> {
+    pub(super) method: Method,
+    /// Begins with `/api/`, ends with `/`.
+    pub(super) path: &'a str,
+    /// Encoded, without the question mark.
+    pub(super) query: String,
+    pub(super) body: Option<Bytes>,
+    pub(super) class: Class,
+    pub(super) branch: Option<&'a str>,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn get(path: &'a str, query: String, class: Class) -> Self {
+        Self {
+            method: Method::GET,
+            path,
+            query,
+            body: None,
+            class,
+            branch: None,
+        }
+    }
+
+    fn is_write(&self) -> bool {
+        self.method != Method::GET
+    }
+
+    /// Whether sending it twice has the same effect as sending it once.
+    fn is_repeatable(&self) -> bool {
+        self.method != Method::POST
+    }
+}
+
+/// An answer of any status but a redirect.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) body: Bytes,
+    pub(super) is_json: bool,
+    /// Major and minor release, from the header every answer below `/api/` has.
+    pub(super) release: Option<NetBoxVersion>,
+    retry_after: Option<Duration>,
+    /// An earlier attempt of the same request may have been carried out.
+    pub(super) is_repeated: bool,
+}
+
+/// No answer.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) error: Error,
+    /// NetBox may have carried the request out.
+    pub(super) may_have_landed: bool,
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        failure.error
+    }
+}
+
+/// The connection to one NetBox, shared by all handles.
+#[derive(Debug)]
+pub(super) struct Transport {
+    http: reqwest::Client,
+    endpoint: Endpoint,
+    /// Scheme, host and port; empty until the scheme is known.
+    base: OnceCell<String>,
+    assumed_base: String,
+    authorization: HeaderValue,
+    reads: Arc<Gate>,
+    writes: Arc<Gate>,
+    budget: Budget,
+    pub(super) counters: Counters,
+}
+
+impl Transport {
+    pub(super) fn new(endpoint: Endpoint) -> Result<Self, Error> {
+        let authorization = endpoint.token.header()?;
+        let assumed_base = endpoint.base_url(endpoint.assumed_scheme())?;
+        let known = (!endpoint.must_find_scheme()).then(|| assumed_base.clone());
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls::config(&endpoint)?)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .gzip(true)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(POOL_IDLE)
+            .pool_max_idle_per_host(POOL_SIZE)
+            .user_agent(concat!("proxbox-api/", env!("CARGO_PKG_VERSION")))
+            .default_headers(default_headers())
+            .build()
+            .map_err(|error| Error::endpoint("host", error.without_url().to_string()))?;
+        Ok(Self {
+            http,
+            base: OnceCell::new_with(known),
+            assumed_base,
+            authorization,
+            reads: Gate::new(endpoint.limits.read),
+            writes: Gate::new(endpoint.limits.write),
+            budget: Budget::new(),
+            counters: Counters::default(),
+            endpoint,
+        })
+    }
+
+    pub(super) fn base_url(&self) -> &str {
+        self.base.get().unwrap_or(&self.assumed_base)
+    }
+
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Sends `call`, again where that is safe and promising, and returns the last answer.
+    pub(super) async fn call(&self, call: &Call<'_>) -> Result<Answer, Failure> {
+        check_path(call.path).map_err(|error| Failure {
+            error,
+            may_have_landed: false,
+        })?;
+        let mut attempt = 0;
+        let mut may_have_landed = false;
+        loop {
+            let outcome = self.attempt(call).await;
+            if let Some(asked) = self.worth_repeating(call, attempt, &outcome) {
+                may_have_landed |= !is_certainly_not_done(&outcome);
+                self.counters.repeated();
+                let pause = retry::pause(self.endpoint.retry_delay, attempt, asked, retry::share());
+                tracing::debug!(
+                    path = call.path,
+                    attempt,
+                    pause_ms = pause.as_millis(),
+                    "request to NetBox is repeated"
+                );
+                tokio::time::sleep(pause).await;
+                attempt += 1;
+                continue;
+            }
+            return match outcome {
+                Ok(answer) => Ok(Answer {
+                    is_repeated: may_have_landed,
+                    ..answer
+                }),
+                Err(error) => {
+                    let may_have_landed = may_have_landed || !error.is_certainly_unsent();
+                    Err(Failure { error, may_have_landed })
+                }
+            };
+        }
+    }
+
+    /// `Some` when the request is to be sent again, with the pause NetBox asked for.
+    fn worth_repeating(
+        &self,
+        call: &Call<'_>,
+        attempt: u32,
+        outcome: &Result<Answer, Error>,
+    ) -> Option<Option<Duration>> {
+        let limit = match call.class {
+            Class::Probe => self.endpoint.max_retries.min(1),
+            Class::Rows => self.endpoint.max_retries,
+        };
+        let asked = match outcome {
+            Ok(answer) if matches!(answer.status.as_u16(), 429 | 502..=504) => answer.retry_after,
+            Err(error) if error.is_transient() => None,
+            Ok(_) => {
+                self.budget.earn();
+                return None;
+            }
+            Err(_) => return None,
+        };
+        let is_safe = call.is_repeatable() || is_certainly_not_done(outcome);
+        (attempt < limit && is_safe && self.budget.take()).then_some(asked)
+    }
+
+    async fn attempt(&self, call: &Call<'_>) -> Result<Answer, Error> {
+        let base = self
+            .base
+            .get_or_try_init(|| scheme::find(&self.http, &self.endpoint))
+            .await?;
+        let gate = if call.is_write() { &self.writes } else { &self.reads };
+        let pass = gate.enter().await;
+        let outcome = self.exchange(base, call).await;
+        pass.leave(load(&outcome));
+        outcome
+    }
+
+    async fn exchange(&self, base: &str, call: &Call<'_>) -> Result<Answer, Error> {
+        let separator = if call.query.is_empty() { "" } else { "?" };
+        let limit = match call.class {
+            Class::Probe => PROBE_TIMEOUT.min(self.endpoint.timeout),
+            Class::Rows => self.endpoint.timeout,
+        };
+        let mut request = self
+            .http
+            .request(
+                call.method.clone(),
+                format!("{base}{}{separator}{}", call.path, call.query),
+            )
+            .header(AUTHORIZATION, self.authorization.clone())
+            .timeout(limit);
+        if let Some(branch) = call.branch {
+            request = request.header(BRANCH_HEADER, branch);
+        }
+        if let Some(body) = &call.body {
+            request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
+        }
+        self.counters
+            .sent(call.is_write(), call.body.as_ref().map_or(0, Bytes::len));
+        let sorted = |error: reqwest::Error| sort(error, call.path, base, limit);
+        let mut response = request.send().await.map_err(sorted)?;
+        if response.status().is_redirection() {
+            return Err(Error::Redirect {
+                path: call.path.to_owned(),
+                target: redirect_target(&response),
+            });
+        }
+        let largest = if response.status().is_success() {
+            call.class.largest_answer()
+        } else {
+            MIB
+        };
+        let mut body = BytesMut::new();
+        loop {
+            let chunk = tokio::time::timeout(IDLE_TIMEOUT, response.chunk()).await;
+            let chunk = chunk.map_err(|_| Error::Timeout {
+                path: call.path.to_owned(),
+                limit: IDLE_TIMEOUT,
+            })?;
+            let Some(chunk) = chunk.map_err(sorted)? else { break };
+            self.counters.received(chunk.len());
+            if body.len() + chunk.len() > largest {
+                return Err(Error::TooLarge {
+                    path: call.path.to_owned(),
+                    limit: largest,
+                });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer::new(&response, body.freeze()))
+    }
+}
+
+impl Answer {
+    fn new(response: &Response, body: Bytes) -> Self {
+        let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        Self {
+            status: response.status(),
+            body,
+            is_json: text(CONTENT_TYPE.as_str()).is_some_and(|kind| kind.contains("json")),
+            release: text(VERSION_HEADER).and_then(NetBoxVersion::parse),
+            retry_after: text(RETRY_AFTER.as_str()).and_then(|value| retry::retry_after(value, SystemTime::now())),
+            is_repeated: false,
+        }
+    }
+
+    /// The decoded answer of a read.
+    pub(super) fn decode<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, Error> {
+        if !self.status.is_success() {
+            return Err(self.error(call));
+        }
+        serde_json::from_slice(&self.body).map_err(|source| Error::decode(call.path, source))
+    }
+
+    /// What an answer that is no success means.
+    pub(super) fn error(&self, call: &Call<'_>) -> Error {
+        let path = call.path.to_owned();
+        let status = self.status.as_u16();
+        let (detail, fields) = refusal::detail(&self.body);
+        match (status, call.branch) {
+            (401 | 403, _) => match TokenProblem::of(status, &detail) {
+                Some(problem) => Error::Unauthenticated { problem, detail },
+                None => Error::PermissionDenied { path, detail },
+            },
+            (404, _) if self.is_json => Error::NotFound { path },
+            (404, _) => Error::NoRoute { path },
+            (429, _) => Error::RateLimited {
+                path,
+                retry_after: self.retry_after,
+            },
+            (502..=504, _) => Error::Unavailable {
+                path,
+                status,
+                retry_after: self.retry_after,
+            },
+            (500.., _) => Error::Server { path, status, detail },
+            (400, Some(branch)) if !self.is_json && !self.body.starts_with(b"<") => Error::Branch {
+                schema_id: branch.to_owned(),
+                detail,
+            },
+            _ => Error::Refused {
+                path,
+                status,
+                detail,
+                fields,
+            },
+        }
+    }
+}
+
+fn default_headers() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    // NetBox translates some of the texts by which refusals are told apart.
+    headers.insert(ACCEPT_LANGUAGE, HeaderValue::from_static("en"));
+    headers
+}
+
+/// Only plain paths below `/api/`: nothing a caller puts together may leave that space or smuggle in a query.
+fn check_path(path: &str) -> Result<(), Error> {
+    let is_plain = path
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.'));
+    let is_canonical = !path.contains("//") && !path.split('/').any(|part| part == "." || part == "..");
+    if path.starts_with("/api/") && path.ends_with('/') && is_plain && is_canonical {
+        return Ok(());
+    }
+    Err(Error::Request {
+        path: path.to_owned(),
+        problem: "not a plain path from /api/ to a slash",
+    })
+}
+
+fn load(outcome: &Result<Answer, Error>) -> Load {
+    match outcome {
+        Ok(answer) if matches!(answer.status.as_u16(), 429 | 503 | 504) => Load::Overloaded,
+        Err(Error::Timeout { .. }) => Load::Overloaded,
+        Ok(answer) if answer.status.as_u16() != 502 => Load::Fine,
+        Ok(_) | Err(_) => Load::Unknown,
+    }
+}
+
+/// A request limit refuses before anything is done; without a connection nothing was sent.
+fn is_certainly_not_done(outcome: &Result<Answer, Error>) -> bool {
+    match outcome {
+        Ok(answer) => answer.status == StatusCode::TOO_MANY_REQUESTS,
+        Err(error) => error.is_certainly_unsent(),
+    }
+}
+
+/// Scheme, host and port of the target, or its path on the same host; never its query.
+fn redirect_target(response: &Response) -> String {
+    let Some(location) = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()) else {
+        return "an unnamed address".to_owned();
+    };
+    match url::Url::parse(location) {
+        Ok(target) => target.origin().ascii_serialization(),
+        Err(_) => location.split(['?', '#']).next().unwrap_or_default().to_owned(),
+    }
+}
+
+/// Sorts what the HTTP library reports by how far the request got.
+pub(super) fn sort(error: reqwest::Error, path: &str, base: &str, limit: Duration) -> Error {
+    let host = base.split_once("://").map_or(base, |(_, host)| host).to_owned();
+    let (is_connect, is_dns, is_timeout) = (error.is_connect(), error.is_dns(), error.is_timeout());
+    if error.is_builder() {
+        return Error::Request {
+            path: path.to_owned(),
+            problem: "not a valid URL or header",
+        };
+    }
+    let is_tls = is_connect && concerns_tls(&error);
+    let source = Arc::new(error.without_url());
+    if is_dns {
+        Error::Dns { host, source }
+    } else if is_tls {
+        Error::Tls { host, source }
+    } else if is_connect {
+        Error::Connect { host, source }
+    } else if is_timeout {
+        Error::Timeout {
+            path: path.to_owned(),
+            limit,
+        }
+    } else {
+        Error::Lost {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+fn concerns_tls(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(current) = cause {
+        let wrapped = current.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if current.is::<rustls::Error>() || wrapped.is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return true;
+        }
+        cause = current.source();
+    }
+    false
+}
