@@ -22,11 +22,11 @@ type Answer = Result<Json<Value>, (StatusCode, Json<Value>)>;
 struct Control {
     shared: Arc<Shared>,
     api: SocketAddr,
-    fingerprint: String,
+    ca_pem: String,
 }
 
 /// The routes of the control port.
-pub(super) fn router(shared: Arc<Shared>, api: SocketAddr, fingerprint: String) -> Router {
+pub(super) fn router(shared: Arc<Shared>, api: SocketAddr, ca_pem: String) -> Router {
     Router::new()
         .route("/world", get(summary))
         .route("/world/guests/{vmid}", post(patch_guest).delete(delete_guest))
@@ -38,11 +38,7 @@ pub(super) fn router(shared: Arc<Shared>, api: SocketAddr, fingerprint: String) 
         .route("/faults", post(set_faults).delete(clear_faults))
         .route("/requests", get(requests).delete(clear_requests))
         .route("/clock", post(advance))
-        .with_state(Arc::new(Control {
-            shared,
-            api,
-            fingerprint,
-        }))
+        .with_state(Arc::new(Control { shared, api, ca_pem }))
 }
 
 fn refuse(status: StatusCode, text: impl Into<String>) -> (StatusCode, Json<Value>) {
@@ -71,7 +67,7 @@ async fn summary(State(control): State<Arc<Control>>) -> Json<Value> {
             .map(|node| json!({"name": node.name, "ip": node.ip, "online": node.online}))
             .collect();
         json!({
-            "cluster": world.cluster, "nodes": nodes, "guests": guests,
+            "cluster": world.cluster, "local": super::routes::local_node(&control.shared.options, world), "nodes": nodes, "guests": guests,
             "storages": world.storages.iter().map(|storage| &storage.id).collect::<Vec<_>>(),
             "counts": {
                 "nodes": world.nodes.len(), "guests": world.guests.len(), "backups": world.backups.len(),
@@ -81,7 +77,13 @@ async fn summary(State(control): State<Arc<Control>>) -> Json<Value> {
             },
         })
     });
-    Json(json!({"address": control.api.to_string(), "fingerprint": control.fingerprint, "world": estate}))
+    let fingerprint = control.shared.world.read(|world| {
+        let local = super::routes::local_node(&control.shared.options, world);
+        world.find_node(&local).map(|node| node.ssl_fingerprint.clone())
+    });
+    Json(json!({
+        "address": control.api.to_string(), "fingerprint": fingerprint, "ca_pem": control.ca_pem, "world": estate,
+    }))
 }
 
 fn guest_summary(guest: &Guest) -> Value {

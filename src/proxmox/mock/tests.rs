@@ -562,6 +562,52 @@ async fn broken_bytes_reach_the_log_of_a_task() {
 }
 
 #[tokio::test]
+async fn requests_beyond_the_workers_queue_and_are_counted_as_open() {
+    let options = MockOptions {
+        workers: 1,
+        ..MockOptions::default()
+    };
+    let mock = MockProxmox::start(options, World::estate(1, 1)).await.unwrap();
+    mock.faults().latency(Duration::from_millis(50));
+    let (first, second) = tokio::join!(get(&mock, "/version"), get(&mock, "/nodes"));
+    assert_eq!((first.status, second.status, mock.peak_in_flight()), (200, 200, 2));
+}
+
+#[tokio::test]
+async fn large_estate_lists_every_guest_to_root_and_auditor() {
+    let mock = start(World::estate(8, 2_000)).await;
+    for id in [ROOT_TOKEN, AUDITOR_TOKEN] {
+        let rows = get_as(&mock, id, "/cluster/resources?type=vm").await.data();
+        assert_eq!(rows.as_array().unwrap().len(), 2_000, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn two_mocks_over_one_estate_answer_as_different_nodes() {
+    let first = start(World::estate(2, 2)).await;
+    let options = MockOptions {
+        local_node: Some("pve2".to_owned()),
+        ..MockOptions::default()
+    };
+    let second = MockProxmox::start_on(options, first.world()).await.unwrap();
+    let fingerprints = |rows: &Value| (rows[0]["ssl_fingerprint"].clone(), rows[1]["ssl_fingerprint"].clone());
+    let rows = get(&second, "/nodes").await.data();
+    assert_eq!(
+        fingerprints(&rows),
+        (json!(first.fingerprint()), json!(second.fingerprint()))
+    );
+    let status = get(&second, "/cluster/status").await.data();
+    let local: Vec<_> = status
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row["local"] == 1)
+        .map(|row| &row["name"])
+        .collect();
+    assert_eq!(local, ["pve2"]);
+}
+
+#[tokio::test]
 async fn standalone_node_has_no_cluster() {
     let mock = start(World::standalone("solo", 2)).await;
     let rows = get(&mock, "/cluster/status").await.data();

@@ -13,7 +13,6 @@ pub(super) fn configure(guest: &mut Guest, number: u32) {
         pick(&["l26", "l26", "l26", "win11", "win10", "other"], seed, 20, "l26"),
     );
     config.set("scsihw", "virtio-scsi-single");
-    config.set("boot", "order=scsi0;ide2;net0");
     config.set("numa", 0);
     config.set(
         "cpu",
@@ -63,6 +62,7 @@ fn disks(guest: &mut Guest, number: u32) {
         _ => "scsi0",
     };
     let config = &mut guest.config;
+    config.set("boot", format!("order={bus};ide2;net0"));
     config.set(
         bus,
         format!("{storage}:{stem}-{vmid}-disk-0,discard=on,iothread=1,size={size}G"),

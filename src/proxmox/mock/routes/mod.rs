@@ -124,14 +124,12 @@ impl Route {
         match self.need {
             Need::Public | Need::Open => Ok(()),
             Need::Right(pattern, privilege) => call.require(world, &call.fill(pattern), privilege),
-            Need::Agent => {
-                let privilege = if call.options.release.is_9() {
-                    "VM.GuestAgent.Audit"
-                } else {
-                    "VM.Monitor"
-                };
-                call.require(world, &call.fill("/vms/{vmid}"), privilege)
+            Need::Agent if call.options.release.is_9() => {
+                let path = call.fill("/vms/{vmid}");
+                let whole = call.require(world, &path, "VM.GuestAgent.Unrestricted");
+                whole.or_else(|_| call.require(world, &path, "VM.GuestAgent.Audit"))
             }
+            Need::Agent => call.require(world, &call.fill("/vms/{vmid}"), "VM.Monitor"),
         }
     }
 
