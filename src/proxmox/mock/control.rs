@@ -22,11 +22,11 @@ type Answer = Result<Json<Value>, (StatusCode, Json<Value>)>;
 struct Control {
     shared: Arc<Shared>,
     api: SocketAddr,
-    fingerprint: String,
+    ca_pem: String,
 }
 
 /// The routes of the control port.
-pub(super) fn router(shared: Arc<Shared>, api: SocketAddr, fingerprint: String) -> Router {
+pub(super) fn router(shared: Arc<Shared>, api: SocketAddr, ca_pem: String) -> Router {
     Router::new()
         .route("/world", get(summary))
         .route("/world/guests/{vmid}", post(patch_guest).delete(delete_guest))
@@ -38,19 +38,24 @@ pub(super) fn router(shared: Arc<Shared>, api: SocketAddr, fingerprint: String) 
         .route("/faults", post(set_faults).delete(clear_faults))
         .route("/requests", get(requests).delete(clear_requests))
         .route("/clock", post(advance))
-        .with_state(Arc::new(Control {
-            shared,
-            api,
-            fingerprint,
-        }))
+        .with_state(Arc::new(Control { shared, api, ca_pem }))
 }
 
 fn refuse(status: StatusCode, text: impl Into<String>) -> (StatusCode, Json<Value>) {
     (status, Json(json!({ "error": text.into() })))
 }
 
-fn done() -> Answer {
-    Ok(Json(json!({ "ok": true })))
+fn done() -> Json<Value> {
+    Json(json!({ "ok": true }))
+}
+
+/// Answers a change of a `what` that may not be there.
+fn changed(is_found: bool, what: &str) -> Answer {
+    if is_found {
+        Ok(done())
+    } else {
+        Err(refuse(StatusCode::NOT_FOUND, format!("no such {what}")))
+    }
 }
 
 async fn summary(State(control): State<Arc<Control>>) -> Json<Value> {
@@ -62,7 +67,7 @@ async fn summary(State(control): State<Arc<Control>>) -> Json<Value> {
             .map(|node| json!({"name": node.name, "ip": node.ip, "online": node.online}))
             .collect();
         json!({
-            "cluster": world.cluster, "nodes": nodes, "guests": guests,
+            "cluster": world.cluster, "local": super::routes::local_node(&control.shared.options, world), "nodes": nodes, "guests": guests,
             "storages": world.storages.iter().map(|storage| &storage.id).collect::<Vec<_>>(),
             "counts": {
                 "nodes": world.nodes.len(), "guests": world.guests.len(), "backups": world.backups.len(),
@@ -72,7 +77,13 @@ async fn summary(State(control): State<Arc<Control>>) -> Json<Value> {
             },
         })
     });
-    Json(json!({"address": control.api.to_string(), "fingerprint": control.fingerprint, "world": estate}))
+    let fingerprint = control.shared.world.read(|world| {
+        let local = super::routes::local_node(&control.shared.options, world);
+        world.find_node(&local).map(|node| node.ssl_fingerprint.clone())
+    });
+    Json(json!({
+        "address": control.api.to_string(), "fingerprint": fingerprint, "ca_pem": control.ca_pem, "world": estate,
+    }))
 }
 
 fn guest_summary(guest: &Guest) -> Value {
@@ -156,10 +167,8 @@ fn apply(guest: &mut Guest, key: &str, value: &Value, now: i64) -> Result<(), (S
 }
 
 async fn delete_guest(State(control): State<Arc<Control>>, Path(vmid): Path<u32>) -> Answer {
-    match control.shared.world.change(|world| world.remove_guest(vmid)) {
-        Some(_) => done(),
-        None => Err(refuse(StatusCode::NOT_FOUND, "no such guest")),
-    }
+    let found = control.shared.world.change(|world| world.remove_guest(vmid));
+    changed(found.is_some(), "guest")
 }
 
 async fn delete_snapshots(State(control): State<Arc<Control>>, Path(vmid): Path<u32>) -> Answer {
@@ -167,7 +176,7 @@ async fn delete_snapshots(State(control): State<Arc<Control>>, Path(vmid): Path<
         .shared
         .world
         .change(|world| world.guest(vmid).map(|guest| guest.snapshots.clear()));
-    found.map_or_else(|| Err(refuse(StatusCode::NOT_FOUND, "no such guest")), |()| done())
+    changed(found.is_some(), "guest")
 }
 
 async fn delete_snapshot(State(control): State<Arc<Control>>, Path((vmid, name)): Path<(u32, String)>) -> Answer {
@@ -175,14 +184,10 @@ async fn delete_snapshot(State(control): State<Arc<Control>>, Path((vmid, name))
         .shared
         .world
         .change(|world| world.guest(vmid).is_some_and(|guest| remove_snapshot(guest, &name)));
-    if found {
-        done()
-    } else {
-        Err(refuse(StatusCode::NOT_FOUND, "no such snapshot"))
-    }
+    changed(found, "snapshot")
 }
 
-async fn delete_backups(State(control): State<Arc<Control>>, Path(vmid): Path<u32>) -> Answer {
+async fn delete_backups(State(control): State<Arc<Control>>, Path(vmid): Path<u32>) -> Json<Value> {
     control
         .shared
         .world
@@ -205,7 +210,7 @@ async fn patch_node(
         .shared
         .world
         .change(|world| world.node(&name).map(|node| node.online = patch.online));
-    found.map_or_else(|| Err(refuse(StatusCode::NOT_FOUND, "no such node")), |()| done())
+    changed(found.is_some(), "node")
 }
 
 #[derive(Deserialize)]
@@ -223,11 +228,12 @@ async fn patch_storage(
         .shared
         .world
         .change(|world| world.storage(&id).map(|own| own.reachable = patch.reachable));
-    found.map_or_else(|| Err(refuse(StatusCode::NOT_FOUND, "no such storage")), |()| done())
+    changed(found.is_some(), "storage")
 }
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one key of the JSON order")]
 struct FaultOrder {
     node_down: Option<String>,
     node_up: Option<String>,
@@ -275,7 +281,7 @@ impl FaultOrder {
     }
 }
 
-async fn set_faults(State(control): State<Arc<Control>>, Json(order): Json<FaultOrder>) -> Answer {
+async fn set_faults(State(control): State<Arc<Control>>, Json(order): Json<FaultOrder>) -> Json<Value> {
     let faults = &control.shared.faults;
     if let Some(rule) = order.rule() {
         faults.add(rule);
@@ -298,7 +304,7 @@ async fn set_faults(State(control): State<Arc<Control>>, Json(order): Json<Fault
     done()
 }
 
-async fn clear_faults(State(control): State<Arc<Control>>) -> Answer {
+async fn clear_faults(State(control): State<Arc<Control>>) -> Json<Value> {
     control.shared.faults.clear();
     done()
 }
@@ -307,7 +313,7 @@ async fn requests(State(control): State<Arc<Control>>) -> Json<Vec<Recorded>> {
     Json(control.shared.log.all())
 }
 
-async fn clear_requests(State(control): State<Arc<Control>>) -> Answer {
+async fn clear_requests(State(control): State<Arc<Control>>) -> Json<Value> {
     control.shared.log.clear();
     done()
 }
@@ -318,7 +324,7 @@ struct ClockOrder {
     advance_seconds: u64,
 }
 
-async fn advance(State(control): State<Arc<Control>>, Json(order): Json<ClockOrder>) -> Answer {
+async fn advance(State(control): State<Arc<Control>>, Json(order): Json<ClockOrder>) -> Json<Value> {
     control.shared.clock.advance(Duration::from_secs(order.advance_seconds));
     done()
 }

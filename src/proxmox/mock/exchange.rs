@@ -203,7 +203,7 @@ fn handle(
     let given = params::read(&asked.head, &asked.body)?;
     let check = |call: &Call<'_>, world: &World| {
         route.check_rights(call, world)?;
-        route.check_node(call, world)?;
+        Route::check_node(call, world)?;
         params::check(route, &call.params, &call.variables)
     };
     let call = Call {

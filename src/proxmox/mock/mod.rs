@@ -14,7 +14,7 @@
 //!
 //! | Request | Effect |
 //! | --- | --- |
-//! | `GET /world` | counts, nodes and guests in short; how to reach the mock |
+//! | `GET /world` | counts, nodes and guests in short; how to reach the mock (`address`, `fingerprint`, `ca_pem`) |
 //! | `POST /world/guests/{vmid}` | merge patch: `name`, `node` (migrates), `status`, `cores`, `sockets`, `memory` (MiB), `tags` (list or text), `description`, `pool`, `lock`, `template`, `type`; every other key is a key of the configuration, `null` removes it; an unknown number with `type` and `node` creates a guest |
 //! | `DELETE /world/guests/{vmid}` | removes the guest |
 //! | `DELETE /world/guests/{vmid}/snapshots[/{name}]` | removes one or all of its snapshots |
@@ -39,9 +39,6 @@ mod server;
 mod tls;
 mod wire;
 pub mod world;
-
-#[cfg(test)]
-mod tests;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -215,7 +212,7 @@ impl MockProxmox {
         };
         let address = running.serve(authority.acceptor()?).await?;
         let control_address = match shared.options.control {
-            Some(listen) => Some(running.serve_control(listen, address, authority.fingerprint()).await?),
+            Some(listen) => Some(running.serve_control(listen, address, authority.ca_pem()).await?),
             None => None,
         };
         let mock = Self {
@@ -314,3 +311,6 @@ impl Drop for MockProxmox {
         self.tasks.close();
     }
 }
+
+#[cfg(test)]
+mod tests;

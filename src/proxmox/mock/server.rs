@@ -58,11 +58,11 @@ impl Running {
         &self,
         listen: SocketAddr,
         api: SocketAddr,
-        fingerprint: &str,
+        ca_pem: &str,
     ) -> io::Result<SocketAddr> {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
-        let router = control::router(Arc::clone(&self.shared), api, fingerprint.to_owned());
+        let router = control::router(Arc::clone(&self.shared), api, ca_pem.to_owned());
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());

@@ -3,6 +3,7 @@
 use std::io;
 
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _};
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, PRAGMA, SERVER};
 use http::{Method, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -133,11 +134,13 @@ pub(super) fn page() -> Response<Body> {
 pub(super) fn truncated(json: Vec<u8>) -> Response<Body> {
     let (length, mut half) = (json.len(), json);
     half.truncate(length / 2);
-    let frames = vec![
-        Ok(Frame::data(Bytes::from(half))),
-        Err(io::Error::from(io::ErrorKind::ConnectionReset)),
-    ];
-    let body = StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync();
+    let first = stream::once(async move { Ok(Frame::data(Bytes::from(half))) });
+    // Pending once in between, so that the half is flushed before the connection breaks.
+    let end = stream::once(async {
+        tokio::task::yield_now().await;
+        Err(io::Error::from(io::ErrorKind::ConnectionReset))
+    });
+    let body = StreamBody::new(first.chain(end)).boxed_unsync();
     let mut response = with_headers(Response::new(body), "application/json;charset=UTF-8");
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     response

@@ -7,7 +7,6 @@ use super::virtual_machines::{address, mac};
 /// Fills the configuration of container `number`.
 pub(super) fn configure(guest: &mut Guest, number: u32) {
     let vmid = guest.vmid;
-    let (high, low) = address(vmid);
     let seed = u64::from(vmid);
     let config = &mut guest.config;
     config.set("arch", "amd64");
@@ -25,10 +24,14 @@ pub(super) fn configure(guest: &mut Guest, number: u32) {
         config.set("nameserver", "10.10.255.53");
         config.set("searchdomain", "lab.example");
     }
-    if number % 9 == 0 {
+    if number.is_multiple_of(9) {
         config.set("cpulimit", "1.5");
     }
-    let storage = if number % 2 == 0 { "local-lvm" } else { "ceph-rbd" };
+    let storage = if number.is_multiple_of(2) {
+        "local-lvm"
+    } else {
+        "ceph-rbd"
+    };
     config.set(
         "rootfs",
         format!(
@@ -36,7 +39,7 @@ pub(super) fn configure(guest: &mut Guest, number: u32) {
             pick(&[4_u32, 8, 16, 32], seed, 61, 8)
         ),
     );
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         config.set(
             "mp0",
             format!("{storage}:vm-{vmid}-disk-1,mp=/srv/data,backup=1,size=100G"),
@@ -46,7 +49,14 @@ pub(super) fn configure(guest: &mut Guest, number: u32) {
         config.set("mp1", "/mnt/host,mp=/mnt/x");
         config.set("unused0", format!("{storage}:vm-{vmid}-disk-7"));
     }
-    let tag = if number % 2 == 0 { ",tag=120" } else { "" };
+    networks(guest, number);
+}
+
+fn networks(guest: &mut Guest, number: u32) {
+    let vmid = guest.vmid;
+    let (high, low) = address(vmid);
+    let config = &mut guest.config;
+    let tag = if number.is_multiple_of(2) { ",tag=120" } else { "" };
     let net = match number % 4 {
         0 | 3 => format!("ip=10.60.{high}.{low}/16,gw=10.60.255.254,ip6=fd00:60::{vmid:x}/64"),
         1 => "ip=dhcp,ip6=auto".to_owned(),

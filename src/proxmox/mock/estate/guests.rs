@@ -51,7 +51,7 @@ fn guest(number: u32, node: &str) -> Guest {
     guest.template = is_template;
     guest.cores = pick(&[1, 2, 2, 4, 4, 8], seed, 1, 2);
     guest.memory_mib = pick(&[512, 1_024, 2_048, 4_096, 8_192, 16_384], seed, 2, 2_048);
-    if !is_template && mix(seed, 3) % 5 != 0 {
+    if !is_template && !mix(seed, 3).is_multiple_of(5) {
         guest.status = GuestStatus::Running;
         guest.started_at = EPOCH - 3_600 - i64::try_from(mix(seed, 4) % 900_000).unwrap_or(0);
     }
@@ -89,7 +89,7 @@ fn name(number: u32, is_template: bool) -> String {
 fn tags(number: u32) -> Vec<String> {
     let seed = u64::from(number);
     let mut tags = Vec::new();
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         tags.push("prod".to_owned());
     }
     for salt in 0..number % 3 {

@@ -59,11 +59,14 @@ fn add_backups(guest: &Guest, backups: &mut Vec<Backup>) {
     for day in 1..=2 {
         let at = EPOCH - day * DAY + 10_800 + i64::from(guest.vmid);
         let mut backup = file_backup(guest.vmid, guest.kind, at);
-        backup.notes = (guest.vmid % 2 == 0).then(|| format!("{}, {}", guest.name, guest.vmid));
-        backup.protected = guest.vmid % 11 == 0;
+        backup.notes = guest
+            .vmid
+            .is_multiple_of(2)
+            .then(|| format!("{}, {}", guest.name, guest.vmid));
+        backup.protected = guest.vmid.is_multiple_of(11);
         backups.push(backup);
     }
-    if guest.vmid % 3 == 0 {
+    if guest.vmid.is_multiple_of(3) {
         backups.push(Backup {
             storage: "pbs-main".to_owned(),
             server: Some(ServerBackup {
@@ -73,12 +76,15 @@ fn add_backups(guest: &Guest, backups: &mut Vec<Backup>) {
                     1 => Some("failed".to_owned()),
                     _ => None,
                 },
-                encrypted: (guest.vmid % 9 == 0).then(|| "1a:2b:3c:4d:5e:6f:70:81".to_owned()),
+                encrypted: guest
+                    .vmid
+                    .is_multiple_of(9)
+                    .then(|| "1a:2b:3c:4d:5e:6f:70:81".to_owned()),
             }),
             ..file_backup(guest.vmid, guest.kind, EPOCH - DAY + 14_400 + i64::from(guest.vmid))
         });
     }
-    if guest.vmid % 17 == 0 {
+    if guest.vmid.is_multiple_of(17) {
         backups.push(Backup {
             storage: "local".to_owned(),
             node: Some(guest.node.clone()),

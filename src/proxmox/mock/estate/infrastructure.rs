@@ -21,7 +21,7 @@ fn node(number: u32, clustered: bool) -> Node {
     node.disk_used = (5 << 30) + mix(seed, 2) % (20 << 30);
     node.ssl_fingerprint = fingerprint(seed);
     node.description = (number == 1).then(|| "Rack A1\n".to_owned());
-    node.interfaces = if number % 4 == 0 {
+    node.interfaces = if number.is_multiple_of(4) {
         open_vswitch(number)
     } else {
         linux_bridges(number)

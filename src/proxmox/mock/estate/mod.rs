@@ -49,7 +49,7 @@ impl World {
     }
 }
 
-/// A number that looks random and depends on `seed` and `salt` alone (the finaliser of SplitMix64).
+/// A number that looks random and depends on `seed` and `salt` alone (the finaliser of `SplitMix64`).
 pub(super) const fn mix(seed: u64, salt: u64) -> u64 {
     let mut mixed = seed
         .wrapping_mul(0x9E37_79B9_7F4A_7C15)

@@ -70,15 +70,17 @@ fn add_high_availability(world: &mut World) {
 }
 
 fn row(value: Value) -> Row {
-    match value {
-        Value::Object(row) => row,
-        _ => Row::new(),
+    if let Value::Object(row) = value {
+        row
+    } else {
+        Row::new()
     }
 }
 
 fn rows(value: Value) -> Vec<Row> {
-    match value {
-        Value::Array(rows) => rows.into_iter().map(row).collect(),
-        _ => Vec::new(),
+    if let Value::Array(rows) = value {
+        rows.into_iter().map(row).collect()
+    } else {
+        Vec::new()
     }
 }

@@ -13,7 +13,6 @@ pub(super) fn configure(guest: &mut Guest, number: u32) {
         pick(&["l26", "l26", "l26", "win11", "win10", "other"], seed, 20, "l26"),
     );
     config.set("scsihw", "virtio-scsi-single");
-    config.set("boot", "order=scsi0;ide2;net0");
     config.set("numa", 0);
     config.set(
         "cpu",
@@ -25,12 +24,12 @@ pub(super) fn configure(guest: &mut Guest, number: u32) {
         "meta",
         format!("creation-qemu=9.0.2,ctime={}", 1_700_000_000 + seed * 60),
     );
-    if number % 3 != 0 {
+    if !number.is_multiple_of(3) {
         config.set("onboot", 1);
     }
     disks(guest, number);
     networks(guest, number);
-    if number % 4 == 0 {
+    if number.is_multiple_of(4) {
         cloud_init(guest, number);
     }
     guest.agent = guest_agents::of_machine(guest, number);
@@ -42,14 +41,18 @@ pub(super) fn configure(guest: &mut Guest, number: u32) {
             _ => "enabled=1",
         };
         guest.config.set("agent", agent);
-    } else if guest.agent == Agent::Absent && number % 5 == 0 {
+    } else if guest.agent == Agent::Absent && number.is_multiple_of(5) {
         guest.config.set("agent", "0");
     }
 }
 
 fn disks(guest: &mut Guest, number: u32) {
     let vmid = guest.vmid;
-    let storage = if number % 2 == 0 { "local-lvm" } else { "ceph-rbd" };
+    let storage = if number.is_multiple_of(2) {
+        "local-lvm"
+    } else {
+        "ceph-rbd"
+    };
     let size = pick(&[8_u32, 16, 32, 64, 128], u64::from(vmid), 30, 32);
     let stem = if guest.template { "base" } else { "vm" };
     let bus = match number % 10 {
@@ -59,19 +62,20 @@ fn disks(guest: &mut Guest, number: u32) {
         _ => "scsi0",
     };
     let config = &mut guest.config;
+    config.set("boot", format!("order={bus};ide2;net0"));
     config.set(
         bus,
         format!("{storage}:{stem}-{vmid}-disk-0,discard=on,iothread=1,size={size}G"),
     );
     config.set(
         "ide2",
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             "none,media=cdrom"
         } else {
             "local:iso/debian-12.iso,media=cdrom,size=629M"
         },
     );
-    if number % 5 == 0 {
+    if number.is_multiple_of(5) {
         config.set("bios", "ovmf");
         config.set("machine", "q35");
         config.set(
@@ -142,10 +146,14 @@ fn cloud_init(guest: &mut Guest, number: u32) {
             guest.vmid
         ),
     );
-    if number % 3 > 0 {
+    if !number.is_multiple_of(3) {
         config.set(
             "ipconfig1",
-            if number % 8 == 0 { "ip=dhcp,ip6=auto" } else { "ip=dhcp" },
+            if number.is_multiple_of(8) {
+                "ip=dhcp,ip6=auto"
+            } else {
+                "ip=dhcp"
+            },
         );
     }
 }

@@ -294,18 +294,21 @@ fn agent_host_name(call: &Call<'_>, world: &World) -> Answer {
 fn agent_osinfo(call: &Call<'_>, world: &World) -> Answer {
     let guest = asked(call, world, "get-osinfo")?;
     let is_windows = guest.config.text("ostype").is_some_and(|os| os.starts_with("win"));
-    let result = match guest.agent {
-        Agent::Disabled => return disabled("get-osinfo"),
-        _ if is_windows => json!({
+    if guest.agent == Agent::Disabled {
+        return disabled("get-osinfo");
+    }
+    let result = if is_windows {
+        json!({
             "id": "mswindows", "name": "Microsoft Windows", "pretty-name": "Windows Server 2022 Standard",
             "version": "Microsoft Windows Server 2022", "version-id": "2022", "variant": "server", "variant-id": "server",
             "machine": "x86_64", "kernel-release": "20348", "kernel-version": "10.0",
-        }),
-        _ => json!({
+        })
+    } else {
+        json!({
             "id": "debian", "name": "Debian GNU/Linux", "pretty-name": "Debian GNU/Linux 12 (bookworm)",
             "version": "12 (bookworm)", "version-id": "12", "machine": "x86_64", "kernel-release": "6.1.0-32-amd64",
             "kernel-version": "#1 SMP PREEMPT_DYNAMIC Debian 6.1.129-1 (2025-03-06)",
-        }),
+        })
     };
     Ok(json!({"result": result}).into())
 }
@@ -320,7 +323,7 @@ fn container_interfaces(call: &Call<'_>, world: &World) -> Answer {
         "00:00:00:00:00:00".to_owned(),
         vec!["127.0.0.1/8".to_owned(), "::1/128".to_owned()],
     );
-    let mut rows = vec![container_row(call, &loopback.0, &loopback.1, &loopback.2)];
+    let mut rows = vec![container_row(call, loopback.0, &loopback.1, &loopback.2)];
     for index in 0..8 {
         let Some(net) = guest.config.text(&format!("net{index}")) else {
             break;

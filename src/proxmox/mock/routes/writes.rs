@@ -269,7 +269,7 @@ pub(in crate::proxmox::mock) fn clear_key(guest: &mut Guest, key: &str) {
 fn power(call: &Call<'_>, world: &mut World, kind: GuestKind) -> Answer {
     let guest = find(call, world, kind)?;
     let (vmid, runs) = (guest.vmid, guest.is_running());
-    let (word, noun) = match kind {
+    let (prefix, noun) = match kind {
         GuestKind::Qemu => ("qm", "VM"),
         GuestKind::Lxc => ("vz", "CT"),
     };
@@ -297,7 +297,7 @@ fn power(call: &Call<'_>, world: &mut World, kind: GuestKind) -> Answer {
             return Err(Refusal::bare(501, format!("Method '{path}' not implemented")));
         }
     }
-    begin(call, world, &format!("{word}{action}"))
+    begin(call, world, &format!("{prefix}{action}"))
 }
 
 fn snapshot(call: &Call<'_>, world: &mut World, kind: GuestKind) -> Answer {

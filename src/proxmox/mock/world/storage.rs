@@ -105,7 +105,7 @@ impl Backup {
         match &self.server {
             Some(server) => {
                 let place = server.namespace.split('/').filter(|part| !part.is_empty());
-                let place: String = place.map(|part| format!("ns/{part}/")).collect();
+                let place = place.map(|part| format!("ns/{part}/")).collect::<Vec<_>>().concat();
                 let kind = match self.kind {
                     GuestKind::Qemu => "vm",
                     GuestKind::Lxc => "ct",
