@@ -177,8 +177,16 @@ fn missing_privilege(said: &str) -> (Option<String>, Option<String>) {
             Some(path.trim().to_owned()),
             Some(privilege.trim().to_owned()).filter(|text| !text.is_empty()),
         ),
-        _ => (None, Some(inside.trim().to_owned()).filter(|text| text.contains('.'))),
+        _ => (None, Some(inside.trim().to_owned()).filter(|text| is_privilege(text))),
     }
+}
+
+/// Whether `text` is one privilege, such as `VM.Audit`, or several parted by `|`.
+fn is_privilege(text: &str) -> bool {
+    text.contains('.')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '|'))
 }
 
 /// The node a path is about.
@@ -223,68 +231,70 @@ mod tests {
         })
     }
 
+    /// Status, text, and the class they give.
+    const CLASSES: &[(u16, &str, &str)] = &[
+        (401, "No ticket", "proxmox_auth_failed"),
+        (401, "", "proxmox_auth_failed"),
+        (
+            403,
+            "Permission check failed (/vms/100, VM.Audit)",
+            "proxmox_permission_denied",
+        ),
+        (404, "", "proxmox_not_found"),
+        (
+            424,
+            "this node is not in a cluster, no join info available!",
+            "proxmox_not_clustered",
+        ),
+        (
+            500,
+            "Configuration file 'nodes/pve/qemu-server/100.conf' does not exist",
+            "proxmox_not_found",
+        ),
+        (500, "no such resource 'x'", "proxmox_not_found"),
+        (
+            500,
+            "hostname lookup 'pve9' failed - failed to get address info",
+            "proxmox_not_found",
+        ),
+        (500, "no such cluster node 'pve9'", "proxmox_not_found"),
+        (500, "CT 100 already exists on node 'pve'", "proxmox_conflict"),
+        (500, "storage ID 'x' already defined", "proxmox_conflict"),
+        (500, "VM is locked (backup)", "proxmox_busy"),
+        (
+            500,
+            "can't lock file '/var/lock/qemu-server/lock-100.conf' - got timeout",
+            "proxmox_busy",
+        ),
+        (500, "QEMU guest agent is not running", "proxmox_guest_unavailable"),
+        (500, "No QEMU guest agent configured", "proxmox_guest_unavailable"),
+        (500, "VM 100 is not running", "proxmox_guest_unavailable"),
+        (
+            500,
+            "cannot index groups: ha groups have been migrated to rules",
+            "proxmox_not_implemented",
+        ),
+        (500, "storage 'nfs' is not online", "proxmox_storage_offline"),
+        (
+            500,
+            "storage 'x' is not available on node 'pve1'",
+            "proxmox_storage_offline",
+        ),
+        (500, "unable to parse volume ID 'x'", "proxmox_bad_request"),
+        (500, "something else", "proxmox_server_error"),
+        (501, "Method 'GET /x' not implemented", "proxmox_not_implemented"),
+        (506, "", "proxmox_server_error"),
+        (595, "No route to host", "proxmox_node_unreachable"),
+        (596, "Connection timed out", "proxmox_node_timeout"),
+        (597, "", "proxmox_node_error"),
+        (599, "", "proxmox_node_error"),
+        (502, "", "proxmox_unavailable"),
+        (503, "", "proxmox_unavailable"),
+    ];
+
     #[test]
     fn status_and_text_give_the_class() {
-        let table: &[(u16, &str, &str)] = &[
-            (401, "No ticket", "proxmox_auth_failed"),
-            (401, "", "proxmox_auth_failed"),
-            (
-                403,
-                "Permission check failed (/vms/100, VM.Audit)",
-                "proxmox_permission_denied",
-            ),
-            (404, "", "proxmox_not_found"),
-            (
-                424,
-                "this node is not in a cluster, no join info available!",
-                "proxmox_not_clustered",
-            ),
-            (
-                500,
-                "Configuration file 'nodes/pve/qemu-server/100.conf' does not exist",
-                "proxmox_not_found",
-            ),
-            (500, "no such resource 'x'", "proxmox_not_found"),
-            (
-                500,
-                "hostname lookup 'pve9' failed - failed to get address info",
-                "proxmox_not_found",
-            ),
-            (500, "no such cluster node 'pve9'", "proxmox_not_found"),
-            (500, "CT 100 already exists on node 'pve'", "proxmox_conflict"),
-            (500, "storage ID 'x' already defined", "proxmox_conflict"),
-            (500, "VM is locked (backup)", "proxmox_busy"),
-            (
-                500,
-                "can't lock file '/var/lock/qemu-server/lock-100.conf' - got timeout",
-                "proxmox_busy",
-            ),
-            (500, "QEMU guest agent is not running", "proxmox_guest_unavailable"),
-            (500, "No QEMU guest agent configured", "proxmox_guest_unavailable"),
-            (500, "VM 100 is not running", "proxmox_guest_unavailable"),
-            (
-                500,
-                "cannot index groups: ha groups have been migrated to rules",
-                "proxmox_not_implemented",
-            ),
-            (500, "storage 'nfs' is not online", "proxmox_storage_offline"),
-            (
-                500,
-                "storage 'x' is not available on node 'pve1'",
-                "proxmox_storage_offline",
-            ),
-            (500, "unable to parse volume ID 'x'", "proxmox_bad_request"),
-            (500, "something else", "proxmox_server_error"),
-            (501, "Method 'GET /x' not implemented", "proxmox_not_implemented"),
-            (506, "", "proxmox_server_error"),
-            (595, "No route to host", "proxmox_node_unreachable"),
-            (596, "Connection timed out", "proxmox_node_timeout"),
-            (597, "", "proxmox_node_error"),
-            (599, "", "proxmox_node_error"),
-            (502, "", "proxmox_unavailable"),
-            (503, "", "proxmox_unavailable"),
-        ];
-        for (status, text, wanted) in table {
+        for (status, text, wanted) in CLASSES {
             let old = classified(*status, text, r#"{"data":null}"#);
             assert_eq!(old.reason(), *wanted, "reason phrase: {status} {text}");
             assert_eq!(old.upstream_status(), Some(*status), "{status} {text}");
@@ -320,6 +330,7 @@ mod tests {
                 Some("/storage/a"),
                 Some("Datastore.Audit|Datastore.AllocateSpace"),
             ),
+            ("Permission check failed (VM.Audit)", None, Some("VM.Audit")),
             ("Permission check failed", None, None),
             ("Permission check failed (user != root@pam)", None, None),
             (
@@ -329,34 +340,28 @@ mod tests {
             ),
         ];
         for (text, wanted_path, wanted_privilege) in table {
-            match classified(403, text, "") {
-                Error::PermissionDenied { path, privilege, .. } => {
-                    assert_eq!(path.as_deref(), *wanted_path, "{text}");
-                    if wanted_privilege.is_some() {
-                        assert_eq!(privilege.as_deref(), *wanted_privilege, "{text}");
-                    }
-                }
-                other => panic!("{text}: {other}"),
-            }
+            let Error::PermissionDenied { path, privilege, .. } = classified(403, text, "") else {
+                panic!("{text} is another class");
+            };
+            assert_eq!(path.as_deref(), *wanted_path, "{text}");
+            assert_eq!(privilege.as_deref(), *wanted_privilege, "{text}");
         }
     }
 
     #[test]
     fn bad_request_names_its_parameters_and_a_gone_task_is_not_found() {
         let body = r#"{"errors":{"vmid":"type check ('integer') failed"},"data":null,"message":"Parameter verification failed.\n"}"#;
-        match classified(400, "Parameter verification failed.", body) {
-            Error::BadRequest { answer, parameters } => {
-                assert_eq!(
-                    parameters,
-                    [("vmid".to_owned(), "type check ('integer') failed".to_owned())]
-                );
-                assert_eq!(
-                    answer.message,
-                    "Parameter verification failed (vmid: type check ('integer') failed)"
-                );
-            }
-            other => panic!("{other}"),
-        }
+        let Error::BadRequest { answer, parameters } = classified(400, "Parameter verification failed.", body) else {
+            panic!("another class");
+        };
+        assert_eq!(
+            parameters,
+            [("vmid".to_owned(), "type check ('integer') failed".to_owned())]
+        );
+        assert_eq!(
+            answer.message,
+            "Parameter verification failed (vmid: type check ('integer') failed)"
+        );
         let gone = r#"{"errors":{"upid":"no such task"},"data":null}"#;
         assert_eq!(
             classified(400, "Parameter verification failed.", gone).reason(),

@@ -1,37 +1,27 @@
 //! The transport: HTTP/1.1 as `pveproxy` speaks it, to the first address of an endpoint that can be reached.
 
-use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use hyper::ext::ReasonPhrase;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Method, Response};
-use secrecy::{ExposeSecret as _, SecretString};
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+use secrecy::SecretString;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
 
 use super::breaker::Breaker;
-use super::classify::{Failed, classify};
 use super::endpoint::{Address, Endpoint, Scheme};
 use super::error::Error;
-use super::fault::{Unresolved, translate};
 use super::gate::Class;
+use super::line::{Line, Trunk};
 use super::navigate::Path;
-use super::tls::client_config;
 
-/// Below the 5 s after which `pveproxy` closes an idle connection, so that a dying one is not picked.
-const IDLE: Duration = Duration::from_secs(4);
 /// How long the address that worked is asked first.
-const MEMORY: Duration = Duration::from_secs(300);
-/// The largest answer we hold; one for 100,000 tasks is about 30 MiB.
-const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
-/// A `Retry-After` beyond this is cut.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
-const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+const MEMORY: Duration = Duration::from_mins(5);
+/// Nodes of the same cluster that are asked when no configured address can be reached.
+const SPARE_LINES: usize = 3;
 
 /// One request, without the proof of who we are.
 #[derive(Debug, Clone)]
@@ -55,7 +45,8 @@ impl Call {
         self.method == Method::GET
     }
 
-    fn has_body(&self) -> bool {
+    /// Whether parameters travel in the body.
+    pub(super) fn has_body(&self) -> bool {
         self.method == Method::POST || self.method == Method::PUT
     }
 }
@@ -68,46 +59,65 @@ pub(super) struct Success {
     pub(super) address: String,
 }
 
-/// One address with its own connections.
-#[derive(Debug)]
-struct Line {
-    origin: String,
-    label: String,
-    http: reqwest::Client,
-}
-
 /// The connections to one endpoint.
 #[derive(Debug)]
 pub(super) struct Client {
-    lines: Vec<Line>,
+    trunk: Trunk,
+    /// The configured addresses.
+    lines: Vec<Arc<Line>>,
+    /// Other nodes of the same cluster. A plain lock: held for copies.
+    spare: Mutex<Vec<Arc<Line>>>,
     label: String,
     patience: Duration,
     breaker: Breaker,
     /// The line that worked last, and when. A plain lock: held for a copy.
-    worked: Mutex<Option<(usize, Instant)>>,
+    worked: Mutex<Option<(Arc<Line>, Instant)>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Client {
     /// Sets everything up for `addresses`, first choice first; sends nothing.
     pub(super) fn new(endpoint: &Endpoint, scheme: Scheme, addresses: &[Address]) -> Result<Self, Error> {
-        let mut lines = Vec::new();
-        for address in addresses {
-            lines.push(Line {
-                origin: address.origin(scheme, endpoint.port),
-                label: address.label(endpoint.port),
-                http: connections(endpoint, address)?,
-            });
-        }
+        let trunk = Trunk::new(endpoint, scheme)?;
+        let lines: Result<_, _> = addresses
+            .iter()
+            .map(|address| Line::new(&trunk, address).map(Arc::new))
+            .collect();
         if endpoint.tls.accepts_anything() && scheme == Scheme::Https {
             warn!(endpoint.id = %endpoint.key, endpoint.name, "certificates of this Proxmox endpoint are not checked");
         }
         Ok(Self {
-            lines,
+            lines: lines?,
+            trunk,
+            spare: Mutex::default(),
             label: endpoint.address(),
             patience: endpoint.timeout,
             breaker: Breaker::default(),
             worked: Mutex::new(None),
         })
+    }
+
+    /// Notes the addresses of other nodes of the same cluster, to be asked under the same TLS policy when no configured
+    /// address can be reached.
+    pub(super) fn learn(&self, nodes: &[IpAddr]) {
+        let known = lock(&self.spare).clone();
+        let addresses = nodes.iter().map(|ip| Address {
+            host: ip.to_string(),
+            dial: None,
+        });
+        let mut spare = Vec::new();
+        for address in addresses {
+            let label = address.label(self.trunk.port());
+            if spare.len() == SPARE_LINES || self.lines.iter().any(|line| line.label == label) {
+                continue;
+            }
+            let line = known.iter().find(|line| line.label == label).map(Arc::clone);
+            spare.extend(line.or_else(|| Line::new(&self.trunk, &address).ok().map(Arc::new)));
+        }
+        *lock(&self.spare) = spare;
     }
 
     /// Sends `call` with the `proof` headers and reads the whole answer.
@@ -132,30 +142,27 @@ impl Client {
     /// second host gets to count a wrong password.
     async fn over_lines(&self, call: &Call, proof: &HeaderMap) -> Result<Success, Error> {
         let mut earlier: Option<Error> = None;
-        for index in self.order() {
-            let Some(line) = self.lines.get(index) else { continue };
-            let error = match self.on_line(line, call, proof).await {
+        for line in self.order() {
+            let error = match self.on_line(&line, call, proof).await {
                 Ok(success) => {
-                    self.remember(index);
+                    self.remember(&line);
                     return Ok(success);
                 }
                 Err(error) => error,
             };
-            let is_last_word = !error.is_unreachable();
-            if is_last_word {
+            let is_configured = self.lines.iter().any(|configured| Arc::ptr_eq(configured, &line));
+            // The policy may well not cover the other nodes; that must not hide what the configured address said.
+            let is_useless_spare = !is_configured && matches!(error, Error::Tls { .. });
+            if !error.is_unreachable() && !is_useless_spare {
                 if error.answer().is_some() {
-                    self.remember(index);
+                    self.remember(&line);
                 }
                 return Err(error);
             }
             debug!(address = line.label, error = %error, "address cannot be reached");
-            earlier = Some(match earlier {
-                None => error,
-                Some(first) => Error::BothAddresses {
-                    first: Box::new(first),
-                    second: Box::new(error),
-                },
-            });
+            if is_configured {
+                earlier = Some(joined(earlier, error));
+            }
         }
         Err(earlier.unwrap_or(Error::Closed))
     }
@@ -180,214 +187,38 @@ impl Client {
         }
     }
 
-    fn order(&self) -> Vec<usize> {
-        let worked = *self.worked.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = worked
-            .filter(|(_, when)| when.elapsed() < MEMORY)
-            .map_or(0, |(index, _)| index);
-        let others = (0..self.lines.len()).filter(|index| *index != first);
-        std::iter::once(first).chain(others).collect()
-    }
-
-    fn remember(&self, index: usize) {
-        let mut worked = self.worked.lock().unwrap_or_else(PoisonError::into_inner);
-        // The preferred address is given another chance every few minutes, however busy the second one is.
-        if worked.is_none_or(|(known, when)| known != index || when.elapsed() >= MEMORY) {
-            *worked = Some((index, Instant::now()));
-        }
-    }
-}
-
-impl Line {
-    async fn send(&self, call: &Call, proof: &HeaderMap) -> Result<Response, Error> {
-        let mut url = format!("{}/api2/json/{}", self.origin, call.path.encoded);
-        let parameters = call.parameters.expose_secret();
-        if !call.has_body() && !parameters.is_empty() {
-            url.push('?');
-            url.push_str(parameters);
-        }
-        let mut request = self.http.request(call.method.clone(), url).headers(proof.clone());
-        if call.has_body() {
-            if !parameters.is_empty() {
-                request = request.header(CONTENT_TYPE, FORM);
+    /// The line that worked lately, then the configured ones, then the spare ones.
+    fn order(&self) -> Vec<Arc<Line>> {
+        let worked = lock(&self.worked).clone();
+        let first = worked.filter(|(_, when)| when.elapsed() < MEMORY).map(|(line, _)| line);
+        let spare = lock(&self.spare).clone();
+        let mut lines: Vec<Arc<Line>> = first.into_iter().collect();
+        for line in self.lines.iter().chain(&spare) {
+            if !lines.iter().any(|known| Arc::ptr_eq(known, line)) {
+                lines.push(Arc::clone(line));
             }
-            request = request.body(parameters.to_owned());
         }
-        request
-            .send()
-            .await
-            .map_err(|error| translate(error, &call.label(), &self.label))
+        lines
     }
 
-    async fn receive(&self, response: Response, call: &Call) -> Result<Success, Error> {
-        let status = response.status();
-        let reason = response.extensions().get::<ReasonPhrase>().cloned();
-        let headers = response.headers().clone();
-        if status.is_redirection() {
-            return Err(Error::Redirect {
-                call: call.label(),
-                status: status.as_u16(),
-                location: location(&headers),
-            });
-        }
-        let broken = |error| translate(error, &call.label(), &self.label);
-        match read_body(response, ANSWER_LIMIT).await {
-            Ok(body) if status.is_success() => Ok(Success {
-                body,
-                address: self.label.clone(),
-            }),
-            Ok(body) => Err(classify(Failed {
-                method: call.method.as_str(),
-                path: &call.path.plain,
-                status: status.as_u16(),
-                reason: reason.as_ref().map(ReasonPhrase::as_bytes),
-                body: &body,
-                retry_after: retry_after(&headers),
-            })),
-            Err(BodyError::TooLarge) => Err(Error::TooLarge {
-                call: call.label(),
-                limit: ANSWER_LIMIT,
-            }),
-            Err(BodyError::Broken(error)) => Err(broken(error)),
+    fn remember(&self, line: &Arc<Line>) {
+        let mut worked = lock(&self.worked);
+        // The preferred address is given another chance every few minutes, however busy the other one is.
+        let is_known = worked
+            .as_ref()
+            .is_some_and(|(known, when)| Arc::ptr_eq(known, line) && when.elapsed() < MEMORY);
+        if !is_known {
+            *worked = Some((Arc::clone(line), Instant::now()));
         }
     }
 }
 
-/// The connections to one address: no redirects, no proxy, no cookies, no second protocol version.
-fn connections(endpoint: &Endpoint, address: &Address) -> Result<reqwest::Client, Error> {
-    let unusable = |reason: String| endpoint.invalid(reason);
-    let tls = client_config(&endpoint.tls).map_err(|error| unusable(with_cause(&error)))?;
-    let connecting = endpoint
-        .connect_timeout
-        .min(Class::Generic.limit(endpoint.timeout).mul_f32(0.9));
-    let mut builder = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .http1_only()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .gzip(true)
-        .pool_idle_timeout(IDLE)
-        .connect_timeout(connecting)
-        .dns_resolver(Arc::new(SystemResolver))
-        .user_agent(concat!("proxbox-api/", env!("CARGO_PKG_VERSION")));
-    if let Some(ip) = address.dial {
-        builder = builder.resolve(&address.host, SocketAddr::new(ip, endpoint.port));
-    }
-    builder.build().map_err(|error| unusable(with_cause(&error)))
-}
-
-fn with_cause(error: &dyn std::error::Error) -> String {
-    error
-        .source()
-        .map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
-}
-
-/// The system's resolver, with failures that can be told from failures to connect.
-#[derive(Debug)]
-struct SystemResolver;
-
-impl Resolve for SystemResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(resolve(name.as_str().to_owned()))
-    }
-}
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-fn resolve(name: String) -> impl Future<Output = Result<Addrs, BoxError>> + Send {
-    async move {
-        let found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(Unresolved)?;
-        let addresses: Vec<SocketAddr> = found.collect();
-        if addresses.is_empty() {
-            return Err(Unresolved(std::io::Error::other("the name has no addresses")).into());
-        }
-        Ok(Box::new(addresses.into_iter()) as Addrs)
-    }
-}
-
-#[derive(Debug)]
-enum BodyError {
-    TooLarge,
-    Broken(reqwest::Error),
-}
-
-/// The body, unpacked; given up as soon as it grows beyond `limit` bytes.
-async fn read_body(mut response: Response, limit: usize) -> Result<BytesMut, BodyError> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(BodyError::Broken)? {
-        if body.len() + chunk.len() > limit {
-            return Err(BodyError::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-/// Host and port of the redirect's target; the rest of it is nobody's business.
-fn location(headers: &HeaderMap) -> String {
-    let target = headers
-        .get(LOCATION)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let parsed = url::Url::parse(target).ok();
-    match parsed
-        .as_ref()
-        .and_then(|url| url.host_str().map(|host| (host, url.port_or_known_default())))
-    {
-        Some((host, Some(port))) if host.parse::<IpAddr>().is_ok() || !host.is_empty() => format!("{host}:{port}"),
-        Some((host, _)) => host.to_owned(),
-        None => "another path of the same host".to_owned(),
-    }
-}
-
-/// `Retry-After` in seconds or as a date.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match text.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => httpdate::parse_http_date(text)
-            .ok()?
-            .duration_since(std::time::SystemTime::now())
-            .ok()?,
-    };
-    Some(wait.min(LONGEST_RETRY_AFTER))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn location_names_host_and_port_only() {
-        for (target, wanted) in [
-            ("https://other.example/path?token=x", "other.example:443"),
-            ("http://other.example:8080/", "other.example:8080"),
-            ("https://user:pass@other.example:8006/", "other.example:8006"),
-            ("/login", "another path of the same host"),
-            ("", "another path of the same host"),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(LOCATION, target.parse().unwrap());
-            assert_eq!(location(&headers), wanted, "{target}");
-        }
-    }
-
-    #[test]
-    fn retry_after_is_read_and_cut() {
-        for (text, wanted) in [("2", Some(2)), ("900", Some(30)), ("soon", None), ("-1", None)] {
-            let mut headers = HeaderMap::new();
-            headers.insert(RETRY_AFTER, text.parse().unwrap());
-            assert_eq!(retry_after(&headers), wanted.map(Duration::from_secs), "{text}");
-        }
-    }
-
-    #[tokio::test]
-    async fn body_beyond_the_limit_is_given_up() {
-        for (length, is_fine) in [(10, true), (11, false)] {
-            let response = Response::from(http::Response::new("x".repeat(length)));
-            assert_eq!(read_body(response, 10).await.is_ok(), is_fine, "{length}");
-        }
+fn joined(earlier: Option<Error>, error: Error) -> Error {
+    match earlier {
+        None => error,
+        Some(first) => Error::BothAddresses {
+            first: Box::new(first),
+            second: Box::new(error),
+        },
     }
 }

@@ -97,7 +97,7 @@ mod tests {
     async fn abandoned_fetch_is_taken_over_by_the_next_in_line() {
         let flight = Flight::new();
         let slow = flight.join(|| async {
-            tokio::time::sleep(Duration::from_secs(60)).await;
+            tokio::time::sleep(Duration::from_mins(1)).await;
             Ok(1)
         });
         let waiting = flight.join(|| async { Ok(2) });

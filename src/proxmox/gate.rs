@@ -13,7 +13,7 @@ const AGENT_CALLS: usize = 2;
 /// The operator's patience that leaves the limits below as they are.
 const USUAL_PATIENCE: Duration = Duration::from_secs(5);
 /// No limit grows beyond this by scaling, unless the operator's patience with a single call is larger.
-const LONGEST: Duration = Duration::from_secs(120);
+const LONGEST: Duration = Duration::from_mins(2);
 /// A wrong password costs three seconds of penalty and whatever PAM adds.
 const LOGIN: Duration = Duration::from_secs(10);
 
@@ -163,7 +163,7 @@ mod tests {
         let _node = gates.enter("nodes/a/qemu").await;
         let _other = gates.enter("nodes/b/qemu").await;
         let _host = gates.enter("cluster/status").await;
-        let full = tokio::time::timeout(Duration::from_secs(60), gates.enter("nodes/a/lxc")).await;
+        let full = tokio::time::timeout(Duration::from_mins(1), gates.enter("nodes/a/lxc")).await;
         assert!(full.is_err(), "a second call to the node must wait");
     }
 
@@ -174,7 +174,7 @@ mod tests {
         let _one = gates.enter(agent).await;
         let _two = gates.enter(agent).await;
         assert!(
-            tokio::time::timeout(Duration::from_secs(60), gates.enter(agent))
+            tokio::time::timeout(Duration::from_mins(1), gates.enter(agent))
                 .await
                 .is_err()
         );

@@ -21,9 +21,9 @@ use super::navigate::{Path, encode, form};
 use super::wire;
 
 /// Half of a ticket's two hours.
-const RENEWAL: Duration = Duration::from_secs(3600);
-/// After this a ticket is not worth trying to renew.
-const LIFE: Duration = Duration::from_secs(7200 - 60);
+const RENEWAL: Duration = Duration::from_hours(1);
+/// After this, a minute before its end, a ticket is not worth trying to renew.
+const LIFE: Duration = Duration::from_mins(119);
 /// How long a refused password is not tried again, so that many callers do not lock the account.
 const REFUSED: Duration = Duration::from_secs(10);
 const CSRF: HeaderName = HeaderName::from_static("csrfpreventiontoken");

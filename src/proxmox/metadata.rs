@@ -1,5 +1,6 @@
 //! What a session knows about its endpoint: release, mode, names and rights. Fetched rarely, by one, for all.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -7,13 +8,14 @@ use serde::Deserialize as _;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::endpoint::is_fit_for_fallback;
 use super::error::Error;
 use super::flight::Flight;
 use super::session::Session;
 use super::types::{Capabilities, ClusterStatus, Permissions, Version};
 
 /// How long an answer is as good as new.
-const FRESH: Duration = Duration::from_secs(60);
+const FRESH: Duration = Duration::from_mins(1);
 /// How long an old answer is served without asking, after asking failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// What it takes to read `cluster/status`.
@@ -154,17 +156,6 @@ impl MetadataCell {
         self.lock().metadata.clone()
     }
 
-    /// Makes what is known older, as if time had passed.
-    #[cfg(test)]
-    pub(super) fn age_by(&self, time: Duration) {
-        let mut known = self.lock();
-        if let Some(metadata) = known.metadata.take() {
-            let mut older = Metadata::clone(&metadata);
-            older.fetched -= time;
-            known.metadata = Some(Arc::new(older));
-        }
-    }
-
     /// What can be served without asking: fresh, or old while asking has just failed.
     fn servable(&self) -> Option<Arc<Metadata>> {
         let known = self.lock();
@@ -244,6 +235,7 @@ impl Session {
             Err(error) => return Err(error),
         };
         let capabilities = capabilities(permissions)?;
+        self.inner.client.learn(&other_nodes(&status));
         if earlier.is_some_and(|earlier| earlier.version != version) {
             info!(endpoint.id = %self.endpoint().key, version = version.version, "the Proxmox release has changed");
             self.forget_absences();
@@ -262,6 +254,15 @@ impl Session {
             fetched: Instant::now(),
         })
     }
+}
+
+/// The addresses of the cluster's other nodes that are up.
+fn other_nodes(rows: &[ClusterStatus]) -> Vec<IpAddr> {
+    let nodes = rows
+        .iter()
+        .filter(|row| row.is_node() && row.online == Some(true) && row.local != Some(true));
+    let addresses = nodes.filter_map(|row| row.ip.as_deref()?.parse().ok());
+    addresses.filter(|ip| is_fit_for_fallback(*ip)).collect()
 }
 
 /// Rights that cannot be read are not known; only a failure that passes by itself fails the whole answer.
@@ -307,6 +308,19 @@ mod tests {
             let mode = Mode::of(&rows(status.clone()));
             assert_eq!((mode.as_str(), mode.name()), (word, name), "{status}");
         }
+    }
+
+    #[test]
+    fn other_nodes_are_those_that_are_up_and_have_an_address_to_dial() {
+        let found = other_nodes(&rows(json!([
+            {"type": "cluster", "name": "lab"},
+            {"type": "node", "name": "a", "ip": "10.0.0.1", "online": 1, "local": 1},
+            {"type": "node", "name": "b", "ip": "10.0.0.2", "online": 1, "local": 0},
+            {"type": "node", "name": "c", "ip": "10.0.0.3", "online": 0, "local": 0},
+            {"type": "node", "name": "d", "ip": "127.0.0.1", "online": 1, "local": 0},
+            {"type": "node", "name": "e", "online": 1, "local": 0},
+        ])));
+        assert_eq!(found, ["10.0.0.2".parse::<IpAddr>().unwrap()]);
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub mod error;
 mod fault;
 mod flight;
 mod gate;
+mod line;
 mod login;
 pub mod metadata;
 mod navigate;
@@ -35,6 +36,7 @@ pub mod rows;
 pub mod session;
 pub mod tls;
 pub mod types;
+mod verdict;
 pub mod wire;
 
 pub use credential::{Credential, CredentialError};

@@ -31,12 +31,9 @@ impl Path {
     pub(super) fn parse(text: &str) -> Result<Self, Error> {
         let mut path = Self::default();
         for segment in text.strip_prefix('/').unwrap_or(text).split('/') {
-            path = path.child(segment).map_err(|error| match error {
-                Error::InvalidPath { reason, .. } => Error::InvalidPath {
-                    path: shown(text),
-                    reason,
-                },
-                other => other,
+            path = path.joined(segment).map_err(|reason| Error::InvalidPath {
+                path: shown(text),
+                reason,
             })?;
         }
         Ok(path)
@@ -44,25 +41,26 @@ impl Path {
 
     /// This path and one more segment, in which a slash is part of the name.
     pub(super) fn child(&self, segment: &str) -> Result<Self, Error> {
+        self.joined(segment).map_err(|reason| Error::InvalidPath {
+            path: shown(&format!("{}/{segment}", self.plain)),
+            reason,
+        })
+    }
+
+    /// The longer path, or what is wrong with `segment`.
+    fn joined(&self, segment: &str) -> Result<Self, &'static str> {
         let separator = if self.plain.is_empty() { "" } else { "/" };
         let path = Self {
             plain: format!("{}{separator}{segment}", self.plain),
             encoded: format!("{}{separator}{}", self.encoded, encode(segment)),
         };
-        let complaint = match segment {
-            "" => Some("a segment is empty"),
-            "." | ".." => Some("a segment is `.` or `..`"),
-            text if text.chars().any(char::is_control) => Some("a segment holds control characters"),
-            text if text.split('/').any(|part| part == "..") => Some("a segment holds `..`"),
-            _ if path.encoded.len() > PATH_LIMIT => Some("it is too long"),
-            _ => None,
-        };
-        match complaint {
-            Some(reason) => Err(Error::InvalidPath {
-                path: shown(&path.plain),
-                reason,
-            }),
-            None => Ok(path),
+        match segment {
+            "" => Err("a segment is empty"),
+            "." | ".." => Err("a segment is `.` or `..`"),
+            text if text.chars().any(char::is_control) => Err("a segment holds control characters"),
+            text if text.split('/').any(|part| part == "..") => Err("a segment holds `..`"),
+            _ if path.encoded.len() > PATH_LIMIT => Err("it is too long"),
+            _ => Ok(path),
         }
     }
 }

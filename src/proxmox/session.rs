@@ -22,7 +22,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Least base of the pause before a locked object is asked for again.
 const LOCK_PAUSE: Duration = Duration::from_millis(500);
 /// How long a call that a release does not offer is not sent again.
-const ABSENCE: Duration = Duration::from_secs(600);
+const ABSENCE: Duration = Duration::from_mins(10);
 
 /// A session with one endpoint. Clones share connections, ticket, queues and metadata; nothing needs closing.
 #[derive(Clone)]
@@ -32,7 +32,7 @@ pub struct Session {
 
 pub(super) struct Inner {
     pub(super) endpoint: Endpoint,
-    client: Client,
+    pub(super) client: Client,
     login: Login,
     gates: Gates,
     pub(super) metadata: MetadataCell,

@@ -32,6 +32,7 @@ pub(super) fn endpoint(domain: Option<&str>, ip: Option<&str>) -> Endpoint {
     }
 }
 
+mod addresses;
 mod decoding;
 mod exchanges;
 mod server;

@@ -191,7 +191,7 @@ impl ServerCertVerifier for Judge {
             Rule::Pinned(_) => "the certificate is not the pinned one".to_owned(),
             Rule::Chain(verifier) => {
                 match verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-                    Ok(verified) => return Ok(verified),
+                    Ok(trusted) => return Ok(trusted),
                     Err(error) => error.to_string(),
                 }
             }

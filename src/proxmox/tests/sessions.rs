@@ -21,6 +21,13 @@ fn password_session(server: &Server) -> Session {
     Session::with_scheme(endpoint, Scheme::Http).unwrap()
 }
 
+/// Lets time pass in no time.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
 fn is_login(seen: &Seen) -> bool {
     seen.call() == "POST access/ticket"
 }
@@ -120,6 +127,54 @@ async fn refusal_after_a_new_login_is_final() {
         .unwrap_err();
     assert!(matches!(error, Error::AuthFailed { .. }));
     assert_eq!((logins(&server), server.calls().len()), (2, 4));
+}
+
+#[tokio::test]
+async fn ticket_is_renewed_with_itself_after_half_its_life_and_with_the_password_after_its_end() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let server = Server::plain(move |seen| {
+        if is_login(seen) {
+            return ticket(count.fetch_add(1, Ordering::SeqCst) + 1);
+        }
+        Reply::data(r#"{"version":"9.2.4"}"#)
+    });
+    let session = password_session(&server);
+    for minutes in [0, 59, 2, 180] {
+        pass(Duration::from_mins(minutes)).await;
+        for version in join_all((0..4).map(|_| session.version_info())).await {
+            version.unwrap();
+        }
+    }
+    let seen = server.seen();
+    let logins: Vec<_> = seen
+        .iter()
+        .filter(|seen| is_login(seen))
+        .map(|seen| seen.body.as_str())
+        .collect();
+    let with_password = "username=sync%40pve&password=ge%20heim";
+    let with_ticket = "username=sync%40pve&password=PVE%3Async%40pve%3A66AA%3A%3Ac2ln%2B%2F%3D1";
+    assert_eq!(logins, [with_password, with_ticket, with_password]);
+}
+
+#[tokio::test]
+async fn many_refused_calls_make_one_new_login() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let server = Server::plain(move |seen| {
+        if is_login(seen) {
+            return ticket(count.fetch_add(1, Ordering::SeqCst) + 1).after(Duration::from_millis(20));
+        }
+        let is_old = seen.header("cookie").is_some_and(|cookie| cookie.ends_with('1'));
+        if is_old {
+            Reply::new("401 No ticket", "")
+        } else {
+            Reply::data(r#"{"version":"9.2.4"}"#)
+        }
+    });
+    let session = password_session(&server);
+    for version in join_all((0..6).map(|_| session.version_info())).await {
+        version.unwrap();
+    }
+    assert_eq!(logins(&server), 2);
 }
 
 #[tokio::test]
@@ -225,10 +280,10 @@ async fn refused_cluster_status_limits_the_mode_and_keeps_the_known_name() {
         (metadata.mode.as_str(), metadata.mode.name(), metadata.name()),
         ("restricted", None, Some("lab"))
     );
-    match &metadata.mode {
-        Mode::Limited { reason } => assert!(reason.contains("Sys.Audit"), "{reason}"),
-        other => panic!("{other:?}"),
-    }
+    let Mode::Limited { reason } = &metadata.mode else {
+        panic!("{metadata:?}");
+    };
+    assert!(reason.contains("Sys.Audit"), "{reason}");
 }
 
 #[tokio::test]
@@ -245,10 +300,10 @@ async fn metadata_that_cannot_be_refreshed_is_served_old_and_asked_for_seldom() 
     let session = session(&server);
     session.metadata().await.unwrap();
     is_down.store(true, Ordering::SeqCst);
-    session.inner.metadata.age_by(Duration::from_secs(120));
+    pass(Duration::from_mins(2)).await;
     for _ in 0..5 {
         let metadata = session.metadata().await.unwrap();
-        assert!(metadata.age() >= Duration::from_secs(120));
+        assert!(metadata.age() >= Duration::from_mins(2));
     }
     assert_eq!(server.calls().len(), 6, "one failed refresh, then a rest");
     assert!(session.refresh().await.is_err(), "an explicit refresh hides nothing");
@@ -268,6 +323,6 @@ async fn metadata_is_not_served_old_when_the_credentials_are_refused() {
     let session = session(&server);
     session.metadata().await.unwrap();
     is_refused.store(true, Ordering::SeqCst);
-    session.inner.metadata.age_by(Duration::from_secs(120));
+    pass(Duration::from_mins(2)).await;
     assert_eq!(session.metadata().await.unwrap_err().reason(), "proxmox_auth_failed");
 }

@@ -1,6 +1,7 @@
 //! Rows of `cluster/status` and `cluster/resources`.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::guest::{GuestKind, Vmid};
@@ -93,8 +94,9 @@ impl ResourceKind {
 
 /// One row of `cluster/resources`. A guest that the statistics do not know yet has neither name nor sizes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct ClusterResource {
-    /// Unique in the cluster, such as `qemu/100` or `storage/pve1/local`.
+    /// Unique in the cluster, such as `qemu/100` or `storage/pve1/local`; put together from the row where it is missing.
     #[serde(deserialize_with = "wire::required_text")]
     pub id: String,
     /// What the row is.
@@ -168,6 +170,36 @@ pub struct ClusterResource {
     pub other: Map<String, Value>,
 }
 
+impl<'de> Deserialize<'de> for ClusterResource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut row: Map<String, Value> = Map::deserialize(deserializer)?;
+        if row.get("id").is_none_or(Value::is_null)
+            && let Some(id) = id_of(&row)
+        {
+            row.insert("id".to_owned(), Value::from(id));
+        }
+        Self::deserialize(row).map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for ClusterResource {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+/// The id that the server would give the row.
+fn id_of(row: &Map<String, Value>) -> Option<String> {
+    let text = |key| wire::text_of(row.get(key)?).ok().flatten();
+    let kind = text("type")?;
+    match kind.as_str() {
+        "qemu" | "lxc" => Some(format!("{kind}/{}", text("vmid")?)),
+        "node" => Some(format!("{kind}/{}", text("node")?)),
+        "storage" => Some(format!("{kind}/{}/{}", text("node")?, text("storage")?)),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,6 +217,23 @@ mod tests {
         assert!(!row.template && row.lock.is_none() && row.name.is_none());
         assert_eq!(row.tags, ["b", "a"]);
         assert_eq!(row.other.get("memhost"), Some(&json!(5)));
+    }
+
+    #[test]
+    fn resource_without_id_gets_the_one_the_server_would_give() {
+        for (row, id) in [
+            (json!({"type": "qemu", "vmid": "100", "node": "a"}), "qemu/100"),
+            (json!({"type": "node", "node": "a", "id": null}), "node/a"),
+            (
+                json!({"type": "storage", "node": "a", "storage": "local"}),
+                "storage/a/local",
+            ),
+        ] {
+            let read: ClusterResource = serde_json::from_value(row.clone()).unwrap();
+            assert_eq!(read.id, id, "{row}");
+            assert_eq!(serde_json::to_value(&read).unwrap()["id"], json!(id), "{row}");
+        }
+        assert!(serde_json::from_value::<ClusterResource>(json!({"type": "qemu"})).is_err());
     }
 
     #[test]
