@@ -177,21 +177,23 @@ impl TicketLogin {
             within: None,
         };
         let answer = client.exchange(&call, &HeaderMap::new()).await?;
-        let undecodable = |source: serde_json::Error| Error::Decode {
+        // The parser's own complaint could repeat a piece of the ticket.
+        let undecodable = || Error::Decode {
             call: call.label(),
-            source: Arc::new(source),
+            source: Arc::new(<serde_json::Error as serde::de::Error>::custom(
+                "the answer holds no usable ticket",
+            )),
         };
-        let TicketAnswer { data } = serde_json::from_slice(&answer.body).map_err(undecodable)?;
+        let Ok(TicketAnswer { data }) = serde_json::from_slice(&answer.body) else {
+            return Err(undecodable());
+        };
         let needs_code = wire::flag_of(&data.need_tfa).unwrap_or(Some(true)).unwrap_or(false);
         if needs_code || data.ticket.expose_secret().starts_with("PVE:!tfa!") {
             return Err(Error::SecondFactorRequired {
                 username: self.username.clone(),
             });
         }
-        self.keep(data).ok_or_else(|| {
-            let source = serde::de::Error::custom("the ticket cannot stand in a header");
-            undecodable(source)
-        })
+        self.keep(data).ok_or_else(undecodable)
     }
 
     fn keep(&self, data: TicketData) -> Option<Ticket> {

@@ -11,6 +11,7 @@ use tracing::{info, warn};
 use super::endpoint::is_fit_for_fallback;
 use super::error::Error;
 use super::flight::Flight;
+use super::rows::Rows;
 use super::session::Session;
 use super::types::{Capabilities, ClusterStatus, Permissions, Version};
 
@@ -225,7 +226,7 @@ impl Session {
             source: Arc::new(source),
         })?;
         let (mode, status) = match status {
-            Ok(rows) => (Mode::of(&rows.items), rows.items),
+            Ok(rows) => (mode_of(&rows), rows.items),
             Err(Error::PermissionDenied { .. }) => (
                 Mode::Limited {
                     reason: LIMITED.to_owned(),
@@ -253,6 +254,17 @@ impl Session {
             fetched_at: SystemTime::now(),
             fetched: Instant::now(),
         })
+    }
+}
+
+/// The mode, unless a row that could not be read may be the one that decides.
+fn mode_of(rows: &Rows<ClusterStatus>) -> Mode {
+    let has_cluster = rows.items.iter().any(ClusterStatus::is_cluster);
+    match rows.rejected.first() {
+        Some(row) if !has_cluster => Mode::Limited {
+            reason: format!("a row of cluster/status cannot be read: {}", row.reason),
+        },
+        Some(_) | None => Mode::of(&rows.items),
     }
 }
 
@@ -308,6 +320,18 @@ mod tests {
             let mode = Mode::of(&rows(status.clone()));
             assert_eq!((mode.as_str(), mode.name()), (word, name), "{status}");
         }
+    }
+
+    #[test]
+    fn unreadable_row_is_not_taken_for_an_absent_one() {
+        let odd = json!({"type": "cluster", "name": ["lab"]});
+        let node = json!({"type": "node", "name": "a"});
+        assert_eq!(mode_of(&Rows::decode(vec![node.clone(), odd])).as_str(), "restricted");
+        let cluster = json!({"type": "cluster", "name": "lab"});
+        assert_eq!(
+            mode_of(&Rows::decode(vec![node, cluster, json!(1)])).as_str(),
+            "cluster"
+        );
     }
 
     #[test]

@@ -208,6 +208,21 @@ async fn second_factor_is_refused_with_advice() {
 }
 
 #[tokio::test]
+async fn login_answer_of_another_form_is_told_without_its_content() {
+    for body in [
+        r#"{"data":"PVE:hunter2"}"#,
+        r#"{"data":{"ticket":7,"CSRFPreventionToken":"hunter2"}}"#,
+        "hunter2",
+        "",
+    ] {
+        let server = Server::plain(move |_| Reply::new("200 OK", body));
+        let error = password_session(&server).version_info().await.unwrap_err();
+        assert!(matches!(error, Error::Decode { .. }), "{body}: {error:?}");
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+}
+
+#[tokio::test]
 async fn token_that_is_refused_is_not_tried_again() {
     let server = Server::plain(|_| Reply::new("401 invalid token value!", ""));
     let error = session(&server).version_info().await.unwrap_err();
