@@ -1,0 +1,93 @@
+//! The reads that every run makes, typed.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::error::Error;
+use super::rows::Rows;
+use super::session::Session;
+use super::types::{
+    ClusterResource, ClusterStatus, GuestConfig, GuestKind, NodeRow, Permissions, StorageConfig, Version, Vmid,
+};
+
+impl Session {
+    /// `version`: the release of the host that answers.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn version_info(&self) -> Result<Version, Error> {
+        self.version().get_as().await
+    }
+
+    /// `cluster/status`: the cluster and its nodes. Needs Sys.Audit on `/`.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn cluster_status(&self) -> Result<Rows<ClusterStatus>, Error> {
+        self.cluster().status().get_rows().await
+    }
+
+    /// `cluster/resources`, all or of one `kind`: `vm` (both kinds of guest), `storage`, `node` or `sdn`. Rows the
+    /// identity may not see are left out without a word.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn cluster_resources(&self, kind: Option<&str>) -> Result<Rows<ClusterResource>, Error> {
+        self.cluster().resources().get_rows_with(&[("type", kind.into())]).await
+    }
+
+    /// `nodes`: one row per member, for any identity.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn list_nodes(&self) -> Result<Rows<NodeRow>, Error> {
+        self.path("nodes")?.get_rows().await
+    }
+
+    /// `storage`: the whole configuration of every visible storage.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn list_storages(&self) -> Result<Rows<StorageConfig>, Error> {
+        self.storage().get_rows().await
+    }
+
+    /// `nodes/{node}/{kind}/{vmid}/config`: how the guest is configured, pending changes included.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange; [`Error::Decode`] where the answer is no configuration.
+    pub async fn guest_config(&self, node: &str, kind: GuestKind, vmid: Vmid) -> Result<GuestConfig, Error> {
+        let place = self.nodes(node).guest(kind, vmid).config();
+        let answer = place.get().await?;
+        GuestConfig::decode(kind, answer.data).map_err(|source| Error::Decode {
+            call: format!("GET {}", place.plain_path().unwrap_or_default()),
+            source: Arc::new(source),
+        })
+    }
+
+    /// `access/permissions`: the session's own rights, for any identity.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange; [`Error::Decode`] where the answer is no map.
+    pub async fn permissions(&self) -> Result<Permissions, Error> {
+        let answer = self.access().permissions().get().await?;
+        match answer.data {
+            Value::Object(map) => Ok(Permissions::of(&map)),
+            // A map without entries is an empty list to Perl's encoder at times.
+            Value::Null => Ok(Permissions::default()),
+            Value::Array(rows) if rows.is_empty() => Ok(Permissions::default()),
+            Value::Array(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => Err(Error::Decode {
+                call: "GET access/permissions".to_owned(),
+                source: Arc::new(<serde_json::Error as serde::de::Error>::custom("the answer is no map")),
+            }),
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! What Proxmox answers, typed as far as it matters downstream; unknown keys pass.
+
+mod access;
+mod cluster;
+mod guest;
+mod node;
+mod storage;
+mod version;
+
+pub use access::{Capabilities, Permissions};
+pub use cluster::{ClusterResource, ClusterStatus, ResourceKind};
+pub use guest::{GuestConfig, GuestKind, LxcConfig, QemuConfig, Vmid};
+pub use node::NodeRow;
+pub use storage::StorageConfig;
+pub use version::Version;
