@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::answer::Answer;
 use super::client::Client;
 use super::error::Error;
 use super::object_id::ObjectId;
 use super::query::Query;
-use super::transport::{Answer, Call, Class};
+use super::transport::{Call, Class};
 use super::version::NetBoxVersion;
 
 /// As many as NetBox gives at once; a server with a lower limit answers fewer and says that there are more.
