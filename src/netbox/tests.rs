@@ -640,7 +640,7 @@ async fn create_that_runs_out_of_time_is_uncertain_and_sent_once() {
         &server,
         "POST",
         TAGS,
-        ResponseTemplate::new(201).set_delay(Duration::from_secs(60)),
+        ResponseTemplate::new(201).set_delay(Duration::from_mins(1)),
     )
     .await;
     let endpoint = Endpoint {
