@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::answer::Answer;
 use super::branch::{self, Branch};
 use super::chunk;
 use super::endpoint::Endpoint;
@@ -17,13 +18,13 @@ use super::error::Error;
 use super::page::{self, Row};
 use super::query::Query;
 use super::traffic::Traffic;
-use super::transport::{Answer, Call, Class, Failure, Transport};
+use super::transport::{Call, Class, Failure, Transport};
 use super::version::Status;
 use super::write::{self, WriteError};
 use crate::reconcile::ObjectId;
 
 const STATUS_PATH: &str = "/api/status/";
-const STATUS_LIFE: Duration = Duration::from_secs(300);
+const STATUS_LIFE: Duration = Duration::from_mins(5);
 const STATUS_FAILURE_LIFE: Duration = Duration::from_secs(5);
 
 /// A handle on one NetBox: on its main data, or on one branch. Cheap to clone; clones share connections and limits.
@@ -276,6 +277,12 @@ impl Client {
             call.branch = Some(&branch.schema_id);
         }
         self.shared.transport.call(&call).await
+    }
+
+    /// How many reads may be under way at once now.
+    #[cfg(test)]
+    pub(super) fn read_places(&self) -> usize {
+        self.shared.transport.read_places()
     }
 
     pub(super) fn read_limit(&self) -> usize {

@@ -76,7 +76,9 @@ impl Token {
             Self::V1(secret) => ["v1", "", secret.expose_secret()],
             Self::V2 { key, secret } => ["v2", key.expose_secret(), secret.expose_secret()],
         };
-        parts.into_iter().for_each(|part| absorb(hasher, part.as_bytes()));
+        for part in parts {
+            absorb(hasher, part.as_bytes());
+        }
     }
 }
 
@@ -151,7 +153,7 @@ impl Endpoint {
             verify_tls: true,
             tls_ca_pem: None,
             tls_fingerprint: None,
-            timeout: Duration::from_secs(120),
+            timeout: Duration::from_mins(2),
             limits: Limits::default(),
             max_retries: 5,
             retry_delay: Duration::from_secs(2),

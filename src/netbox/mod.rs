@@ -10,6 +10,7 @@
 //! * [`Status`], [`NetBoxVersion`]: release and plugins of the other side.
 //! * [`settings`]: the plugin's settings page; [`preflight()`]: can this endpoint be used at all.
 
+mod answer;
 mod branch;
 mod chunk;
 mod client;
@@ -44,3 +45,6 @@ pub use settings::{PluginSettings, fetch_settings};
 pub use traffic::Traffic;
 pub use version::{NetBoxVersion, Status};
 pub use write::WriteError;
+
+#[cfg(test)]
+mod tests;

@@ -5,10 +5,11 @@ use std::collections::HashSet;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::answer::Answer;
 use super::client::Client;
 use super::error::Error;
 use super::query::Query;
-use super::transport::{Answer, Call, Class};
+use super::transport::{Call, Class};
 use super::version::NetBoxVersion;
 use crate::reconcile::ObjectId;
 

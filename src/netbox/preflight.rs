@@ -6,10 +6,11 @@ use bytes::Bytes;
 use reqwest::Method;
 use serde::de::IgnoredAny;
 
+use super::answer::Answer;
 use super::client::Client;
 use super::error::{Error, TokenProblem};
 use super::settings::fetch_settings;
-use super::transport::{Answer, Call, Class};
+use super::transport::{Call, Class};
 use super::version::{NetBoxVersion, Status};
 
 /// Answers any valid token with its user, whatever rights it has; not in every supported release.
@@ -142,10 +143,10 @@ fn unusable(error: Error) -> Preflight {
 }
 
 fn judged(error: Error) -> Authentication {
-    match error {
-        Error::Unauthenticated { problem, detail } => Authentication::Refused { problem, detail },
-        error => Authentication::Unknown(error),
+    if let Error::Unauthenticated { problem, detail } = error {
+        return Authentication::Refused { problem, detail };
     }
+    Authentication::Unknown(error)
 }
 
 /// A missing right proves that the token was accepted: NetBox looks at the token first.

@@ -100,7 +100,7 @@ pub(super) fn refused_rows(body: &Value, rows: usize, ids: &[u64]) -> Vec<RowRef
             }
             _ => Vec::new(),
         },
-        _ => Vec::new(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Vec::new(),
     }
 }
 
@@ -157,9 +157,9 @@ pub(super) fn detail(body: &[u8]) -> (String, Vec<FieldError>) {
             let mut found = Vec::new();
             for item in items {
                 if item.is_object() {
-                    found.extend(field_errors(item))
+                    found.extend(field_errors(item));
                 } else {
-                    gather("__all__", item, &mut found)
+                    gather("__all__", item, &mut found);
                 }
             }
             found

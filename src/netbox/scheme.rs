@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 
+use super::answer::sort;
 use super::endpoint::{Endpoint, Scheme};
 use super::error::Error;
-use super::transport::sort;
 
 const STATUS_PATH: &str = "/api/status/";
 const LIMIT: Duration = Duration::from_secs(10);
@@ -25,14 +25,14 @@ pub(super) async fn find(http: &reqwest::Client, endpoint: &Endpoint) -> Result<
     let asking = select(Box::pin(ask(http, &plain_base)), Box::pin(ask(http, &tls_base)));
     let scheme = match asking.await {
         Either::Left((Ok(Asked::NetBox), _)) => Scheme::Http,
-        Either::Left((plain, tls)) => decide(plain, tls.await)?,
+        Either::Left((plain, tls)) => decide(plain, &tls.await)?,
         Either::Right((Ok(_), _)) => Scheme::Https,
-        Either::Right((tls, plain)) => decide(plain.await, tls)?,
+        Either::Right((tls, plain)) => decide(plain.await, &tls)?,
     };
     endpoint.base_url(scheme)
 }
 
-fn decide(plain: Result<Asked, Error>, tls: Result<Asked, Error>) -> Result<Scheme, Error> {
+fn decide(plain: Result<Asked, Error>, tls: &Result<Asked, Error>) -> Result<Scheme, Error> {
     if tls.is_ok() {
         Ok(Scheme::Https)
     } else {

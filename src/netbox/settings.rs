@@ -3,7 +3,8 @@
 //! Every value is optional: an absent, null or invalid one leaves the choice to the environment and the defaults. What
 //! could not be used is listed in [`PluginSettings::invalid`], so that an operator sees why a setting has no effect.
 
-use std::ops::RangeInclusive;
+mod reader;
+
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -11,13 +12,13 @@ use serde_json::{Map, Value};
 
 use super::client::Client;
 use super::error::Error;
+use crate::reconcile::ObjectId;
 use super::query::Query;
 use super::transport::{Call, Class};
-use crate::reconcile::ObjectId;
+use reader::Reader;
 
 const RUNTIME: &str = "/api/plugins/proxbox/settings/runtime/";
 const PLAIN: &str = "/api/plugins/proxbox/settings/";
-const INT_MAX: u64 = 2_147_483_647;
 
 /// What the plugin's settings say.
 #[derive(Debug, Clone, Default)]
@@ -325,122 +326,6 @@ fn log_file(reader: &mut Reader<'_>) -> Option<String> {
         return Some(path);
     }
     reader.refuse(KEY, "an absolute path to a file")
-}
-
-/// Takes typed values out of a row and remembers which could not be taken.
-struct Reader<'a> {
-    row: &'a Map<String, Value>,
-    invalid: Vec<InvalidSetting>,
-}
-
-impl Reader<'_> {
-    fn refuse<T>(&mut self, key: &'static str, expected: &str) -> Option<T> {
-        self.invalid.push(InvalidSetting {
-            key,
-            problem: format!("must be {expected}"),
-        });
-        None
-    }
-
-    /// The value as text or JSON; absent, null and blank mean that nothing is set.
-    fn value(&self, key: &str) -> Option<&Value> {
-        self.row
-            .get(key)
-            .filter(|value| !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty()))
-    }
-
-    fn flag(&mut self, key: &'static str) -> Option<bool> {
-        let word = match self.value(key)? {
-            Value::Bool(flag) => return Some(*flag),
-            Value::String(text) => text.trim().to_ascii_lowercase(),
-            other => other.to_string(),
-        };
-        match word.as_str() {
-            "1" | "true" | "yes" | "on" => Some(true),
-            "0" | "false" | "no" | "off" => Some(false),
-            _ => self.refuse(key, "true or false"),
-        }
-    }
-
-    fn text(&mut self, key: &'static str) -> Option<String> {
-        let text = self.value(key)?.as_str().map(|text| text.trim().to_owned());
-        text.or_else(|| self.refuse(key, "a text"))
-    }
-
-    fn choice(&mut self, key: &'static str, words: &[&str]) -> Option<String> {
-        let word = self.text(key)?.to_ascii_lowercase();
-        if words.contains(&word.as_str()) {
-            Some(word)
-        } else {
-            self.refuse(key, &format!("one of {}", words.join(", ")))
-        }
-    }
-
-    fn lines(&mut self, key: &'static str) -> Option<Vec<String>> {
-        let text = self.text(key)?;
-        let lines = text.split(['\n', ',']).map(str::trim).filter(|line| !line.is_empty());
-        Some(lines.map(str::to_owned).collect())
-    }
-
-    fn float(&mut self, key: &'static str, range: RangeInclusive<f64>) -> Option<f64> {
-        let found = match self.value(key)? {
-            Value::String(text) => text.trim().parse().ok(),
-            other => other.as_f64(),
-        };
-        let expected = || format!("a number from {} to {}", range.start(), range.end());
-        found
-            .filter(|number| range.contains(number))
-            .or_else(|| self.refuse(key, &expected()))
-    }
-
-    fn number(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
-        let found = match self.value(key)? {
-            Value::String(text) => text.trim().parse().ok(),
-            other => other.as_u64(),
-        };
-        let expected = || format!("a whole number of at least {}", range.start());
-        found
-            .filter(|number| range.contains(number))
-            .or_else(|| self.refuse(key, &expected()))
-    }
-
-    /// A number of things, for which 0 means that nothing is set.
-    fn count(&mut self, key: &'static str) -> Option<usize> {
-        let found = self.number(key, 0..=INT_MAX).filter(|number| *number != 0);
-        found.and_then(|number| usize::try_from(number).ok())
-    }
-
-    fn retries(&mut self, key: &'static str) -> Option<u32> {
-        self.number(key, 0..=INT_MAX)
-            .and_then(|number| u32::try_from(number).ok())
-    }
-
-    fn milliseconds(&mut self, key: &'static str) -> Option<Duration> {
-        self.number(key, 0..=INT_MAX).map(Duration::from_millis)
-    }
-
-    /// A time limit, for which 0 means that nothing is set.
-    fn whole_seconds(&mut self, key: &'static str) -> Option<Duration> {
-        self.number(key, 0..=86_400)
-            .filter(|seconds| *seconds != 0)
-            .map(Duration::from_secs)
-    }
-
-    fn seconds(&mut self, key: &'static str, range: RangeInclusive<f64>) -> Option<Duration> {
-        self.float(key, range).map(Duration::from_secs_f64)
-    }
-
-    /// A row of NetBox, given as its number or as an object with an `id`; 0 means that nothing is set.
-    fn object(&mut self, key: &'static str) -> Option<ObjectId> {
-        let value = self.value(key)?;
-        let id = value.get("id").unwrap_or(value);
-        let number = id.as_u64().or_else(|| id.as_str()?.trim().parse().ok());
-        match number {
-            Some(0) => None,
-            Some(number) => Some(ObjectId(number)),
-            None => self.refuse(key, "the number of a row"),
-        }
-    }
 }
 
 #[cfg(test)]

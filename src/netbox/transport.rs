@@ -1,27 +1,21 @@
 //! One request and its answer: credentials, limits of size and time, the gate, and repetitions.
 
-use std::error::Error as StdError;
-use std::io;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{
-    ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
-};
-use reqwest::{Method, Response, StatusCode};
-use serde::de::DeserializeOwned;
+use reqwest::header::{ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Method, StatusCode};
 use tokio::sync::OnceCell;
 
+use super::answer::{Answer, redirect_target, sort};
 use super::endpoint::Endpoint;
-use super::error::{Error, TokenProblem};
+use super::error::Error;
 use super::gate::{Gate, Load};
-use super::refusal;
 use super::retry::{self, Budget};
 use super::scheme;
 use super::tls;
 use super::traffic::Counters;
-use super::version::NetBoxVersion;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest silence inside an answer that has begun.
@@ -31,7 +25,6 @@ const POOL_IDLE: Duration = Duration::from_secs(25);
 const POOL_SIZE: usize = 16;
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 const BRANCH_HEADER: &str = "X-NetBox-Branch";
-const VERSION_HEADER: &str = "API-Version";
 const MIB: usize = 1 << 20;
 
 /// What kind of answer is awaited.
@@ -85,19 +78,6 @@ impl<'a> Call<'a> {
     fn is_repeatable(&self) -> bool {
         self.method != Method::POST
     }
-}
-
-/// An answer of any status but a redirect.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) body: Bytes,
-    pub(super) is_json: bool,
-    /// Major and minor release, from the header every answer below `/api/` has.
-    pub(super) release: Option<NetBoxVersion>,
-    retry_after: Option<Duration>,
-    /// An earlier attempt of the same request may have been carried out.
-    pub(super) is_repeated: bool,
 }
 
 /// No answer.
@@ -163,6 +143,11 @@ impl Transport {
         self.base.get().unwrap_or(&self.assumed_base)
     }
 
+    #[cfg(test)]
+    pub(super) fn read_places(&self) -> usize {
+        self.reads.limit()
+    }
+
     pub(super) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
@@ -177,10 +162,9 @@ impl Transport {
         let mut may_have_landed = false;
         loop {
             let outcome = self.attempt(call).await;
-            if let Some(asked) = self.worth_repeating(call, attempt, &outcome) {
+            if let Some(pause) = self.pause_before_repeating(call, attempt, &outcome) {
                 may_have_landed |= !is_certainly_not_done(&outcome);
                 self.counters.repeated();
-                let pause = retry::pause(self.endpoint.retry_delay, attempt, asked, retry::share());
                 tracing::debug!(
                     path = call.path,
                     attempt,
@@ -204,13 +188,13 @@ impl Transport {
         }
     }
 
-    /// `Some` when the request is to be sent again, with the pause NetBox asked for.
-    fn worth_repeating(
+    /// `None` when the outcome is final: a success, nothing that time heals, not safe to repeat, or no attempts left.
+    fn pause_before_repeating(
         &self,
         call: &Call<'_>,
         attempt: u32,
         outcome: &Result<Answer, Error>,
-    ) -> Option<Option<Duration>> {
+    ) -> Option<Duration> {
         let limit = match call.class {
             Class::Probe => self.endpoint.max_retries.min(1),
             Class::Rows => self.endpoint.max_retries,
@@ -225,7 +209,8 @@ impl Transport {
             Err(_) => return None,
         };
         let is_safe = call.is_repeatable() || is_certainly_not_done(outcome);
-        (attempt < limit && is_safe && self.budget.take()).then_some(asked)
+        let may_repeat = attempt < limit && is_safe && self.budget.take();
+        may_repeat.then(|| retry::pause(self.endpoint.retry_delay, attempt, asked, retry::share()))
     }
 
     async fn attempt(&self, call: &Call<'_>) -> Result<Answer, Error> {
@@ -296,63 +281,6 @@ impl Transport {
     }
 }
 
-impl Answer {
-    fn new(response: &Response, body: Bytes) -> Self {
-        let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-        Self {
-            status: response.status(),
-            body,
-            is_json: text(CONTENT_TYPE.as_str()).is_some_and(|kind| kind.contains("json")),
-            release: text(VERSION_HEADER).and_then(NetBoxVersion::parse),
-            retry_after: text(RETRY_AFTER.as_str()).and_then(|value| retry::retry_after(value, SystemTime::now())),
-            is_repeated: false,
-        }
-    }
-
-    /// The decoded answer of a read.
-    pub(super) fn decode<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, Error> {
-        if !self.status.is_success() {
-            return Err(self.error(call));
-        }
-        serde_json::from_slice(&self.body).map_err(|source| Error::decode(call.path, source))
-    }
-
-    /// What an answer that is no success means.
-    pub(super) fn error(&self, call: &Call<'_>) -> Error {
-        let path = call.path.to_owned();
-        let status = self.status.as_u16();
-        let (detail, fields) = refusal::detail(&self.body);
-        match (status, call.branch) {
-            (401 | 403, _) => match TokenProblem::of(status, &detail) {
-                Some(problem) => Error::Unauthenticated { problem, detail },
-                None => Error::PermissionDenied { path, detail },
-            },
-            (404, _) if self.is_json => Error::NotFound { path },
-            (404, _) => Error::NoRoute { path },
-            (429, _) => Error::RateLimited {
-                path,
-                retry_after: self.retry_after,
-            },
-            (502..=504, _) => Error::Unavailable {
-                path,
-                status,
-                retry_after: self.retry_after,
-            },
-            (500.., _) => Error::Server { path, status, detail },
-            (400, Some(branch)) if !self.is_json && !self.body.starts_with(b"<") => Error::Branch {
-                schema_id: branch.to_owned(),
-                detail,
-            },
-            _ => Error::Refused {
-                path,
-                status,
-                detail,
-                fields,
-            },
-        }
-    }
-}
-
 fn default_headers() -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -391,58 +319,4 @@ fn is_certainly_not_done(outcome: &Result<Answer, Error>) -> bool {
         Ok(answer) => answer.status == StatusCode::TOO_MANY_REQUESTS,
         Err(error) => error.is_certainly_unsent(),
     }
-}
-
-/// Scheme, host and port of the target, or its path on the same host; never its query.
-fn redirect_target(response: &Response) -> String {
-    let Some(location) = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()) else {
-        return "an unnamed address".to_owned();
-    };
-    match url::Url::parse(location) {
-        Ok(target) => target.origin().ascii_serialization(),
-        Err(_) => location.split(['?', '#']).next().unwrap_or_default().to_owned(),
-    }
-}
-
-/// Sorts what the HTTP library reports by how far the request got.
-pub(super) fn sort(error: reqwest::Error, path: &str, base: &str, limit: Duration) -> Error {
-    let host = base.split_once("://").map_or(base, |(_, host)| host).to_owned();
-    let (is_connect, is_dns, is_timeout) = (error.is_connect(), error.is_dns(), error.is_timeout());
-    if error.is_builder() {
-        return Error::Request {
-            path: path.to_owned(),
-            problem: "not a valid URL or header",
-        };
-    }
-    let is_tls = is_connect && concerns_tls(&error);
-    let source = Arc::new(error.without_url());
-    if is_dns {
-        Error::Dns { host, source }
-    } else if is_tls {
-        Error::Tls { host, source }
-    } else if is_connect {
-        Error::Connect { host, source }
-    } else if is_timeout {
-        Error::Timeout {
-            path: path.to_owned(),
-            limit,
-        }
-    } else {
-        Error::Lost {
-            path: path.to_owned(),
-            source,
-        }
-    }
-}
-
-fn concerns_tls(error: &reqwest::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(current) = cause {
-        let wrapped = current.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if current.is::<rustls::Error>() || wrapped.is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return true;
-        }
-        cause = current.source();
-    }
-    false
 }

@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use crate::error::ErrorKind;
 
+use super::answer::Answer;
 use super::error::Error;
-use super::refusal::{self, RowRefusal};
-use super::transport::{Answer, Call, Failure};
 use crate::reconcile::ObjectId;
+use super::refusal::{self, RowRefusal};
+use super::transport::{Call, Failure};
 
 /// Why a bulk write did not succeed, and what that says about the rows. Bulk requests are all or nothing.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -83,6 +84,17 @@ impl From<Failure> for WriteError {
 
 /// What an answer without success says about a write of `rows` rows; `ids` as far as the request named any.
 pub(super) fn refusal(answer: &Answer, call: &Call<'_>, rows: usize, ids: &[u64]) -> WriteError {
+    let error = judged(answer, call, rows, ids);
+    if let WriteError::Failed(error) = &error
+        && answer.is_repeated
+    {
+        // The last attempt did nothing, an earlier one may have.
+        return WriteError::Uncertain(error.clone());
+    }
+    error
+}
+
+fn judged(answer: &Answer, call: &Call<'_>, rows: usize, ids: &[u64]) -> WriteError {
     let status = answer.status.as_u16();
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     if matches!(status, 400 | 403 | 409 | 422) {

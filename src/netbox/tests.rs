@@ -1,0 +1,943 @@
+//! One exchange each over HTTP with a scripted NetBox.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use wiremock::matchers::{body_json, header, method, path, query_param, query_param_is_missing};
+use wiremock::{Mock, MockServer, Request, ResponseTemplate};
+
+use super::*;
+use crate::error::ErrorKind;
+
+const TAGS: &str = "/api/extras/tags/";
+const SECRET: &str = "0123456789abcdef0123456789abcdef01234567";
+
+fn endpoint(port: u16) -> Endpoint {
+    Endpoint {
+        scheme: Some(Scheme::Http),
+        verify_tls: false,
+        max_retries: 2,
+        retry_delay: Duration::ZERO,
+        timeout: Duration::from_secs(5),
+        ..Endpoint::new("main", "127.0.0.1", port, Token::V1(SECRET.into()))
+    }
+}
+
+fn client(server: &MockServer) -> Client {
+    Client::new(endpoint(server.address().port())).unwrap()
+}
+
+fn page(next: Option<&str>, ids: impl IntoIterator<Item = u64>) -> ResponseTemplate {
+    let rows: Vec<Value> = ids
+        .into_iter()
+        .map(|id| json!({"id": id, "name": format!("tag {id}")}))
+        .collect();
+    ResponseTemplate::new(200)
+        .insert_header("API-Version", "4.7")
+        .set_body_json(json!({"count": rows.len(), "next": next, "previous": null, "results": rows}))
+}
+
+async fn answer(server: &MockServer, verb: &str, at: &str, answer: ResponseTemplate) {
+    Mock::given(method(verb))
+        .and(path(at))
+        .respond_with(answer)
+        .mount(server)
+        .await;
+}
+
+async fn requests(server: &MockServer) -> Vec<Request> {
+    server.received_requests().await.unwrap()
+}
+
+fn ids(rows: &[Value]) -> Vec<u64> {
+    rows.iter().map(|row| row["id"].as_u64().unwrap()).collect()
+}
+
+async fn listed(server: &MockServer, query: &Query) -> Result<Vec<u64>, Error> {
+    client(server).list::<Value>(TAGS, query).await.map(|rows| ids(&rows))
+}
+
+#[tokio::test]
+async fn v1_token_goes_as_token_and_v2_as_bearer() {
+    let server = MockServer::start().await;
+    let v2 = Token::V2 {
+        key: "abc".into(),
+        secret: "s3cret".into(),
+    };
+    for (token, expected) in [
+        (Token::V1(SECRET.into()), format!("Token {SECRET}")),
+        (v2, "Bearer nbt_abc.s3cret".to_owned()),
+    ] {
+        let mock = Mock::given(header("Authorization", expected.as_str()))
+            .respond_with(page(None, [1]))
+            .expect(1);
+        let _guard = mock.mount_as_scoped(&server).await;
+        let client = Client::new(Endpoint {
+            token,
+            ..endpoint(server.address().port())
+        })
+        .unwrap();
+        let rows: Vec<Value> = client.list(TAGS, &Query::new()).await.unwrap();
+        assert_eq!(ids(&rows), [1], "{expected}");
+    }
+}
+
+#[tokio::test]
+async fn v2_token_without_key_makes_no_client() {
+    let token = Token::V2 {
+        key: "".into(),
+        secret: "s3cret".into(),
+    };
+    let error = Client::new(Endpoint { token, ..endpoint(1) }).unwrap_err();
+    assert_eq!(error.reason(), "netbox_endpoint_invalid");
+}
+
+fn branches(status: &str) -> ResponseTemplate {
+    let row = json!({"id": 3, "schema_id": "abcd1234", "status": {"value": status, "label": status}});
+    ResponseTemplate::new(200).set_body_json(json!({"count": 1, "next": null, "results": [row]}))
+}
+
+#[tokio::test]
+async fn branch_header_goes_with_every_request_of_its_handle_and_no_other() {
+    let server = MockServer::start().await;
+    answer(&server, "GET", "/api/plugins/branching/branches/", branches("ready")).await;
+    answer(&server, "GET", TAGS, page(None, [1])).await;
+    answer(&server, "DELETE", TAGS, ResponseTemplate::new(204)).await;
+    let main = client(&server);
+    let branch = main.on_branch("abcd1234").unwrap();
+    branch.list::<Value>(TAGS, &Query::new()).await.unwrap();
+    branch.delete(TAGS, &[ObjectId(1)]).await.unwrap();
+    main.list::<Value>(TAGS, &Query::new()).await.unwrap();
+    let sent: Vec<_> = requests(&server)
+        .await
+        .iter()
+        .map(|request| {
+            request
+                .headers
+                .get("X-NetBox-Branch")
+                .map(|value| value.to_str().unwrap().to_owned())
+        })
+        .collect();
+    let on_branch = Some("abcd1234".to_owned());
+    assert_eq!(sent, [None, on_branch.clone(), on_branch, None]);
+}
+
+#[tokio::test]
+async fn branch_that_cannot_be_trusted_gets_no_write() {
+    let cases = [
+        (branches("merged"), "not ready but merged"),
+        (page(None, []), "no such branch"),
+        (
+            ResponseTemplate::new(404).set_body_raw("<html></html>", "text/html"),
+            "not installed",
+        ),
+    ];
+    for (listing, expected) in cases {
+        let server = MockServer::start().await;
+        answer(&server, "GET", "/api/plugins/branching/branches/", listing).await;
+        let branch = client(&server).on_branch("abcd1234").unwrap();
+        let error = branch.create(TAGS, &[json!({"name": "x"})]).await.unwrap_err();
+        assert!(
+            matches!(&error, WriteError::Failed(Error::Branch { detail, .. }) if detail.contains(expected)),
+            "{error}"
+        );
+        assert_eq!(requests(&server).await.len(), 1, "{expected}");
+    }
+}
+
+#[test]
+fn schema_id_of_another_form_is_refused() {
+    let client = Client::new(endpoint(1)).unwrap();
+    for wrong in ["7", "my-branch", "abcd12345", "", "abcd/234"] {
+        assert!(matches!(client.on_branch(wrong), Err(Error::Branch { .. })), "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn list_of_one_page_costs_one_request() {
+    let server = MockServer::start().await;
+    answer(&server, "GET", TAGS, page(None, 1..=3)).await;
+    assert_eq!(
+        listed(&server, &Query::new().with("color", "aa")).await.unwrap(),
+        [1, 2, 3]
+    );
+    let sent = requests(&server).await;
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].url.query(), Some("color=aa&limit=1000&ordering=id"));
+}
+
+/// A server whose pages are smaller than asked for, and where a row appears between two pages.
+#[tokio::test]
+async fn smaller_pages_are_followed_and_each_row_is_returned_once() {
+    let server = MockServer::start().await;
+    Mock::given(query_param_is_missing("start"))
+        .respond_with(page(Some("more"), [1, 2]))
+        .mount(&server)
+        .await;
+    Mock::given(query_param("start", "3"))
+        .and(query_param_is_missing("ordering"))
+        .and(query_param_is_missing("offset"))
+        .respond_with(page(Some("more"), [3, 2, 4]))
+        .mount(&server)
+        .await;
+    Mock::given(query_param("start", "5"))
+        .respond_with(page(None, [9]))
+        .mount(&server)
+        .await;
+    assert_eq!(listed(&server, &Query::new()).await.unwrap(), [1, 2, 3, 4, 9]);
+    assert_eq!(requests(&server).await.len(), 3);
+}
+
+#[tokio::test]
+async fn older_release_is_paged_by_id_filter() {
+    let server = MockServer::start().await;
+    let old = |page: ResponseTemplate| page.insert_header("API-Version", "4.5");
+    Mock::given(query_param_is_missing("id__gt"))
+        .respond_with(old(page(Some("more"), [1, 2])))
+        .mount(&server)
+        .await;
+    Mock::given(query_param("id__gt", "2"))
+        .and(query_param("ordering", "id"))
+        .respond_with(old(page(None, [3])))
+        .mount(&server)
+        .await;
+    assert_eq!(listed(&server, &Query::new()).await.unwrap(), [1, 2, 3]);
+}
+
+fn counted(next: Option<&str>, count: u64, ids: &[u64]) -> ResponseTemplate {
+    let rows: Vec<Value> = ids.iter().map(|id| json!({ "id": id })).collect();
+    ResponseTemplate::new(200).set_body_json(json!({"count": count, "next": next, "results": rows}))
+}
+
+#[tokio::test]
+async fn path_that_ignores_the_id_filter_is_paged_by_offset() {
+    let server = MockServer::start().await;
+    Mock::given(query_param("offset", "2"))
+        .respond_with(counted(None, 3, &[3]))
+        .mount(&server)
+        .await;
+    let first = counted(Some("more"), 3, &[1, 2]).insert_header("API-Version", "4.5");
+    Mock::given(query_param_is_missing("offset"))
+        .respond_with(first)
+        .mount(&server)
+        .await;
+    assert_eq!(listed(&server, &Query::new()).await.unwrap(), [1, 2, 3]);
+    assert_eq!(requests(&server).await.len(), 3);
+}
+
+#[tokio::test]
+async fn pages_that_contradict_each_other_are_an_error() {
+    let cases = [
+        (
+            "count changes",
+            counted(Some("more"), 3, &[1, 2]),
+            counted(None, 2, &[]),
+        ),
+        (
+            "empty page with more",
+            counted(Some("more"), 3, &[1, 2]),
+            counted(Some("more"), 3, &[]),
+        ),
+        (
+            "row without id",
+            ResponseTemplate::new(200).set_body_json(json!({"results": [{}]})),
+            counted(None, 0, &[]),
+        ),
+    ];
+    for (name, first, second) in cases {
+        let server = MockServer::start().await;
+        Mock::given(query_param("offset", "2"))
+            .respond_with(second)
+            .mount(&server)
+            .await;
+        Mock::given(query_param_is_missing("offset"))
+            .respond_with(first)
+            .mount(&server)
+            .await;
+        let error = listed(&server, &Query::new()).await.unwrap_err();
+        assert!(matches!(error, Error::Paging { .. }), "{name}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn failure_of_a_later_page_fails_the_whole_list() {
+    let server = MockServer::start().await;
+    Mock::given(query_param("start", "3"))
+        .respond_with(ResponseTemplate::new(403))
+        .mount(&server)
+        .await;
+    answer(&server, "GET", TAGS, page(Some("more"), [1, 2])).await;
+    let error = listed(&server, &Query::new()).await.unwrap_err();
+    assert_eq!(error.reason(), "netbox_permission_denied");
+}
+
+#[tokio::test]
+async fn row_that_does_not_fit_the_filter_is_an_error() {
+    let server = MockServer::start().await;
+    answer(&server, "GET", TAGS, page(None, [1, 2])).await;
+    let query = Query::new().with("name", "tag 1").expect("name", "tag 1");
+    let error = listed(&server, &query).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::FilterIgnored { row: ObjectId(2), .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn lookup_takes_one_request_and_a_second_row_is_ambiguous() {
+    for (rows, expected) in [
+        (vec![], Ok(None)),
+        (vec![4], Ok(Some(4))),
+        (vec![4, 5], Err("netbox_ambiguous")),
+    ] {
+        let server = MockServer::start().await;
+        answer(&server, "GET", TAGS, page(Some("more"), rows.clone())).await;
+        if rows.len() < 2 {
+            server.reset().await;
+            answer(&server, "GET", TAGS, page(None, rows.clone())).await;
+        }
+        let found = client(&server)
+            .find_one::<Value>(TAGS, &Query::new().with("name", "x"))
+            .await;
+        let found = found
+            .map(|row| row.map(|row| row["id"].as_u64().unwrap()))
+            .map_err(|error| error.reason());
+        assert_eq!(found, expected, "{rows:?}");
+        let sent = requests(&server).await;
+        assert_eq!(
+            (sent.len(), sent[0].url.query()),
+            (1, Some("name=x&limit=2")),
+            "{rows:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn rate_limit_is_waited_out_and_the_read_repeated() {
+    let server = MockServer::start().await;
+    let limited = ResponseTemplate::new(429).insert_header("Retry-After", "0");
+    Mock::given(method("GET"))
+        .respond_with(limited)
+        .up_to_n_times(2)
+        .mount(&server)
+        .await;
+    answer(&server, "GET", TAGS, page(None, [1])).await;
+    let client = client(&server);
+    assert_eq!(client.list::<Value>(TAGS, &Query::new()).await.unwrap().len(), 1);
+    assert_eq!((client.traffic().requests, client.traffic().retries), (3, 2));
+}
+
+#[tokio::test]
+async fn repetitions_end_and_the_last_answer_is_told() {
+    let cases = [
+        (429, "netbox_rate_limited"),
+        (502, "netbox_unavailable"),
+        (503, "netbox_unavailable"),
+        (504, "netbox_unavailable"),
+    ];
+    for (status, reason) in cases {
+        let server = MockServer::start().await;
+        answer(
+            &server,
+            "GET",
+            TAGS,
+            ResponseTemplate::new(status).insert_header("Retry-After", "0"),
+        )
+        .await;
+        assert_eq!(listed(&server, &Query::new()).await.unwrap_err().reason(), reason);
+        assert_eq!(requests(&server).await.len(), 3, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn errors_of_reads_are_told_apart() {
+    let html = |status| ResponseTemplate::new(status).set_body_raw("<html><title>Gone</title></html>", "text/html");
+    let said = |status, text: &str| ResponseTemplate::new(status).set_body_json(json!({ "detail": text }));
+    let cases = [
+        (
+            said(404, "No Tag matches the given query."),
+            "netbox_not_found",
+            ErrorKind::NotFound,
+        ),
+        (html(404), "netbox_route_missing", ErrorKind::NotFound),
+        (
+            said(403, "Invalid v1 token"),
+            "netbox_auth_failed",
+            ErrorKind::Authentication,
+        ),
+        (html(401), "netbox_auth_failed", ErrorKind::Authentication),
+        (
+            said(403, "You do not have permission to perform this action."),
+            "netbox_permission_denied",
+            ErrorKind::Permission,
+        ),
+        (html(400), "netbox_refused", ErrorKind::Validation),
+        (html(500), "netbox_error", ErrorKind::Unknown),
+        (html(200), "netbox_answer_invalid", ErrorKind::Unknown),
+    ];
+    for (given, reason, kind) in cases {
+        let server = MockServer::start().await;
+        answer(&server, "GET", "/api/extras/tags/7/", given).await;
+        let error = client(&server).get::<Value>("/api/extras/tags/7/").await.unwrap_err();
+        assert_eq!((error.reason(), error.kind()), (reason, kind), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn redirect_is_refused_and_names_its_target() {
+    let server = MockServer::start().await;
+    let moved = ResponseTemplate::new(302).insert_header("Location", "https://other.example:8443/api/?token=x");
+    answer(&server, "GET", TAGS, moved).await;
+    let error = listed(&server, &Query::new()).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Redirect { target, .. } if target == "https://other.example:8443"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn path_that_leaves_the_api_is_never_sent() {
+    let server = MockServer::start().await;
+    let client = client(&server);
+    for path in [
+        "/login/",
+        "/api/../admin/",
+        "/api/x",
+        "/api/x/?a=b",
+        "/api//x/",
+        "/api/%2e%2e/",
+        "api/x/",
+    ] {
+        let error = client.get::<Value>(path).await.unwrap_err();
+        assert_eq!(error.reason(), "netbox_request_invalid", "{path}");
+    }
+    assert!(requests(&server).await.is_empty());
+}
+
+#[tokio::test]
+async fn unknown_relation_in_a_single_filter_is_an_empty_list_but_not_among_several() {
+    let server = MockServer::start().await;
+    let dead = json!({"cluster_id": ["Select a valid choice. 9 is not one of the available choices."]});
+    answer(&server, "GET", TAGS, ResponseTemplate::new(400).set_body_json(dead)).await;
+    assert!(
+        listed(&server, &Query::new().with("cluster_id", 9))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let several = Query::new().with_any("cluster_id", [8, 9]);
+    assert_eq!(listed(&server, &several).await.unwrap_err().reason(), "netbox_refused");
+}
+
+/// Answers as NetBox does: 400 for the first dead value, else one row per value.
+fn answer_by_values(request: &Request) -> ResponseTemplate {
+    let asked: Vec<u64> = request
+        .url
+        .query_pairs()
+        .filter(|(name, _)| name == "cluster_id")
+        .map(|(_, value)| value.parse().unwrap())
+        .collect();
+    match asked.iter().find(|id| **id % 500 == 7) {
+        Some(dead) => {
+            let text = format!("Select a valid choice. {dead} is not one of the available choices.");
+            ResponseTemplate::new(400).set_body_json(json!({ "cluster_id": [text] }))
+        }
+        None => page(None, asked),
+    }
+}
+
+#[tokio::test]
+async fn long_filters_are_asked_in_short_lines_and_dead_values_are_left_out() {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .respond_with(answer_by_values)
+        .mount(&server)
+        .await;
+    let values: Vec<String> = (1..=1500_u32).map(|id| id.to_string()).collect();
+    let query = Query::new().with("tag", "proxbox").expect_chunk("id");
+    let rows: Vec<Value> = client(&server)
+        .list_chunked(TAGS, &query, "cluster_id", &values)
+        .await
+        .unwrap();
+    let expected: Vec<u64> = (1..=1500).filter(|id| id % 500 != 7).collect();
+    assert_eq!(ids(&rows), expected);
+    for request in requests(&server).await {
+        let line = format!(
+            "GET {}?{} HTTP/1.1\r\n",
+            request.url.path(),
+            request.url.query().unwrap()
+        );
+        assert!(line.len() < 3500, "{}", line.len());
+    }
+    let nothing: Vec<Value> = client(&server)
+        .list_chunked(TAGS, &query, "cluster_id", &[])
+        .await
+        .unwrap();
+    assert!(nothing.is_empty());
+}
+
+#[tokio::test]
+async fn bulk_create_is_one_list_and_answers_in_order() {
+    let server = MockServer::start().await;
+    let rows = [json!({"name": "a"}), json!({"name": "b"})];
+    let created = json!([{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]);
+    Mock::given(method("POST"))
+        .and(body_json(&rows))
+        .respond_with(ResponseTemplate::new(201).set_body_json(created))
+        .mount(&server)
+        .await;
+    let client = client(&server);
+    assert_eq!(ids(&client.create(TAGS, &rows).await.unwrap()), [1, 2]);
+    assert!(client.create(TAGS, &[]).await.unwrap().is_empty());
+    let traffic = client.traffic();
+    assert_eq!((traffic.requests, traffic.writes), (1, 1));
+    assert!(traffic.bytes_out > 0 && traffic.bytes_in > 0);
+}
+
+#[tokio::test]
+async fn answers_of_an_update_come_back_in_request_order() {
+    let server = MockServer::start().await;
+    answer(
+        &server,
+        "PATCH",
+        TAGS,
+        ResponseTemplate::new(200).set_body_json(json!([{"id": 1}, {"id": 5}, {"id": 3}])),
+    )
+    .await;
+    let rows = [json!({"id": 5}), json!({"id": 3}), json!({"id": 1})];
+    assert_eq!(ids(&client(&server).update(TAGS, &rows).await.unwrap()), [5, 3, 1]);
+    for wrong in [vec![json!({"name": "x"})], vec![json!({"id": 1}), json!({"id": 1})]] {
+        let error = client(&server).update(TAGS, &wrong).await.unwrap_err();
+        assert!(matches!(error, WriteError::Failed(Error::Request { .. })), "{error}");
+    }
+    assert_eq!(requests(&server).await.len(), 1);
+}
+
+async fn refused(verb: &str, status: u16, body: Value) -> WriteError {
+    let server = MockServer::start().await;
+    answer(&server, verb, TAGS, ResponseTemplate::new(status).set_body_json(body)).await;
+    let client = client(&server);
+    let error = match verb {
+        "POST" => client
+            .create(TAGS, &[json!({"name": "a"}), json!({"name": "b"})])
+            .await
+            .unwrap_err(),
+        "PATCH" => client
+            .update(TAGS, &[json!({"id": 9}), json!({"id": 7})])
+            .await
+            .unwrap_err(),
+        _ => client.delete(TAGS, &[ObjectId(9), ObjectId(7)]).await.unwrap_err(),
+    };
+    assert_eq!(requests(&server).await.len(), 1, "{verb} {status} is not repeated");
+    error
+}
+
+#[tokio::test]
+async fn refusal_names_its_rows_in_every_release() {
+    let by_index = json!({"detail": "1 of 2 objects could not be created.", "errors": [{"index": 1, "errors": {"name": ["taken"]}}]});
+    let by_id =
+        json!({"detail": "1 of 2 objects could not be updated.", "errors": [{"id": 7, "errors": {"name": ["taken"]}}]});
+    let cases = [
+        ("POST", 400, by_index.clone()),
+        ("POST", 400, json!([{}, {"name": ["taken"]}])),
+        ("POST", 403, by_index),
+        ("PATCH", 400, by_id.clone()),
+        ("DELETE", 409, by_id),
+    ];
+    for (verb, status, body) in cases {
+        let error = refused(verb, status, body.clone()).await;
+        let WriteError::Rows { status: told, refused } = &error else {
+            panic!("{verb} {body}: {error}")
+        };
+        assert_eq!(*told, status, "{verb} {body}");
+        assert_eq!(refused.len(), 1, "{verb} {body}");
+        assert_eq!(
+            (refused[0].row, refused[0].to_string().as_str()),
+            (1, "name: taken"),
+            "{verb} {body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn refusal_without_a_row_concerns_the_batch() {
+    let cases = [
+        (
+            409,
+            json!({"virtual_machine": "This object already has a Proxbox sync-state row."}),
+        ),
+        (
+            409,
+            json!({"proxmox_endpoint_raw_id": ["endpoint_ownership_conflict"], "code": "endpoint_ownership_conflict"}),
+        ),
+        (
+            500,
+            json!({"error": "duplicate key value violates unique constraint", "exception": "IntegrityError"}),
+        ),
+        (400, json!({"detail": "Expected a list of objects, but got dict."})),
+        (400, json!({"name": ["This field is required."]})),
+    ];
+    for (status, body) in cases {
+        let error = refused("POST", status, body.clone()).await;
+        assert!(
+            matches!(error, WriteError::Batch { status: told, .. } if told == status),
+            "{body}: {error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn write_refused_before_it_began_is_certainly_not_written() {
+    let cases = [
+        (403, json!({"detail": "Invalid v1 token"}), "netbox_auth_failed"),
+        (
+            403,
+            json!({"detail": "You do not have permission to perform this action."}),
+            "netbox_permission_denied",
+        ),
+        (404, json!({"detail": "Not found."}), "netbox_not_found"),
+    ];
+    for (status, body, reason) in cases {
+        let error = refused("POST", status, body).await;
+        assert!(matches!(error, WriteError::Failed(_)), "{error}");
+        assert_eq!(error.reason(), reason);
+    }
+}
+
+#[tokio::test]
+async fn create_with_a_proxy_error_is_uncertain_and_not_repeated() {
+    for status in [500, 502, 503, 504] {
+        let error = refused("POST", status, json!("<html>")).await;
+        assert!(matches!(error, WriteError::Uncertain(_)), "{status}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn create_refused_by_a_rate_limit_is_repeated_since_nothing_was_done() {
+    let server = MockServer::start().await;
+    let limited = ResponseTemplate::new(429).insert_header("Retry-After", "0");
+    Mock::given(method("POST"))
+        .respond_with(limited)
+        .up_to_n_times(1)
+        .mount(&server)
+        .await;
+    answer(
+        &server,
+        "POST",
+        TAGS,
+        ResponseTemplate::new(201).set_body_json(json!([{"id": 1}])),
+    )
+    .await;
+    assert_eq!(ids(&client(&server).create(TAGS, &[json!({})]).await.unwrap()), [1]);
+}
+
+#[tokio::test]
+async fn create_that_runs_out_of_time_is_uncertain_and_sent_once() {
+    let server = MockServer::start().await;
+    answer(
+        &server,
+        "POST",
+        TAGS,
+        ResponseTemplate::new(201).set_delay(Duration::from_mins(1)),
+    )
+    .await;
+    let endpoint = Endpoint {
+        timeout: Duration::from_millis(100),
+        ..endpoint(server.address().port())
+    };
+    let error = Client::new(endpoint)
+        .unwrap()
+        .create(TAGS, &[json!({})])
+        .await
+        .unwrap_err();
+    assert!(matches!(error, WriteError::Uncertain(Error::Timeout { .. })), "{error}");
+    assert_eq!(requests(&server).await.len(), 1);
+}
+
+#[tokio::test]
+async fn create_whose_connection_breaks_after_sending_is_uncertain() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = Client::new(endpoint(listener.local_addr().unwrap().port())).unwrap();
+    let hang_up = async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let read = socket.read(&mut [0; 4096]).await.unwrap();
+        assert!(read > 0);
+    };
+    let rows = [json!({})];
+    let (outcome, ()) = tokio::join!(client.create(TAGS, &rows), hang_up);
+    let error = outcome.unwrap_err();
+    assert!(matches!(error, WriteError::Uncertain(Error::Lost { .. })), "{error}");
+}
+
+#[tokio::test]
+async fn create_without_a_connection_is_repeated_and_certainly_not_written() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let client = Client::new(endpoint(port)).unwrap();
+    let error = client.create(TAGS, &[json!({})]).await.unwrap_err();
+    assert!(matches!(error, WriteError::Failed(Error::Connect { .. })), "{error}");
+    assert_eq!(
+        (error.kind(), error.reason()),
+        (ErrorKind::Connection, "netbox_unreachable")
+    );
+    assert_eq!(client.traffic().retries, 2);
+}
+
+#[tokio::test]
+async fn delete_repeated_after_a_lost_answer_counts_as_done_when_the_rows_are_gone() {
+    let server = MockServer::start().await;
+    Mock::given(method("DELETE"))
+        .respond_with(ResponseTemplate::new(502))
+        .up_to_n_times(1)
+        .mount(&server)
+        .await;
+    let gone = json!({"detail": "1 of 1 objects could not be found.",
+        "errors": [{"id": 7, "errors": {"id": ["Object with ID 7 does not exist"]}}]});
+    answer(
+        &server,
+        "DELETE",
+        TAGS,
+        ResponseTemplate::new(400).set_body_json(gone.clone()),
+    )
+    .await;
+    client(&server).delete(TAGS, &[ObjectId(7)]).await.unwrap();
+
+    let server = MockServer::start().await;
+    answer(&server, "DELETE", TAGS, ResponseTemplate::new(400).set_body_json(gone)).await;
+    let error = client(&server).delete(TAGS, &[ObjectId(7)]).await.unwrap_err();
+    assert!(matches!(error, WriteError::Rows { .. }), "{error}");
+}
+
+fn status_answer() -> ResponseTemplate {
+    let body = json!({"netbox-version": "4.7.3", "netbox-full-version": "4.7.3-Docker", "rq-workers-running": 1,
+        "plugins": {"netbox_proxbox": "0.0.29.post6"}});
+    ResponseTemplate::new(200).set_body_json(body)
+}
+
+#[tokio::test]
+async fn status_is_kept_while_its_failure_is_soon_forgotten() {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .respond_with(ResponseTemplate::new(500))
+        .up_to_n_times(1)
+        .mount(&server)
+        .await;
+    answer(&server, "GET", "/api/status/", status_answer()).await;
+    let client = client(&server);
+    assert_eq!(client.status().await.unwrap_err().reason(), "netbox_error");
+    assert_eq!(client.status().await.unwrap_err().reason(), "netbox_error");
+    assert_eq!(requests(&server).await.len(), 1);
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(6)).await;
+    tokio::time::resume();
+    let status = client.status().await.unwrap();
+    assert_eq!(
+        (status.version.to_string().as_str(), status.plugin_version()),
+        ("4.7.3", Some("0.0.29.post6"))
+    );
+    client.status().await.unwrap();
+    assert_eq!(requests(&server).await.len(), 2);
+}
+
+#[tokio::test]
+async fn overload_lowers_the_number_of_simultaneous_requests() {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .respond_with(ResponseTemplate::new(503))
+        .up_to_n_times(1)
+        .mount(&server)
+        .await;
+    answer(&server, "GET", TAGS, page(None, [1])).await;
+    let client = client(&server);
+    client.list::<Value>(TAGS, &Query::new()).await.unwrap();
+    assert_eq!(client.read_places(), 4);
+}
+
+#[tokio::test]
+async fn scheme_of_an_unusual_port_is_found_without_showing_the_token() {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .and(path("/api/status/"))
+        .respond_with(ResponseTemplate::new(403).insert_header("API-Version", "4.7"))
+        .mount(&server)
+        .await;
+    answer(&server, "GET", TAGS, page(None, [1])).await;
+    let endpoint = Endpoint {
+        scheme: None,
+        ..endpoint(server.address().port())
+    };
+    let client = Client::new(endpoint).unwrap();
+    client.list::<Value>(TAGS, &Query::new()).await.unwrap();
+    client.list::<Value>(TAGS, &Query::new()).await.unwrap();
+    let sent: Vec<_> = requests(&server)
+        .await
+        .iter()
+        .map(|request| {
+            (
+                request.url.path().to_owned(),
+                request.headers.contains_key("Authorization"),
+            )
+        })
+        .collect();
+    let list = (TAGS.to_owned(), true);
+    assert_eq!(sent, [("/api/status/".to_owned(), false), list.clone(), list]);
+    assert!(client.base_url().starts_with("http://"));
+}
+
+#[tokio::test]
+async fn port_that_speaks_tls_is_found_by_its_answer_to_plain_text() {
+    let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let private = rustls::pki_types::PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![key.cert.der().clone()], private)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = Client::new(Endpoint {
+        scheme: None,
+        ..endpoint(listener.local_addr().unwrap().port())
+    })
+    .unwrap();
+    let serve = async {
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            let Ok(mut socket) = acceptor.accept(socket).await else {
+                continue;
+            };
+            let mut request = [0; 4096];
+            let length = socket.read(&mut request).await.unwrap();
+            let has_token = String::from_utf8_lossy(&request[..length])
+                .to_lowercase()
+                .contains("authorization");
+            let body = r#"{"results": []}"#;
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            socket.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+            socket.shutdown().await.unwrap();
+            if has_token {
+                return;
+            }
+        }
+    };
+    let query = Query::new();
+    let (rows, ()) = tokio::join!(client.list::<Value>(TAGS, &query), serve);
+    assert!(rows.unwrap().is_empty());
+    assert!(client.base_url().starts_with("https://"));
+}
+
+#[tokio::test]
+async fn settings_route_falls_back_only_when_it_is_missing() {
+    let cases = [(404, true), (403, false), (500, false)];
+    for (status, falls_back) in cases {
+        let server = MockServer::start().await;
+        answer(
+            &server,
+            "GET",
+            "/api/plugins/proxbox/settings/runtime/",
+            ResponseTemplate::new(status),
+        )
+        .await;
+        let settings = json!({"count": 1, "next": null, "results": [{"id": 1, "netbox_timeout": 7}]});
+        answer(
+            &server,
+            "GET",
+            "/api/plugins/proxbox/settings/",
+            ResponseTemplate::new(200).set_body_json(settings),
+        )
+        .await;
+        let settings = fetch_settings(&client(&server)).await;
+        assert_eq!(settings.is_ok(), falls_back, "{status}");
+        let timeout = settings.ok().and_then(|settings| settings.netbox.timeout);
+        assert_eq!(timeout, falls_back.then_some(Duration::from_secs(7)), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn preflight_tells_a_read_only_token_from_a_missing_right() {
+    for (render, expected) in [(403, "ReadOnlyToken"), (404, "NoRight")] {
+        let server = MockServer::start().await;
+        let denied = json!({"detail": "You do not have permission to perform this action."});
+        answer(&server, "GET", "/api/status/", status_answer()).await;
+        answer(
+            &server,
+            "GET",
+            "/api/plugins/proxbox/settings/runtime/",
+            ResponseTemplate::new(403).set_body_json(&denied),
+        )
+        .await;
+        answer(
+            &server,
+            "GET",
+            "/api/authentication-check/",
+            ResponseTemplate::new(200).set_body_json(json!({"id": 1})),
+        )
+        .await;
+        Mock::given(method("PATCH"))
+            .respond_with(ResponseTemplate::new(403).set_body_json(&denied))
+            .mount(&server)
+            .await;
+        answer(
+            &server,
+            "POST",
+            "/api/extras/config-templates/0/render/",
+            ResponseTemplate::new(render).set_body_json(&denied),
+        )
+        .await;
+        let found = preflight(&client(&server)).await;
+        assert!(found.is_authenticated(), "{found:?}");
+        assert!(matches!(found.settings, SettingsAccess::Denied), "{found:?}");
+        assert_eq!(format!("{:?}", found.write), expected);
+        assert_eq!(found.can_write(), Some(false));
+        assert_eq!(found.plugin_version(), Some("0.0.29.post6"));
+    }
+}
+
+#[tokio::test]
+async fn preflight_names_the_problem_of_a_refused_token() {
+    let cases = [
+        ("Invalid v1 token", TokenProblem::Unknown),
+        ("Token disabled", TokenProblem::Disabled),
+        ("Token expired", TokenProblem::Expired),
+        (
+            "Source IP 10.0.0.1 is not permitted to authenticate using this token.",
+            TokenProblem::WrongAddress,
+        ),
+    ];
+    for (text, expected) in cases {
+        let server = MockServer::start().await;
+        Mock::given(method("GET"))
+            .respond_with(ResponseTemplate::new(403).set_body_json(json!({ "detail": text })))
+            .mount(&server)
+            .await;
+        let found = preflight(&client(&server)).await;
+        assert!(
+            matches!(&found.authentication, Authentication::Refused { problem, .. } if *problem == expected),
+            "{text}: {found:?}"
+        );
+        assert_eq!(found.can_write(), None, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn token_shows_in_no_debug_form_and_no_error() {
+    let server = MockServer::start().await;
+    answer(&server, "GET", TAGS, ResponseTemplate::new(403)).await;
+    let client = client(&server);
+    let error = client.list::<Value>(TAGS, &Query::new()).await.unwrap_err();
+    let unreachable = Client::new(endpoint(1)).unwrap().get::<Value>(TAGS).await.unwrap_err();
+    let found = preflight(&client).await;
+    let shown = format!(
+        "{client:?} {error:?} {error} {unreachable:?} {unreachable} {found:?} {:?}",
+        endpoint(1)
+    );
+    assert!(!shown.contains(SECRET), "{shown}");
+}
