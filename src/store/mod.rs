@@ -1,1 +1,32 @@
-//! Saved state: one SQLite file.
+//! Saved state: one SQLite file with endpoints, API keys, lockouts and ended runs.
+//!
+//! One file per table holds the row and its queries. Secrets are sealed by [`cipher`] before they reach a query, bound
+//! to their table, row and column. The room knows nothing of HTTP; settings are handed in.
+
+mod api_keys;
+pub mod cipher;
+mod error;
+mod import;
+mod key_cache;
+mod keys;
+mod lockouts;
+mod netbox_endpoints;
+mod open;
+mod proxmox_endpoints;
+mod proxmox_rows;
+mod runs;
+mod secrets;
+
+pub use api_keys::{ApiKey, ApiKeyId, BootstrapStatus};
+pub use error::Error;
+pub use import::ImportReport;
+pub use keys::{KeySource, Keys};
+pub use lockouts::{Lockout, LockoutPolicy};
+pub use netbox_endpoints::{NetBoxDraft, NetBoxEndpoint, NetBoxSecrets, NetBoxSettings, TokenVersion};
+pub use open::{Location, Store, StoreOptions};
+pub use proxmox_endpoints::{ProxmoxDraft, ProxmoxEndpoint, ProxmoxSecrets, ProxmoxSettings};
+pub use runs::Run;
+pub use secrets::{EncryptionStatus, SecretChange};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,51 @@
+-- The NetBox that this service writes to; the routes allow one row.
+CREATE TABLE netbox_endpoints (
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    name          TEXT    NOT NULL,
+    ip_address    TEXT    NOT NULL,
+    domain        TEXT    NOT NULL,
+    port          INTEGER NOT NULL,
+    token_version TEXT    NOT NULL CHECK (token_version IN ('v1', 'v2')),
+    token_key     BLOB,
+    token         BLOB    NOT NULL,
+    verify_ssl    INTEGER NOT NULL CHECK (verify_ssl IN (0, 1)),
+    enabled       INTEGER NOT NULL CHECK (enabled IN (0, 1))
+) STRICT;
+
+-- The Proxmox endpoints that this service reads. Ids are never given twice: the plugin remembers them.
+CREATE TABLE proxmox_endpoints (
+    id                           INTEGER PRIMARY KEY AUTOINCREMENT,
+    name                         TEXT    NOT NULL UNIQUE,
+    node_device_name_template    TEXT    NOT NULL,
+    ip_address                   TEXT    NOT NULL,
+    domain                       TEXT,
+    port                         INTEGER NOT NULL,
+    username                     TEXT    NOT NULL,
+    password                     BLOB,
+    token_name                   TEXT,
+    token_value                  BLOB,
+    verify_ssl                   INTEGER NOT NULL CHECK (verify_ssl IN (0, 1)),
+    enabled                      INTEGER NOT NULL CHECK (enabled IN (0, 1)),
+    allow_writes                 INTEGER NOT NULL CHECK (allow_writes IN (0, 1)),
+    allow_packer_template_builds INTEGER NOT NULL CHECK (allow_packer_template_builds IN (0, 1)),
+    access_methods               TEXT    NOT NULL CHECK (access_methods IN ('api', 'api_ssh')),
+    ssh_target_node              TEXT,
+    ssh_host                     TEXT,
+    ssh_username                 TEXT,
+    ssh_port                     INTEGER NOT NULL,
+    ssh_identity_file            TEXT,
+    ssh_known_host_fingerprint   TEXT,
+    site_id                      INTEGER,
+    site_slug                    TEXT,
+    site_name                    TEXT,
+    tenant_id                    INTEGER,
+    tenant_slug                  TEXT,
+    tenant_name                  TEXT,
+    timeout                      INTEGER,
+    max_retries                  INTEGER,
+    retry_backoff                REAL,
+    connect_timeout              INTEGER,
+    max_parallel                 INTEGER,
+    tls_fingerprints             TEXT    NOT NULL DEFAULT '[]',
+    tls_ca_pem                   TEXT
+) STRICT;

@@ -1,0 +1,205 @@
+//! Sealed columns: reading, writing, re-sealing, and proof that all of them open.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use sqlx::{Row, Sqlite, Transaction};
+
+use super::cipher::Place;
+use super::{Error, KeySource, Store};
+
+/// Every sealed column.
+const SEALED: [(&str, &str); 4] = [
+    ("netbox_endpoints", "token_key"),
+    ("netbox_endpoints", "token"),
+    ("proxmox_endpoints", "password"),
+    ("proxmox_endpoints", "token_value"),
+];
+
+/// What a change does to a secret.
+#[derive(Debug, Clone, Default)]
+pub enum SecretChange {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// It becomes this; `None` removes it.
+    Set(Option<SecretString>),
+}
+
+impl SecretChange {
+    /// Whether the secret is there after the change, where it was there before or not.
+    pub fn leaves(&self, was_there: bool) -> bool {
+        match self {
+            Self::Keep => was_there,
+            Self::Set(secret) => secret.as_ref().is_some_and(|secret| !secret.expose_secret().is_empty()),
+        }
+    }
+}
+
+/// How secrets are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct EncryptionStatus {
+    /// Whether there is a key.
+    pub configured: bool,
+    /// Where it comes from: `env` or `local`.
+    pub source: Option<&'static str>,
+    /// Whether every stored secret is sealed and opens.
+    pub verified: bool,
+}
+
+struct Cell {
+    place: Place,
+    stored: Vec<u8>,
+}
+
+impl Store {
+    /// Opens a sealed column; an empty or missing one is `None`. A value in an outdated form is sealed anew on the way.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Sealed`].
+    pub(super) async fn open_cell(&self, place: Place, stored: Option<&[u8]>) -> Result<Option<SecretString>, Error> {
+        let Some(stored) = stored.filter(|stored| !stored.is_empty()) else {
+            return Ok(None);
+        };
+        let opened = self.shared.ring.open(place, stored)?;
+        if opened.is_outdated {
+            self.reseal(place, stored, &opened.secret).await?;
+        }
+        Ok(Some(opened.secret).filter(|secret| !secret.expose_secret().is_empty()))
+    }
+
+    /// What is stored for `secret` at `place`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoKey`] where there is no key and plain text is not allowed.
+    pub(super) fn seal_cell(&self, place: Place, secret: &SecretString) -> Result<Vec<u8>, Error> {
+        match self.shared.ring.seal(place, secret) {
+            Err(Error::NoKey) if self.shared.allow_plaintext => Ok(secret.expose_secret().as_bytes().to_vec()),
+            sealed => sealed,
+        }
+    }
+
+    /// Whether `secret` is what is stored at `place`. What does not open is something else.
+    pub(super) fn is_stored(&self, place: Place, stored: Option<&[u8]>, secret: Option<&SecretString>) -> bool {
+        let old = match stored
+            .filter(|stored| !stored.is_empty())
+            .map(|stored| self.shared.ring.open(place, stored))
+        {
+            None => None,
+            Some(Ok(opened)) => Some(opened.secret),
+            Some(Err(_)) => return false,
+        };
+        let text = |secret: Option<&SecretString>| secret.map(|secret| secret.expose_secret().to_owned());
+        text(old.as_ref()).unwrap_or_default() == text(secret).unwrap_or_default()
+    }
+
+    /// Replaces a value in an outdated form, unless somebody else has changed it meanwhile.
+    async fn reseal(&self, place: Place, before: &[u8], secret: &SecretString) -> Result<(), Error> {
+        let sealed = self.seal_cell(place, secret)?;
+        let mut transaction = self.begin().await?;
+        write_cell(&mut transaction, place, Some(&sealed), Some(before)).await?;
+        transaction
+            .commit()
+            .await
+            .map_err(Error::database("sealing a secret anew"))
+    }
+
+    /// Seals every secret anew with the active key, all of them or none. Returns how many there are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Sealed`] where one does not open; [`Error::NoKey`].
+    pub async fn reseal_all(&self) -> Result<usize, Error> {
+        let mut transaction = self.begin().await?;
+        let cells = cells(&mut transaction).await?;
+        for cell in &cells {
+            let opened = self.shared.ring.open(cell.place, &cell.stored)?;
+            let sealed = self.shared.ring.seal(cell.place, &opened.secret)?;
+            write_cell(&mut transaction, cell.place, Some(&sealed), None).await?;
+        }
+        transaction
+            .commit()
+            .await
+            .map_err(Error::database("sealing secrets anew"))?;
+        Ok(cells.len())
+    }
+
+    /// How secrets are kept, found out by opening every one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`].
+    pub async fn encryption_status(&self) -> Result<EncryptionStatus, Error> {
+        let mut transaction = self.pool.begin().await.map_err(Error::database("reading secrets"))?;
+        let cells = cells(&mut transaction).await?;
+        let is_sealed = |cell: &Cell| cell.stored.starts_with(b"enc");
+        let opens = |cell: &Cell| is_sealed(cell) && self.shared.ring.open(cell.place, &cell.stored).is_ok();
+        Ok(EncryptionStatus {
+            configured: self.shared.ring.is_configured(),
+            source: self.shared.key_source.map(KeySource::as_str),
+            verified: self.shared.ring.is_configured() && cells.iter().all(opens),
+        })
+    }
+}
+
+/// Every secret that is there.
+async fn cells(transaction: &mut Transaction<'static, Sqlite>) -> Result<Vec<Cell>, Error> {
+    let mut cells = Vec::new();
+    for (table, column) in SEALED {
+        let query = match (table, column) {
+            ("netbox_endpoints", "token_key") => "SELECT id, token_key AS stored FROM netbox_endpoints",
+            ("netbox_endpoints", _) => "SELECT id, token AS stored FROM netbox_endpoints",
+            (_, "password") => "SELECT id, password AS stored FROM proxmox_endpoints",
+            _ => "SELECT id, token_value AS stored FROM proxmox_endpoints",
+        };
+        let rows = sqlx::query(query)
+            .fetch_all(&mut **transaction)
+            .await
+            .map_err(Error::database("reading secrets"))?;
+        for row in rows {
+            let row_id: i64 = row.try_get("id").map_err(Error::database("reading secrets"))?;
+            let stored: Option<Vec<u8>> = row.try_get("stored").map_err(Error::database("reading secrets"))?;
+            if let Some(stored) = stored.filter(|stored| !stored.is_empty()) {
+                cells.push(Cell {
+                    place: Place {
+                        table,
+                        row: row_id,
+                        column,
+                    },
+                    stored,
+                });
+            }
+        }
+    }
+    Ok(cells)
+}
+
+/// Writes a sealed column; with `before` only where it still holds that.
+pub(super) async fn write_cell(
+    transaction: &mut Transaction<'static, Sqlite>,
+    place: Place,
+    sealed: Option<&[u8]>,
+    before: Option<&[u8]>,
+) -> Result<(), Error> {
+    let query = match (place.table, place.column) {
+        ("netbox_endpoints", "token_key") => {
+            "UPDATE netbox_endpoints SET token_key = ?1 WHERE id = ?2 AND (?3 IS NULL OR token_key IS ?3)"
+        }
+        ("netbox_endpoints", _) => {
+            "UPDATE netbox_endpoints SET token = ?1 WHERE id = ?2 AND (?3 IS NULL OR token IS ?3)"
+        }
+        (_, "password") => {
+            "UPDATE proxmox_endpoints SET password = ?1 WHERE id = ?2 AND (?3 IS NULL OR password IS ?3)"
+        }
+        _ => "UPDATE proxmox_endpoints SET token_value = ?1 WHERE id = ?2 AND (?3 IS NULL OR token_value IS ?3)",
+    };
+    sqlx::query(query)
+        .bind(sealed)
+        .bind(place.row)
+        .bind(before)
+        .execute(&mut **transaction)
+        .await
+        .map(drop)
+        .map_err(Error::database("storing a secret"))
+}
