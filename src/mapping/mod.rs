@@ -1,1 +1,7 @@
 //! From Proxmox's words to NetBox's. Pure; the only bilingual room.
+
+pub mod bootstrap;
+pub mod cluster;
+pub mod device;
+pub mod names;
+pub mod storage;

@@ -213,6 +213,24 @@ impl Client {
         write::written(&answer, path, rows.len(), &[])
     }
 
+    /// Sends one object to a route that is not a collection, such as an action, and returns the answer.
+    ///
+    /// # Errors
+    ///
+    /// Any failure of the request; it is sent once only, unless no connection came about.
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Error> {
+        let body = serde_json::to_vec(body).map_err(|source| Error::decode(path, source))?;
+        let call = Call {
+            method: Method::POST,
+            path,
+            query: String::new(),
+            body: Some(Bytes::from(body)),
+            class: Class::Rows,
+            branch: self.branch(),
+        };
+        self.call(call.clone()).await?.decode(&call)
+    }
+
     /// Changes all `rows`, each with its `id`, in one request and returns them as NetBox stored them, in the same order.
     ///
     /// # Errors

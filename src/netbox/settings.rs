@@ -12,9 +12,9 @@ use serde_json::{Map, Value};
 
 use super::client::Client;
 use super::error::Error;
-use crate::reconcile::ObjectId;
 use super::query::Query;
 use super::transport::{Call, Class};
+use crate::reconcile::ObjectId;
 use reader::Reader;
 
 const RUNTIME: &str = "/api/plugins/proxbox/settings/runtime/";

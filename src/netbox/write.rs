@@ -8,9 +8,9 @@ use crate::error::ErrorKind;
 
 use super::answer::Answer;
 use super::error::Error;
-use crate::reconcile::ObjectId;
 use super::refusal::{self, RowRefusal};
 use super::transport::{Call, Failure};
+use crate::reconcile::ObjectId;
 
 /// Why a bulk write did not succeed, and what that says about the rows. Bulk requests are all or nothing.
 #[derive(Debug, Clone, thiserror::Error)]

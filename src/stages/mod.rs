@@ -1,1 +1,155 @@
-//! Which facts become which objects, under which rules. Pure.
+//! Which facts become which objects, under which rules.
+//!
+//! A stage is a sequence of passes; a pass is one kind of NetBox object. This room says for each pass which rows it
+//! compares with ([`Pass::scope`]), what should be ([`Pass::desired`]), which conflicts only NetBox can show
+//! ([`Pass::settle`]) and what may be changed ([`Pass::policy`]). It is pure: `sync` does the reading and writing.
+
+pub mod bootstrap;
+pub mod claim;
+pub mod clusters;
+pub mod devices;
+mod facts;
+pub mod nodes;
+mod options;
+pub mod storages;
+
+use crate::netbox::objects::Object;
+use crate::reconcile::{Policy, Refused, Resource, Retire, Stored, Wanted};
+
+pub use facts::{EndpointFacts, Facts, Known, Lookup, Target};
+pub use options::{Flag, Modes, Options, Overwrite};
+
+/// The stages, in the order in which they run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stage {
+    /// Clusters, sites and the devices that stand for nodes.
+    Devices,
+    /// Storage definitions.
+    Storage,
+}
+
+impl Stage {
+    /// The stage's name in events and reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Devices => "devices",
+            Self::Storage => "storage",
+        }
+    }
+}
+
+/// Which rows of a collection are compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// Filters that all must hold.
+    pub filters: Vec<(&'static str, String)>,
+    /// A filter of which any value may hold.
+    pub any_of: Option<(&'static str, Vec<String>)>,
+}
+
+impl Selection {
+    /// The whole collection.
+    pub fn all() -> Self {
+        Self {
+            filters: Vec::new(),
+            any_of: None,
+        }
+    }
+
+    /// Rows for which `name` is `value`.
+    pub fn with(name: &'static str, value: &(impl ToString + ?Sized)) -> Self {
+        Self {
+            filters: vec![(name, value.to_string())],
+            any_of: None,
+        }
+    }
+
+    /// Rows for which `name` is any of `values`; no rows where there are none.
+    pub fn any_of<V: ToString>(name: &'static str, values: impl IntoIterator<Item = V>) -> Self {
+        let values = values.into_iter().map(|value| value.to_string()).collect();
+        Self {
+            filters: Vec::new(),
+            any_of: Some((name, values)),
+        }
+    }
+
+    /// Whether the selection can hold no row.
+    pub fn is_empty(&self) -> bool {
+        self.any_of.as_ref().is_some_and(|(_, values)| values.is_empty())
+    }
+}
+
+/// What a pass wants, and what it cannot have.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desired<R> {
+    /// Rows that should be.
+    pub wanted: Vec<Wanted<R>>,
+    /// Rows that cannot be had, and why.
+    pub refused: Vec<Refused>,
+}
+
+impl<R> Default for Desired<R> {
+    fn default() -> Self {
+        Self {
+            wanted: Vec::new(),
+            refused: Vec::new(),
+        }
+    }
+}
+
+impl<R: Resource> Desired<R> {
+    /// `objects`, each identified by its key.
+    pub fn by_key(objects: impl IntoIterator<Item = R>) -> Self {
+        Self {
+            wanted: objects.into_iter().map(Wanted::by_key).collect(),
+            refused: Vec::new(),
+        }
+    }
+
+    /// Adds an object that cannot be had.
+    pub fn refuse(&mut self, label: impl Into<String>, reason: impl Into<String>) {
+        self.refused.push(Refused {
+            label: label.into(),
+            reason: reason.into(),
+        });
+    }
+}
+
+/// One kind of object inside a stage.
+pub trait Pass {
+    /// The kind.
+    type Object: Object;
+
+    /// Which rows are compared; several selections are put together. Empty: nothing is read.
+    fn scope(facts: &Facts) -> Vec<Selection>;
+
+    /// The same rows where an earlier step of the run has just read them.
+    fn at_hand(_facts: &Facts) -> Option<Vec<Stored<Self::Object>>> {
+        None
+    }
+
+    /// What should be.
+    fn desired(facts: &Facts) -> Desired<Self::Object>;
+
+    /// Resolves what only NetBox can show: names that are taken, rows that an operator owns.
+    fn settle(
+        _facts: &Facts,
+        desired: Desired<Self::Object>,
+        _actual: &[Stored<Self::Object>],
+    ) -> Desired<Self::Object> {
+        desired
+    }
+
+    /// What may be changed.
+    fn policy(_facts: &Facts) -> Policy {
+        Policy::default()
+    }
+
+    /// What becomes of a row that is no longer desired.
+    fn retire(_facts: &Facts, _stored: &Stored<Self::Object>) -> Retire {
+        Retire::Keep
+    }
+}
+
+#[cfg(test)]
+mod tests;

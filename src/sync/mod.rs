@@ -1,1 +1,25 @@
 //! One run, from the request to the report.
+//!
+//! A run works for one stage and any number of Proxmox endpoints, one after the other; an endpoint that fails does not
+//! stop the others. Its events go to whoever listens; its end is always a [`Report`].
+
+mod apply;
+mod error;
+mod event;
+mod memo;
+mod pass;
+mod registry;
+mod report;
+mod request;
+mod run;
+mod stages;
+mod tell;
+
+pub use error::Error;
+pub use event::{Event, Progress};
+pub use memo::Memo;
+pub use registry::{ActiveRun, EndedRun, Registry, Running};
+pub use report::{Counts, EndpointReport, Failure, Outcome, Report, Written};
+pub use request::{BadParameter, EndpointFilter, SyncRequest};
+pub use run::{RunContext, SyncEndpoint};
+pub use stages::BootstrapStatus;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::super::object_id::ObjectId;
 use super::InvalidSetting;
+use crate::reconcile::ObjectId;
 
 const INT_MAX: u64 = 2_147_483_647;
 

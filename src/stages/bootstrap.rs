@@ -1,0 +1,176 @@
+//! The supporting objects: tags, types, roles, the manufacturer.
+//!
+//! They are found by slug. A row that exists is left as an operator has it: it gets the Proxbox tag, and a description
+//! where it has none. A row that bears our name but was never adopted and never described, as the plugin's migrations
+//! leave the guest roles, is taken over whole.
+
+use crate::mapping::bootstrap as mapping;
+use crate::netbox::objects::{
+    ClusterType, DeviceRole, DeviceType, Manufacturer, Named, NamedKind, PROXBOX_TAG, Tag, VirtualMachineType,
+};
+use crate::reconcile::{Resource, Stored};
+
+use super::{Desired, Facts, Pass, Selection};
+
+/// The tags.
+#[derive(Debug)]
+pub struct Tags;
+/// The cluster types.
+#[derive(Debug)]
+pub struct ClusterTypes;
+/// The manufacturer of nodes.
+#[derive(Debug)]
+pub struct Manufacturers;
+/// The device type of nodes.
+#[derive(Debug)]
+pub struct DeviceTypes;
+/// The roles of nodes and guests.
+#[derive(Debug)]
+pub struct Roles;
+/// The types of guests.
+#[derive(Debug)]
+pub struct VirtualMachineTypes;
+
+fn by_slug<K: NamedKind>(objects: &[Named<K>]) -> Vec<Selection> {
+    vec![Selection::any_of("slug", objects.iter().map(|object| &object.slug))]
+}
+
+/// `desired` without what an operator owns of the rows that exist.
+fn adopt<K: NamedKind>(mut desired: Desired<Named<K>>, actual: &[Stored<Named<K>>]) -> Desired<Named<K>> {
+    for wanted in &mut desired.wanted {
+        let Some(stored) = actual.iter().find(|stored| stored.object.key() == wanted.object.key()) else {
+            continue;
+        };
+        let has = &stored.object;
+        let is_described = has.description.as_ref().is_some_and(|text| !text.is_empty());
+        let is_untouched = !is_described && !has.tags.contains(PROXBOX_TAG) && has.name == wanted.object.name;
+        if is_untouched {
+            continue;
+        }
+        let description = wanted.object.description.take().filter(|_| !is_described);
+        let tags = std::mem::take(&mut wanted.object.tags);
+        let mut kept = Named::new(&wanted.object.slug);
+        kept.description = description;
+        kept.tags = tags;
+        wanted.object = kept;
+    }
+    desired
+}
+
+macro_rules! named_pass {
+    ($pass:ident, $object:ty, $desired:expr) => {
+        impl Pass for $pass {
+            type Object = $object;
+
+            fn scope(facts: &Facts) -> Vec<Selection> {
+                let desired: fn(&Facts) -> Vec<$object> = $desired;
+                by_slug(&desired(facts))
+            }
+
+            fn desired(facts: &Facts) -> Desired<$object> {
+                let desired: fn(&Facts) -> Vec<$object> = $desired;
+                Desired::by_key(desired(facts))
+            }
+
+            fn settle(_: &Facts, desired: Desired<$object>, actual: &[Stored<$object>]) -> Desired<$object> {
+                adopt(desired, actual)
+            }
+        }
+    };
+}
+
+named_pass!(Tags, Tag, |_| mapping::tags());
+named_pass!(ClusterTypes, ClusterType, |facts| mapping::cluster_types(Some(
+    facts.cluster.mode
+)));
+named_pass!(Manufacturers, Manufacturer, |_| vec![mapping::manufacturer()]);
+named_pass!(Roles, DeviceRole, |_| mapping::roles());
+named_pass!(VirtualMachineTypes, VirtualMachineType, |_| {
+    mapping::virtual_machine_types()
+});
+named_pass!(DeviceTypes, DeviceType, |facts| {
+    let manufacturer = facts.ids.find::<Manufacturer>(mapping::MANUFACTURER);
+    manufacturer.map(mapping::device_type).into_iter().collect()
+});
+
+/// The label of a supporting object in reports: `tag:Proxbox`, `vm_role:container-lxc`.
+pub fn label(kind: &str, slug: &str) -> String {
+    match (kind, slug) {
+        ("tag", PROXBOX_TAG) => "tag:Proxbox".to_owned(),
+        ("tag", slug) => format!("tag:{slug}"),
+        ("cluster type", "cluster") => "cluster_type:proxmox".to_owned(),
+        ("device role", slug) if slug != mapping::NODE_ROLE => format!("vm_role:{slug}"),
+        ("virtual machine type", slug) => format!("vm_type:{slug}"),
+        (kind, slug) => format!("{}:{slug}", kind.replace(' ', "_")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reconcile::{ObjectId, Policy, Retire, diff};
+
+    fn plan_for(role: DeviceRole) -> Vec<String> {
+        let wanted = mapping::roles().into_iter().filter(|wanted| wanted.slug == role.slug);
+        let wanted: Vec<_> = wanted.collect();
+        let actual = [Stored {
+            id: ObjectId(1),
+            object: role,
+        }];
+        let desired = adopt(Desired::by_key(wanted), &actual);
+        let plan = diff(desired.wanted, &actual, &Policy::default(), |_| Retire::Keep);
+        assert!(plan.create.is_empty(), "{plan:?}");
+        plan.update
+            .into_iter()
+            .flat_map(|update| update.changes.into_keys())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    #[test]
+    fn role_from_the_plugins_migrations_is_taken_over_whole() {
+        let mut role = DeviceRole::new("virtual-machine-qemu")
+            .name("Virtual Machine (QEMU)")
+            .color("9c27b0");
+        role.vm_role = Some(true);
+        role.description = Some(String::new());
+        assert_eq!(plan_for(role), ["color", "description", "tags"]);
+    }
+
+    #[test]
+    fn role_that_an_operator_recoloured_keeps_its_colour() {
+        let role = DeviceRole::new("container-lxc")
+            .name("Container (LXC)")
+            .color("123456")
+            .description("ours")
+            .tagged();
+        assert_eq!(plan_for(role), Vec::<String>::new());
+    }
+
+    #[test]
+    fn operators_own_role_of_the_same_slug_is_only_tagged_and_described() {
+        let mut role = DeviceRole::new("unknown").name("To be found out").color("ff0000");
+        role.description = Some(String::new());
+        assert_eq!(plan_for(role), ["description", "tags"]);
+    }
+
+    #[test]
+    fn labels_are_those_of_the_bootstrap_report() {
+        for (kind, slug, expected) in [
+            ("tag", "proxbox", "tag:Proxbox"),
+            ("tag", "proxbox-soft-deleted", "tag:proxbox-soft-deleted"),
+            ("cluster type", "cluster", "cluster_type:proxmox"),
+            ("manufacturer", "proxmox", "manufacturer:proxmox"),
+            (
+                "device type",
+                "proxmox-generic-device",
+                "device_type:proxmox-generic-device",
+            ),
+            ("device role", "proxmox-node", "device_role:proxmox-node"),
+            ("device role", "unknown", "vm_role:unknown"),
+            ("virtual machine type", "lxc-container", "vm_type:lxc-container"),
+        ] {
+            assert_eq!(label(kind, slug), expected);
+        }
+    }
+}

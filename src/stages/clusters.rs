@@ -1,0 +1,188 @@
+//! The cluster's site, the cluster itself, the plugin's link to it, and its sync state.
+
+use super::{Desired, Facts, Flag, Pass, Selection};
+use crate::mapping::bootstrap::DISCOVERED_CLUSTER_TAG;
+use crate::mapping::cluster as mapping;
+use crate::netbox::objects::{Cluster, ClusterState, ClusterType, Site, TrackingCluster};
+use crate::reconcile::{Mode, ObjectId, Policy, Row, Stored, Wanted};
+
+/// The site of a cluster for which none is configured and which has none of its own.
+#[derive(Debug)]
+pub struct DefaultSite;
+/// The NetBox cluster.
+#[derive(Debug)]
+pub struct Clusters;
+/// The plugin's link from its tracked cluster to the NetBox cluster.
+#[derive(Debug)]
+pub struct ClusterLinks;
+/// The cluster's sync state.
+#[derive(Debug)]
+pub struct ClusterStates;
+
+/// The NetBox cluster as it was read, where it exists.
+fn stored(facts: &Facts) -> Option<&Stored<Cluster>> {
+    let id = facts.target.cluster?;
+    facts.known.clusters.iter().find(|stored| stored.id == id)
+}
+
+/// The default site's id, once its pass has run.
+fn default_site(facts: &Facts) -> Option<ObjectId> {
+    facts.ids.find::<Site>(&mapping::default_site(&facts.cluster).slug)
+}
+
+/// Whether the cluster's nodes need the default site.
+fn needs_default_site(facts: &Facts) -> bool {
+    facts.known.site.is_none() && stored(facts).is_none_or(|stored| stored.object.site().is_none())
+}
+
+/// The site of the cluster's devices: the one that the cluster is scoped to, else the configured or the default one.
+pub fn device_site(facts: &Facts) -> Option<ObjectId> {
+    let scope = stored(facts).and_then(|stored| stored.object.site());
+    facts.known.site.or(scope).or_else(|| default_site(facts))
+}
+
+impl Pass for DefaultSite {
+    type Object = Site;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        let slug = needs_default_site(facts).then(|| mapping::default_site(&facts.cluster).slug);
+        slug.map(|slug| Selection::with("slug", &slug)).into_iter().collect()
+    }
+
+    fn desired(facts: &Facts) -> Desired<Site> {
+        Desired::by_key(needs_default_site(facts).then(|| mapping::default_site(&facts.cluster)))
+    }
+
+    /// A site that exists keeps the name and status that it has.
+    fn settle(_: &Facts, mut desired: Desired<Site>, actual: &[Stored<Site>]) -> Desired<Site> {
+        for wanted in &mut desired.wanted {
+            if actual.iter().any(|stored| stored.object.slug == wanted.object.slug) {
+                wanted.object = Site::new(&wanted.object.slug).tagged();
+            }
+        }
+        desired
+    }
+}
+
+impl Pass for Clusters {
+    type Object = Cluster;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        let by_id = facts.target.cluster.map(|id| Selection::with("id", &id));
+        vec![by_id.unwrap_or_else(|| Selection::with("name", &facts.cluster.name))]
+    }
+
+    fn at_hand(facts: &Facts) -> Option<Vec<Stored<Cluster>>> {
+        Some(facts.known.clusters.clone())
+    }
+
+    fn desired(facts: &Facts) -> Desired<Cluster> {
+        let mut desired = Desired::default();
+        let Some(cluster_type) = facts.ids.find::<ClusterType>(facts.cluster.mode.as_str()) else {
+            desired.refuse(&facts.cluster.name, "its cluster type could not be had");
+            return desired;
+        };
+        let has_scope = stored(facts).is_some_and(|stored| stored.object.scope_id.is_some());
+        let site = facts.known.site.or_else(|| default_site(facts).filter(|_| !has_scope));
+        let placement = mapping::Placement {
+            site,
+            tenant: facts.known.tenant,
+        };
+        let mut object = mapping::cluster(&facts.cluster, cluster_type, placement);
+        let row = facts.target.cluster.map_or(Row::New, Row::Is);
+        if row == Row::New {
+            object.tags.insert(DISCOVERED_CLUSTER_TAG.to_owned());
+        }
+        desired.wanted.push(Wanted { object, row });
+        desired
+    }
+
+    /// After a lost answer the cluster that is there now is the one.
+    fn settle(facts: &Facts, mut desired: Desired<Cluster>, actual: &[Stored<Cluster>]) -> Desired<Cluster> {
+        let known = |id| facts.known.clusters.iter().any(|stored| stored.id == id);
+        for wanted in &mut desired.wanted {
+            let arrived = actual
+                .iter()
+                .find(|stored| !known(stored.id) && stored.object.name == wanted.object.name);
+            if let (Row::New, Some(stored)) = (wanted.row, arrived) {
+                wanted.row = Row::Is(stored.id);
+            }
+        }
+        desired
+    }
+
+    /// The link is the identity, so a name that an operator gave stays.
+    fn policy(facts: &Facts) -> Policy {
+        let overwrite = &facts.options.overwrite;
+        Policy::with_mode(facts.options.modes.cluster)
+            .update_if("name", false)
+            .update_if("description", overwrite.allows(Flag::ClusterDescription))
+            .update_if("tags", overwrite.allows(Flag::ClusterTags))
+    }
+}
+
+impl Pass for ClusterLinks {
+    type Object = TrackingCluster;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        facts
+            .target
+            .plugin_endpoint
+            .map(|endpoint| Selection::with("endpoint", &endpoint))
+            .into_iter()
+            .collect()
+    }
+
+    fn at_hand(facts: &Facts) -> Option<Vec<Stored<TrackingCluster>>> {
+        Some(facts.known.tracking.clone())
+    }
+
+    fn desired(facts: &Facts) -> Desired<TrackingCluster> {
+        let mut desired = Desired::default();
+        let target = facts.target;
+        if let (Some(endpoint), Some(row), Some(cluster)) = (target.plugin_endpoint, target.tracking, target.cluster) {
+            let object = TrackingCluster {
+                endpoint,
+                name: facts.cluster.name.clone(),
+                netbox_cluster: Some(cluster),
+            };
+            desired.wanted.push(Wanted {
+                object,
+                row: Row::Is(row),
+            });
+        }
+        desired
+    }
+}
+
+impl Pass for ClusterStates {
+    type Object = ClusterState;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        facts
+            .target
+            .cluster
+            .map(|cluster| Selection::with("cluster_id", &cluster))
+            .into_iter()
+            .collect()
+    }
+
+    fn desired(facts: &Facts) -> Desired<ClusterState> {
+        Desired::by_key(
+            facts
+                .target
+                .cluster
+                .map(|id| mapping::state(&facts.cluster, id, &facts.now)),
+        )
+    }
+
+    fn policy(facts: &Facts) -> Policy {
+        let may_write = facts.options.overwrite.allows(Flag::ClusterCustomFields);
+        let mode = if may_write {
+            facts.options.modes.cluster
+        } else {
+            Mode::Disabled
+        };
+        Policy::with_mode(mode).rider("proxmox_last_updated", facts.options.stamps_overdue_before.clone())
+    }
+}

@@ -1,0 +1,104 @@
+//! What a pass may know.
+
+use std::collections::BTreeMap;
+
+use super::Options;
+use crate::endpoint::EndpointKey;
+use crate::inventory::Cluster as ProxmoxCluster;
+use crate::inventory::Collected;
+use crate::inventory::StorageConfig;
+use crate::netbox::ids::Ids;
+use crate::netbox::objects::{Cluster, Device, DeviceState, PluginEndpoint, TrackingCluster};
+use crate::reconcile::{ObjectId, Stored};
+
+/// An existing object that an operator named in the endpoint's settings: by id, else slug, else name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lookup {
+    /// Its id.
+    pub id: Option<ObjectId>,
+    /// Its slug.
+    pub slug: Option<String>,
+    /// Its name.
+    pub name: Option<String>,
+}
+
+impl Lookup {
+    /// Whether the settings name nothing.
+    pub fn is_empty(&self) -> bool {
+        self.id.is_none() && self.slug.is_none() && self.name.is_none()
+    }
+}
+
+/// The endpoint that a run works for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointFacts {
+    /// Who it is.
+    pub key: EndpointKey,
+    /// Its name as configured, with the plugin's suffix.
+    pub name: String,
+    /// Its DNS name.
+    pub domain: Option<String>,
+    /// Its IP address.
+    pub ip_address: Option<String>,
+    /// Its port.
+    pub port: u16,
+    /// The template of its nodes' device names.
+    pub node_device_name_template: String,
+    /// The site that its objects are placed in, where one is configured.
+    pub site: Lookup,
+    /// The tenant of its clusters, where one is configured.
+    pub tenant: Lookup,
+}
+
+/// Rows of NetBox that several passes consult.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// The plugin's Proxmox endpoints.
+    pub plugin_endpoints: Vec<PluginEndpoint>,
+    /// The plugin's tracked clusters, of all endpoints.
+    pub tracking: Vec<Stored<TrackingCluster>>,
+    /// Clusters that have the cluster's name or are linked to it.
+    pub clusters: Vec<Stored<Cluster>>,
+    /// Sync states of devices that may be ours.
+    pub device_states: Vec<Stored<DeviceState>>,
+    /// Devices that may stand for a node.
+    pub devices: Vec<Stored<Device>>,
+    /// The configured site.
+    pub site: Option<ObjectId>,
+    /// The configured tenant.
+    pub tenant: Option<ObjectId>,
+}
+
+/// Which rows of NetBox stand for the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Target {
+    /// The plugin's endpoint.
+    pub plugin_endpoint: Option<ObjectId>,
+    /// The plugin's tracked cluster.
+    pub tracking: Option<ObjectId>,
+    /// The cluster.
+    pub cluster: Option<ObjectId>,
+}
+
+/// What a pass may know.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The endpoint that the run works for.
+    pub endpoint: EndpointFacts,
+    /// What the request says.
+    pub options: Options,
+    /// The cluster behind the endpoint.
+    pub cluster: ProxmoxCluster,
+    /// Its storage definitions, where they were read.
+    pub storages: Collected<StorageConfig>,
+    /// Ids that earlier passes learned.
+    pub ids: Ids,
+    /// Rows that several passes consult.
+    pub known: Known,
+    /// Which rows stand for the cluster.
+    pub target: Target,
+    /// Nodes whose device may not be touched, and why.
+    pub refused_nodes: BTreeMap<String, String>,
+    /// The run's time, ISO 8601 in UTC.
+    pub now: String,
+}

@@ -1,0 +1,116 @@
+//! Why an endpoint's part of a run failed.
+
+use crate::error::ErrorKind;
+use crate::netbox;
+use crate::proxmox;
+use crate::reconcile::Shrink;
+use crate::stages::claim::Ambiguity;
+
+/// Why an endpoint's part of a run failed as a whole.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Proxmox could not be read.
+    #[error(transparent)]
+    Proxmox(#[from] proxmox::Error),
+    /// The endpoint's settings allow no session.
+    #[error("{message}")]
+    Unusable {
+        /// The kind of fault.
+        kind: ErrorKind,
+        /// Its machine-readable reason.
+        reason: &'static str,
+        /// What is wrong.
+        message: String,
+    },
+    /// NetBox could not be read or written.
+    #[error(transparent)]
+    NetBox(#[from] netbox::Error),
+    /// The plan would retire too much.
+    #[error(transparent)]
+    Shrink(#[from] Shrink),
+    /// No NetBox cluster can be told to be the one.
+    #[error(transparent)]
+    Ambiguity(#[from] Ambiguity),
+    /// The credentials may not see who is in the cluster.
+    #[error("the cluster's name and nodes cannot be read: {reason}")]
+    Limited {
+        /// What is missing.
+        reason: String,
+    },
+    /// The site or tenant named in the endpoint's settings does not exist.
+    #[error("the {kind} configured for this endpoint ({wanted}) does not exist in NetBox")]
+    Placement {
+        /// `site` or `tenant`.
+        kind: &'static str,
+        /// How it was named.
+        wanted: String,
+    },
+    /// NetBox refused a row that everything else of the stage needs.
+    #[error("{what} could not be written: {message}")]
+    Prerequisite {
+        /// Which row.
+        what: String,
+        /// The kind of refusal.
+        kind: ErrorKind,
+        /// NetBox's words.
+        message: String,
+    },
+    /// The run was asked to stop.
+    #[error("Server shutdown or request cancelled.")]
+    Cancelled,
+}
+
+impl Error {
+    /// The kind of failure.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Proxmox(error) => error.kind(),
+            Self::NetBox(error) => error.kind(),
+            Self::Limited { .. } => ErrorKind::Permission,
+            Self::Shrink(_) | Self::Ambiguity(_) | Self::Placement { .. } => ErrorKind::Validation,
+            Self::Prerequisite { kind, .. } | Self::Unusable { kind, .. } => *kind,
+            Self::Cancelled => ErrorKind::Unknown,
+        }
+    }
+
+    /// The machine-readable reason.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Proxmox(error) => error.reason(),
+            Self::NetBox(error) => error.reason(),
+            Self::Unusable { reason, .. } => reason,
+            Self::Limited { .. } => "proxmox_permission_denied",
+            Self::Shrink(_) => "shrink_refused",
+            Self::Ambiguity(_) => "cluster_ambiguous",
+            Self::Placement { .. } => "placement_not_found",
+            Self::Prerequisite { .. } => "netbox_refused",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// What an operator can do about it.
+    pub fn suggestion(&self) -> Option<&'static str> {
+        let side = match self {
+            Self::Proxmox(_) | Self::Limited { .. } | Self::Unusable { .. } => "Proxmox endpoint",
+            Self::NetBox(_) | Self::Prerequisite { .. } => "NetBox endpoint",
+            Self::Shrink(_) | Self::Ambiguity(_) | Self::Placement { .. } | Self::Cancelled => return None,
+        };
+        match (self.kind(), side) {
+            (ErrorKind::Authentication, "NetBox endpoint") => Some("Check the API token of the NetBox endpoint."),
+            (ErrorKind::Authentication, _) => Some("Check the user, password or API token of the Proxmox endpoint."),
+            (ErrorKind::Permission, "NetBox endpoint") => {
+                Some("Grant the token's user the right named above, and make sure that the token may write.")
+            }
+            (ErrorKind::Permission, _) => Some(
+                "Grant the privilege named above (role PVEAuditor on / is enough to read) to the user and its token.",
+            ),
+            (ErrorKind::Connection | ErrorKind::Timeout, "NetBox endpoint") => {
+                Some("Check that NetBox is up and reachable from this service, and its port and TLS settings.")
+            }
+            (ErrorKind::Connection | ErrorKind::Timeout, _) => {
+                Some("Check that the Proxmox host is up and reachable from this service, and its TLS settings.")
+            }
+            _ => None,
+        }
+    }
+}

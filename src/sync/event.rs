@@ -1,0 +1,280 @@
+//! Events: what a run tells while it goes on.
+//!
+//! Their names and keys are the plugin's contract; frames are cut at 600 characters in the job log, so they are short.
+
+use serde_json::{Map, Value, json};
+use tokio::sync::broadcast;
+
+use super::error::Error;
+use super::report::{Counts, Failure};
+use crate::reconcile::ObjectId;
+
+/// How many events are kept for a listener that falls behind. The last event of a run is always among them.
+const KEPT: usize = 4096;
+
+/// One event: its name and a JSON object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// The event's name.
+    pub name: &'static str,
+    /// Its data.
+    pub data: Value,
+}
+
+/// Where a run tells its progress. Sending never waits: a listener that falls behind misses the oldest events.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    sender: broadcast::Sender<Event>,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self {
+            sender: broadcast::Sender::new(KEPT),
+        }
+    }
+}
+
+/// How one object of a stage fared, for its event.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Item<'a> {
+    pub(super) phase: &'a str,
+    pub(super) name: &'a str,
+    /// What the name stands for: `node`, `storage`.
+    pub(super) kind: &'a str,
+    /// Its row in NetBox, and that row's page.
+    pub(super) page: Option<(ObjectId, &'a str)>,
+    /// `created`, `updated`, `deleted`, `skipped` or `failed`.
+    pub(super) operation: &'static str,
+    /// Why it failed.
+    pub(super) error: Option<&'a str>,
+    pub(super) current: usize,
+    pub(super) total: usize,
+}
+
+impl Progress {
+    /// A listener that hears every event from now on.
+    pub fn listen(&self) -> broadcast::Receiver<Event> {
+        self.sender.subscribe()
+    }
+
+    pub(super) fn send(&self, name: &'static str, data: Value) {
+        // Nobody may be listening: a detached run goes on all the same.
+        let _ = self.sender.send(Event { name, data });
+    }
+
+    pub(super) fn started(&self, step: &str) {
+        let message = format!("Starting {step} synchronization.");
+        self.send("step", json!({"step": step, "status": "started", "message": message}));
+    }
+
+    /// What a stage is about to work on. `noun` is what one of `items` is called.
+    pub(super) fn discovered(&self, phase: &str, noun: &str, items: &[Value]) {
+        let count = items.len();
+        self.send(
+            "discovery",
+            json!({
+                "event": "discovery",
+                "phase": phase,
+                "status": "discovered",
+                "message": format!("Discovered {count} {noun}(s) to synchronize"),
+                "count": count,
+                "items": items,
+                "progress": {"current": 0, "total": count, "percent": 0.0},
+            }),
+        );
+    }
+
+    pub(super) fn item(&self, item: Item<'_>) {
+        let mut descriptor = Map::from_iter([("name".to_owned(), json!(item.name))]);
+        if let Some((id, url)) = item.page {
+            descriptor.insert("netbox_id".to_owned(), json!(id));
+            descriptor.insert("netbox_url".to_owned(), json!(url));
+        }
+        descriptor.insert("item_type".to_owned(), json!(item.kind));
+        let mut data = json!({
+            "event": "item_progress",
+            "phase": item.phase,
+            "status": if item.error.is_some() { "failed" } else { "completed" },
+            "message": format!("{} {} {}", item.kind, item.name, item.operation),
+            "item": descriptor,
+            "operation": item.operation,
+            "progress": {
+                "current": item.current,
+                "total": item.total,
+                "percent": percent(item.current, item.total),
+            },
+        });
+        if let (Value::Object(data), Some(error)) = (&mut data, item.error) {
+            data.insert("error".to_owned(), json!(error));
+        }
+        self.send("item_progress", data);
+    }
+
+    /// The row form of an item's progress, which the plugin's table shows.
+    pub(super) fn row(&self, object: &str, id: ObjectId, name: &str, operation: &str) {
+        self.send(
+            "step",
+            json!({
+                "step": object,
+                "status": "completed",
+                "message": format!("Synced {object} {name}"),
+                "rowid": name,
+                "payload": {"object": object, "type": "create", "data": {
+                    "completed": true,
+                    "increment_count": "yes",
+                    "sync_status": operation,
+                    "rowid": name,
+                    "name": name,
+                    "netbox_id": id,
+                }},
+            }),
+        );
+    }
+
+    pub(super) fn rows_end(&self, object: &str) {
+        self.send(
+            "step",
+            json!({
+                "step": object,
+                "status": "completed",
+                "message": format!("{object} rows finished."),
+                "rowid": null,
+                "payload": {"object": object, "end": true},
+            }),
+        );
+    }
+
+    pub(super) fn summary(&self, phase: &str, counts: &Counts) {
+        let status = if counts.failed > 0 {
+            "completed_with_errors"
+        } else {
+            "completed"
+        };
+        let message = format!(
+            "{phase} sync completed: {} created, {} updated, {} unchanged, {} failed",
+            counts.created, counts.updated, counts.unchanged, counts.failed
+        );
+        self.send(
+            "phase_summary",
+            json!({
+                "event": "phase_summary",
+                "phase": phase,
+                "status": status,
+                "message": message,
+                "result": {
+                    "created": counts.created,
+                    "updated": counts.updated,
+                    "deleted": counts.deleted,
+                    "failed": counts.failed,
+                    "skipped": counts.skipped + counts.unchanged,
+                    "total": counts.total(),
+                },
+            }),
+        );
+    }
+
+    /// A row that could not be written, with NetBox's own words.
+    pub(super) fn failure(&self, phase: &str, failure: &Failure) {
+        self.send(
+            "error_detail",
+            json!({
+                "event": "error_detail",
+                "phase": phase,
+                "item": {"name": failure.label, "item_type": failure.object},
+                "category": failure.kind.as_str(),
+                "message": failure.message,
+            }),
+        );
+    }
+
+    /// Why an endpoint's part failed.
+    pub(super) fn endpoint_failed(&self, phase: &str, endpoint: &str, error: &Error) {
+        let mut data = json!({
+            "event": "error_detail",
+            "phase": phase,
+            "item": {"name": endpoint, "item_type": "endpoint"},
+            "category": error.kind().as_str(),
+            "message": error.to_string(),
+            "detail": error.reason(),
+        });
+        if let (Value::Object(data), Some(suggestion)) = (&mut data, error.suggestion()) {
+            data.insert("suggestion".to_owned(), json!(suggestion));
+        }
+        self.send("error_detail", data);
+    }
+
+    pub(super) fn completed(&self, step: &str, result: &Value) {
+        let finished = format!("{step} synchronization finished.");
+        self.send(
+            "step",
+            json!({"step": step, "status": "completed", "message": finished, "result": result}),
+        );
+        self.send(
+            "complete",
+            json!({"ok": true, "message": format!("{step} sync completed."), "result": result}),
+        );
+    }
+
+    pub(super) fn failed(&self, step: &str, errors: &[String], is_cancelled: bool, result: &Value) {
+        let text = errors.join("; ");
+        self.send(
+            "error",
+            json!({"step": step, "status": "failed", "error": text, "detail": text}),
+        );
+        let ending = if is_cancelled { "cancelled" } else { "failed" };
+        let errors: Vec<Value> = errors.iter().map(|detail| json!({"detail": detail})).collect();
+        let message = format!("{step} sync {ending}.");
+        self.send(
+            "complete",
+            json!({"ok": false, "message": message, "errors": errors, "result": result}),
+        );
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share of a small count, for display")]
+fn percent(current: usize, total: usize) -> f64 {
+    if total == 0 {
+        0.0
+    } else {
+        (current as f64 / total as f64 * 1000.0).round() / 10.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listener_that_falls_behind_still_hears_the_end() {
+        let progress = Progress::default();
+        let mut listener = progress.listen();
+        for _ in 0..KEPT * 2 {
+            progress.started("devices");
+        }
+        progress.completed("devices", &json!({"count": 1}));
+        drop(progress);
+        let mut last = None;
+        loop {
+            match listener.try_recv() {
+                Ok(event) => last = Some(event),
+                Err(broadcast::error::TryRecvError::Lagged(_)) => {}
+                Err(_) => break,
+            }
+        }
+        let last = last.unwrap();
+        assert_eq!(last.name, "complete");
+        let expected = json!({"ok": true, "message": "devices sync completed.", "result": {"count": 1}});
+        assert_eq!(last.data, expected);
+    }
+
+    #[test]
+    fn percentage_has_one_decimal() {
+        for (current, total, expected) in [(0, 0, 0.0), (1, 3, 33.3), (3, 3, 100.0)] {
+            assert!(
+                (percent(current, total) - expected).abs() < f64::EPSILON,
+                "{current}/{total}"
+            );
+        }
+    }
+}

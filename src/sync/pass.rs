@@ -1,0 +1,190 @@
+//! One pass: list, map, settle, diff, check, apply, and learn the ids.
+
+use std::collections::BTreeSet;
+
+use tokio_util::sync::CancellationToken;
+
+use super::apply::{Writer, apply};
+use super::error::Error;
+use super::event::Progress;
+use super::memo::Memo;
+use super::report::{Outcome, Written};
+use crate::netbox::ids::Ids;
+use crate::netbox::objects::Object;
+use crate::netbox::{Client, NetBoxVersion, Query};
+use crate::proxmox::Session;
+use crate::reconcile::{Limits, Mode, Plan, Resource, Stored, check, diff};
+use crate::stages::{Facts, Pass, Selection};
+
+/// How often NetBox is read again in one pass because a write's fate was unknown.
+const ROUNDS: usize = 2;
+
+/// The part of a run that works for one endpoint.
+#[derive(Debug)]
+pub(super) struct EndpointRun<'a> {
+    pub(super) facts: Facts,
+    pub(super) session: &'a Session,
+    pub(super) netbox: &'a Client,
+    pub(super) version: NetBoxVersion,
+    pub(super) progress: &'a Progress,
+    pub(super) cancel: &'a CancellationToken,
+    pub(super) limits: Limits,
+    pub(super) is_dry_run: bool,
+    pub(super) memo: &'a Memo,
+    pub(super) plans: Vec<Plan>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl EndpointRun<'_> {
+    /// Every row of kind `R` in any of `selections`, each once. Nothing is asked for where nothing can be found.
+    pub(super) async fn list<R: Object>(&self, selections: Vec<Selection>) -> Result<Vec<Stored<R>>, Error> {
+        let mut rows: Vec<Stored<R>> = Vec::new();
+        let mut seen = BTreeSet::new();
+        for selection in selections
+            .into_iter()
+            .map(without_provisional)
+            .filter(|selection| !selection.is_empty())
+        {
+            let mut query = Query::new();
+            for (name, value) in &selection.filters {
+                query = query.with(name, value);
+            }
+            if !R::READ_FIELDS.is_empty() {
+                query = query.fields(R::READ_FIELDS);
+            }
+            let found: Vec<R::Read> = match &selection.any_of {
+                Some((name, values)) => self.netbox.list_chunked(R::PATH, &query, name, values).await?,
+                None => self.netbox.list(R::PATH, &query).await?,
+            };
+            let found = found.into_iter().map(Into::into);
+            rows.extend(found.filter(|stored: &Stored<R>| seen.insert(stored.id)));
+        }
+        Ok(rows)
+    }
+
+    /// Runs one pass.
+    pub(super) async fn pass<P: Pass>(&mut self) -> Result<Outcome, Error> {
+        let policy = P::policy(&self.facts);
+        let mut outcome = Outcome::default();
+        if policy.mode == Mode::Disabled {
+            return Ok(outcome);
+        }
+        let mut pending: Option<BTreeSet<String>> = None;
+        for round in 0..=ROUNDS {
+            let actual = self.actual::<P>(round).await?;
+            let mut desired = P::settle(&self.facts, P::desired(&self.facts), &actual);
+            if let Some(pending) = &pending {
+                desired
+                    .wanted
+                    .retain(|wanted| pending.contains(&wanted.object.key().to_string()));
+                desired.refused.clear();
+            }
+            let mut plan = diff(desired.wanted, &actual, &policy, |stored| {
+                P::retire(&self.facts, stored)
+            });
+            plan.refused.extend(desired.refused);
+            check(&plan, actual.len(), self.limits)?;
+            if self.is_dry_run {
+                outcome.absorb(self.pretend(&plan));
+                self.plans.push(plan);
+                break;
+            }
+            if self.cancel.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            let writer = Writer {
+                client: self.netbox,
+                has_add_tags: self.version.has_add_tags(),
+                cancel: self.cancel,
+            };
+            let mut applied = apply(&plan, writer, round == ROUNDS).await;
+            if round > 0 {
+                // What is there now and was not before came from the batch whose answer was lost.
+                applied.outcome.created.append(&mut applied.outcome.unchanged);
+            }
+            outcome.absorb(applied.outcome);
+            if applied.unresolved.is_empty() {
+                break;
+            }
+            pending = Some(applied.unresolved);
+        }
+        self.learn::<P::Object>(&outcome);
+        Ok(outcome)
+    }
+
+    async fn actual<P: Pass>(&self, round: usize) -> Result<Vec<Stored<P::Object>>, Error> {
+        match P::at_hand(&self.facts).filter(|_| round == 0) {
+            Some(rows) => Ok(rows),
+            None => self.list(P::scope(&self.facts)).await,
+        }
+    }
+
+    fn learn<R: Resource>(&mut self, outcome: &Outcome) {
+        for row in outcome.standing() {
+            self.facts.ids.learn(R::PATH, row.key.clone(), row.id);
+        }
+    }
+
+    /// What would come of a plan; rows that would be made get ids by which later passes can refer to them.
+    fn pretend(&mut self, plan: &Plan) -> Outcome {
+        let mut outcome = Outcome::default();
+        for row in &plan.create {
+            let id = self.facts.ids.provide(plan.kind, &row.label);
+            self.facts.ids.learn(plan.path, row.key.clone(), id);
+            outcome.created.push(Written {
+                id,
+                key: row.key.clone(),
+                name: row.label.clone(),
+            });
+        }
+        let written = |id, key: &str, label: &str| Written {
+            id,
+            key: key.to_owned(),
+            name: label.to_owned(),
+        };
+        outcome.updated = plan
+            .update
+            .iter()
+            .map(|row| written(row.id, &row.key, &row.label))
+            .collect();
+        outcome.deleted = plan
+            .delete
+            .iter()
+            .map(|row| written(row.id, &row.key, &row.label))
+            .collect();
+        outcome.unchanged = plan
+            .unchanged
+            .iter()
+            .map(|row| written(row.id, &row.key, &row.label))
+            .collect();
+        for row in outcome.updated.iter().chain(&outcome.unchanged) {
+            self.facts.ids.learn(plan.path, row.key.clone(), row.id);
+        }
+        outcome.refuse(plan.kind, plan.refused.clone());
+        outcome
+    }
+
+    /// Reports rows that could not be written, and keeps them as warnings.
+    pub(super) fn warn(&mut self, phase: &str, outcome: &Outcome) {
+        for failure in &outcome.failed {
+            self.progress.failure(phase, failure);
+            self.warnings
+                .push(format!("{} {}: {}", failure.object, failure.label, failure.message));
+        }
+    }
+}
+
+/// The selection without values that stand for rows which do not exist yet.
+fn without_provisional(mut selection: Selection) -> Selection {
+    let is_real = |value: &String| {
+        value
+            .parse()
+            .map_or(true, |id| !Ids::is_provisional(crate::reconcile::ObjectId(id)))
+    };
+    if !selection.filters.iter().all(|(_, value)| is_real(value)) {
+        selection.any_of = Some(("id", Vec::new()));
+    } else if let Some((_, values)) = &mut selection.any_of {
+        values.retain(is_real);
+    }
+    selection
+}

@@ -1,0 +1,292 @@
+//! Runs in progress: start, list, stop. Runs of the same stage and endpoint exclude each other.
+
+use std::collections::{BTreeMap, HashMap};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::{FutureExt, Stream, stream};
+use serde::Serialize;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::event::{Event, Progress};
+use super::memo::Memo;
+use super::report::Report;
+use super::request::SyncRequest;
+use super::run::{RunContext, run};
+use crate::endpoint::EndpointKey;
+use crate::stages::Stage;
+
+/// A run that is under way.
+#[derive(Debug, Clone, Serialize)]
+pub struct ActiveRun {
+    /// Its id.
+    pub id: String,
+    /// Its stage.
+    pub kind: &'static str,
+    /// When it started, ISO 8601 in UTC.
+    pub started_at: String,
+    /// The endpoints it works for.
+    pub endpoints: Vec<EndpointKey>,
+}
+
+/// A run that has ended.
+#[derive(Debug, Clone)]
+pub struct EndedRun {
+    /// What it was while it ran.
+    pub run: ActiveRun,
+    /// When it ended.
+    pub finished_at: OffsetDateTime,
+    /// Whether it did all that it was asked to.
+    pub is_ok: bool,
+    /// Its result.
+    pub result: Value,
+}
+
+/// What two runs may not work on at once: a NetBox with its branch, an endpoint, a stage.
+type Place = (String, EndpointKey, Stage);
+
+/// The runs in progress.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    shared: Arc<Shared>,
+    /// What runs remember for each other.
+    pub memo: Memo,
+}
+
+#[derive(Debug)]
+struct Shared {
+    // Plain mutexes: held for a look-up, never across an await.
+    active: Mutex<BTreeMap<u64, ActiveRun>>,
+    // The inner mutex is tokio's: a run holds it for as long as it works on the place.
+    places: Mutex<HashMap<Place, Arc<tokio::sync::Mutex<()>>>>,
+    started: std::sync::atomic::AtomicU64,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+    ended: Option<mpsc::UnboundedSender<EndedRun>>,
+}
+
+/// A run that somebody waits for. Dropping it asks the run to stop at the next safe point, unless it is detached.
+#[derive(Debug)]
+pub struct Running {
+    /// The run's id.
+    pub id: String,
+    events: broadcast::Receiver<Event>,
+    report: oneshot::Receiver<Report>,
+    cancel: CancellationToken,
+    is_detached: bool,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.is_detached {
+            self.cancel.cancel();
+        }
+    }
+}
+
+impl Running {
+    /// The run's events until its end.
+    pub fn into_events(self) -> impl Stream<Item = Event> + Send + 'static {
+        stream::unfold(self, |mut running| async move {
+            loop {
+                match running.events.recv().await {
+                    Ok(event) => return Some((event, running)),
+                    Err(broadcast::error::RecvError::Lagged(missed)) => {
+                        tracing::debug!(run.id = %running.id, missed, "listener fell behind");
+                    }
+                    Err(broadcast::error::RecvError::Closed) => return None,
+                }
+            }
+        })
+    }
+
+    /// The run's report; `None` where the run broke down.
+    pub async fn report(mut self) -> Option<Report> {
+        (&mut self.report).await.ok()
+    }
+}
+
+impl Registry {
+    /// No runs yet. Runs that end are told to `ended`.
+    pub fn new(ended: Option<mpsc::UnboundedSender<EndedRun>>) -> Self {
+        let shared = Shared {
+            active: Mutex::default(),
+            places: Mutex::default(),
+            started: std::sync::atomic::AtomicU64::new(0),
+            tracker: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            ended,
+        };
+        Self {
+            shared: Arc::new(shared),
+            memo: Memo::default(),
+        }
+    }
+
+    /// Runs in progress, oldest first.
+    pub fn active(&self) -> Vec<ActiveRun> {
+        self.shared
+            .active
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
+    }
+
+    /// Starts a run. It waits for earlier runs of the same stage and endpoints.
+    pub fn start(&self, stage: Stage, request: SyncRequest, context: RunContext) -> Running {
+        let progress = Progress::default();
+        let events = progress.listen();
+        let cancel = self.shared.stop.child_token();
+        let (sender, report) = oneshot::channel();
+        let active = ActiveRun {
+            id: Uuid::new_v4().to_string(),
+            kind: stage.as_str(),
+            started_at: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
+            endpoints: context.endpoints.iter().map(|endpoint| endpoint.facts.key).collect(),
+        };
+        let running = Running {
+            id: active.id.clone(),
+            events,
+            report,
+            cancel: cancel.clone(),
+            is_detached: request.detach,
+        };
+        let entry = Entry::new(self.shared.clone(), active);
+        let span = tracing::info_span!("run", run.id = %running.id, stage = stage.as_str());
+        let work = work(self.clone(), stage, request, context, (progress, cancel, entry, sender));
+        self.shared.tracker.spawn(work.instrument(span));
+        running
+    }
+
+    /// Asks all runs to stop at their next safe point and waits for them, at most `patience`.
+    pub async fn shut_down(&self, patience: Duration) {
+        self.shared.stop.cancel();
+        self.shared.tracker.close();
+        if tokio::time::timeout(patience, self.shared.tracker.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("runs did not stop in time");
+        }
+    }
+
+    fn place(&self, place: Place) -> Arc<tokio::sync::Mutex<()>> {
+        self.shared
+            .places
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(place)
+            .or_default()
+            .clone()
+    }
+}
+
+/// The run's place in the list of active runs; leaves it when dropped.
+struct Entry {
+    shared: Arc<Shared>,
+    number: u64,
+    run: ActiveRun,
+}
+
+impl Entry {
+    fn new(shared: Arc<Shared>, run: ActiveRun) -> Self {
+        let number = shared.started.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        shared
+            .active
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(number, run.clone());
+        Self { shared, number, run }
+    }
+
+    fn ended(&self, report: &Report) {
+        let is_ok = report.errors().is_empty() && !report.is_cancelled;
+        let ended = EndedRun {
+            run: self.run.clone(),
+            finished_at: OffsetDateTime::now_utc(),
+            is_ok,
+            result: report.result(),
+        };
+        if let Some(sender) = &self.shared.ended {
+            // The receiver is gone only when the service is going down.
+            let _ = sender.send(ended);
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.shared
+            .active
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.number);
+    }
+}
+
+/// What a run reports to.
+type Ends = (Progress, CancellationToken, Entry, oneshot::Sender<Report>);
+
+async fn work(registry: Registry, stage: Stage, request: SyncRequest, context: RunContext, ends: Ends) {
+    let (progress, cancel, entry, sender) = ends;
+    let base = format!(
+        "{} {}",
+        context.netbox.base_url(),
+        context.netbox.branch().unwrap_or_default()
+    );
+    let mut places: Vec<Place> = context
+        .endpoints
+        .iter()
+        .map(|endpoint| (base.clone(), endpoint.facts.key, stage))
+        .collect();
+    // One order for all, so that two runs with several endpoints cannot wait for each other.
+    places.sort();
+    places.dedup();
+    let mut held = Vec::new();
+    for place in places {
+        let lock = registry.place(place);
+        tokio::select! {
+            guard = lock.lock_owned() => held.push(guard),
+            () = cancel.cancelled() => break,
+        }
+    }
+    let running = run(stage, &request, &context, &registry.memo, (&progress, &cancel));
+    let report = AssertUnwindSafe(running).catch_unwind().await;
+    match report {
+        Ok(report) => {
+            entry.ended(&report);
+            tracing::info!(result = %report.counts_text(), ok = report.errors().is_empty(), "run finished");
+            // Nobody may wait for it any more.
+            let _ = sender.send(report);
+        }
+        Err(_) => progress.failed(
+            stage.as_str(),
+            &["The run broke down; see the log.".to_owned()],
+            false,
+            &json!({}),
+        ),
+    }
+    drop(held);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn shutdown_without_runs_returns_at_once() {
+        let registry = Registry::new(None);
+        registry.shut_down(Duration::from_secs(5)).await;
+        assert!(registry.active().is_empty());
+    }
+}

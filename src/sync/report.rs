@@ -1,0 +1,241 @@
+//! Reports: what a run did, in counts, names and warnings.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::endpoint::EndpointKey;
+use crate::error::ErrorKind;
+use crate::reconcile::{ObjectId, Plan, Refused};
+
+/// A row that was written, or found as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Written {
+    /// The row.
+    pub id: ObjectId,
+    /// Its key.
+    #[serde(skip)]
+    pub key: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// A row that could not be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What kind of object it is.
+    pub object: &'static str,
+    /// Its key; empty where it never came to be compared.
+    pub key: String,
+    /// Its name.
+    pub label: String,
+    /// The kind of failure.
+    pub kind: ErrorKind,
+    /// Why, in NetBox's own words where it refused.
+    pub message: String,
+}
+
+/// What became of the rows of one pass. Every row that was seen is in exactly one list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Rows made.
+    pub created: Vec<Written>,
+    /// Rows changed.
+    pub updated: Vec<Written>,
+    /// Rows deleted.
+    pub deleted: Vec<Written>,
+    /// Rows that were as they should be.
+    pub unchanged: Vec<Written>,
+    /// Rows that could not be written.
+    pub failed: Vec<Failure>,
+    /// Rows that were left out because the run was asked to stop.
+    pub left_out: usize,
+}
+
+impl Outcome {
+    /// Rows that stand in NetBox as they should.
+    pub fn standing(&self) -> impl Iterator<Item = &Written> {
+        self.created.iter().chain(&self.updated).chain(&self.unchanged)
+    }
+
+    /// Takes over what another round did.
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.created.extend(other.created);
+        self.updated.extend(other.updated);
+        self.deleted.extend(other.deleted);
+        self.unchanged.extend(other.unchanged);
+        self.failed.extend(other.failed);
+        self.left_out += other.left_out;
+    }
+
+    pub(super) fn refuse(&mut self, object: &'static str, refused: Vec<Refused>) {
+        self.failed.extend(refused.into_iter().map(|refused| Failure {
+            object,
+            key: refused.label.clone(),
+            label: refused.label,
+            kind: ErrorKind::Validation,
+            message: refused.reason,
+        }));
+    }
+
+    /// The names of rows that failed.
+    pub fn failed_labels(&self) -> BTreeSet<&str> {
+        self.failed.iter().map(|failure| failure.label.as_str()).collect()
+    }
+}
+
+/// Counts of a stage's main objects.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Made.
+    pub created: usize,
+    /// Changed.
+    pub updated: usize,
+    /// Deleted.
+    pub deleted: usize,
+    /// As they should be.
+    pub unchanged: usize,
+    /// Refused.
+    pub failed: usize,
+    /// Left out on purpose.
+    pub skipped: usize,
+}
+
+impl Counts {
+    /// Counts of `outcome`.
+    pub fn of(outcome: &Outcome) -> Self {
+        Self {
+            created: outcome.created.len(),
+            updated: outcome.updated.len(),
+            deleted: outcome.deleted.len(),
+            unchanged: outcome.unchanged.len(),
+            failed: outcome.failed.len(),
+            skipped: outcome.left_out,
+        }
+    }
+
+    /// How many objects were seen.
+    pub fn total(&self) -> usize {
+        self.created + self.updated + self.deleted + self.unchanged + self.failed + self.skipped
+    }
+
+    fn add(&mut self, other: Self) {
+        self.created += other.created;
+        self.updated += other.updated;
+        self.deleted += other.deleted;
+        self.unchanged += other.unchanged;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+}
+
+/// What a run did for one endpoint.
+#[derive(Debug, Clone)]
+pub struct EndpointReport {
+    /// The endpoint.
+    pub key: EndpointKey,
+    /// Its name.
+    pub name: String,
+    /// Counts of the stage's main objects.
+    pub counts: Counts,
+    /// The stage's main objects as they stand in NetBox now.
+    pub records: Vec<Value>,
+    /// Rows of any kind that could not be written, and sources that could not be read.
+    pub warnings: Vec<String>,
+    /// What a dry run would write.
+    pub plans: Vec<Plan>,
+    /// Why the endpoint's part failed as a whole; the kind and the text.
+    pub error: Option<(ErrorKind, String)>,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Endpoint by endpoint.
+    pub endpoints: Vec<EndpointReport>,
+    /// Whether nothing was written on purpose.
+    pub is_dry_run: bool,
+    /// Whether the run was asked to stop before its end.
+    pub is_cancelled: bool,
+}
+
+impl Report {
+    /// Counts over all endpoints.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for endpoint in &self.endpoints {
+            counts.add(endpoint.counts);
+        }
+        counts
+    }
+
+    /// The counts in a few words, for the log.
+    pub(super) fn counts_text(&self) -> String {
+        let counts = self.counts();
+        format!(
+            "{} created, {} updated, {} unchanged, {} failed",
+            counts.created, counts.updated, counts.unchanged, counts.failed
+        )
+    }
+
+    /// The main objects of all endpoints.
+    pub fn records(&self) -> Vec<Value> {
+        self.endpoints
+            .iter()
+            .flat_map(|endpoint| endpoint.records.iter().cloned())
+            .collect()
+    }
+
+    /// One text per endpoint that failed as a whole.
+    pub fn errors(&self) -> Vec<String> {
+        let failed = self
+            .endpoints
+            .iter()
+            .filter_map(|endpoint| Some((endpoint, endpoint.error.as_ref()?)));
+        let several = self.endpoints.len() > 1;
+        failed
+            .map(|(endpoint, (_, text))| {
+                if several {
+                    format!("{}: {text}", endpoint.name)
+                } else {
+                    text.clone()
+                }
+            })
+            .collect()
+    }
+
+    /// The kind of the first endpoint's failure.
+    pub fn error_kind(&self) -> Option<ErrorKind> {
+        self.endpoints
+            .iter()
+            .find_map(|endpoint| endpoint.error.as_ref().map(|(kind, _)| *kind))
+    }
+
+    /// The result of the stage: `count`, and where something went less than well `warnings` and `degraded`.
+    pub fn result(&self) -> Value {
+        let counts = self.counts();
+        let standing = counts.created + counts.updated + counts.unchanged;
+        let mut result = json!({
+            "count": standing,
+            "created": counts.created,
+            "updated": counts.updated,
+            "unchanged": counts.unchanged,
+            "failed": counts.failed,
+        });
+        let Value::Object(members) = &mut result else {
+            return result;
+        };
+        let warnings: Vec<&String> = self.endpoints.iter().flat_map(|endpoint| &endpoint.warnings).collect();
+        if !warnings.is_empty() {
+            members.insert("warnings".to_owned(), json!(warnings));
+            members.insert("degraded".to_owned(), json!(true));
+        }
+        if self.is_dry_run {
+            let plans: Vec<&Plan> = self.endpoints.iter().flat_map(|endpoint| &endpoint.plans).collect();
+            members.insert("dry_run".to_owned(), json!(true));
+            members.insert("plan".to_owned(), json!(plans));
+        }
+        result
+    }
+}

@@ -1,0 +1,279 @@
+//! What a request asks for, parsed from its query.
+
+use std::collections::BTreeMap;
+
+use crate::endpoint::Source;
+use crate::reconcile::Mode;
+use crate::stages::{Flag, Modes, Options, Overwrite};
+
+/// How many endpoint ids a list may hold, and how long its text may be.
+const MAX_IDS: usize = 100;
+const MAX_IDS_TEXT: usize = 255;
+
+/// A parameter that cannot be understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadParameter {
+    /// Its value is of the wrong form: answered with 422.
+    #[error("{name}: {message}")]
+    Form {
+        /// The parameter.
+        name: &'static str,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// It selects endpoints in a way that makes no sense: answered with 400.
+    #[error("{message}")]
+    Scope {
+        /// What is wrong, in short.
+        message: &'static str,
+        /// What is wrong, in full.
+        detail: String,
+    },
+}
+
+/// Which endpoints a request is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointFilter {
+    /// Where endpoints are defined.
+    pub source: Source,
+    /// Only these; `None`: no filter.
+    pub ids: Option<Vec<i64>>,
+    /// The first with this IP address.
+    pub ip_address: Option<String>,
+    /// The first with this domain.
+    pub domain: Option<String>,
+    /// The first with this name.
+    pub name: Option<String>,
+}
+
+/// The parameters of a query, each once: the last one wins.
+type Query = BTreeMap<String, String>;
+
+impl EndpointFilter {
+    /// Reads the filter from a query.
+    ///
+    /// # Errors
+    ///
+    /// [`BadParameter`]: an unknown source, or a list of ids that is empty, too long or not made of integers.
+    pub fn parse(query: &Query) -> Result<Self, BadParameter> {
+        let source = match query.get("source").map(|text| text.trim()) {
+            None | Some("" | "database") => Source::Database,
+            Some("netbox") => Source::NetBox,
+            Some(_) => {
+                return Err(BadParameter::Scope {
+                    message: "Invalid source parameter",
+                    detail: "source must be 'database' or 'netbox'.".to_owned(),
+                });
+            }
+        };
+        let ids = query.get("proxmox_endpoint_ids").or_else(|| query.get("endpoint_ids"));
+        let text = |name: &str| {
+            query
+                .get(name)
+                .map(|text| text.trim().to_owned())
+                .filter(|text| !text.is_empty())
+        };
+        Ok(Self {
+            source,
+            ids: ids.map(|text| endpoint_ids(text)).transpose()?,
+            ip_address: text("ip_address"),
+            domain: text("domain"),
+            name: text("name"),
+        })
+    }
+}
+
+fn endpoint_ids(text: &str) -> Result<Vec<i64>, BadParameter> {
+    let bad = |detail: String| BadParameter::Scope {
+        message: "Invalid Proxmox endpoint_ids query parameter",
+        detail,
+    };
+    if text.len() > MAX_IDS_TEXT {
+        return Err(bad(format!("endpoint_ids may have at most {MAX_IDS_TEXT} characters.")));
+    }
+    let ids: Result<Vec<i64>, _> = text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(str::parse)
+        .collect();
+    match ids {
+        Err(_) => Err(bad("endpoint_ids must be integers separated by commas.".to_owned())),
+        Ok(ids) if ids.is_empty() => Err(bad("endpoint_ids is given but names no endpoint.".to_owned())),
+        Ok(ids) if ids.len() > MAX_IDS => Err(bad(format!("endpoint_ids may name at most {MAX_IDS} endpoints."))),
+        Ok(ids) => Ok(ids),
+    }
+}
+
+/// What a sync request asks for, its endpoints aside.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SyncRequest {
+    /// Flags and modes.
+    pub options: Options,
+    /// Which stored NetBox endpoint to write to.
+    pub netbox_id: Option<i64>,
+    /// How many requests to Proxmox may be under way at once.
+    pub fetch_max_concurrency: Option<usize>,
+    /// The branch to write into.
+    pub branch: Option<String>,
+    /// Only say what would be written.
+    pub dry_run: bool,
+    /// Lift the shrink guard for this run.
+    pub allow_shrink: bool,
+    /// Go on when the client leaves.
+    pub detach: bool,
+    /// The run's name, given by the plugin.
+    pub run_id: Option<String>,
+}
+
+impl SyncRequest {
+    /// Reads the request from a query. Unknown parameters are ignored: the plugin sends one set to all stages.
+    ///
+    /// # Errors
+    ///
+    /// [`BadParameter::Form`] naming the first parameter that cannot be understood.
+    pub fn parse(query: &Query) -> Result<Self, BadParameter> {
+        let mut overwrite = Overwrite::default();
+        for flag in Flag::ALL {
+            if let Some(value) = boolean(query, flag.as_str())? {
+                overwrite.set(*flag, value);
+            }
+        }
+        let modes = Modes {
+            cluster: mode(query, "sync_mode_cluster"),
+            node: mode(query, "sync_mode_node"),
+            storage: mode(query, "sync_mode_storage"),
+        };
+        let concurrency = integer(query, "fetch_max_concurrency")?;
+        if concurrency.is_some_and(|value| value < 1) {
+            return Err(form("fetch_max_concurrency", "must be at least 1"));
+        }
+        Ok(Self {
+            options: Options {
+                overwrite,
+                modes,
+                stamps_overdue_before: None,
+            },
+            netbox_id: integer(query, "netbox_id")?,
+            fetch_max_concurrency: concurrency.and_then(|value| usize::try_from(value).ok()),
+            branch: query
+                .get("netbox_branch_schema_id")
+                .filter(|text| !text.is_empty())
+                .cloned(),
+            dry_run: boolean(query, "dry_run")?.unwrap_or_default(),
+            allow_shrink: boolean(query, "allow_shrink")?.unwrap_or_default(),
+            detach: boolean(query, "detach")?.unwrap_or_default(),
+            run_id: query.get("run_id").filter(|text| !text.is_empty()).cloned(),
+        })
+    }
+}
+
+fn form(name: &'static str, message: &str) -> BadParameter {
+    BadParameter::Form {
+        name,
+        message: message.to_owned(),
+    }
+}
+
+fn boolean(query: &Query, name: &'static str) -> Result<Option<bool>, BadParameter> {
+    let Some(text) = query.get(name) else { return Ok(None) };
+    match text.trim().to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" | "t" | "y" => Ok(Some(true)),
+        "0" | "false" | "no" | "off" | "f" | "n" => Ok(Some(false)),
+        _ => Err(form(name, "must be true or false")),
+    }
+}
+
+fn integer(query: &Query, name: &'static str) -> Result<Option<i64>, BadParameter> {
+    let parse = |text: &String| text.trim().parse().map_err(|_| form(name, "must be an integer"));
+    query.get(name).map(parse).transpose()
+}
+
+/// A mode; an unknown word counts as `always`.
+fn mode(query: &Query, name: &str) -> Mode {
+    match query.get(name).map(|text| text.trim()) {
+        Some("disabled") => Mode::Disabled,
+        Some("bootstrap_only") => Mode::BootstrapOnly,
+        _ => Mode::Always,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(pairs: &[(&str, &str)]) -> Query {
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn absent_filter_is_none_and_an_empty_one_is_refused() {
+        let parse = |pairs: &[(&str, &str)]| EndpointFilter::parse(&query(pairs));
+        assert_eq!(parse(&[]).unwrap().ids, None);
+        assert_eq!(
+            parse(&[("proxmox_endpoint_ids", "1, 2,")]).unwrap().ids,
+            Some(vec![1, 2])
+        );
+        assert_eq!(
+            parse(&[("endpoint_ids", "9"), ("proxmox_endpoint_ids", "1")])
+                .unwrap()
+                .ids,
+            Some(vec![1])
+        );
+        for text in ["", ",", " , ", "1,x", "1.5"] {
+            assert!(parse(&[("proxmox_endpoint_ids", text)]).is_err(), "{text:?}");
+        }
+        assert!(
+            parse(&[("proxmox_endpoint_ids", &"1,".repeat(128))]).is_err(),
+            "256 characters"
+        );
+        assert!(
+            parse(&[("proxmox_endpoint_ids", &"1,".repeat(101))]).is_err(),
+            "101 ids"
+        );
+    }
+
+    #[test]
+    fn sources_are_two() {
+        assert_eq!(
+            EndpointFilter::parse(&query(&[("source", "netbox")])).unwrap().source,
+            Source::NetBox
+        );
+        assert!(EndpointFilter::parse(&query(&[("source", "file")])).is_err());
+    }
+
+    #[test]
+    fn flags_and_modes_are_read_and_strangers_ignored() {
+        let request = SyncRequest::parse(&query(&[
+            ("overwrite_device_role", "OFF"),
+            ("sync_mode_node", "bootstrap_only"),
+            ("sync_mode_storage", "sometimes"),
+            ("dry_run", "yes"),
+            ("unheard_of", "1"),
+        ]))
+        .unwrap();
+        assert!(!request.options.overwrite.allows(Flag::DeviceRole));
+        assert!(request.options.overwrite.allows(Flag::DeviceTags));
+        assert_eq!(
+            (request.options.modes.node, request.options.modes.storage),
+            (Mode::BootstrapOnly, Mode::Always)
+        );
+        assert!(request.dry_run);
+    }
+
+    #[test]
+    fn parameter_of_the_wrong_form_is_named() {
+        for (name, value) in [
+            ("overwrite_vm_role", "maybe"),
+            ("netbox_id", "one"),
+            ("fetch_max_concurrency", "0"),
+            ("dry_run", ""),
+        ] {
+            let error = SyncRequest::parse(&query(&[(name, value)])).unwrap_err();
+            assert!(error.to_string().starts_with(name), "{name}={value}: {error}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The supporting objects, once in a while.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::reconcile::Resource;
+use crate::stages::Pass;
+use crate::stages::bootstrap::{ClusterTypes, DeviceTypes, Manufacturers, Roles, Tags, VirtualMachineTypes, label};
+use crate::sync::error::Error;
+use crate::sync::pass::EndpointRun;
+use crate::sync::report::{Outcome, Written};
+
+/// What the latest pass over the supporting objects did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct BootstrapStatus {
+    /// Whether every object stands.
+    pub ok: bool,
+    /// Whether the pass was left out.
+    pub skipped: bool,
+    /// Why it was left out.
+    pub reason: Option<String>,
+    /// Objects that could not be written.
+    pub warnings: Vec<Value>,
+    /// Objects made.
+    pub created: Vec<String>,
+    /// Objects changed.
+    pub patched: Vec<String>,
+    /// Objects that were as they should be.
+    pub unchanged: Vec<String>,
+}
+
+impl BootstrapStatus {
+    /// No pass has been made yet.
+    pub fn not_run(reason: &str) -> Self {
+        Self {
+            ok: true,
+            skipped: true,
+            reason: Some(reason.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    fn take(&mut self, kind: &str, outcome: &Outcome) {
+        let labels = |rows: &[Written]| -> Vec<String> { rows.iter().map(|row| label(kind, &row.key)).collect() };
+        self.created.extend(labels(&outcome.created));
+        self.patched.extend(labels(&outcome.updated));
+        self.unchanged.extend(labels(&outcome.unchanged));
+        let failed = outcome.failed.iter();
+        self.warnings
+            .extend(failed.map(|row| json!({"object": label(kind, &row.key), "error": row.message})));
+        self.ok = self.warnings.is_empty();
+    }
+}
+
+impl EndpointRun<'_> {
+    /// Sees to the supporting objects, unless that was done a short while ago.
+    pub(super) async fn bootstrap(&mut self) -> Result<(), Error> {
+        let mode = self.facts.cluster.mode;
+        if let Some(ids) = self.memo.recall(self.netbox, mode) {
+            self.facts.ids = ids;
+            return Ok(());
+        }
+        let mut status = BootstrapStatus {
+            ok: true,
+            ..BootstrapStatus::default()
+        };
+        self.support::<Tags>(&mut status).await?;
+        self.support::<ClusterTypes>(&mut status).await?;
+        self.support::<Manufacturers>(&mut status).await?;
+        self.support::<DeviceTypes>(&mut status).await?;
+        self.support::<Roles>(&mut status).await?;
+        if self.version.has_vm_types() {
+            self.support::<VirtualMachineTypes>(&mut status).await?;
+        }
+        if !self.is_dry_run {
+            if status.ok {
+                self.memo.remember(self.netbox, mode, &self.facts.ids);
+            }
+            self.memo.report(status);
+        }
+        Ok(())
+    }
+
+    async fn support<P: Pass>(&mut self, status: &mut BootstrapStatus) -> Result<(), Error> {
+        let outcome = self.pass::<P>().await?;
+        self.warn("bootstrap", &outcome);
+        status.take(P::Object::KIND, &outcome);
+        Ok(())
+    }
+}

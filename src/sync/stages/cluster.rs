@@ -1,0 +1,150 @@
+//! Finding, placing and writing the NetBox cluster of an endpoint.
+
+use serde_json::{Value, json};
+
+use crate::error::ErrorKind;
+use crate::netbox::objects::{Cluster, ClusterType, Object, PluginEndpoint, Site, Tenant, TrackingCluster};
+use crate::netbox::{self, Query};
+use crate::reconcile::{Mode, ObjectId};
+use crate::stages::claim::{self, Claim};
+use crate::stages::clusters::{ClusterLinks, ClusterStates, Clusters, DefaultSite};
+use crate::stages::{Lookup, Selection};
+use crate::sync::error::Error;
+use crate::sync::pass::EndpointRun;
+use crate::sync::report::Failure;
+
+impl EndpointRun<'_> {
+    /// Reads what the plugin and NetBox know of the cluster, and tells which NetBox cluster it is.
+    pub(super) async fn find_cluster(&mut self) -> Result<Claim, Error> {
+        let plugin_endpoints = self
+            .netbox
+            .list::<PluginEndpoint>(PluginEndpoint::PATH, &Query::new())
+            .await?;
+        self.facts.known.plugin_endpoints = plugin_endpoints;
+        self.facts.known.tracking = self.list::<TrackingCluster>(vec![Selection::all()]).await?;
+        let endpoint = claim::plugin_endpoint(&self.facts.endpoint, &self.facts.known.plugin_endpoints)?;
+        let name = self.facts.cluster.name.clone();
+        let row = claim::tracking_row(&name, endpoint, &self.facts.known.tracking)?;
+        let linked = row.and_then(|row| row.object.netbox_cluster);
+        self.facts.target.plugin_endpoint = Some(endpoint);
+        self.facts.target.tracking = row.map(|row| row.id);
+        let selection = linked.map_or_else(|| Selection::with("name", &name), |id| Selection::with("id", &id));
+        self.facts.known.clusters = self.list::<Cluster>(vec![selection]).await?;
+        let claim = claim::decide(&self.facts, endpoint)?;
+        self.facts.target.cluster = match claim {
+            Claim::Adopt(cluster) => Some(cluster),
+            Claim::Create => None,
+        };
+        Ok(claim)
+    }
+
+    /// Resolves the site and the tenant that the endpoint's settings name.
+    pub(super) async fn find_placement(&mut self) -> Result<(), Error> {
+        let (site, tenant) = (self.facts.endpoint.site.clone(), self.facts.endpoint.tenant.clone());
+        self.facts.known.site = self.look_up::<Site>("site", &site).await?;
+        self.facts.known.tenant = self.look_up::<Tenant>("tenant", &tenant).await?;
+        Ok(())
+    }
+
+    async fn look_up<R: Object>(&self, kind: &'static str, lookup: &Lookup) -> Result<Option<ObjectId>, Error> {
+        if lookup.is_empty() {
+            return Ok(None);
+        }
+        let by = [
+            lookup.id.map(|id| ("id", id.to_string())),
+            lookup.slug.clone().map(|slug| ("slug", slug)),
+            lookup.name.clone().map(|name| ("name", name)),
+        ];
+        for (name, value) in by.into_iter().flatten() {
+            if let Some(found) = self.list::<R>(vec![Selection::with(name, &value)]).await?.first() {
+                return Ok(Some(found.id));
+            }
+        }
+        Err(Error::Placement {
+            kind,
+            wanted: format!("{lookup:?}"),
+        })
+    }
+
+    /// Makes or updates the NetBox cluster, links it in the plugin's row, and writes its sync state.
+    pub(super) async fn write_cluster(&mut self, claim: Claim) -> Result<(), Error> {
+        let outcome = self.pass::<DefaultSite>().await?;
+        self.warn("devices", &outcome);
+        let is_claimed = claim == Claim::Create && self.claim_by_action().await?;
+        let outcome = self.pass::<Clusters>().await?;
+        self.warn("devices", &outcome);
+        let written = outcome.standing().next().map(|row| row.id);
+        self.facts.target.cluster = self.facts.target.cluster.or(written);
+        let Some(cluster) = self.facts.target.cluster else {
+            return Err(self.no_cluster(outcome.failed.first()));
+        };
+        self.refresh_clusters(cluster, outcome.created.len() + outcome.updated.len() > 0)
+            .await?;
+        if !is_claimed {
+            self.link_cluster(cluster).await?;
+        }
+        let outcome = self.pass::<ClusterStates>().await?;
+        self.warn("devices", &outcome);
+        Ok(())
+    }
+
+    fn no_cluster(&self, failure: Option<&Failure>) -> Error {
+        Error::Prerequisite {
+            what: format!("cluster {}", self.facts.cluster.name),
+            kind: failure.map_or(ErrorKind::Unknown, |failure| failure.kind),
+            message: failure.map_or_else(
+                || "NetBox named no cluster".to_owned(),
+                |failure| failure.message.clone(),
+            ),
+        }
+    }
+
+    /// After a write the cluster is read again: its site decides where the devices go.
+    async fn refresh_clusters(&mut self, cluster: ObjectId, was_written: bool) -> Result<(), Error> {
+        if was_written && !self.is_dry_run {
+            self.facts.known.clusters = self.list::<Cluster>(vec![Selection::with("id", &cluster)]).await?;
+        }
+        Ok(())
+    }
+
+    async fn link_cluster(&mut self, cluster: ObjectId) -> Result<(), Error> {
+        let outcome = self.pass::<ClusterLinks>().await?;
+        self.warn("devices", &outcome);
+        let Some(endpoint) = self.facts.target.plugin_endpoint else {
+            return Ok(());
+        };
+        if outcome.updated.is_empty() || self.is_dry_run {
+            return Ok(());
+        }
+        self.facts.known.tracking = self.list::<TrackingCluster>(vec![Selection::all()]).await?;
+        Ok(claim::verify(endpoint, cluster, &self.facts.known.tracking)?)
+    }
+
+    /// Lets the plugin claim the cluster where it offers that; says whether it did.
+    async fn claim_by_action(&mut self) -> Result<bool, Error> {
+        let Some(endpoint) = self.facts.target.plugin_endpoint.filter(|_| !self.is_dry_run) else {
+            return Ok(false);
+        };
+        if self.facts.options.modes.cluster == Mode::Disabled {
+            return Ok(false);
+        }
+        let path = format!("{}{endpoint}/sync-cluster/", PluginEndpoint::PATH);
+        if let Err(netbox::Error::NoRoute { .. }) = self.netbox.get::<Value>(&path).await {
+            return Ok(false);
+        }
+        let cluster_type = self.facts.ids.find::<ClusterType>(self.facts.cluster.mode.as_str());
+        let body = json!({
+            "name": self.facts.cluster.name,
+            "mode": self.facts.cluster.mode.as_str(),
+            "cluster_type": cluster_type,
+        });
+        let answer: Value = self.netbox.post(&path, &body).await?;
+        let claimed = answer.pointer("/cluster/id").and_then(Value::as_u64).map(ObjectId);
+        let Some(cluster) = claimed else {
+            return Err(self.no_cluster(None));
+        };
+        self.facts.target.cluster = Some(cluster);
+        self.facts.known.clusters = self.list::<Cluster>(vec![Selection::with("id", &cluster)]).await?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,30 @@
+//! The stages as sequences of passes.
+
+mod bootstrap;
+mod cluster;
+mod devices;
+mod storage;
+
+use serde_json::Value;
+
+use super::error::Error;
+use super::pass::EndpointRun;
+use super::report::Counts;
+use crate::stages::Stage;
+
+pub use bootstrap::BootstrapStatus;
+
+/// What a stage did for one endpoint.
+#[derive(Debug, Default)]
+pub(super) struct Summary {
+    pub(super) counts: Counts,
+    pub(super) records: Vec<Value>,
+}
+
+/// Runs `stage` for one endpoint.
+pub(super) async fn run(stage: Stage, run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
+    match stage {
+        Stage::Devices => devices::run(run).await,
+        Stage::Storage => storage::run(run).await,
+    }
+}

@@ -1,0 +1,58 @@
+//! Stage `storage`: the storage definitions of a cluster that stands in NetBox.
+
+use serde_json::json;
+
+use super::Summary;
+use crate::inventory;
+use crate::reconcile::Mode;
+use crate::stages::claim::Claim;
+use crate::stages::storages::Storages;
+use crate::sync::error::Error;
+use crate::sync::pass::EndpointRun;
+use crate::sync::report::Counts;
+use crate::sync::tell::Subject;
+
+const PHASE: &str = "storage";
+const STORAGES: Subject = Subject {
+    phase: PHASE,
+    kind: "storage",
+    page: Some("/plugins/proxbox/storage/"),
+    row: None,
+};
+
+pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
+    if run.facts.options.modes.storage == Mode::Disabled {
+        run.progress.summary(PHASE, &Counts::default());
+        return Ok(Summary::default());
+    }
+    run.facts.storages = inventory::collect_storages(run.session).await?;
+    let names: Vec<_> = run
+        .facts
+        .storages
+        .items
+        .iter()
+        .map(|item| json!({"name": item.storage, "item_type": "storage"}))
+        .collect();
+    let found = names.len();
+    run.progress.discovered(PHASE, "storage", &names);
+    let gaps: Vec<String> = run.facts.storages.gaps.iter().map(ToString::to_string).collect();
+    run.warnings.extend(gaps);
+    run.bootstrap().await?;
+    if run.find_cluster().await? == Claim::Create {
+        let name = &run.facts.cluster.name;
+        run.warnings.push(format!(
+            "no cluster in NetBox stands for {name:?} yet: run the stage devices first"
+        ));
+        let counts = Counts {
+            skipped: found,
+            ..Counts::default()
+        };
+        run.progress.summary(PHASE, &counts);
+        return Ok(Summary {
+            counts,
+            records: Vec::new(),
+        });
+    }
+    let outcome = run.pass::<Storages>().await?;
+    Ok(run.tell(&STORAGES, &outcome))
+}

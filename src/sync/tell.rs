@@ -1,0 +1,87 @@
+//! Telling how the objects of a stage fared, and summing up.
+
+use serde_json::{Value, json};
+
+use super::event::Item;
+use super::pass::EndpointRun;
+use super::report::{Counts, Outcome, Written};
+use super::stages::Summary;
+
+/// What a stage tells about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Subject {
+    /// The stage's name in events.
+    pub(super) phase: &'static str,
+    /// What one object is: `node`, `storage`.
+    pub(super) kind: &'static str,
+    /// Where NetBox shows the objects, with its leading and trailing slash.
+    pub(super) page: Option<&'static str>,
+    /// The name of the plugin's table that shows the objects row by row.
+    pub(super) row: Option<&'static str>,
+}
+
+impl EndpointRun<'_> {
+    /// Tells how each object fared and sums up. Objects that were as they should be are only counted.
+    pub(super) fn tell(&mut self, subject: &Subject, outcome: &Outcome) -> Summary {
+        let counts = Counts::of(outcome);
+        let base = Item {
+            phase: subject.phase,
+            name: "",
+            kind: subject.kind,
+            page: None,
+            operation: "failed",
+            error: None,
+            current: 0,
+            total: counts.total(),
+        };
+        let mut current = 0;
+        let mut records = Vec::new();
+        for (operation, rows) in [
+            ("created", &outcome.created),
+            ("updated", &outcome.updated),
+            ("deleted", &outcome.deleted),
+        ] {
+            for row in rows {
+                let page = subject.page.map(|page| self.page(page, row));
+                current += 1;
+                self.progress.item(Item {
+                    name: &row.name,
+                    page: page.as_deref().map(|page| (row.id, page)),
+                    operation,
+                    current,
+                    ..base
+                });
+                if let Some(table) = subject.row {
+                    self.progress.row(table, row.id, &row.name, operation);
+                }
+            }
+            records.extend(rows.iter().map(|row| record(row, operation)));
+        }
+        records.extend(outcome.unchanged.iter().map(|row| record(row, "unchanged")));
+        for failure in &outcome.failed {
+            current += 1;
+            self.progress.item(Item {
+                name: &failure.label,
+                error: Some(&failure.message),
+                current,
+                ..base
+            });
+            self.warnings
+                .push(format!("{} {}: {}", failure.object, failure.label, failure.message));
+        }
+        self.progress.summary(subject.phase, &counts);
+        if let Some(table) = subject.row {
+            self.progress.rows_end(table);
+        }
+        Summary { counts, records }
+    }
+
+    fn page(&self, page: &str, row: &Written) -> String {
+        format!("{}{page}{}/", self.netbox.base_url().trim_end_matches('/'), row.id)
+    }
+}
+
+/// A row as a record: id, name and what was done.
+fn record(row: &Written, operation: &str) -> Value {
+    json!({"id": row.id, "name": row.name, "operation": operation})
+}
