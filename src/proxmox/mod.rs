@@ -19,6 +19,7 @@ mod breaker;
 mod classify;
 mod client;
 pub mod credential;
+pub mod description;
 pub mod endpoint;
 pub mod error;
 mod fault;
