@@ -44,7 +44,8 @@ fn compile(source: &str) -> Option<Regex> {
 }
 
 /// Perl prints compiled expressions as `(?^i:…)`: only the flags named hold inside. NUL is `\0` there,
-/// and a count without a least number starts at 0.
+/// a count
+/// without a least number starts at 0, and groups that never give back are what every group is to our engine.
 fn translate(source: &str) -> String {
     let mut text = String::from("^(?:");
     let mut rest = source;
@@ -55,6 +56,9 @@ fn translate(source: &str) -> String {
         } else if rest.starts_with("\\0") {
             text.push_str("\\x00");
             2
+        } else if rest.starts_with("(?>") {
+            text.push_str("(?:");
+            3
         } else if rest.starts_with("{,") {
             text.push_str("{0,");
             2
@@ -99,6 +103,7 @@ mod tests {
             (r"[\(\)-_.\w\d\s]{0,256}", "a (b)", true),
             ("[a-z]{,3}", "abcd", false),
             (r"\S+", "é", true),
+            ("(?>[a-z],?)+", "a,b", true),
         ];
         for (source, text, wanted) in table {
             let pattern = Pattern::new(source);
