@@ -30,6 +30,7 @@ use crate::telemetry::Ring;
 use crate::{netbox, proxmox};
 
 pub use error::Error;
+pub use signals::Signals;
 
 /// How long runs have to reach a safe point when the service goes down.
 const RUNS_PATIENCE: Duration = Duration::from_secs(7);
@@ -186,7 +187,7 @@ pub async fn open_store(config: &Config) -> Result<Store, Error> {
 ///
 /// [`Error`] where the service cannot start.
 pub async fn run(start: Start) -> Result<(), Error> {
-    let mut signals = signals::Signals::listen()?;
+    let mut signals = Signals::listen()?;
     warn_of(&start.config);
     let service = Service::start(start).await?;
     service.announce();

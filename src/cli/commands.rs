@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use tokio::runtime::Builder;
 
-use super::Failure;
+use super::mock_proxmox::MockProxmoxArgs;
+use super::{Failure, mock_proxmox};
 use crate::config::Config;
 use crate::{app, telemetry};
 
@@ -72,6 +73,13 @@ pub(super) fn import_reference(config: &Config, file: &Path) -> Result<(), Failu
         } else {
             Err("some rows could not be taken".into())
         }
+    })
+}
+
+pub(super) fn mock_proxmox(arguments: &MockProxmoxArgs) -> Result<(), Failure> {
+    block_on(async {
+        let mut signals = app::Signals::listen()?;
+        Ok(mock_proxmox::run(arguments, signals.next()).await?)
     })
 }
 

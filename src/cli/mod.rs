@@ -2,6 +2,7 @@
 
 mod commands;
 mod healthcheck;
+mod mock_proxmox;
 mod settings;
 
 use std::path::PathBuf;
@@ -34,6 +35,8 @@ enum Command {
     },
     /// Seals every stored secret anew with the active key.
     Reseal,
+    /// Serves a Proxmox that does not exist, to play with.
+    MockProxmox(mock_proxmox::MockProxmoxArgs),
     /// Asks the service on this host whether it is ready; for containers.
     Healthcheck,
     /// Checks the environment, and lists every setting with its value.
@@ -43,21 +46,21 @@ enum Command {
 /// Does what the command line says.
 pub fn main() -> ExitCode {
     let command = Arguments::parse().command.unwrap_or(Command::Serve);
-    let config = match Config::from_env() {
-        Ok(config) => config,
-        Err(error) => return commands::fail(&error),
-    };
-    let done = match command {
-        Command::Serve => commands::serve(config),
-        Command::Migrate => commands::migrate(&config),
-        Command::ImportReference { file } => commands::import_reference(&config, &file),
-        Command::Reseal => commands::reseal(&config),
-        Command::Healthcheck => healthcheck::run(&config),
-        Command::Settings => settings::print(&config),
-    };
-    match done {
+    match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => commands::fail(error.as_ref()),
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve => commands::serve(Config::from_env()?),
+        Command::Migrate => commands::migrate(&Config::from_env()?),
+        Command::ImportReference { file } => commands::import_reference(&Config::from_env()?, &file),
+        Command::Reseal => commands::reseal(&Config::from_env()?),
+        Command::MockProxmox(arguments) => commands::mock_proxmox(&arguments),
+        Command::Healthcheck => healthcheck::run(&Config::from_env()?),
+        Command::Settings => settings::print(&Config::from_env()?),
     }
 }
 
