@@ -1,5 +1,7 @@
 //! The routes, one file per first path segment. Each file's `routes()` lists its handlers.
 
+mod admin;
+mod auth;
 pub(super) mod docs;
 mod root;
 
@@ -9,5 +11,8 @@ use super::{AppState, openapi};
 
 /// Every route of the OpenAPI document.
 pub(super) fn all() -> OpenApiRouter<AppState> {
-    OpenApiRouter::with_openapi(openapi::base()).merge(root::routes())
+    OpenApiRouter::with_openapi(openapi::base())
+        .merge(root::routes())
+        .merge(auth::routes())
+        .merge(admin::routes())
 }

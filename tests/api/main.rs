@@ -1,0 +1,7 @@
+//! The whole service over HTTP.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod auth;
+mod shell;
