@@ -1,7 +1,12 @@
 //! The routes, one file per first path segment. Each file's `routes()` lists its handlers.
 
 pub(super) mod docs;
+mod extras;
+mod netbox;
+mod proxmox;
 mod root;
+mod stages;
+mod sync;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -9,5 +14,11 @@ use super::{AppState, openapi};
 
 /// Every route of the OpenAPI document.
 pub(super) fn all() -> OpenApiRouter<AppState> {
-    OpenApiRouter::with_openapi(openapi::base()).merge(root::routes())
+    OpenApiRouter::with_openapi(openapi::base())
+        .merge(root::routes())
+        .merge(netbox::routes())
+        .merge(proxmox::routes())
+        .merge(stages::routes())
+        .merge(sync::routes())
+        .merge(extras::routes())
 }
