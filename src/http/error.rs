@@ -210,6 +210,8 @@ impl From<sync::Error> for ApiError {
             | sync::Error::Limited { .. }
             | sync::Error::Placement { .. }
             | sync::Error::Prerequisite { .. }
+            | sync::Error::NoCluster { .. }
+            | sync::Error::Selection { .. }
             | sync::Error::Cancelled) => error,
         };
         let detail = json!({"reason": error.reason(), "error": error.to_string(), "hint": error.suggestion()});
@@ -221,6 +223,7 @@ impl From<sync::BadParameter> for ApiError {
     fn from(error: sync::BadParameter) -> Self {
         match error {
             sync::BadParameter::Form { name, message } => Self::invalid(&["query", name], &message),
+            sync::BadParameter::Machines => Self::plain(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
             sync::BadParameter::Scope { message, detail } => Self::message(StatusCode::BAD_REQUEST, message, detail),
         }
     }

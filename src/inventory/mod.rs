@@ -1,18 +1,28 @@
 //! What a run has read from Proxmox, with its gaps.
 //!
-//! A *gap* is a source that could not be read, which is not the same as an empty one: nothing is retired where there is
-//! a gap.
+//! An [`Area`] is one kind of thing to read; each has a collector of its own and reads only when a stage asks for it. A
+//! *gap* is a source that could not be read, which is not the same as an empty one: nothing is retired where there is a
+//! gap.
 
+mod area;
 mod cluster;
+mod fan_out;
+mod guest_configs;
+mod guests;
 mod storages;
 
 use std::fmt;
 
 use crate::error::ErrorKind;
+use crate::proxmox::{Error, RejectedRow};
 
 pub use crate::proxmox::types::StorageConfig;
+pub use crate::proxmox::{GuestConfig, GuestKind, Property, Vmid};
+pub use area::{Area, Inventory, Reader, Slot};
 pub use cluster::{Cluster, ClusterMode, Node, cluster};
-pub use storages::collect as collect_storages;
+pub use guest_configs::{ConfiguredGuest, GuestConfigs};
+pub use guests::{Guest, Guests};
+pub use storages::Storages;
 
 /// What was read in one area.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +58,35 @@ pub struct Gap {
     pub kind: ErrorKind,
     /// What was wrong, for a person.
     pub message: String,
+}
+
+impl Gap {
+    /// `source` could not be read because of `error`.
+    pub fn new(source: impl Into<String>, error: &Error) -> Self {
+        Self {
+            source: source.into(),
+            kind: error.kind(),
+            message: error.to_string(),
+        }
+    }
+
+    /// A row of a list that could not be understood; `noun` is what it should have been.
+    pub fn row(noun: &str, row: &RejectedRow) -> Self {
+        Self {
+            source: format!("{noun} {}", row.id.as_deref().unwrap_or("without an id")),
+            kind: ErrorKind::Validation,
+            message: row.reason.clone(),
+        }
+    }
+
+    /// The node `node` is not online, so nothing was asked of it.
+    pub fn offline(node: &str) -> Self {
+        Self {
+            source: format!("node {node}"),
+            kind: ErrorKind::Connection,
+            message: "the node is offline".to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for Gap {

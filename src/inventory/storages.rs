@@ -1,38 +1,40 @@
 //! Storage definitions.
 
-use super::{Collected, Gap};
+use super::{Area, Collected, Gap, Inventory, Reader, Slot, StorageConfig};
 use crate::error::ErrorKind;
-use crate::proxmox::types::StorageConfig;
-use crate::proxmox::{Error, Session};
+use crate::proxmox::Error;
 
-/// Reads every storage definition of a cluster: one request, whose rows are complete.
-///
-/// A row that cannot be understood is a gap. Credentials that may not see all storages make one too.
-///
-/// # Errors
-///
-/// [`Error`] where the list cannot be read.
-pub async fn collect(session: &Session) -> Result<Collected<StorageConfig>, Error> {
-    let rows = session.list_storages().await?;
-    let mut gaps: Vec<Gap> = rows
-        .rejected
-        .iter()
-        .map(|row| Gap {
-            source: format!("storage {}", row.id.as_deref().unwrap_or("without an id")),
-            kind: ErrorKind::Validation,
-            message: row.reason.clone(),
-        })
-        .collect();
-    let capabilities = &session.metadata().await?.capabilities;
-    if capabilities.known && !capabilities.sees_all_storages() {
-        gaps.push(Gap {
-            source: "storage".to_owned(),
-            kind: ErrorKind::Permission,
-            message: "storages without Datastore.Audit are not visible to these credentials".to_owned(),
-        });
+/// The storage definitions of a cluster.
+#[derive(Debug)]
+pub struct Storages;
+
+impl Area for Storages {
+    type Item = StorageConfig;
+
+    fn slot(inventory: &Inventory) -> &Slot<StorageConfig> {
+        &inventory.storages
     }
-    Ok(Collected {
-        items: rows.items,
-        gaps,
-    })
+
+    fn slot_mut(inventory: &mut Inventory) -> &mut Slot<StorageConfig> {
+        &mut inventory.storages
+    }
+
+    /// Reads every definition: one request, whose rows are complete. A row that cannot be understood is a gap;
+    /// credentials that may not see all storages make one too.
+    async fn collect(reader: &Reader<'_>) -> Result<Collected<StorageConfig>, Error> {
+        let rows = reader.session.list_storages().await?;
+        let mut gaps: Vec<Gap> = rows.rejected.iter().map(|row| Gap::row("storage", row)).collect();
+        let capabilities = &reader.session.metadata().await?.capabilities;
+        if capabilities.known && !capabilities.sees_all_storages() {
+            gaps.push(Gap {
+                source: "storage".to_owned(),
+                kind: ErrorKind::Permission,
+                message: "storages without Datastore.Audit are not visible to these credentials".to_owned(),
+            });
+        }
+        Ok(Collected {
+            items: rows.items,
+            gaps,
+        })
+    }
 }

@@ -110,6 +110,11 @@ impl Session {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// Whether `other` is a clone of this session.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     /// The definition this session was made from.
     pub fn endpoint(&self) -> &Endpoint {
         &self.inner.endpoint

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::Options;
 use crate::endpoint::EndpointKey;
-use crate::inventory::Cluster as ProxmoxCluster;
-use crate::inventory::Collected;
-use crate::inventory::StorageConfig;
+use crate::inventory::{Cluster as ProxmoxCluster, Inventory};
 use crate::netbox::ids::Ids;
-use crate::netbox::objects::{Cluster, Device, DeviceState, PluginEndpoint, TrackingCluster};
+use crate::netbox::objects::{
+    Cluster, Device, DeviceState, PluginEndpoint, TrackingCluster, VirtualMachine, VirtualMachineState,
+};
 use crate::reconcile::{ObjectId, Stored};
 
 /// An existing object that an operator named in the endpoint's settings: by id, else slug, else name.
@@ -63,6 +63,10 @@ pub struct Known {
     pub device_states: Vec<Stored<DeviceState>>,
     /// Devices that may stand for a node.
     pub devices: Vec<Stored<Device>>,
+    /// The cluster's virtual machines.
+    pub machines: Vec<Stored<VirtualMachine>>,
+    /// Sync states of virtual machines that this endpoint owns.
+    pub machine_states: Vec<Stored<VirtualMachineState>>,
     /// The configured site.
     pub site: Option<ObjectId>,
     /// The configured tenant.
@@ -89,8 +93,8 @@ pub struct Facts {
     pub options: Options,
     /// The cluster behind the endpoint.
     pub cluster: ProxmoxCluster,
-    /// Its storage definitions, where they were read.
-    pub storages: Collected<StorageConfig>,
+    /// What was read of it so far.
+    pub inventory: Inventory,
     /// Ids that earlier passes learned.
     pub ids: Ids,
     /// Rows that several passes consult.

@@ -9,6 +9,7 @@ pub mod claim;
 pub mod clusters;
 pub mod devices;
 mod facts;
+pub mod guests;
 pub mod nodes;
 mod options;
 pub mod storages;
@@ -17,25 +18,57 @@ use crate::netbox::objects::Object;
 use crate::reconcile::{Policy, Refused, Resource, Retire, Stored, Wanted};
 
 pub use facts::{EndpointFacts, Facts, Known, Lookup, Target};
-pub use options::{Flag, Modes, Options, Overwrite};
+pub use options::{Family, Flag, GuestOptions, InterfaceNaming, Modes, Options, Overwrite};
 
-/// The stages, in the order in which they run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Stage {
-    /// Clusters, sites and the devices that stand for nodes.
-    Devices,
-    /// Storage definitions.
-    Storage,
+macro_rules! stages {
+    ($($(#[$doc:meta])* $stage:ident = $name:literal;)*) => {
+        /// The stages, in the order in which they run.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Stage {
+            $($(#[$doc])* $stage,)*
+        }
+
+        impl Stage {
+            /// Every stage, in the order in which they run.
+            pub const ORDER: &'static [Self] = &[$(Self::$stage),*];
+
+            /// The stage's name in events and reports.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$stage => $name,)*
+                }
+            }
+        }
+    };
 }
 
-impl Stage {
-    /// The stage's name in events and reports.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Devices => "devices",
-            Self::Storage => "storage",
-        }
-    }
+stages! {
+    /// Clusters, sites and the devices that stand for nodes.
+    Devices = "devices";
+    /// Storage definitions.
+    Storage = "storage";
+    /// The virtual machines that stand for guests.
+    VirtualMachines = "virtual-machines";
+    /// What was done to guests.
+    TaskHistory = "task-history";
+    /// Disks of guests.
+    VirtualDisks = "virtual-disks";
+    /// Backups of guests.
+    Backups = "backups";
+    /// Snapshots of guests.
+    Snapshots = "snapshots";
+    /// Network interfaces of nodes.
+    NodeInterfaces = "node-interfaces";
+    /// Network interfaces of guests.
+    VmInterfaces = "vm-interfaces";
+    /// Addresses of guests.
+    VmIpAddresses = "vm-ip-addresses";
+    /// Software-defined networks.
+    Sdn = "sdn";
+    /// Replication jobs.
+    Replications = "replications";
+    /// Scheduled backup jobs.
+    BackupRoutines = "backup-routines";
 }
 
 /// Which rows of a collection are compared.

@@ -1,8 +1,8 @@
 //! What a request may say about how a stage works: overwrite flags and modes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::reconcile::Mode;
+use crate::reconcile::{Mode, ObjectId};
 
 macro_rules! flags {
     ($($flag:ident = $word:literal, $default:literal, $what:literal;)*) => {
@@ -81,23 +81,162 @@ impl Overwrite {
 }
 
 /// How far each kind of resource is kept in step. A child is disabled with its parent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Modes {
+    /// Guests that are no templates.
+    pub machine: Mode,
+    /// Templates.
+    pub template: Mode,
+    /// Interfaces of guests; follow the guests.
+    pub interface: Mode,
+    /// MAC addresses; follow the interfaces.
+    pub mac: Mode,
+    /// IP addresses; follow the interfaces.
+    pub ip_address: Mode,
     /// Clusters.
     pub cluster: Mode,
-    /// Nodes; follows the cluster.
+    /// Nodes; follow the cluster.
     pub node: Mode,
     /// Storages.
     pub storage: Mode,
+    /// Software-defined networks.
+    pub sdn: Mode,
+    /// BGP sessions of software-defined networks; follow those.
+    pub bgp: Mode,
+}
+
+impl Default for Modes {
+    fn default() -> Self {
+        Self {
+            machine: Mode::Always,
+            template: Mode::Always,
+            interface: Mode::Always,
+            mac: Mode::Always,
+            ip_address: Mode::Always,
+            cluster: Mode::Always,
+            node: Mode::Always,
+            storage: Mode::Always,
+            sdn: Mode::Disabled,
+            bgp: Mode::Disabled,
+        }
+    }
+}
+
+/// `mode` unless its parent is disabled.
+fn below(parent: Mode, mode: Mode) -> Mode {
+    if parent == Mode::Disabled { Mode::Disabled } else { mode }
 }
 
 impl Modes {
-    /// The mode of nodes, with their parent's taken into account.
-    pub fn effective_node(self) -> Mode {
-        if self.cluster == Mode::Disabled {
-            Mode::Disabled
+    /// The mode of guests as a whole: disabled only where both virtual machines and templates are.
+    pub fn effective_guest(self) -> Mode {
+        if self.machine == Mode::Disabled {
+            self.template
         } else {
-            self.node
+            self.machine
+        }
+    }
+
+    /// The mode of guest interfaces.
+    pub fn effective_interface(self) -> Mode {
+        below(self.effective_guest(), self.interface)
+    }
+
+    /// The mode of MAC addresses.
+    pub fn effective_mac(self) -> Mode {
+        below(self.effective_interface(), self.mac)
+    }
+
+    /// The mode of IP addresses.
+    pub fn effective_ip_address(self) -> Mode {
+        below(self.effective_interface(), self.ip_address)
+    }
+
+    /// The mode of nodes.
+    pub fn effective_node(self) -> Mode {
+        below(self.cluster, self.node)
+    }
+
+    /// The mode of BGP sessions.
+    pub fn effective_bgp(self) -> Mode {
+        below(self.sdn, self.bgp)
+    }
+}
+
+/// How interfaces of guests are named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum InterfaceNaming {
+    /// By their key in the configuration; what the guest itself sees goes to the plugin's rows.
+    #[default]
+    GuestOsModel,
+    /// By the name that the guest agent reports.
+    LegacyRename,
+}
+
+/// A family of IP addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Family {
+    /// IPv4.
+    #[default]
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// What a request says about guests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own in the request"
+)]
+pub struct GuestOptions {
+    /// Only the guests of these virtual machines; `None`: all.
+    pub only: Option<BTreeSet<ObjectId>>,
+    /// A selected virtual machine whose guest cannot be told fails the request instead of being left out.
+    pub is_strict: bool,
+    /// Stage `virtual-machines`: see to interfaces, disks and addresses too.
+    pub sync_network: bool,
+    /// Then: see to addresses.
+    pub assign_addresses: bool,
+    /// Keep MAC addresses.
+    pub sync_macs: bool,
+    /// Stage `virtual-machines`: see to the task history too.
+    pub sync_task_history: bool,
+    /// How interfaces are named.
+    pub naming: InterfaceNaming,
+    /// With [`InterfaceNaming::LegacyRename`]: take the names that the guest agent reports.
+    pub use_agent_names: bool,
+    /// Leave out link-local addresses.
+    pub ignore_link_local: bool,
+    /// Which family's primary address is looked for first.
+    pub primary_family: Family,
+    /// Read overrides from a guest's description.
+    pub parse_metadata: bool,
+    /// Ask the guest agent for the operating system.
+    pub platform_from_agent: bool,
+    /// Delete backups that are gone.
+    pub delete_missing_backups: bool,
+    /// Delete snapshots that are gone.
+    pub delete_missing_snapshots: bool,
+}
+
+impl Default for GuestOptions {
+    fn default() -> Self {
+        Self {
+            only: None,
+            is_strict: false,
+            sync_network: true,
+            assign_addresses: true,
+            sync_macs: true,
+            sync_task_history: true,
+            naming: InterfaceNaming::GuestOsModel,
+            use_agent_names: true,
+            ignore_link_local: true,
+            primary_family: Family::V4,
+            parse_metadata: false,
+            platform_from_agent: false,
+            delete_missing_backups: false,
+            delete_missing_snapshots: false,
         }
     }
 }
@@ -109,6 +248,12 @@ pub struct Options {
     pub overwrite: Overwrite,
     /// How far each kind is kept in step.
     pub modes: Modes,
+    /// What holds for guests.
+    pub guests: GuestOptions,
+    /// Stage `node-interfaces`: bridges, bonds and VLANs with their relations, not only the interfaces themselves.
+    pub sync_node_topology: bool,
+    /// The run's name, kept in the sync states of virtual machines.
+    pub run_id: String,
     /// Sync-state time stamps before this one are refreshed on their own; `None`: only along with other changes.
     pub stamps_overdue_before: Option<String>,
 }

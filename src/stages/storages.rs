@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Desired, Facts, Flag, Pass, Selection};
+use crate::inventory;
 use crate::mapping::storage::storage;
 use crate::netbox::objects::Storage;
 use crate::reconcile::Policy;
@@ -27,11 +28,8 @@ impl Pass for Storages {
         let Some(cluster) = facts.target.cluster else {
             return Desired::default();
         };
-        let objects = facts
-            .storages
-            .items
-            .iter()
-            .filter_map(|definition| storage(definition, cluster));
+        let definitions = facts.inventory.items::<inventory::Storages>();
+        let objects = definitions.iter().filter_map(|definition| storage(definition, cluster));
         let last_wins: BTreeMap<String, Storage> = objects.map(|object| (object.name.clone(), object)).collect();
         Desired::by_key(last_wins.into_values())
     }

@@ -8,7 +8,7 @@ use super::claim::{self, Ambiguity, Claim};
 use super::nodes::resolve;
 use super::*;
 use crate::endpoint::{EndpointId, EndpointKey, Source};
-use crate::inventory::{Cluster as ProxmoxCluster, ClusterMode, Collected, Node};
+use crate::inventory::{Cluster as ProxmoxCluster, ClusterMode, Inventory, Node};
 use crate::mapping::device::managed_description;
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::{
@@ -64,7 +64,7 @@ fn converged() -> Facts {
             mode: ClusterMode::Cluster,
             nodes: nodes.into(),
         },
-        storages: Collected::default(),
+        inventory: Inventory::default(),
         ids,
         known: Known {
             plugin_endpoints: Vec::new(),
@@ -72,6 +72,8 @@ fn converged() -> Facts {
             clusters: vec![cluster(CLUSTER)],
             device_states: vec![state(101, "pve1"), state(102, "pve2")],
             devices: vec![device(101, "pve1"), device(102, "pve2")],
+            machines: Vec::new(),
+            machine_states: Vec::new(),
             site: None,
             tenant: None,
         },

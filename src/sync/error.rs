@@ -45,6 +45,12 @@ pub enum Error {
         /// How it was named.
         wanted: String,
     },
+    /// The cluster does not stand in NetBox yet.
+    #[error("no cluster in NetBox stands for {name:?} yet: run the stage devices first")]
+    NoCluster {
+        /// Its name in Proxmox.
+        name: String,
+    },
     /// NetBox refused a row that everything else of the stage needs.
     #[error("{what} could not be written: {message}")]
     Prerequisite {
@@ -54,6 +60,12 @@ pub enum Error {
         kind: ErrorKind,
         /// NetBox's words.
         message: String,
+    },
+    /// A virtual machine that the request names cannot be told to stand for a guest.
+    #[error("Unable to resolve explicitly selected VM ownership: {reasons}")]
+    Selection {
+        /// Which, and why not.
+        reasons: String,
     },
     /// The run was asked to stop.
     #[error("Server shutdown or request cancelled.")]
@@ -67,7 +79,10 @@ impl Error {
             Self::Proxmox(error) => error.kind(),
             Self::NetBox(error) => error.kind(),
             Self::Limited { .. } => ErrorKind::Permission,
-            Self::Shrink(_) | Self::Ambiguity(_) | Self::Placement { .. } => ErrorKind::Validation,
+            Self::NoCluster { .. } => ErrorKind::NotFound,
+            Self::Shrink(_) | Self::Ambiguity(_) | Self::Placement { .. } | Self::Selection { .. } => {
+                ErrorKind::Validation
+            }
             Self::Prerequisite { kind, .. } | Self::Unusable { kind, .. } => *kind,
             Self::Cancelled => ErrorKind::Unknown,
         }
@@ -84,6 +99,8 @@ impl Error {
             Self::Ambiguity(_) => "cluster_ambiguous",
             Self::Placement { .. } => "placement_not_found",
             Self::Prerequisite { .. } => "netbox_refused",
+            Self::NoCluster { .. } => "cluster_missing",
+            Self::Selection { .. } => "guest_not_resolved",
             Self::Cancelled => "cancelled",
         }
     }
@@ -93,7 +110,12 @@ impl Error {
         let side = match self {
             Self::Proxmox(_) | Self::Limited { .. } | Self::Unusable { .. } => "Proxmox endpoint",
             Self::NetBox(_) | Self::Prerequisite { .. } => "NetBox endpoint",
-            Self::Shrink(_) | Self::Ambiguity(_) | Self::Placement { .. } | Self::Cancelled => return None,
+            Self::Shrink(_)
+            | Self::Ambiguity(_)
+            | Self::Placement { .. }
+            | Self::Selection { .. }
+            | Self::NoCluster { .. }
+            | Self::Cancelled => return None,
         };
         match (self.kind(), side) {
             (ErrorKind::Authentication, "NetBox endpoint") => Some("Check the API token of the NetBox endpoint."),

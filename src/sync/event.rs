@@ -7,6 +7,7 @@ use tokio::sync::broadcast;
 
 use super::error::Error;
 use super::report::{Counts, Failure};
+use crate::inventory::Gap;
 use crate::reconcile::ObjectId;
 
 /// How many events are kept for a listener that falls behind. The last event of a run is always among them.
@@ -170,6 +171,20 @@ impl Progress {
                     "skipped": counts.skipped + counts.unchanged,
                     "total": counts.total(),
                 },
+            }),
+        );
+    }
+
+    /// A source that could not be read.
+    pub(super) fn gap(&self, phase: &str, gap: &Gap) {
+        self.send(
+            "error_detail",
+            json!({
+                "event": "error_detail",
+                "phase": phase,
+                "item": {"name": gap.source, "item_type": "source"},
+                "category": gap.kind.as_str(),
+                "message": gap.to_string(),
             }),
         );
     }

@@ -1,4 +1,8 @@
-//! What runs remember for a short while: that the supporting objects stand, and what the latest pass over them did.
+//! What runs remember for each other for a short while. The stages of one job follow each other within seconds, and each
+//! is a run of its own; without this memory each would read the same again.
+//!
+//! Remembered are what was read of Proxmox, ids of supporting objects, and which rows of NetBox stand for what; never the
+//! rows that a stage compares.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,11 +11,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::stages::BootstrapStatus;
-use crate::inventory::ClusterMode;
+use crate::endpoint::EndpointKey;
+use crate::inventory::{ClusterMode, Inventory};
 use crate::netbox::Client;
 use crate::netbox::ids::Ids;
+use crate::netbox::objects::{Cluster, PluginEndpoint, TrackingCluster, VirtualMachine, VirtualMachineState};
+use crate::proxmox::Session;
+use crate::reconcile::Stored;
+use crate::stages::Target;
 
-/// How long the supporting objects are taken to stand. The stages of one job follow each other within this time.
+/// How long the supporting objects are taken to stand.
 const FRESH: Duration = Duration::from_mins(2);
 
 /// A memory that runs share.
@@ -24,17 +33,49 @@ pub struct Memo {
 #[derive(Debug, Default)]
 struct State {
     supporting: HashMap<String, (Instant, Ids)>,
+    endpoints: HashMap<(String, EndpointKey), Kept>,
     latest: Option<BootstrapStatus>,
 }
 
-/// NetBox, branch and mode: ids are not shared across any of them.
-fn key(netbox: &Client, mode: ClusterMode) -> String {
-    format!(
-        "{} {} {}",
-        netbox.base_url(),
-        netbox.branch().unwrap_or_default(),
-        mode.as_str()
-    )
+/// What is remembered of one endpoint.
+#[derive(Debug)]
+struct Kept {
+    session: Session,
+    inventory: Inventory,
+    target: Option<(Instant, KnownTarget)>,
+    machines: Option<(Instant, KnownMachines)>,
+}
+
+/// Which rows of NetBox stand for an endpoint's cluster.
+#[derive(Debug, Clone)]
+pub(super) struct KnownTarget {
+    pub(super) target: Target,
+    pub(super) plugin_endpoints: Vec<PluginEndpoint>,
+    pub(super) tracking: Vec<Stored<TrackingCluster>>,
+    pub(super) clusters: Vec<Stored<Cluster>>,
+}
+
+/// The virtual machines of an endpoint's cluster, and their sync states.
+#[derive(Debug, Clone, Default)]
+pub(super) struct KnownMachines {
+    pub(super) machines: Vec<Stored<VirtualMachine>>,
+    pub(super) states: Vec<Stored<VirtualMachineState>>,
+}
+
+/// The place in the memory that belongs to one endpoint, its credentials, and one NetBox with its branch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) memo: &'a Memo,
+    pub(super) netbox: &'a Client,
+    pub(super) endpoint: EndpointKey,
+    pub(super) session: &'a Session,
+    /// How long what was read is used; zero: never.
+    pub(super) ttl: Duration,
+}
+
+/// A NetBox and its branch.
+fn side(netbox: &Client) -> String {
+    format!("{} {}", netbox.base_url(), netbox.branch().unwrap_or_default())
 }
 
 impl Memo {
@@ -45,21 +86,33 @@ impl Memo {
     pub(super) fn recall(&self, netbox: &Client, mode: ClusterMode) -> Option<Ids> {
         self.with(|state| {
             state.supporting.retain(|_, (since, _)| since.elapsed() < FRESH);
-            state.supporting.get(&key(netbox, mode)).map(|(_, ids)| ids.clone())
+            let key = format!("{} {}", side(netbox), mode.as_str());
+            state.supporting.get(&key).map(|(_, ids)| ids.clone())
         })
     }
 
     pub(super) fn remember(&self, netbox: &Client, mode: ClusterMode, ids: &Ids) {
+        let key = format!("{} {}", side(netbox), mode.as_str());
+        self.with(|state| state.supporting.insert(key, (Instant::now(), ids.clone())));
+    }
+
+    /// Forgets everything; what a run could not write may be due to it.
+    pub fn forget(&self) {
         self.with(|state| {
-            state
-                .supporting
-                .insert(key(netbox, mode), (Instant::now(), ids.clone()))
+            state.supporting.clear();
+            state.endpoints.clear();
         });
     }
 
-    /// Forgets that anything stands; what a run could not write may be due to it.
-    pub fn forget(&self) {
-        self.with(|state| state.supporting.clear());
+    /// Gives back the room of what is older than `ttl`.
+    pub(super) fn purge(&self, ttl: Duration) {
+        self.with(|state| {
+            state.endpoints.retain(|_, kept| {
+                kept.keep_fresh(ttl);
+                !kept.inventory.is_empty() || kept.target.is_some() || kept.machines.is_some()
+            });
+            state.endpoints.shrink_to_fit();
+        });
     }
 
     pub(super) fn report(&self, status: BootstrapStatus) {
@@ -69,5 +122,73 @@ impl Memo {
     /// What the latest pass over the supporting objects did.
     pub fn latest(&self) -> Option<BootstrapStatus> {
         self.with(|state| state.latest.clone())
+    }
+}
+
+impl Kept {
+    fn keep_fresh(&mut self, ttl: Duration) {
+        self.inventory.keep_fresh(ttl);
+        self.target = self.target.take().filter(|(since, _)| since.elapsed() < ttl);
+        self.machines = self.machines.take().filter(|(since, _)| since.elapsed() < ttl);
+    }
+}
+
+impl Place<'_> {
+    fn with<T>(&self, read: impl FnOnce(&mut Kept) -> T) -> T {
+        self.memo.with(|state| {
+            let fresh = || Kept {
+                session: self.session.clone(),
+                inventory: Inventory::default(),
+                target: None,
+                machines: None,
+            };
+            let kept = state
+                .endpoints
+                .entry((side(self.netbox), self.endpoint))
+                .or_insert_with(fresh);
+            if !kept.session.is_same(self.session) {
+                *kept = fresh();
+            }
+            kept.keep_fresh(self.ttl);
+            read(kept)
+        })
+    }
+
+    pub(super) fn inventory(&self) -> Inventory {
+        self.with(|kept| kept.inventory.clone())
+    }
+
+    pub(super) fn keep_inventory(&self, inventory: &Inventory) {
+        self.with(|kept| kept.inventory = inventory.clone());
+    }
+
+    pub(super) fn target(&self) -> Option<KnownTarget> {
+        self.with(|kept| kept.target.as_ref().map(|(_, target)| target.clone()))
+    }
+
+    pub(super) fn keep_target(&self, target: KnownTarget) {
+        self.with(|kept| kept.target = Some((Instant::now(), target)));
+    }
+
+    pub(super) fn machines(&self) -> Option<KnownMachines> {
+        self.with(|kept| kept.machines.as_ref().map(|(_, machines)| machines.clone()))
+    }
+
+    pub(super) fn keep_machines(&self, machines: KnownMachines) {
+        self.with(|kept| kept.machines = Some((Instant::now(), machines)));
+    }
+
+    /// Forgets the virtual machines, because they were written.
+    pub(super) fn forget_machines(&self) {
+        self.with(|kept| kept.machines = None);
+    }
+
+    /// Forgets everything of the endpoint, so that it is read afresh.
+    pub(super) fn clear(&self) {
+        self.with(|kept| {
+            kept.inventory = Inventory::default();
+            kept.target = None;
+            kept.machines = None;
+        });
     }
 }

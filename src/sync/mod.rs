@@ -8,6 +8,7 @@ mod error;
 mod event;
 mod memo;
 mod pass;
+mod read;
 mod registry;
 mod report;
 mod request;

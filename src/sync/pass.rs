@@ -1,20 +1,21 @@
 //! One pass: list, map, settle, diff, check, apply, and learn the ids.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::apply::{Writer, apply};
 use super::error::Error;
 use super::event::Progress;
-use super::memo::Memo;
+use super::memo::{Memo, Place};
 use super::report::{Outcome, Written};
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::Object;
 use crate::netbox::{Client, NetBoxVersion, Query};
-use crate::proxmox::Session;
+use crate::proxmox::{Session, Vmid};
 use crate::reconcile::{Limits, Mode, Plan, Resource, Stored, check, diff};
-use crate::stages::{Facts, Pass, Selection};
+use crate::stages::{Facts, Pass, Selection, Stage};
 
 /// How often NetBox is read again in one pass because a write's fate was unknown.
 const ROUNDS: usize = 2;
@@ -22,6 +23,7 @@ const ROUNDS: usize = 2;
 /// The part of a run that works for one endpoint.
 #[derive(Debug)]
 pub(super) struct EndpointRun<'a> {
+    pub(super) stage: Stage,
     pub(super) facts: Facts,
     pub(super) session: &'a Session,
     pub(super) netbox: &'a Client,
@@ -31,11 +33,28 @@ pub(super) struct EndpointRun<'a> {
     pub(super) limits: Limits,
     pub(super) is_dry_run: bool,
     pub(super) memo: &'a Memo,
+    /// How long what one run has read serves the next.
+    pub(super) inventory_ttl: Duration,
+    /// Only these guests; `None`: all.
+    pub(super) only: Option<BTreeSet<Vmid>>,
+    /// How many calls to Proxmox may be under way at once.
+    pub(super) concurrency: usize,
     pub(super) plans: Vec<Plan>,
     pub(super) warnings: Vec<String>,
 }
 
-impl EndpointRun<'_> {
+impl<'a> EndpointRun<'a> {
+    /// What runs remember of this endpoint.
+    pub(super) fn place(&self) -> Place<'a> {
+        Place {
+            memo: self.memo,
+            netbox: self.netbox,
+            endpoint: self.facts.endpoint.key,
+            session: self.session,
+            ttl: self.inventory_ttl,
+        }
+    }
+
     /// Every row of kind `R` in any of `selections`, each once. Nothing is asked for where nothing can be found.
     pub(super) async fn list<R: Object>(&self, selections: Vec<Selection>) -> Result<Vec<Stored<R>>, Error> {
         let mut rows: Vec<Stored<R>> = Vec::new();

@@ -182,6 +182,17 @@ impl Registry {
         }
     }
 
+    /// Gives back what the run has left for the next one, once that has not come.
+    fn purge_later(&self, ttl: Duration) {
+        let (memo, stop) = (self.memo.clone(), self.shared.stop.clone());
+        self.shared.tracker.spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(ttl) => memo.purge(ttl),
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+
     fn place(&self, place: Place) -> Arc<tokio::sync::Mutex<()>> {
         self.shared
             .places
@@ -279,6 +290,7 @@ async fn work(registry: Registry, stage: Stage, request: SyncRequest, context: R
         ),
     }
     drop(held);
+    registry.purge_later(context.inventory_ttl);
 }
 
 #[cfg(test)]

@@ -220,7 +220,9 @@ impl Report {
             "count": standing,
             "created": counts.created,
             "updated": counts.updated,
+            "deleted": counts.deleted,
             "unchanged": counts.unchanged,
+            "skipped": counts.skipped,
             "failed": counts.failed,
         });
         let Value::Object(members) = &mut result else {

@@ -1,10 +1,10 @@
 //! What a request asks for, parsed from its query.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::endpoint::Source;
-use crate::reconcile::Mode;
-use crate::stages::{Flag, Modes, Options, Overwrite};
+use crate::reconcile::{Mode, ObjectId};
+use crate::stages::{Family, Flag, GuestOptions, InterfaceNaming, Modes, Options, Overwrite};
 
 /// How many endpoint ids a list may hold, and how long its text may be.
 const MAX_IDS: usize = 100;
@@ -21,6 +21,9 @@ pub enum BadParameter {
         /// What is wrong with it.
         message: String,
     },
+    /// The list of virtual machines is not one: answered with 422.
+    #[error("netbox_vm_ids must be a comma-separated list of positive integers")]
+    Machines,
     /// It selects endpoints in a way that makes no sense: answered with 400.
     #[error("{message}")]
     Scope {
@@ -108,7 +111,7 @@ fn endpoint_ids(text: &str) -> Result<Vec<i64>, BadParameter> {
 /// What a sync request asks for, its endpoints aside.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SyncRequest {
-    /// Flags and modes.
+    /// Flags, modes and what holds for guests.
     pub options: Options,
     /// Which stored NetBox endpoint to write to.
     pub netbox_id: Option<i64>,
@@ -122,8 +125,6 @@ pub struct SyncRequest {
     pub allow_shrink: bool,
     /// Go on when the client leaves.
     pub detach: bool,
-    /// The run's name, given by the plugin.
-    pub run_id: Option<String>,
 }
 
 impl SyncRequest {
@@ -131,7 +132,7 @@ impl SyncRequest {
     ///
     /// # Errors
     ///
-    /// [`BadParameter::Form`] naming the first parameter that cannot be understood.
+    /// [`BadParameter`] naming the first parameter that cannot be understood.
     pub fn parse(query: &Query) -> Result<Self, BadParameter> {
         let mut overwrite = Overwrite::default();
         for flag in Flag::ALL {
@@ -139,33 +140,99 @@ impl SyncRequest {
                 overwrite.set(*flag, value);
             }
         }
-        let modes = Modes {
-            cluster: mode(query, "sync_mode_cluster"),
-            node: mode(query, "sync_mode_node"),
-            storage: mode(query, "sync_mode_storage"),
-        };
         let concurrency = integer(query, "fetch_max_concurrency")?;
         if concurrency.is_some_and(|value| value < 1) {
             return Err(form("fetch_max_concurrency", "must be at least 1"));
         }
+        let text = |name: &str| query.get(name).filter(|text| !text.is_empty()).cloned();
         Ok(Self {
             options: Options {
                 overwrite,
-                modes,
+                modes: modes(query),
+                guests: guest_options(query)?,
+                sync_node_topology: boolean(query, "sync_node_interfaces")?.unwrap_or_default(),
+                run_id: text("run_id").unwrap_or_default(),
                 stamps_overdue_before: None,
             },
             netbox_id: integer(query, "netbox_id")?,
             fetch_max_concurrency: concurrency.and_then(|value| usize::try_from(value).ok()),
-            branch: query
-                .get("netbox_branch_schema_id")
-                .filter(|text| !text.is_empty())
-                .cloned(),
+            branch: text("netbox_branch_schema_id"),
             dry_run: boolean(query, "dry_run")?.unwrap_or_default(),
             allow_shrink: boolean(query, "allow_shrink")?.unwrap_or_default(),
             detach: boolean(query, "detach")?.unwrap_or_default(),
-            run_id: query.get("run_id").filter(|text| !text.is_empty()).cloned(),
         })
     }
+
+    /// The same for the guest of one virtual machine, which has to be found.
+    #[must_use]
+    pub fn of_machine(mut self, machine: ObjectId) -> Self {
+        self.options.guests.only = Some([machine].into());
+        self.options.guests.is_strict = true;
+        self
+    }
+}
+
+fn modes(query: &Query) -> Modes {
+    let default = Modes::default();
+    Modes {
+        machine: mode(query, "sync_mode_vm", default.machine),
+        template: mode(query, "sync_mode_vm_template", default.template),
+        interface: mode(query, "sync_mode_vm_interface", default.interface),
+        mac: mode(query, "sync_mode_mac", default.mac),
+        ip_address: mode(query, "sync_mode_ip_address", default.ip_address),
+        cluster: mode(query, "sync_mode_cluster", default.cluster),
+        node: mode(query, "sync_mode_node", default.node),
+        storage: mode(query, "sync_mode_storage", default.storage),
+        sdn: mode(query, "sync_mode_sdn", default.sdn),
+        bgp: mode(query, "sync_mode_sdn_bgp", default.bgp),
+    }
+}
+
+fn guest_options(query: &Query) -> Result<GuestOptions, BadParameter> {
+    let default = GuestOptions::default();
+    let switch = |name: &'static str, default: bool| Ok(boolean(query, name)?.unwrap_or(default));
+    Ok(GuestOptions {
+        only: query.get("netbox_vm_ids").map(|text| machine_ids(text)).transpose()?,
+        is_strict: default.is_strict,
+        sync_network: switch("sync_vm_network", default.sync_network)?,
+        assign_addresses: switch("assign_vm_interface_ips", default.assign_addresses)?,
+        sync_macs: switch("sync_vm_interface_macs", default.sync_macs)?,
+        sync_task_history: switch("sync_task_history", default.sync_task_history)?,
+        naming: match word(query, "vm_interface_sync_strategy") {
+            None | Some("guest_os_model") => InterfaceNaming::GuestOsModel,
+            Some("legacy_rename") => InterfaceNaming::LegacyRename,
+            Some(_) => {
+                return Err(form(
+                    "vm_interface_sync_strategy",
+                    "must be guest_os_model or legacy_rename",
+                ));
+            }
+        },
+        use_agent_names: switch("use_guest_agent_interface_name", default.use_agent_names)?,
+        ignore_link_local: switch("ignore_ipv6_link_local_addresses", default.ignore_link_local)?,
+        primary_family: match word(query, "primary_ip_preference") {
+            None | Some("ipv4") => Family::V4,
+            Some("ipv6") => Family::V6,
+            Some(_) => return Err(form("primary_ip_preference", "must be ipv4 or ipv6")),
+        },
+        parse_metadata: switch("parse_description_metadata", default.parse_metadata)?,
+        platform_from_agent: switch("sync_vm_platform_from_guest_agent", default.platform_from_agent)?,
+        delete_missing_backups: switch("delete_nonexistent_backup", default.delete_missing_backups)?,
+        delete_missing_snapshots: switch("delete_nonexistent_snapshot", default.delete_missing_snapshots)?,
+    })
+}
+
+fn word<'a>(query: &'a Query, name: &str) -> Option<&'a str> {
+    query.get(name).map(|text| text.trim()).filter(|text| !text.is_empty())
+}
+
+/// A list of virtual machines. An empty one is never taken for all of them.
+fn machine_ids(text: &str) -> Result<BTreeSet<ObjectId>, BadParameter> {
+    let id = |part: &str| part.trim().parse().ok().filter(|id| *id > 0).map(ObjectId);
+    text.split(',')
+        .map(id)
+        .collect::<Option<_>>()
+        .ok_or(BadParameter::Machines)
 }
 
 fn form(name: &'static str, message: &str) -> BadParameter {
@@ -190,11 +257,13 @@ fn integer(query: &Query, name: &'static str) -> Result<Option<i64>, BadParamete
 }
 
 /// A mode; an unknown word counts as `always`.
-fn mode(query: &Query, name: &str) -> Mode {
-    match query.get(name).map(|text| text.trim()) {
+/// A mode; `default` where it is not given, and [`Mode::Always`] for a word that nobody knows.
+fn mode(query: &Query, name: &str, default: Mode) -> Mode {
+    match word(query, name) {
+        None => default,
         Some("disabled") => Mode::Disabled,
         Some("bootstrap_only") => Mode::BootstrapOnly,
-        _ => Mode::Always,
+        Some(_) => Mode::Always,
     }
 }
 

@@ -9,17 +9,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::Error;
 use super::event::Progress;
-use super::memo::Memo;
+use super::memo::{Memo, Place};
 use super::pass::EndpointRun;
 use super::report::{Counts, EndpointReport, Report};
 use super::request::SyncRequest;
 use super::stages;
-use crate::inventory::{self, Collected};
+use crate::inventory;
 use crate::netbox::ids::Ids;
 use crate::netbox::{Client, NetBoxVersion};
 use crate::proxmox::{self, Session};
 use crate::reconcile::Limits;
 use crate::stages::{EndpointFacts, Facts, Known, Stage, Target};
+
+/// How many calls to one Proxmox a stage makes at once where the request does not say.
+const CONCURRENCY: usize = 8;
 
 /// An endpoint that takes part in a run.
 #[derive(Debug)]
@@ -41,6 +44,8 @@ pub struct RunContext {
     pub limits: Limits,
     /// How old a sync-state time stamp may grow before it is refreshed without another change; zero: always.
     pub stamp_interval: Duration,
+    /// How long what one run has read of Proxmox serves the next; zero: not at all.
+    pub inventory_ttl: Duration,
 }
 
 /// Runs `stage` for every endpoint of `context`, tells its progress, and reports.
@@ -168,19 +173,31 @@ impl Part<'_> {
     }
 
     async fn prepare<'a>(&'a self, endpoint: &SyncEndpoint, session: &'a Session) -> Result<EndpointRun<'a>, Error> {
-        let metadata = match self.stage {
-            Stage::Devices => session.refresh().await?,
-            Stage::Storage => session.metadata().await?,
+        let metadata = if self.stage == Stage::Devices {
+            session.refresh().await?
+        } else {
+            session.metadata().await?
         };
         let cluster = inventory::cluster(&metadata).map_err(|reason| Error::Limited { reason })?;
         let now = OffsetDateTime::now_utc();
         let mut options = self.request.options.clone();
         options.stamps_overdue_before = Some(stamp(now - self.context.stamp_interval));
+        let place = Place {
+            memo: self.memo,
+            netbox: &self.context.netbox,
+            endpoint: endpoint.facts.key,
+            session,
+            ttl: self.context.inventory_ttl,
+        };
+        if self.stage == Stage::Devices {
+            place.clear();
+        }
+        let inventory = place.inventory();
         let facts = Facts {
             endpoint: endpoint.facts.clone(),
             options,
             cluster,
-            storages: Collected::default(),
+            inventory,
             ids: Ids::default(),
             known: Known::default(),
             target: Target::default(),
@@ -188,6 +205,7 @@ impl Part<'_> {
             now: stamp(now),
         };
         Ok(EndpointRun {
+            stage: self.stage,
             facts,
             session,
             netbox: &self.context.netbox,
@@ -200,6 +218,9 @@ impl Part<'_> {
             },
             is_dry_run: self.request.dry_run,
             memo: self.memo,
+            inventory_ttl: self.context.inventory_ttl,
+            only: None,
+            concurrency: self.request.fetch_max_concurrency.unwrap_or(CONCURRENCY),
             plans: Vec::new(),
             warnings: Vec::new(),
         })

@@ -7,6 +7,8 @@ mod named;
 mod plugin;
 mod shape;
 mod storage;
+mod virtual_machine;
+mod virtual_machine_state;
 mod write;
 
 pub use cluster::{Cluster, ClusterState};
@@ -17,6 +19,8 @@ pub use named::{
 };
 pub use plugin::{PluginEndpoint, TrackingCluster, TrackingNode};
 pub use storage::{STORAGE_TEXTS, Storage};
+pub use virtual_machine::{DECOMMISSIONING, SOFT_DELETED_TAG, VirtualMachine};
+pub use virtual_machine_state::VirtualMachineState;
 pub use write::{create_body, update_body};
 
 use serde::de::DeserializeOwned;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::error::ErrorKind;
+use crate::netbox::ids::Ids;
 use crate::netbox::objects::{Cluster, ClusterType, Object, PluginEndpoint, Site, Tenant, TrackingCluster};
 use crate::netbox::{self, Query};
 use crate::reconcile::{Mode, ObjectId};
@@ -10,12 +11,20 @@ use crate::stages::claim::{self, Claim};
 use crate::stages::clusters::{ClusterLinks, ClusterStates, Clusters, DefaultSite};
 use crate::stages::{Lookup, Selection};
 use crate::sync::error::Error;
+use crate::sync::memo::KnownTarget;
 use crate::sync::pass::EndpointRun;
 use crate::sync::report::Failure;
 
 impl EndpointRun<'_> {
     /// Reads what the plugin and NetBox know of the cluster, and tells which NetBox cluster it is.
     pub(super) async fn find_cluster(&mut self) -> Result<Claim, Error> {
+        if let Some(known) = self.place().target() {
+            self.facts.target = known.target;
+            self.facts.known.plugin_endpoints = known.plugin_endpoints;
+            self.facts.known.tracking = known.tracking;
+            self.facts.known.clusters = known.clusters;
+            return Ok(self.facts.target.cluster.map_or(Claim::Create, Claim::Adopt));
+        }
         let plugin_endpoints = self
             .netbox
             .list::<PluginEndpoint>(PluginEndpoint::PATH, &Query::new())
@@ -35,7 +44,36 @@ impl EndpointRun<'_> {
             Claim::Adopt(cluster) => Some(cluster),
             Claim::Create => None,
         };
+        self.keep_target();
         Ok(claim)
+    }
+
+    /// Finds the cluster where an earlier stage has put it.
+    pub(super) async fn get_cluster(&mut self) -> Result<ObjectId, Error> {
+        let claim = self.find_cluster().await?;
+        match claim {
+            Claim::Adopt(cluster) => Ok(cluster),
+            Claim::Create => Err(Error::NoCluster {
+                name: self.facts.cluster.name.clone(),
+            }),
+        }
+    }
+
+    /// Lets the next stages know which rows stand for the cluster, once there is one.
+    fn keep_target(&self) {
+        if self
+            .facts
+            .target
+            .cluster
+            .is_some_and(|cluster| !Ids::is_provisional(cluster))
+        {
+            self.place().keep_target(KnownTarget {
+                target: self.facts.target,
+                plugin_endpoints: self.facts.known.plugin_endpoints.clone(),
+                tracking: self.facts.known.tracking.clone(),
+                clusters: self.facts.known.clusters.clone(),
+            });
+        }
     }
 
     /// Resolves the site and the tenant that the endpoint's settings name.
@@ -85,6 +123,7 @@ impl EndpointRun<'_> {
         }
         let outcome = self.pass::<ClusterStates>().await?;
         self.warn("devices", &outcome);
+        self.keep_target();
         Ok(())
     }
 

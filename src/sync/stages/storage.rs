@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use super::Summary;
-use crate::inventory;
+use crate::inventory::Storages;
 use crate::reconcile::Mode;
 use crate::stages::claim::Claim;
-use crate::stages::storages::Storages;
+use crate::stages::storages::Storages as StorageRows;
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
 use crate::sync::report::Counts;
@@ -25,18 +25,14 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
         run.progress.summary(PHASE, &Counts::default());
         return Ok(Summary::default());
     }
-    run.facts.storages = inventory::collect_storages(run.session).await?;
-    let names: Vec<_> = run
-        .facts
-        .storages
-        .items
+    run.read::<Storages>().await?;
+    let definitions = run.facts.inventory.items::<Storages>();
+    let names: Vec<_> = definitions
         .iter()
         .map(|item| json!({"name": item.storage, "item_type": "storage"}))
         .collect();
     let found = names.len();
     run.progress.discovered(PHASE, "storage", &names);
-    let gaps: Vec<String> = run.facts.storages.gaps.iter().map(ToString::to_string).collect();
-    run.warnings.extend(gaps);
     run.bootstrap().await?;
     if run.find_cluster().await? == Claim::Create {
         let name = &run.facts.cluster.name;
@@ -53,6 +49,6 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
             records: Vec::new(),
         });
     }
-    let outcome = run.pass::<Storages>().await?;
+    let outcome = run.pass::<StorageRows>().await?;
     Ok(run.tell(&STORAGES, &outcome))
 }

@@ -1,0 +1,170 @@
+//! Areas: what can be read, and where it is kept once it was.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Cluster, Collected, ConfiguredGuest, Gap, Guest, StorageConfig};
+use crate::proxmox::{Error, GuestConfig, Session, Vmid};
+
+/// One kind of thing to read from an endpoint.
+pub trait Area {
+    /// What one of them is.
+    type Item: Send + Sync + 'static;
+
+    /// Where it is kept.
+    fn slot(inventory: &Inventory) -> &Slot<Self::Item>;
+
+    /// Where it is kept, to be filled.
+    fn slot_mut(inventory: &mut Inventory) -> &mut Slot<Self::Item>;
+
+    /// Reads it. Areas that it builds upon have been read into `reader.inventory` before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] where nothing at all can be read; what can be read only in part has gaps.
+    fn collect(reader: &Reader<'_>) -> impl Future<Output = Result<Collected<Self::Item>, Error>> + Send;
+}
+
+/// What an area was found to hold, and when.
+#[derive(Debug)]
+pub struct Slot<T>(Option<(Instant, Arc<Collected<T>>)>);
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T> Clone for Slot<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Slot<T> {
+    /// What was read, where it was.
+    pub fn get(&self) -> Option<&Collected<T>> {
+        self.0.as_ref().map(|(_, collected)| collected.as_ref())
+    }
+
+    /// Fills the slot with what was read just now.
+    pub fn fill(&mut self, collected: Collected<T>) {
+        self.0 = Some((Instant::now(), Arc::new(collected)));
+    }
+
+    /// Empties the slot unless it was read completely and less than `limit` ago.
+    fn keep_fresh(&mut self, limit: Duration) {
+        let is_fresh = |(at, collected): &(Instant, Arc<Collected<T>>)| at.elapsed() < limit && collected.is_complete();
+        self.0 = self.0.take().filter(is_fresh);
+    }
+}
+
+macro_rules! inventory {
+    ($($(#[$doc:meta])* $field:ident: $item:ty,)*) => {
+        /// Everything that was read of one endpoint. Clones share what was read.
+        #[derive(Debug, Clone, Default)]
+        pub struct Inventory {
+            $($(#[$doc])* pub $field: Slot<$item>,)*
+        }
+
+        impl Inventory {
+            /// Forgets areas that were read more than `limit` ago, or not completely.
+            pub fn keep_fresh(&mut self, limit: Duration) {
+                $(self.$field.keep_fresh(limit);)*
+            }
+
+            /// Whether nothing is held.
+            pub fn is_empty(&self) -> bool {
+                true $(&& self.$field.0.is_none())*
+            }
+        }
+    };
+}
+
+inventory! {
+    /// Storage definitions of the cluster.
+    storages: StorageConfig,
+    /// Guests as the cluster lists them, by number.
+    guests: Guest,
+    /// The guests' configurations, by number.
+    guest_configs: ConfiguredGuest,
+}
+
+impl Inventory {
+    /// The items of an area; none where it was not read.
+    pub fn items<A: Area>(&self) -> &[A::Item] {
+        A::slot(self).get().map_or(&[], |collected| collected.items.as_slice())
+    }
+
+    /// The gaps of an area; none where it was not read.
+    pub fn gaps<A: Area>(&self) -> &[Gap] {
+        A::slot(self).get().map_or(&[], |collected| collected.gaps.as_slice())
+    }
+
+    /// Whether an area was read, and completely.
+    pub fn is_complete<A: Area>(&self) -> bool {
+        A::slot(self).get().is_some_and(Collected::is_complete)
+    }
+
+    /// The guest with this number.
+    pub fn guest(&self, vmid: Vmid) -> Option<&Guest> {
+        let guests = self.guests.get()?;
+        let place = guests.items.binary_search_by_key(&vmid, |guest| guest.vmid).ok()?;
+        guests.items.get(place)
+    }
+
+    /// The configuration of the guest with this number.
+    pub fn config(&self, vmid: Vmid) -> Option<&GuestConfig> {
+        let configs = self.guest_configs.get()?;
+        let place = configs.items.binary_search_by_key(&vmid, |guest| guest.vmid).ok()?;
+        configs.items.get(place).map(|guest| &guest.config)
+    }
+}
+
+/// Who reads an area, of what, and how much of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader<'a> {
+    /// The session with the endpoint.
+    pub session: &'a Session,
+    /// The cluster behind it.
+    pub cluster: &'a Cluster,
+    /// What was read before.
+    pub inventory: &'a Inventory,
+    /// Only what belongs to these guests; `None`: everything.
+    pub only: Option<&'a BTreeSet<Vmid>>,
+    /// How many calls may be under way at once.
+    pub concurrency: usize,
+}
+
+impl Reader<'_> {
+    /// Whether the guest with this number is to be read.
+    pub fn wants(&self, vmid: Vmid) -> bool {
+        self.only.is_none_or(|only| only.contains(&vmid))
+    }
+
+    /// Whether the cluster says that `node` is offline.
+    pub fn is_offline(&self, node: &str) -> bool {
+        self.cluster
+            .nodes
+            .iter()
+            .any(|known| known.name == node && !known.is_online)
+    }
+
+    /// The names of the nodes that are online.
+    pub fn online_nodes(&self) -> impl Iterator<Item = &str> {
+        self.cluster
+            .nodes
+            .iter()
+            .filter(|node| node.is_online)
+            .map(|node| node.name.as_str())
+    }
+
+    /// One gap per node that is offline.
+    pub fn offline_gaps(&self) -> Vec<Gap> {
+        let offline = self.cluster.nodes.iter().filter(|node| !node.is_online);
+        offline.map(|node| Gap::offline(&node.name)).collect()
+    }
+}

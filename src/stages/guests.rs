@@ -1,0 +1,161 @@
+//! Which virtual machine stands for which guest, for every stage after `virtual-machines`.
+//!
+//! A virtual machine's sync state is its identity: endpoint, cluster, number and kind. Names are never looked at.
+
+use std::collections::BTreeMap;
+
+use super::Facts;
+use crate::inventory::{Guest, GuestKind, Vmid};
+use crate::netbox::objects::{VirtualMachine, VirtualMachineState};
+use crate::reconcile::{ObjectId, Stored};
+
+/// A virtual machine, and the guest that it stands for.
+#[derive(Debug, Clone, Copy)]
+pub struct Bound<'a> {
+    /// The guest's number.
+    pub vmid: Vmid,
+    /// The guest's kind.
+    pub kind: GuestKind,
+    /// The guest; `None` where the cluster lists it no more, or the guests were not read.
+    pub guest: Option<&'a Guest>,
+    /// The virtual machine's id.
+    pub id: ObjectId,
+    /// The virtual machine.
+    pub machine: &'a VirtualMachine,
+}
+
+impl Bound<'_> {
+    /// What the virtual machine is called.
+    pub fn label(&self) -> &str {
+        self.machine.name.as_deref().unwrap_or_default()
+    }
+}
+
+/// A virtual machine whose guest cannot be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unbound {
+    /// The virtual machine.
+    pub id: ObjectId,
+    /// Why not.
+    pub reason: String,
+}
+
+/// The virtual machines of the endpoint's cluster.
+#[derive(Debug, Default)]
+pub struct Bindings<'a> {
+    /// Those that stand for a guest, by the guest's number.
+    pub bound: Vec<Bound<'a>>,
+    /// Those that claim to and of which it cannot be told. Nothing of theirs is touched.
+    pub unbound: Vec<Unbound>,
+}
+
+impl<'a> Bindings<'a> {
+    /// Those that were not marked because their guest is gone.
+    pub fn active(&self) -> impl Iterator<Item = &Bound<'a>> {
+        self.bound.iter().filter(|bound| !bound.machine.is_soft_deleted())
+    }
+
+    /// The one that stands for the guest with this number.
+    pub fn of(&self, vmid: Vmid) -> Option<&Bound<'a>> {
+        let place = self.bound.binary_search_by_key(&vmid, |bound| bound.vmid).ok()?;
+        self.bound.get(place)
+    }
+}
+
+/// The bindings that the virtual machines and sync states which were read show. Where the request names virtual
+/// machines, only those count, and a named one without a sync state is unbound.
+pub fn bindings(facts: &Facts) -> Bindings<'_> {
+    let machines: BTreeMap<ObjectId, &VirtualMachine> = facts
+        .known
+        .machines
+        .iter()
+        .map(|stored| (stored.id, &stored.object))
+        .collect();
+    let mut claims: BTreeMap<Vmid, Vec<(ObjectId, &VirtualMachineState)>> = BTreeMap::new();
+    let mut bindings = Bindings::default();
+    for Stored { object: state, .. } in &facts.known.machine_states {
+        let id = state.virtual_machine;
+        match vmid(facts, state) {
+            Ok(vmid) => claims.entry(vmid).or_default().push((id, state)),
+            Err(reason) if is_selected(facts, id) => bindings.refuse(id, reason),
+            Err(_) => {}
+        }
+    }
+    for (vmid, claimants) in claims {
+        match claimants.as_slice() {
+            [(id, state)] if is_selected(facts, *id) => match bind(facts, vmid, state, machines.get(id).copied()) {
+                Ok(bound) => bindings.bound.push(bound),
+                Err(reason) => bindings.refuse(*id, &reason),
+            },
+            [_] => {}
+            several => {
+                for (id, _) in several.iter().filter(|(id, _)| is_selected(facts, *id)) {
+                    let count = several.len();
+                    bindings.refuse(*id, &format!("{count} virtual machines claim to be guest {vmid}"));
+                }
+            }
+        }
+    }
+    let stateless = facts.options.guests.only.iter().flatten().filter(|id| {
+        let mut states = facts.known.machine_states.iter();
+        !states.any(|stored| stored.object.virtual_machine == **id)
+    });
+    for id in stateless {
+        bindings.refuse(*id, "no sync state of this endpoint says which guest it is");
+    }
+    bindings
+}
+
+impl Bindings<'_> {
+    fn refuse(&mut self, id: ObjectId, reason: &str) {
+        self.unbound.push(Unbound {
+            id,
+            reason: reason.to_owned(),
+        });
+    }
+}
+
+fn is_selected(facts: &Facts, id: ObjectId) -> bool {
+    facts.options.guests.only.as_ref().is_none_or(|only| only.contains(&id))
+}
+
+/// The number of the guest of this cluster that a sync state names.
+fn vmid(facts: &Facts, state: &VirtualMachineState) -> Result<Vmid, &'static str> {
+    if state.endpoint_raw_id != Some(facts.endpoint.key.id.0) {
+        return Err("its sync state belongs to another Proxmox endpoint");
+    }
+    let cluster = state.cluster_name.as_deref().unwrap_or_default().trim();
+    if cluster.to_lowercase() != facts.cluster.name.to_lowercase() {
+        return Err("its sync state names another cluster");
+    }
+    state
+        .vmid
+        .filter(|vmid| *vmid > 0)
+        .map(Vmid)
+        .ok_or("its sync state has no guest number")
+}
+
+fn bind<'a>(
+    facts: &'a Facts,
+    vmid: Vmid,
+    state: &VirtualMachineState,
+    machine: Option<&'a VirtualMachine>,
+) -> Result<Bound<'a>, String> {
+    let kind = match state.kind.as_deref() {
+        Some("qemu") => GuestKind::Qemu,
+        Some("lxc") => GuestKind::Lxc,
+        _ => return Err("its sync state has no kind of guest".to_owned()),
+    };
+    let machine = machine.ok_or("it is not in the cluster of its sync state")?;
+    let guest = facts.inventory.guest(vmid);
+    if let Some(guest) = guest.filter(|guest| guest.kind != kind) {
+        return Err(format!("guest {vmid} is a {}, not a {kind}", guest.kind));
+    }
+    Ok(Bound {
+        vmid,
+        kind,
+        guest,
+        id: state.virtual_machine,
+        machine,
+    })
+}

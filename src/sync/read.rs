@@ -1,0 +1,86 @@
+//! What a stage reads before it compares: areas of Proxmox, and which virtual machines stand for which guests.
+
+use std::collections::BTreeSet;
+
+use super::error::Error;
+use super::memo::KnownMachines;
+use super::pass::EndpointRun;
+use crate::inventory::{Area, Guests, Reader};
+use crate::netbox::objects::{VirtualMachine, VirtualMachineState};
+use crate::stages::Selection;
+use crate::stages::guests::bindings;
+
+impl EndpointRun<'_> {
+    /// Reads an area, unless this run or one that ended a short while ago has. Its gaps become warnings.
+    pub(super) async fn read<A: Area>(&mut self) -> Result<(), Error> {
+        if A::slot(&self.facts.inventory).get().is_none() {
+            let reader = Reader {
+                session: self.session,
+                cluster: &self.facts.cluster,
+                inventory: &self.facts.inventory,
+                only: self.only.as_ref(),
+                concurrency: self.concurrency,
+            };
+            let collected = A::collect(&reader).await?;
+            A::slot_mut(&mut self.facts.inventory).fill(collected);
+            if self.only.is_none() {
+                self.place().keep_inventory(&self.facts.inventory);
+            }
+        }
+        for gap in self.facts.inventory.gaps::<A>() {
+            let warning = gap.to_string();
+            if !self.warnings.contains(&warning) {
+                self.progress.gap(self.stage.as_str(), gap);
+                self.warnings.push(warning);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the guests, the cluster's virtual machines and their sync states; afterwards [`bindings`] tell which is
+    /// which. Where the request names virtual machines, areas read from here on are limited to their guests.
+    pub(super) async fn read_machines(&mut self) -> Result<(), Error> {
+        self.read::<Guests>().await?;
+        let known = match self.place().machines() {
+            Some(known) => known,
+            None => self.list_machines().await?,
+        };
+        self.facts.known.machines = known.machines;
+        self.facts.known.machine_states = known.states;
+        if self.facts.options.guests.only.is_some() {
+            self.select_guests()?;
+        }
+        Ok(())
+    }
+
+    async fn list_machines(&self) -> Result<KnownMachines, Error> {
+        let cluster = self.facts.target.cluster;
+        let machines = cluster.map(|cluster| Selection::with("cluster_id", &cluster));
+        let owned = Selection::with("proxmox_endpoint_raw_id", &self.facts.endpoint.key.id);
+        let known = KnownMachines {
+            machines: self.list::<VirtualMachine>(machines.into_iter().collect()).await?,
+            states: self.list::<VirtualMachineState>(vec![owned]).await?,
+        };
+        self.place().keep_machines(known.clone());
+        Ok(known)
+    }
+
+    /// Limits the run to the guests of the virtual machines that the request names.
+    fn select_guests(&mut self) -> Result<(), Error> {
+        let bindings = bindings(&self.facts);
+        let only: BTreeSet<_> = bindings.bound.iter().map(|bound| bound.vmid).collect();
+        let reasons: Vec<String> = bindings
+            .unbound
+            .iter()
+            .map(|unbound| format!("virtual machine {}: {}", unbound.id, unbound.reason))
+            .collect();
+        if self.facts.options.guests.is_strict && !reasons.is_empty() {
+            return Err(Error::Selection {
+                reasons: reasons.join("; "),
+            });
+        }
+        self.warnings.extend(reasons);
+        self.only = Some(only);
+        Ok(())
+    }
+}
