@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 
 use axum::http::StatusCode;
+use serde::de::IgnoredAny;
 
 use super::AppState;
 use super::error::ApiError;
 use super::scope::Scope;
-use super::targets::{Target, netbox, select};
-use crate::netbox::{Client, ObjectId};
+use super::targets::{Target, get_netbox, select};
+use crate::netbox::{self, Client, ObjectId};
 use crate::sync::{EndpointFacts, Limits, Lookup, RunContext, SyncEndpoint, SyncRequest};
 
 /// A run that can be started.
@@ -23,21 +24,25 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// The run that `scope` asks for.
+    /// The run that `scope` asks for, perhaps for the guest of one virtual machine.
     ///
     /// # Errors
     ///
     /// What makes the request itself impossible: parameters, endpoints that are not configured, a NetBox that the mock
     /// mode may not write to. That an endpoint or NetBox does not answer is up to the run to tell.
-    pub(super) async fn prepare(state: &AppState, scope: &Scope) -> Result<Self, ApiError> {
-        let request = SyncRequest::parse(&scope.query)?;
-        let main = netbox(state, request.netbox_id).await?;
+    pub(super) async fn prepare(state: &AppState, scope: &Scope, machine: Option<ObjectId>) -> Result<Self, ApiError> {
+        let mut request = SyncRequest::parse(&scope.query)?;
+        let main = get_netbox(state, request.netbox_id).await?;
         let client = match &request.branch {
             Some(branch) => main.on_branch(branch)?,
             None => main,
         };
         if !request.dry_run {
             refuse_mock_data(state, &client)?;
+        }
+        if let Some(machine) = machine {
+            check_machine(&client, machine).await?;
+            request = request.of_machine(machine);
         }
         let selected = select(state, &scope.filter).await?;
         let template = state
@@ -61,12 +66,26 @@ impl Job {
                 is_lifted: request.allow_shrink,
             },
             stamp_interval: limits.stamp_interval,
+            inventory_ttl: limits.inventory_ttl,
         };
         Ok(Self {
             request,
             context,
             missing: selected.missing,
         })
+    }
+}
+
+/// 404 where there is no such virtual machine: a run for it could only fail, and would be asked for again.
+async fn check_machine(client: &Client, machine: ObjectId) -> Result<(), ApiError> {
+    let path = format!("/api/virtualization/virtual-machines/{machine}/");
+    match client.get::<IgnoredAny>(&path).await {
+        Ok(_) => Ok(()),
+        Err(netbox::Error::NotFound { .. }) => {
+            let text = format!("Virtual machine id={machine} was not found in NetBox.");
+            Err(ApiError::plain(StatusCode::NOT_FOUND, text))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

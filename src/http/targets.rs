@@ -118,7 +118,7 @@ async fn stored(state: &AppState) -> Result<Vec<Row>, ApiError> {
 /// The plugin's enabled rows. NetBox never tells their credentials: these are taken from the row that the plugin has
 /// stored here for the same endpoint.
 async fn tracked(state: &AppState, filter: &EndpointFilter) -> Result<Vec<Row>, ApiError> {
-    let client = netbox(state, None).await?;
+    let client = get_netbox(state, None).await?;
     let plugin: Vec<PluginEndpoint> = client.list(PluginEndpoint::PATH, &Query::new()).await?;
     let own = state.store.list_proxmox_endpoints().await?;
     let mut rows = Vec::new();
@@ -185,7 +185,7 @@ pub(super) async fn session(state: &AppState, key: EndpointKey, row: &ProxmoxEnd
 /// # Errors
 ///
 /// 400 where there is none.
-pub(super) async fn netbox(state: &AppState, id: Option<i64>) -> Result<Client, ApiError> {
+pub(super) async fn get_netbox(state: &AppState, id: Option<i64>) -> Result<Client, ApiError> {
     state.find_netbox(id).await?.ok_or_else(|| {
         let detail = "Store the NetBox endpoint first: POST /netbox/endpoint, or save it in the plugin.";
         ApiError::message(StatusCode::BAD_REQUEST, "No NetBox endpoint is configured", detail)

@@ -15,7 +15,7 @@ use crate::http::hosts::check_host;
 use crate::http::netbox_probe::{self, NetBoxProbe};
 use crate::http::page::Page;
 use crate::http::patch::{MaybeSecret, MaybeText, Patch, Port, Switch, Text};
-use crate::http::targets::netbox;
+use crate::http::targets::get_netbox;
 use crate::http::{AppState, ErrorBody};
 use crate::store::{NetBoxDraft, NetBoxEndpoint, NetBoxSettings, SecretChange, TokenVersion};
 
@@ -256,5 +256,7 @@ struct Which {
     responses((status = 200, body = Value), (status = 502, body = ErrorBody)),
 )]
 async fn status(State(state): State<AppState>, Query(which): Query<Which>) -> Result<Json<Value>, ApiError> {
-    Ok(Json(netbox(&state, which.netbox_id).await?.get("/api/status/").await?))
+    Ok(Json(
+        get_netbox(&state, which.netbox_id).await?.get("/api/status/").await?,
+    ))
 }
