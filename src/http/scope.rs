@@ -1,9 +1,10 @@
-//! The query parameters that select Proxmox endpoints.
+//! The query parameters that select Proxmox endpoints and a NetBox.
 
 use std::collections::BTreeMap;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::{ObjectBuilder, Type};
@@ -56,6 +57,14 @@ impl IntoParams for Scope {
             .map(|(name, description)| text_parameter(name, description))
             .collect()
     }
+}
+
+/// Which NetBox a request is about.
+#[derive(Debug, Clone, Copy, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct WhichNetBox {
+    /// Its number; the first enabled one where it is absent.
+    pub(super) netbox_id: Option<i64>,
 }
 
 /// An optional text in the query.

@@ -7,6 +7,7 @@ mod proxmox;
 mod root;
 mod stages;
 mod sync;
+mod virtualization;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -20,5 +21,6 @@ pub(super) fn all() -> OpenApiRouter<AppState> {
         .merge(proxmox::routes())
         .merge(stages::routes())
         .merge(sync::routes())
+        .merge(virtualization::routes())
         .merge(extras::routes())
 }

@@ -15,6 +15,7 @@ use crate::http::hosts::check_host;
 use crate::http::netbox_probe::{self, NetBoxProbe};
 use crate::http::page::Page;
 use crate::http::patch::{MaybeSecret, MaybeText, Patch, Port, Switch, Text};
+use crate::http::scope::WhichNetBox;
 use crate::http::targets::get_netbox;
 use crate::http::{AppState, ErrorBody};
 use crate::store::{NetBoxDraft, NetBoxEndpoint, NetBoxSettings, SecretChange, TokenVersion};
@@ -242,20 +243,12 @@ async fn probe(State(state): State<AppState>, Path(id): Path<i64>) -> Result<Jso
     Ok(Json(probed(&state, &row).await?))
 }
 
-/// Which NetBox a request is about.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-struct Which {
-    /// Its number; the first enabled one where it is absent.
-    netbox_id: Option<i64>,
-}
-
 /// What NetBox says about itself, as it says it.
 #[utoipa::path(
-    get, path = "/netbox/status", tag = "netbox", params(Which),
+    get, path = "/netbox/status", tag = "netbox", params(WhichNetBox),
     responses((status = 200, body = Value), (status = 502, body = ErrorBody)),
 )]
-async fn status(State(state): State<AppState>, Query(which): Query<Which>) -> Result<Json<Value>, ApiError> {
+async fn status(State(state): State<AppState>, Query(which): Query<WhichNetBox>) -> Result<Json<Value>, ApiError> {
     Ok(Json(
         get_netbox(&state, which.netbox_id).await?.get("/api/status/").await?,
     ))
