@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::netbox::{Client, Endpoint, Token};
 use crate::store::{NetBoxEndpoint, Store, TokenVersion};
 use crate::sync::Registry;
+use crate::telemetry::Ring;
 use crate::{netbox, proxmox};
 
 /// What every handler can reach; clones share it.
@@ -28,6 +29,8 @@ pub struct AppState {
     pub runs: Registry,
     /// The settings in force.
     pub settings: Settings,
+    /// The latest log records.
+    pub logs: Ring,
     /// Cancelled when the service goes down: answers without an end of their own end then.
     pub stopping: CancellationToken,
 }

@@ -1,5 +1,7 @@
 //! The routes, one file per first path segment. Each file's `routes()` lists its handlers.
 
+mod admin;
+mod auth;
 pub(super) mod docs;
 mod extras;
 mod netbox;
@@ -17,6 +19,8 @@ use super::{AppState, openapi};
 pub(super) fn all() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(openapi::base())
         .merge(root::routes())
+        .merge(auth::routes())
+        .merge(admin::routes())
         .merge(netbox::routes())
         .merge(proxmox::routes())
         .merge(stages::routes())
