@@ -24,6 +24,7 @@ use tracing::{info, warn};
 use crate::config::Config;
 use crate::http::settings::{self, Settings};
 use crate::http::{self, AppState};
+use crate::proxmox::description::Catalog;
 use crate::store::{Keys, Location, LockoutPolicy, Store, StoreOptions};
 use crate::sync::Registry;
 use crate::telemetry::Ring;
@@ -86,8 +87,11 @@ impl Service {
         let listeners = listen::open(&config.listen).await?;
         let (ended, runs_ended) = mpsc::unbounded_channel();
         let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
         let state = AppState {
             settings: Settings::new(config.overrides.clone()),
+            api: Arc::new(Catalog::new(config.api_folder.clone())),
+            tasks: tasks.clone(),
             config,
             store,
             proxmox: Arc::new(proxmox::Pool::new()),
@@ -96,7 +100,6 @@ impl Service {
             logs: start.logs,
             stopping: stop.child_token(),
         };
-        let tasks = TaskTracker::new();
         let no_more_runs = CancellationToken::new();
         tasks.spawn(runs::keep(state.store.clone(), runs_ended, no_more_runs.clone()));
         tasks.spawn(settings::keep_fresh(state.clone(), stop.clone()));

@@ -31,6 +31,8 @@ pub struct Config {
     pub listen: Listen,
     /// The database file, absolute.
     pub database: PathBuf,
+    /// Where descriptions of further Proxmox releases lie.
+    pub api_folder: Option<PathBuf>,
     /// What secrets are sealed with.
     pub encryption: Encryption,
     /// API keys and failed sign-ins.
@@ -167,6 +169,7 @@ impl Config {
         let database = database::path(&mut reader);
         let config = Self {
             listen: listen::read(&mut reader),
+            api_folder: reader.path("PROXBOX_GENERATED_DIR"),
             encryption: encryption(&mut reader, &database),
             database,
             auth: auth(&mut reader),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::endpoint::EndpointKey;
 use crate::error::ErrorKind;
@@ -87,6 +87,13 @@ impl ApiError {
     /// A failure of `kind` on the other side, in words of our own.
     pub(super) fn upstream(kind: ErrorKind, message: &str, detail: impl Into<Value>) -> Self {
         Self::message(upstream(kind), message, detail)
+    }
+
+    /// A refusal of Proxmox to a request that was passed on for `operation`.
+    pub(super) fn relayed(error: &proxmox::Error, message: String, operation: &str) -> Self {
+        let mut detail = proxmox_detail(error);
+        detail.insert("operation_id".to_owned(), operation.into());
+        Self::message(relayed(error), message, detail).because(error)
     }
 
     /// Says in the detail which endpoint it is about.
@@ -181,12 +188,31 @@ const fn upstream(kind: ErrorKind) -> StatusCode {
     }
 }
 
+/// The status of a refusal of Proxmox where the client knows Proxmox's own words.
+const fn relayed(error: &proxmox::Error) -> StatusCode {
+    use proxmox::Error;
+    if matches!(
+        error,
+        Error::Conflict { .. } | Error::Busy { .. } | Error::GuestUnavailable { .. }
+    ) {
+        return StatusCode::CONFLICT;
+    }
+    upstream(error.kind())
+}
+
+fn proxmox_detail(error: &proxmox::Error) -> Map<String, Value> {
+    let mut detail = Map::new();
+    detail.insert("reason".to_owned(), error.reason().into());
+    detail.insert("error".to_owned(), error.to_string().into());
+    if let Some(status) = error.upstream_status() {
+        detail.insert("upstream_status".to_owned(), status.into());
+    }
+    detail
+}
+
 impl From<proxmox::Error> for ApiError {
     fn from(error: proxmox::Error) -> Self {
-        let mut detail = json!({"reason": error.reason(), "error": error.to_string()});
-        if let (Some(status), Some(detail)) = (error.upstream_status(), detail.as_object_mut()) {
-            detail.insert("upstream_status".to_owned(), status.into());
-        }
+        let detail = proxmox_detail(&error);
         Self::message(upstream(error.kind()), "Proxmox could not serve the request", detail).because(&error)
     }
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::error::ApiError;
 use super::settings::Settings;
 use crate::config::Config;
 use crate::netbox::{Client, Endpoint, Token};
+use crate::proxmox::description::Catalog;
 use crate::store::{NetBoxEndpoint, Store, TokenVersion};
 use crate::sync::Registry;
 use crate::telemetry::Ring;
@@ -23,6 +25,8 @@ pub struct AppState {
     pub store: Store,
     /// Sessions with Proxmox.
     pub proxmox: Arc<proxmox::Pool>,
+    /// What the releases of Proxmox say about their own API.
+    pub api: Arc<Catalog>,
     /// Clients of NetBox.
     pub netbox: Arc<netbox::Pool>,
     /// Runs in progress.
@@ -31,6 +35,8 @@ pub struct AppState {
     pub settings: Settings,
     /// The latest log records.
     pub logs: Ring,
+    /// Work that goes on when its client leaves; the service waits for it when it goes down.
+    pub tasks: TaskTracker,
     /// Cancelled when the service goes down: answers without an end of their own end then.
     pub stopping: CancellationToken,
 }

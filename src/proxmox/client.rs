@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use reqwest::Method;
 use reqwest::header::HeaderMap;
+use reqwest::{Body, Method, Response};
 use secrecy::SecretString;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
@@ -138,6 +138,36 @@ impl Client {
         outcome
     }
 
+    /// Sends a file over the line that worked last, without taking a place of other calls.
+    pub(super) async fn send_file(&self, call: &Call, proof: &HeaderMap, body: Body) -> Result<Success, Error> {
+        let line = self.best()?;
+        let limit = call.within.unwrap_or(self.patience);
+        let exchange = async { line.receive(line.send_file(call, proof, body).await?, call).await };
+        timeout(limit, exchange)
+            .await
+            .unwrap_or_else(|_| Err(late(call, &line, limit)))
+    }
+
+    /// Asks for a file over the line that worked last; the body of the answer is still to come.
+    pub(super) async fn open_file(&self, call: &Call, proof: &HeaderMap) -> Result<Response, Error> {
+        let line = self.best()?;
+        let limit = Class::StorageContent.limit(self.patience);
+        let opening = async {
+            let response = line.send(call, proof).await?;
+            if response.status().is_success() {
+                return Ok(response);
+            }
+            Err(line.refusal(response, call).await)
+        };
+        timeout(limit, opening)
+            .await
+            .unwrap_or_else(|_| Err(late(call, &line, limit)))
+    }
+
+    fn best(&self) -> Result<Arc<Line>, Error> {
+        self.order().into_iter().next().ok_or(Error::Closed)
+    }
+
     /// Another address is asked only when the one before could not be connected to: then nothing was sent, and no
     /// second host gets to count a wrong password.
     async fn over_lines(&self, call: &Call, proof: &HeaderMap) -> Result<Success, Error> {
@@ -179,11 +209,7 @@ impl Client {
         };
         match timeout(limit, exchange).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(Error::Timeout {
-                call: call.label(),
-                address: line.label.clone(),
-                limit,
-            }),
+            Err(_) => Err(late(call, line, limit)),
         }
     }
 
@@ -210,6 +236,14 @@ impl Client {
         if !is_known {
             *worked = Some((Arc::clone(line), Instant::now()));
         }
+    }
+}
+
+fn late(call: &Call, line: &Line, limit: Duration) -> Error {
+    Error::Timeout {
+        call: call.label(),
+        address: line.label.clone(),
+        limit,
     }
 }
 

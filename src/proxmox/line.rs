@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use hyper::ext::ReasonPhrase;
-use reqwest::Response;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{Body, Response};
 use rustls::ClientConfig;
 use secrecy::ExposeSecret as _;
 
@@ -101,36 +101,60 @@ impl Line {
             .map_err(|error| translate(error, &call.label(), &self.label))
     }
 
+    /// Sends `body` with `headers` that say what it is and who we are.
+    pub(super) async fn send_file(&self, call: &Call, headers: &HeaderMap, body: Body) -> Result<Response, Error> {
+        let url = format!("{}/api2/json/{}", self.origin, call.path.encoded);
+        let request = self.http.request(call.method.clone(), url).headers(headers.clone());
+        let sending = request.body(body).send().await;
+        sending.map_err(|error| translate(error, &call.label(), &self.label))
+    }
+
+    /// The whole answer, or why there is none.
     pub(super) async fn receive(&self, response: Response, call: &Call) -> Result<Success, Error> {
+        if !response.status().is_success() {
+            return Err(self.refusal(response, call).await);
+        }
+        match read_body(response, ANSWER_LIMIT).await {
+            Ok(body) => Ok(Success {
+                body,
+                address: self.label.clone(),
+            }),
+            Err(error) => Err(self.unread(error, call)),
+        }
+    }
+
+    /// What an answer other than a success means.
+    pub(super) async fn refusal(&self, response: Response, call: &Call) -> Error {
         let status = response.status();
         let reason = response.extensions().get::<ReasonPhrase>().cloned();
         let headers = response.headers().clone();
         if status.is_redirection() {
-            return Err(Error::Redirect {
+            return Error::Redirect {
                 call: call.label(),
                 status: status.as_u16(),
                 location: location(&headers),
-            });
+            };
         }
-        let broken = |error| translate(error, &call.label(), &self.label);
         match read_body(response, ANSWER_LIMIT).await {
-            Ok(body) if status.is_success() => Ok(Success {
-                body,
-                address: self.label.clone(),
-            }),
-            Ok(body) => Err(classify(Failed {
+            Ok(body) => classify(Failed {
                 method: call.method.as_str(),
                 path: &call.path.plain,
                 status: status.as_u16(),
                 reason: reason.as_ref().map(ReasonPhrase::as_bytes),
                 body: &body,
                 retry_after: retry_after(&headers),
-            })),
-            Err(BodyError::TooLarge) => Err(Error::TooLarge {
+            }),
+            Err(error) => self.unread(error, call),
+        }
+    }
+
+    fn unread(&self, error: BodyError, call: &Call) -> Error {
+        match error {
+            BodyError::TooLarge => Error::TooLarge {
                 call: call.label(),
                 limit: ANSWER_LIMIT,
-            }),
-            Err(BodyError::Broken(error)) => Err(broken(error)),
+            },
+            BodyError::Broken(error) => translate(error, &call.label(), &self.label),
         }
     }
 }

@@ -33,6 +33,7 @@ mod navigate;
 pub mod pool;
 pub mod property;
 mod reads;
+pub mod relay;
 pub mod resource;
 pub mod rows;
 pub mod session;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Method;
+use secrecy::SecretString;
 use serde::de::{DeserializeOwned, Error as _};
 use serde_json::Value;
 
@@ -145,13 +146,22 @@ impl Resource {
     }
 
     async fn send(&self, method: Method, parameters: &[(&str, Param)]) -> Result<Answer, Error> {
-        let call = Call {
+        let call = self.call(method, form(parameters))?;
+        self.session.call(&call).await
+    }
+
+    /// The call of `method` here, with encoded `parameters`.
+    pub(super) fn call(&self, method: Method, parameters: SecretString) -> Result<Call, Error> {
+        Ok(Call {
             method,
             path: self.path.clone()?,
-            parameters: form(parameters),
+            parameters,
             within: self.within,
-        };
-        self.session.call(&call).await
+        })
+    }
+
+    pub(super) const fn session(&self) -> &Session {
+        &self.session
     }
 
     fn undecodable(&self, source: serde_json::Error) -> Error {

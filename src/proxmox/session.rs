@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use reqwest::Response;
+use reqwest::header::HeaderMap;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -122,14 +124,20 @@ impl Session {
 
     /// Sends `call`, repeats it where that is safe and useful, and takes the answer out of its envelope.
     pub(super) async fn call(&self, call: &Call) -> Result<Answer, Error> {
+        let success = self.fetch(call).await?;
+        open(call, &success)
+    }
+
+    /// Sends `call`, repeats it where that is safe and useful, and answers what came.
+    pub(super) async fn fetch(&self, call: &Call) -> Result<Success, Error> {
         if let Some(absent) = self.known_absence(call) {
             return Err(absent);
         }
         let mut attempt = 0;
         let mut first: Option<Error> = None;
         loop {
-            let error = match self.attempt(call).await.and_then(|success| open(call, &success)) {
-                Ok(answer) => return Ok(answer),
+            let error = match self.attempt(call).await {
+                Ok(success) => return Ok(success),
                 Err(error @ Error::CircuitOpen { .. }) => return Err(first.unwrap_or(error)),
                 Err(error) => error,
             };
@@ -162,6 +170,29 @@ impl Session {
         };
         let _pass = gates.enter(&call.path.plain).await;
         client.exchange(call, &proof.headers).await
+    }
+
+    /// Sends a file with `headers` of its own, once.
+    pub(super) async fn send_file(
+        &self,
+        call: &Call,
+        headers: HeaderMap,
+        body: reqwest::Body,
+    ) -> Result<Success, Error> {
+        let mut proof = self
+            .inner
+            .login
+            .proof(&self.inner.client, call.is_read())
+            .await?
+            .headers;
+        proof.extend(headers);
+        self.inner.client.send_file(call, &proof, body).await
+    }
+
+    /// Asks for a file and answers as soon as the head of the answer is there.
+    pub(super) async fn open_file(&self, call: &Call) -> Result<Response, Error> {
+        let proof = self.inner.login.proof(&self.inner.client, call.is_read()).await?;
+        self.inner.client.open_file(call, &proof.headers).await
     }
 
     /// How long to wait before the next attempt, or `None` where there must be none.

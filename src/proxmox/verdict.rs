@@ -60,6 +60,20 @@ impl Error {
         )
     }
 
+    /// Whether a write that ended this way may have been carried out all the same.
+    pub const fn leaves_outcome_open(&self) -> bool {
+        matches!(
+            self,
+            Self::Timeout { .. }
+                | Self::Lost { .. }
+                | Self::NodeTimeout { .. }
+                | Self::NodeError { .. }
+                | Self::Unavailable { .. }
+                | Self::Decode { .. }
+                | Self::TooLarge { .. }
+        )
+    }
+
     /// Proxmox's own words, where it answered.
     pub const fn answer(&self) -> Option<&Refusal> {
         match self {

@@ -1,4 +1,4 @@
-//! Saved state: one SQLite file with endpoints, API keys, lockouts and ended runs.
+//! Saved state: one SQLite file with endpoints, API keys, lockouts, ended runs and the journal of changes.
 //!
 //! One file per table holds the row and its queries. Secrets are sealed by [`cipher`] before they reach a query, bound
 //! to their table, row and column. The room knows nothing of HTTP; settings are handed in.
@@ -16,6 +16,7 @@ mod proxmox_endpoints;
 mod proxmox_rows;
 mod runs;
 mod secrets;
+mod write_journal;
 
 pub use api_keys::{ApiKey, ApiKeyId, BootstrapStatus};
 pub use error::Error;
@@ -27,6 +28,7 @@ pub use open::{Location, Store, StoreOptions};
 pub use proxmox_endpoints::{ProxmoxDraft, ProxmoxEndpoint, ProxmoxSecrets, ProxmoxSettings};
 pub use runs::Run;
 pub use secrets::{EncryptionStatus, SecretChange};
+pub use write_journal::{WriteDraft, WriteEnd, WriteEntry, WriteId, WriteOutcome};
 
 #[cfg(test)]
 mod tests;

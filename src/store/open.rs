@@ -196,5 +196,10 @@ pub(super) fn migrator() -> Migrator {
         migration(1, "endpoints", include_str!("../../migrations/0001_endpoints.sql")),
         migration(2, "api keys", include_str!("../../migrations/0002_api_keys.sql")),
         migration(3, "runs", include_str!("../../migrations/0003_runs.sql")),
+        migration(
+            4,
+            "write journal",
+            include_str!("../../migrations/0004_write_journal.sql"),
+        ),
     ])
 }

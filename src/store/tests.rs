@@ -8,6 +8,7 @@ use sqlx::Row;
 use time::OffsetDateTime;
 
 use super::*;
+use crate::endpoint::{EndpointId, EndpointKey, Source};
 
 const FIRST_KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef";
 
@@ -682,4 +683,41 @@ async fn reference_secret_without_its_key_is_named_and_the_rest_imported() {
         store.import_reference(&folder.path().join("other.db"), None).await,
         Err(Error::Import { .. } | Error::Database { .. })
     ));
+}
+
+#[tokio::test]
+async fn change_is_in_the_journal_before_and_after_its_outcome() {
+    let store = memory().await;
+    let draft = WriteDraft {
+        endpoint: EndpointKey {
+            source: Source::Database,
+            id: EndpointId(7),
+        },
+        endpoint_name: "alpha".to_owned(),
+        actor: "jane".to_owned(),
+        method: "PUT".to_owned(),
+        path: "nodes/pve1/qemu/100/config".to_owned(),
+        parameters: r#"{"cores":"2"}"#.to_owned(),
+    };
+    let first = store.begin_write(&draft).await.unwrap();
+    let second = store.begin_write(&draft).await.unwrap();
+    let end = WriteEnd {
+        outcome: WriteOutcome::Refused,
+        status: Some(403),
+        answer: Some("no".to_owned()),
+    };
+    store.end_write(first, &end).await.unwrap();
+    let entries = store.list_writes(0, 10).await.unwrap();
+    assert_eq!(
+        entries.iter().map(|entry| entry.id).collect::<Vec<_>>(),
+        [second, first]
+    );
+    let (open, ended) = (&entries[0], &entries[1]);
+    assert_eq!(
+        (open.outcome, open.status, open.ended_at),
+        (WriteOutcome::Sent, None, None)
+    );
+    assert_eq!((ended.outcome, ended.status), (WriteOutcome::Refused, Some(403)));
+    assert!(ended.ended_at.is_some() && ended.actor == "jane" && ended.endpoint_id == EndpointId(7));
+    assert_eq!(store.list_writes(1, 10).await.unwrap().len(), 1);
 }

@@ -4,6 +4,8 @@
 mod support;
 
 mod auth;
+mod generated;
+mod generated_walk;
 mod proxmox_endpoints;
 mod proxmox_reads;
 mod shell;

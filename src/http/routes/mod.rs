@@ -4,11 +4,14 @@ mod admin;
 mod auth;
 pub(super) mod docs;
 mod extras;
+mod generated;
+mod journal;
 mod netbox;
 mod proxmox;
 mod root;
 mod stages;
 mod sync;
+mod viewer;
 mod virtualization;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -21,8 +24,11 @@ pub(super) fn all() -> OpenApiRouter<AppState> {
         .merge(root::routes())
         .merge(auth::routes())
         .merge(admin::routes())
+        .merge(journal::routes())
         .merge(netbox::routes())
         .merge(proxmox::routes())
+        .merge(viewer::routes())
+        .merge(generated::routes())
         .merge(stages::routes())
         .merge(sync::routes())
         .merge(virtualization::routes())

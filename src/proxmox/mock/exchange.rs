@@ -1,5 +1,6 @@
 //! One request, from its head to its answer.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,8 +15,8 @@ use serde_json::Value;
 use super::auth::{self, Caller};
 use super::faults::Fault;
 use super::recorder::Recorded;
-use super::routes::{self, Call, Handler, Route};
-use super::wire::{self, BODY_LIMIT, Body, Payload, Refusal};
+use super::routes::{self, Call, Handler, Route, Variables};
+use super::wire::{self, Body, Payload, Refusal};
 use super::world::{Agent, World};
 use super::{Shared, routes::params};
 
@@ -124,10 +125,11 @@ impl Connection {
 async fn read(shared: &Shared, request: Request<Incoming>) -> Result<Asked, (http::request::Parts, Refusal)> {
     let (head, body) = request.into_parts();
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let limit = wire::body_limit(&head);
     if let Err(refusal) = wire::check_framing(&head, announced) {
         return Err((head, refusal));
     }
-    let Ok(body) = Limited::new(body, BODY_LIMIT).collect().await else {
+    let Ok(body) = Limited::new(body, limit).collect().await else {
         return Err((head, Refusal::bare(501, "for too large request body")));
     };
     let Some(path) = head
@@ -180,10 +182,7 @@ async fn work(shared: &Shared, asked: &Asked, faults: &[Fault]) -> Outcome {
             .is_none_or(|caller| auth::may_write(&shared.tickets, caller, &asked.head.headers, now));
     let result = match route {
         _ if !guarded && !is_public => Err(Refusal::bare(401, "Permission denied - invalid csrf token")),
-        None => Err(Refusal::bare(
-            501,
-            format!("Method '{} {}' not implemented", asked.head.method, asked.path),
-        )),
+        None => described(shared, asked, caller),
         Some((route, variables)) => {
             wait_for_agent(shared, route, &variables).await;
             handle(shared, asked, caller, route, variables)
@@ -198,23 +197,16 @@ fn handle(
     asked: &Asked,
     caller: Option<Caller>,
     route: &'static Route,
-    variables: Vec<(&'static str, String)>,
+    variables: Variables,
 ) -> Result<Payload, Refusal> {
-    let given = params::read(&asked.head, &asked.body)?;
     let check = |call: &Call<'_>, world: &World| {
         route.check_rights(call, world)?;
-        Route::check_node(call, world)?;
-        params::check(route, &call.params, &call.variables)
+        routes::check_node(call, world)?;
+        let (release, place) = (shared.options.release, (&asked.head.method, asked.path.as_str()));
+        let described = |name: &str, value: &str| shared.described.fault(release, place, (name, value));
+        params::check(route, &call.params, &call.variables, described)
     };
-    let call = Call {
-        identity: caller.map(|caller| caller.identity),
-        params: given,
-        variables,
-        now: shared.clock.now(),
-        turn: asked.turn,
-        options: &shared.options,
-        tickets: &shared.tickets,
-    };
+    let call = call(shared, asked, caller, variables)?;
     match route.handler {
         Handler::Read(handler) => shared.world.read(|world| {
             check(&call, world)?;
@@ -227,14 +219,43 @@ fn handle(
     }
 }
 
+/// What only the description of the release knows.
+fn described(shared: &Shared, asked: &Asked, caller: Option<Caller>) -> Result<Payload, Refusal> {
+    let method = &asked.head.method;
+    let absent = || Refusal::bare(501, format!("Method '{method} {}' not implemented", asked.path));
+    let description = shared.described.of(shared.options.release).ok_or_else(absent)?;
+    let (operation, variables) = routes::described::find(&description, method, &asked.path).ok_or_else(absent)?;
+    let call = call(shared, asked, caller, variables)?;
+    shared
+        .world
+        .change(|world| shared.described.answer(&call, operation, world))
+}
+
+fn call<'a>(
+    shared: &'a Shared,
+    asked: &Asked,
+    caller: Option<Caller>,
+    variables: Variables,
+) -> Result<Call<'a>, Refusal> {
+    Ok(Call {
+        identity: caller.map(|caller| caller.identity),
+        params: params::read(&asked.head, &asked.body)?,
+        variables,
+        now: shared.clock.now(),
+        turn: asked.turn,
+        options: &shared.options,
+        tickets: &shared.tickets,
+    })
+}
+
 /// A wedged agent takes the server's whole limit, whoever asks.
-async fn wait_for_agent(shared: &Shared, route: &Route, variables: &[(&'static str, String)]) {
+async fn wait_for_agent(shared: &Shared, route: &Route, variables: &[(Cow<'static, str>, String)]) {
     if !route.pattern.contains("/agent/") {
         return;
     }
     let vmid = variables
         .iter()
-        .find(|(name, _)| *name == "vmid")
+        .find(|(name, _)| name == "vmid")
         .and_then(|(_, vmid)| vmid.parse::<u32>().ok());
     let is_wedged = shared.world.read(|world| {
         let guest = vmid.and_then(|vmid| world.guests.get(&vmid));

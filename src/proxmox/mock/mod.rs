@@ -5,7 +5,8 @@
 //! phrases, 595 for nodes that are off, connections that end after 100 requests, after an error or when idle, and a strict
 //! check of parameters. Writes change the estate and answer task ids.
 //!
-//! Rooms: [`world`] is the estate as plain data, `estate` builds one, `routes` answer from it, `exchange` leads one
+//! Rooms: [`world`] is the estate as plain data, `estate` builds one, `routes` answer from it, and from the
+//! release's own description where the estate holds nothing, `exchange` leads one
 //! request through framing, faults, login and rights, `server` owns sockets and tasks, `control` is the second port.
 //!
 //! # Control port
@@ -159,6 +160,7 @@ struct Shared {
     tickets: auth::Tickets,
     clock: Clock,
     log: recorder::RequestLog,
+    described: routes::described::Described,
     workers: tokio::sync::Semaphore,
     turns: std::sync::atomic::AtomicU64,
 }
@@ -199,6 +201,7 @@ impl MockProxmox {
             workers: tokio::sync::Semaphore::new(options.workers.max(1)),
             clock: Clock::default(),
             log: recorder::RequestLog::default(),
+            described: routes::described::Described::default(),
             turns: std::sync::atomic::AtomicU64::new(0),
             tickets,
             world,

@@ -15,7 +15,11 @@ use serde_json::{Map, Value, json};
 use super::Release;
 
 /// Largest request body in bytes.
-pub(super) const BODY_LIMIT: usize = 512 << 10;
+const BODY_LIMIT: usize = 512 << 10;
+/// Largest file in bytes; a real server takes larger ones.
+const FILE_LIMIT: usize = 64 << 20;
+/// The form of a file.
+const MULTIPART: &str = "multipart/form-data";
 
 /// The body of an answer.
 pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -200,6 +204,15 @@ fn with_headers(mut response: Response<Body>, content_type: &'static str) -> Res
     response
 }
 
+/// How large the body of a request may be.
+pub(super) fn body_limit(head: &http::request::Parts) -> usize {
+    if takes_file(head) { FILE_LIMIT } else { BODY_LIMIT }
+}
+
+fn takes_file(head: &http::request::Parts) -> bool {
+    head.method == Method::POST && head.uri.path().ends_with("/upload")
+}
+
 /// Refuses what the real server's own HTTP parser refuses.
 pub(super) fn check_framing(head: &http::request::Parts, length: usize) -> Result<(), Refusal> {
     let header = |name| {
@@ -213,7 +226,7 @@ pub(super) fn check_framing(head: &http::request::Parts, length: usize) -> Resul
     if head.headers.contains_key(http::header::TRANSFER_ENCODING) {
         return Err(Refusal::bare(501, "chunked transfer encoding not supported"));
     }
-    if length > BODY_LIMIT {
+    if length > body_limit(head) {
         return Err(Refusal::bare(501, "for too large request body"));
     }
     if length > 0 && matches!(head.method, Method::GET | Method::DELETE) {
@@ -228,7 +241,8 @@ pub(super) fn check_framing(head: &http::request::Parts, length: usize) -> Resul
         .next()
         .unwrap_or_default()
         .trim();
-    if length > 0 && !matches!(kind, "application/x-www-form-urlencoded" | "application/json") {
+    let is_file = kind == MULTIPART && takes_file(head);
+    if length > 0 && !is_file && !matches!(kind, "application/x-www-form-urlencoded" | "application/json") {
         return Err(Refusal::bare(506, "upload 'Content-Type' is not supported"));
     }
     Ok(())

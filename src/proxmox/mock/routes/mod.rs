@@ -7,6 +7,7 @@
 
 mod access;
 mod cluster;
+pub(super) mod described;
 mod firewall;
 mod guests;
 mod ha;
@@ -16,6 +17,8 @@ mod resources;
 mod storage;
 mod tasks;
 pub(super) mod writes;
+
+use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -30,6 +33,9 @@ use super::{MockOptions, Release};
 /// An answer or a refusal.
 pub(super) type Answer = Result<Payload, Refusal>;
 
+/// The parts in braces of a path, with their values.
+pub(super) type Variables = Vec<(Cow<'static, str>, String)>;
+
 /// One request as a handler sees it.
 pub(super) struct Call<'a> {
     /// Who asks; `None` on public paths only.
@@ -37,7 +43,7 @@ pub(super) struct Call<'a> {
     /// Query and body parameters.
     pub(super) params: Given,
     /// The parts in braces of the pattern, with their values.
-    pub(super) variables: Vec<(&'static str, String)>,
+    pub(super) variables: Variables,
     /// Seconds since 1970.
     pub(super) now: i64,
     /// Counts requests; figures and orders that change from call to call on a real server depend on it.
@@ -132,31 +138,27 @@ impl Route {
             Need::Agent => call.require(world, &call.fill("/vms/{vmid}"), "VM.Monitor"),
         }
     }
+}
 
-    /// Refuses a path below a node that does not exist or is off.
-    pub(super) fn check_node(call: &Call<'_>, world: &World) -> Result<(), Refusal> {
-        let Some(name) = call.find_variable("node") else {
-            return Ok(());
-        };
-        match world.find_node(name) {
-            Some(node) if node.online => Ok(()),
-            Some(_) => Err(Refusal::bare(595, "No route to host")),
-            None => {
-                let text = format!(
-                    "hostname lookup '{name}' failed - failed to get address info for: {name}: Name or service not known"
-                );
-                Err(Refusal::new(500, text))
-            }
+/// Refuses a path below a node that does not exist or is off.
+pub(super) fn check_node(call: &Call<'_>, world: &World) -> Result<(), Refusal> {
+    let Some(name) = call.find_variable("node") else {
+        return Ok(());
+    };
+    match world.find_node(name) {
+        Some(node) if node.online => Ok(()),
+        Some(_) => Err(Refusal::bare(595, "No route to host")),
+        None => {
+            let text = format!(
+                "hostname lookup '{name}' failed - failed to get address info for: {name}: Name or service not known"
+            );
+            Err(Refusal::new(500, text))
         }
     }
 }
 
 /// The route of a request with the values of its variables; `None` where the release has none.
-pub(super) fn find(
-    method: &str,
-    path: &str,
-    release: Release,
-) -> Option<(&'static Route, Vec<(&'static str, String)>)> {
+pub(super) fn find(method: &str, path: &str, release: Release) -> Option<(&'static Route, Variables)> {
     let tables = [
         access::ROUTES,
         cluster::ROUTES,
@@ -174,7 +176,7 @@ pub(super) fn find(
     offered.find_map(|route| Some((route, variables(route.pattern, path)?)))
 }
 
-fn variables(pattern: &'static str, path: &str) -> Option<Vec<(&'static str, String)>> {
+fn variables(pattern: &'static str, path: &str) -> Option<Variables> {
     let mut found = Vec::new();
     let mut wanted = pattern.split('/');
     let mut parts = path.trim_end_matches('/').split('/');
@@ -183,7 +185,7 @@ fn variables(pattern: &'static str, path: &str) -> Option<Vec<(&'static str, Str
             (None, None) => return Some(found),
             (Some(want), Some(part)) => {
                 if let Some(name) = want.strip_prefix('{').and_then(|want| want.strip_suffix('}')) {
-                    found.push((name, percent_decode_str(part).decode_utf8_lossy().into_owned()));
+                    found.push((name.into(), percent_decode_str(part).decode_utf8_lossy().into_owned()));
                 } else if want != part {
                     return None;
                 }

@@ -101,7 +101,10 @@ fn status(call: &Call<'_>, world: &World) -> Answer {
             "cpus": node.cpus, "cores": node.cpus / 2, "sockets": 1, "model": "AMD EPYC 7313P 16-Core Processor",
             "mhz": "2994.374", "hvm": "1", "user_hz": 100, "flags": "fpu vme de pse tsc msr pae svm aes avx avx2",
         },
-        "memory": {"total": node.memory, "used": used, "free": node.memory.saturating_sub(used)},
+        "memory": {
+            "total": node.memory, "used": used, "free": node.memory.saturating_sub(used),
+            "available": node.memory.saturating_sub(used),
+        },
         "swap": {"total": 8_589_930_496_u64, "used": 0, "free": 8_589_930_496_u64},
         "rootfs": {
             "total": node.disk, "used": node.disk_used, "free": node.disk - node.disk_used,

@@ -1,13 +1,16 @@
 //! Parameters: where they come from and the strict check of their names and values.
 
+use std::borrow::Cow;
+
 use http::header::CONTENT_TYPE;
 use serde_json::Value;
 
 use super::super::wire::Refusal;
 use super::Route;
 
-const UNKNOWN: &str = "property is not defined in schema and the schema does not allow additional properties";
-const MISSING: &str = "property is missing and it is not optional";
+pub(super) const UNKNOWN: &str =
+    "property is not defined in schema and the schema does not allow additional properties";
+pub(super) const MISSING: &str = "property is missing and it is not optional";
 
 /// What a parameter may hold.
 #[derive(Debug, Clone, Copy)]
@@ -95,7 +98,12 @@ pub(in crate::proxmox::mock) fn read(head: &http::request::Parts, body: &[u8]) -
         .get(CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok())
         .unwrap_or_default();
-    if kind.starts_with("application/json") && !body.is_empty() {
+    if let Some(boundary) = kind
+        .split_once("boundary=")
+        .map(|(_, boundary)| boundary.trim_matches('"'))
+    {
+        given.extend(parts(body, boundary));
+    } else if kind.starts_with("application/json") && !body.is_empty() {
         let members: serde_json::Map<String, Value> = serde_json::from_slice(body)
             .map_err(|error| Refusal::new(400, format!("unable to parse JSON: {error}")))?;
         given.extend(
@@ -114,6 +122,19 @@ fn pairs(text: &[u8]) -> Vec<(String, String)> {
     url::form_urlencoded::parse(text).into_owned().collect()
 }
 
+/// The parts of a multipart body; of a file its name.
+fn parts(body: &[u8], boundary: &str) -> Vec<(String, String)> {
+    let text = String::from_utf8_lossy(body);
+    let separator = format!("--{boundary}");
+    let parts = text.split(&separator).filter_map(|part| {
+        let (head, value) = part.split_once("\r\n\r\n")?;
+        let quoted = |key: &str| head.split_once(&format!("; {key}=\""))?.1.split('"').next();
+        let value = quoted("filename").unwrap_or_else(|| value.trim_end_matches("\r\n"));
+        Some((quoted("name")?.to_owned(), value.to_owned()))
+    });
+    parts.collect()
+}
+
 fn plain(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
@@ -124,17 +145,18 @@ fn plain(value: &Value) -> Option<String> {
     }
 }
 
-/// Refuses names that the route does not know and values that do not fit.
+/// Refuses names that neither the route nor the description of the release knows, and values that do not fit.
 pub(in crate::proxmox::mock) fn check(
     route: &Route,
     given: &Given,
-    variables: &[(&'static str, String)],
+    variables: &[(Cow<'static, str>, String)],
+    described: impl Fn(&str, &str) -> Option<String>,
 ) -> Result<(), Refusal> {
     let mut errors = Vec::new();
     for (name, value) in variables {
-        if *name == "vmid" && !value.parse::<u32>().is_ok_and(|vmid| vmid >= 100) {
+        if name == "vmid" && !value.parse::<u32>().is_ok_and(|vmid| vmid >= 100) {
             errors.push((
-                (*name).to_owned(),
+                name.to_string(),
                 "invalid format - value does not look like a valid VM ID\n".to_owned(),
             ));
         }
@@ -144,7 +166,7 @@ pub(in crate::proxmox::mock) fn check(
             continue;
         }
         let known = route.params.iter().find(|param| fits(param.name, name));
-        let fault = known.map_or(Some(UNKNOWN.to_owned()), |param| fault(param.kind, value));
+        let fault = known.map_or_else(|| described(name, value), |param| fault(param.kind, value));
         errors.extend(fault.map(|text| (name.to_owned(), text)));
     }
     for param in route

@@ -157,7 +157,7 @@ fn find<'a>(call: &Call<'_>, world: &'a mut World, kind: GuestKind) -> Result<&'
 }
 
 /// Notes a task of the caller and answers its id.
-fn begin(call: &Call<'_>, world: &mut World, kind: &str) -> Answer {
+pub(super) fn begin(call: &Call<'_>, world: &mut World, kind: &str) -> Answer {
     let seconds = i64::try_from(call.options.task_duration.as_secs()).unwrap_or(i64::MAX);
     let number = u32::try_from(call.turn % u64::from(u32::MAX)).unwrap_or(0);
     let task = Task {
@@ -282,12 +282,15 @@ fn power(call: &Call<'_>, world: &mut World, kind: GuestKind) -> Answer {
             ));
         }
         ("start", true) => return Err(Refusal::new(500, format!("{noun} {vmid} already running"))),
-        ("shutdown" | "reboot", false) => return Err(Refusal::new(500, format!("{noun} {vmid} not running"))),
+        ("shutdown" | "reboot" | "reset" | "suspend", false) => {
+            return Err(Refusal::new(500, format!("{noun} {vmid} not running")));
+        }
         ("start", false) | ("reboot", true) => {
             guest.status = GuestStatus::Running;
             guest.started_at = call.now;
         }
         ("stop", _) | ("shutdown", true) => guest.status = GuestStatus::Stopped,
+        ("reset" | "suspend", true) | ("resume", _) => {}
         _ => {
             let path = format!(
                 "POST /nodes/{}/{}/{vmid}/status/{action}",
