@@ -9,6 +9,7 @@ use reqwest::Method;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use secrecy::SecretString;
 use serde::Deserialize;
+use serde::de::Error as _;
 use serde_json::value::RawValue;
 use tokio_stream::StreamExt as _;
 
@@ -55,8 +56,8 @@ pub struct Download<S> {
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
-    #[serde(borrow, default)]
-    data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    data: &'a RawValue,
     #[serde(default, deserialize_with = "super::wire::number")]
     total: Option<u64>,
 }
@@ -141,12 +142,12 @@ fn payload(call: &Call, success: Success) -> Result<Payload, Error> {
         source: Arc::new(source),
     };
     let body = text(success.body.freeze());
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(undecodable(serde_json::Error::custom("the answer is no object")));
+    }
     let envelope: Envelope<'_> = serde_json::from_slice(&body).map_err(undecodable)?;
-    let data = envelope
-        .data
-        .map_or(NOTHING, |data| body.slice_ref(data.get().as_bytes()));
     Ok(Payload {
-        data,
+        data: body.slice_ref(envelope.data.get().as_bytes()),
         total: envelope.total,
     })
 }
@@ -204,7 +205,7 @@ mod tests {
 
     #[test]
     fn answer_without_envelope_is_an_error() {
-        for body in [&b"<html>"[..], b"[1]", b"", b"{\"data\":"] {
+        for body in [&b"<html>"[..], b"[1]", b"", b"{}", b"{\"data\":"] {
             assert!(matches!(open(body), Err(Error::Decode { .. })), "{body:?}");
         }
     }
