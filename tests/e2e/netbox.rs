@@ -43,6 +43,8 @@ impl NetBox {
     /// The NetBox that `NETBOX_URL` and `NETBOX_TOKEN` name. `NETBOX_ACCESS_LOG` names its access log, one line a
     /// request: time, method, path.
     pub fn from_environment() -> Self {
+        // Fails only where one is installed already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let required = |name| std::env::var(name).unwrap_or_else(|_| panic!("set {name}; see the README"));
         Self {
             url: required("NETBOX_URL").trim_end_matches('/').to_owned(),
