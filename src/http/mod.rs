@@ -3,17 +3,28 @@
 //! A handler takes [`AppState`] and the extractors of [`extract`], and answers with [`ApiError`] where it fails. Its
 //! `#[utoipa::path]` puts it into the OpenAPI document; `routes!` in its file's `routes()` puts it into the router.
 
+mod answers;
 pub mod auth;
+mod connect;
 mod cors;
 pub mod error;
 pub mod extract;
+mod hosts;
+mod jobs;
 mod layers;
+mod netbox_probe;
 mod openapi;
+mod page;
+mod patch;
+mod proxmox_probe;
 mod rate_limit;
 mod routes;
+mod scope;
 pub mod settings;
 mod source;
+mod sse;
 mod state;
+mod targets;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;

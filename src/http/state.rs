@@ -52,7 +52,11 @@ impl AppState {
     }
 
     /// How the NetBox of `row` is spoken to, under the settings in force.
-    async fn netbox_endpoint(&self, row: &NetBoxEndpoint) -> Result<Endpoint, ApiError> {
+    ///
+    /// # Errors
+    ///
+    /// Secrets that do not open.
+    pub(super) async fn netbox_endpoint(&self, row: &NetBoxEndpoint) -> Result<Endpoint, ApiError> {
         let secrets = self.store.netbox_secrets(row).await?;
         let secret = secrets.token.unwrap_or_else(|| SecretString::from(String::new()));
         let token = match row.settings.token_version {

@@ -4,4 +4,6 @@
 mod support;
 
 mod auth;
+mod proxmox_endpoints;
+mod proxmox_reads;
 mod shell;

@@ -3,7 +3,13 @@
 mod admin;
 mod auth;
 pub(super) mod docs;
+mod extras;
+mod netbox;
+mod proxmox;
 mod root;
+mod stages;
+mod sync;
+mod virtualization;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -15,4 +21,10 @@ pub(super) fn all() -> OpenApiRouter<AppState> {
         .merge(root::routes())
         .merge(auth::routes())
         .merge(admin::routes())
+        .merge(netbox::routes())
+        .merge(proxmox::routes())
+        .merge(stages::routes())
+        .merge(sync::routes())
+        .merge(virtualization::routes())
+        .merge(extras::routes())
 }
