@@ -4,6 +4,7 @@
 mod support;
 
 mod auth;
+mod mock_mode;
 mod proxmox_endpoints;
 mod proxmox_reads;
 mod shell;
