@@ -5,3 +5,4 @@ pub mod cluster;
 pub mod device;
 pub mod names;
 pub mod storage;
+pub mod virtual_disk;
