@@ -1,7 +1,7 @@
 //! The operating systems of guests, as their agents tell.
 
 use super::fan_out::fan_out;
-use super::{Area, Collected, GuestKind, GuestOs, Guests, Inventory, Reader, Slot};
+use super::{Area, Collected, GuestConfig, GuestKind, GuestOs, Guests, Inventory, Reader, Slot};
 use crate::proxmox::{Error, Vmid};
 
 /// The operating systems of guests, as their agents tell.
@@ -37,7 +37,7 @@ impl Area for GuestSystems {
             .filter(|guest| reader.wants(guest.vmid) && !reader.is_offline(&guest.node))
             .filter(|guest| {
                 let config = reader.inventory.config(guest.vmid);
-                config.is_some_and(|config| config.has_agent())
+                config.is_some_and(GuestConfig::has_agent)
             })
             .collect();
         let answers = fan_out(asked, reader.concurrency, |guest| {

@@ -68,6 +68,11 @@ impl Overrides {
     pub fn get(&self, field: &str) -> Option<u64> {
         self.values.get(field).copied()
     }
+
+    /// Leaves `field` to Proxmox.
+    pub fn drop(&mut self, field: &str) {
+        self.values.remove(field);
+    }
 }
 
 /// The overrides in `text`: whole numbers above zero in the JSON object of its last block.

@@ -35,8 +35,9 @@ pub fn tag(slug: &str, name: &str, colors: &BTreeMap<String, String>) -> Tag {
 }
 
 fn default_color(name: &str) -> String {
-    let digest = Md5::digest(name.as_bytes());
-    digest.iter().take(3).map(|byte| format!("{byte:02x}")).collect()
+    let digest: [u8; 16] = Md5::digest(name.as_bytes()).into();
+    let [red, green, blue, ..] = digest;
+    format!("{red:02x}{green:02x}{blue:02x}")
 }
 
 /// The background colours that the cluster's tag style gives to tags: `color-map=prod:ff0000;db:0f0:ffffff`.
@@ -72,7 +73,7 @@ mod tests {
     use super::*;
     use crate::inventory::GuestKind;
 
-    fn tags_of(tags: serde_json::Value) -> Vec<(String, String)> {
+    fn tags_of(tags: &serde_json::Value) -> Vec<(String, String)> {
         let config = GuestConfig::decode(GuestKind::Qemu, json!({ "tags": tags })).unwrap();
         guest_tags(&config).into_iter().collect()
     }
@@ -91,7 +92,7 @@ mod tests {
                 .into_iter()
                 .map(|(slug, name)| (slug.to_owned(), name.to_owned()))
                 .collect();
-            assert_eq!(tags_of(given.clone()), expected, "{given}");
+            assert_eq!(tags_of(&given), expected, "{given}");
         }
     }
 

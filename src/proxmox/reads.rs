@@ -58,7 +58,7 @@ impl Session {
     pub async fn guest_os(&self, node: &str, vmid: Vmid) -> Result<GuestOs, Error> {
         let place = self.nodes(node).qemu(vmid).agent("get-osinfo");
         let answer = place.get().await?;
-        GuestOs::decode(answer.data).map_err(|source| Error::Decode {
+        GuestOs::decode(&answer.data).map_err(|source| Error::Decode {
             call: format!("GET {}", place.plain_path().unwrap_or_default()),
             source: Arc::new(source),
         })

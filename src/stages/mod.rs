@@ -10,6 +10,7 @@ pub mod clusters;
 pub mod devices;
 mod facts;
 pub mod guests;
+pub mod machines;
 pub mod nodes;
 mod options;
 pub mod storages;

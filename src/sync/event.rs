@@ -7,8 +7,9 @@ use tokio::sync::broadcast;
 
 use super::error::Error;
 use super::report::{Counts, Failure};
-use crate::inventory::Gap;
+use crate::inventory::{Gap, Vmid};
 use crate::reconcile::ObjectId;
+use crate::stages::machines::names::GuestName;
 
 /// How many events are kept for a listener that falls behind. The last event of a run is always among them.
 const KEPT: usize = 4096;
@@ -82,6 +83,22 @@ impl Progress {
                 "count": count,
                 "items": items,
                 "progress": {"current": 0, "total": count, "percent": 0.0},
+            }),
+        );
+    }
+
+    /// A virtual machine that does not bear its guest's name: an operator gave it another, or the name was taken.
+    pub(super) fn name_resolved(&self, cluster: &str, vmid: Vmid, name: &GuestName) {
+        self.send(
+            "duplicate_name_resolved",
+            json!({
+                "event": "duplicate_name_resolved",
+                "cluster": cluster,
+                "original_name": name.live,
+                "resolved_name": name.name,
+                "vmid": vmid,
+                "suffix_index": name.suffix,
+                "operator_renamed": name.is_operators,
             }),
         );
     }

@@ -66,7 +66,7 @@ impl EndpointRun<'_> {
     }
 
     /// Limits the run to the guests of the virtual machines that the request names.
-    fn select_guests(&mut self) -> Result<(), Error> {
+    pub(super) fn select_guests(&mut self) -> Result<(), Error> {
         let bindings = bindings(&self.facts);
         let only: BTreeSet<_> = bindings.bound.iter().map(|bound| bound.vmid).collect();
         let reasons: Vec<String> = bindings

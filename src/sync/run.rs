@@ -1,6 +1,6 @@
 //! A run: the stage, endpoint by endpoint.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -19,6 +19,7 @@ use crate::netbox::ids::Ids;
 use crate::netbox::{Client, NetBoxVersion};
 use crate::proxmox::{self, Session};
 use crate::reconcile::Limits;
+use crate::stages::machines::GuestFacts;
 use crate::stages::{EndpointFacts, Facts, Known, Stage, Target};
 
 /// How many calls to one Proxmox a stage makes at once where the request does not say.
@@ -40,6 +41,9 @@ pub struct RunContext {
     pub netbox: Client,
     /// The endpoints, in order.
     pub endpoints: Vec<SyncEndpoint>,
+    /// The ids of all configured endpoints, whether they take part or not; `None`: unknown. A virtual machine of an
+    /// endpoint that is configured no more may be taken over by the one that now shows its guest.
+    pub endpoint_ids: Option<BTreeSet<i64>>,
     /// The shrink guard.
     pub limits: Limits,
     /// How old a sync-state time stamp may grow before it is refreshed without another change; zero: always.
@@ -199,9 +203,13 @@ impl Part<'_> {
             cluster,
             inventory,
             ids: Ids::default(),
-            known: Known::default(),
+            known: Known {
+                endpoint_ids: self.context.endpoint_ids.clone(),
+                ..Known::default()
+            },
             target: Target::default(),
             refused_nodes: BTreeMap::new(),
+            guests: GuestFacts::default(),
             now: stamp(now),
         };
         Ok(EndpointRun {

@@ -22,13 +22,9 @@ impl GuestOs {
     /// # Errors
     ///
     /// Where the answer is no object.
-    pub fn decode(answer: Value) -> Result<Self, serde_json::Error> {
-        match answer {
-            Value::Object(mut members) if members.contains_key("result") => {
-                Self::deserialize(members.remove("result").unwrap_or_default())
-            }
-            other => Self::deserialize(other),
-        }
+    pub fn decode(answer: &Value) -> Result<Self, serde_json::Error> {
+        let inner = answer.get("result").unwrap_or(answer);
+        Self::deserialize(inner)
     }
 }
 
@@ -42,10 +38,10 @@ mod tests {
     fn envelope_of_the_agent_is_taken_off_where_there_is_one() {
         let bare = json!({"name": "Debian GNU/Linux", "version-id": 12, "pretty-name": "x"});
         for answer in [bare.clone(), json!({ "result": bare })] {
-            let os = GuestOs::decode(answer.clone()).unwrap();
+            let os = GuestOs::decode(&answer).unwrap();
             assert_eq!(os.name.as_deref(), Some("Debian GNU/Linux"), "{answer}");
             assert_eq!(os.version_id.as_deref(), Some("12"), "{answer}");
         }
-        assert!(GuestOs::decode(json!("no")).is_err());
+        assert!(GuestOs::decode(&json!("no")).is_err());
     }
 }
