@@ -55,7 +55,7 @@ impl BootstrapStatus {
 
 impl EndpointRun<'_> {
     /// Sees to the supporting objects, unless that was done a short while ago.
-    pub(super) async fn bootstrap(&mut self) -> Result<(), Error> {
+    pub(in crate::sync) async fn bootstrap(&mut self) -> Result<(), Error> {
         let mode = self.facts.cluster.mode;
         if self.facts.ids.find::<Tag>(PROXBOX_TAG).is_some() {
             return Ok(());
