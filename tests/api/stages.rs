@@ -319,12 +319,22 @@ async fn rows_of_netbox_select_endpoints_with_the_credentials_that_were_pushed()
         (&body[0]["endpoint_source"], &body[0]["db_endpoint_id"]),
         (&json!("netbox"), &json!(plugin))
     );
-    introduce(&trio.netbox, "gamma", &mock().await);
-    let (status, body) = trio.app.get("/proxmox/cluster/status?source=netbox").await;
+    let gamma = introduce(&trio.netbox, "gamma", &mock().await);
+    let path = "/proxmox/cluster/status?source=netbox";
+    let (status, body) = trio.app.get(&format!("{path}&proxmox_endpoint_ids={gamma}")).await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
     assert!(
-        body["detail"].as_str().unwrap().contains("Push this endpoint first"),
+        body["detail"]["error"]
+            .as_str()
+            .unwrap()
+            .contains("save it in the plugin first"),
         "{body}"
+    );
+    let (status, body) = trio.app.get(path).await;
+    assert_eq!(
+        (status, body.as_array().unwrap().len()),
+        (StatusCode::OK, 1),
+        "the other one is answered: {body}"
     );
 }
 
