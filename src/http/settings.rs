@@ -236,7 +236,6 @@ mod tests {
             config: Arc::new(config),
             store,
             proxmox: Arc::default(),
-            substitute: None,
             netbox: Arc::default(),
             runs: Registry::new(None),
             logs: Ring::default(),
