@@ -5,6 +5,7 @@
 
 mod error;
 mod listen;
+mod mock;
 mod runs;
 mod serve;
 mod signals;
@@ -88,7 +89,13 @@ impl Service {
         let (ended, runs_ended) = mpsc::unbounded_channel();
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
+        let substitute = if config.mock.is_on {
+            Some(Arc::new(mock::start(&tasks, stop.child_token()).await?))
+        } else {
+            None
+        };
         let state = AppState {
+            substitute,
             settings: Settings::new(config.overrides.clone()),
             api: Arc::new(Catalog::new(config.api_folder.clone())),
             tasks: tasks.clone(),

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Cluster, Collected, ConfiguredGuest, Gap, Guest, StorageConfig};
+use super::{Cluster, Collected, ConfiguredGuest, Gap, Guest, GuestSystem, StorageConfig};
+use crate::proxmox::types::ClusterOptions;
 use crate::proxmox::{Error, GuestConfig, Session, Vmid};
 
 /// One kind of thing to read from an endpoint.
@@ -91,6 +92,10 @@ inventory! {
     guests: Guest,
     /// The guests' configurations, by number.
     guest_configs: ConfiguredGuest,
+    /// The cluster's options: one item.
+    cluster_options: ClusterOptions,
+    /// The operating systems that guests' agents find themselves in.
+    guest_systems: GuestSystem,
 }
 
 impl Inventory {

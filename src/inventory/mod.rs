@@ -6,8 +6,10 @@
 
 mod area;
 mod cluster;
+mod cluster_options;
 mod fan_out;
 mod guest_configs;
+mod guest_systems;
 mod guests;
 mod storages;
 
@@ -16,11 +18,13 @@ use std::fmt;
 use crate::error::ErrorKind;
 use crate::proxmox::{Error, RejectedRow};
 
-pub use crate::proxmox::types::StorageConfig;
+pub use crate::proxmox::types::{GuestOs, StorageConfig};
 pub use crate::proxmox::{GuestConfig, GuestKind, Property, Vmid};
 pub use area::{Area, Inventory, Reader, Slot};
 pub use cluster::{Cluster, ClusterMode, Node, cluster};
+pub use cluster_options::ClusterOptions;
 pub use guest_configs::{ConfiguredGuest, GuestConfigs};
+pub use guest_systems::{GuestSystem, GuestSystems};
 pub use guests::{Guest, Guests};
 pub use storages::Storages;
 

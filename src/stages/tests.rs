@@ -26,7 +26,7 @@ const ENDPOINT: ObjectId = ObjectId(3);
 const OURS: i64 = 1;
 
 /// Facts of a cluster `lab` with two nodes whose devices 101 and 102 are as they should be.
-fn converged() -> Facts {
+pub(super) fn converged() -> Facts {
     let mut ids = Ids::default();
     ids.learn(<ClusterType as Resource>::PATH, "cluster".to_owned(), ObjectId(50));
     ids.learn(
@@ -72,10 +72,7 @@ fn converged() -> Facts {
             clusters: vec![cluster(CLUSTER)],
             device_states: vec![state(101, "pve1"), state(102, "pve2")],
             devices: vec![device(101, "pve1"), device(102, "pve2")],
-            machines: Vec::new(),
-            machine_states: Vec::new(),
-            site: None,
-            tenant: None,
+            ..Known::default()
         },
         target: Target {
             plugin_endpoint: Some(ENDPOINT),
@@ -83,6 +80,7 @@ fn converged() -> Facts {
             cluster: Some(CLUSTER),
         },
         refused_nodes: BTreeMap::new(),
+        guests: machines::GuestFacts::default(),
         now: NOW.to_owned(),
     }
 }
@@ -147,7 +145,7 @@ fn state(device: u64, node: &str) -> Stored<DeviceState> {
     }
 }
 
-fn plan<P: Pass>(facts: &Facts) -> Plan {
+pub(super) fn plan<P: Pass>(facts: &Facts) -> Plan {
     let actual = P::at_hand(facts).unwrap_or_default();
     let desired = P::settle(facts, P::desired(facts), &actual);
     let mut plan = diff(desired.wanted, &actual, &P::policy(facts), |stored| {
@@ -158,7 +156,7 @@ fn plan<P: Pass>(facts: &Facts) -> Plan {
 }
 
 /// The fields that a plan changes, by row.
-fn changes(plan: &Plan) -> Value {
+pub(super) fn changes(plan: &Plan) -> Value {
     let rows = plan.update.iter().map(|update| {
         let changes = update
             .changes

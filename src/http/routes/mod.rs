@@ -9,7 +9,7 @@ mod journal;
 mod netbox;
 mod proxmox;
 mod root;
-mod stages;
+pub(super) mod stages;
 mod sync;
 mod viewer;
 mod virtualization;

@@ -1,23 +1,27 @@
 //! NetBox's objects, one file each: the shape in which NetBox answers a row (private), the object with its comparable
 //! fields, and what of it may be written.
 
+mod cloud_init;
 mod cluster;
 mod device;
 mod named;
 mod plugin;
+mod revival;
 mod shape;
 mod storage;
 mod virtual_machine;
 mod virtual_machine_state;
 mod write;
 
+pub use cloud_init::CloudInit;
 pub use cluster::{Cluster, ClusterState};
 pub use device::{Device, DeviceState};
 pub use named::{
-    ClusterTypeKind, DeviceRoleKind, DeviceTypeKind, ManufacturerKind, Named, NamedKind, SiteKind, TagKind, TenantKind,
-    VirtualMachineTypeKind,
+    ClusterTypeKind, DeviceRoleKind, DeviceTypeKind, ManufacturerKind, Named, NamedKind, PlatformKind, SiteKind,
+    TagKind, TenantKind, VirtualMachineTypeKind,
 };
 pub use plugin::{PluginEndpoint, TrackingCluster, TrackingNode};
+pub use revival::Revival;
 pub use storage::{STORAGE_TEXTS, Storage};
 pub use virtual_machine::{DECOMMISSIONING, SOFT_DELETED_TAG, VirtualMachine};
 pub use virtual_machine_state::VirtualMachineState;
@@ -41,6 +45,8 @@ pub type DeviceRole = Named<DeviceRoleKind>;
 pub type VirtualMachineType = Named<VirtualMachineTypeKind>;
 /// A site.
 pub type Site = Named<SiteKind>;
+/// A platform.
+pub type Platform = Named<PlatformKind>;
 /// A tenant; read only.
 pub type Tenant = Named<TenantKind>;
 

@@ -4,12 +4,16 @@ mod access;
 mod cluster;
 mod guest;
 mod node;
+mod options;
 mod storage;
+mod system;
 mod version;
 
 pub use access::{Capabilities, Permissions};
 pub use cluster::{ClusterResource, ClusterStatus, ResourceKind};
 pub use guest::{GuestConfig, GuestKind, LxcConfig, QemuConfig, Vmid};
 pub use node::NodeRow;
+pub use options::ClusterOptions;
 pub use storage::StorageConfig;
+pub use system::GuestOs;
 pub use version::Version;

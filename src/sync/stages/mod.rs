@@ -4,6 +4,7 @@ mod bootstrap;
 mod cluster;
 mod devices;
 mod storage;
+mod virtual_machines;
 
 use serde_json::Value;
 
@@ -26,8 +27,8 @@ pub(super) async fn run(stage: Stage, run: &mut EndpointRun<'_>) -> Result<Summa
     match stage {
         Stage::Devices => devices::run(run).await,
         Stage::Storage => storage::run(run).await,
-        Stage::VirtualMachines
-        | Stage::TaskHistory
+        Stage::VirtualMachines => virtual_machines::run(run).await,
+        Stage::TaskHistory
         | Stage::VirtualDisks
         | Stage::Backups
         | Stage::Snapshots
