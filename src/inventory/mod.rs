@@ -5,11 +5,14 @@
 //! gap.
 
 mod area;
+mod backups;
 mod cluster;
 mod fan_out;
 mod guest_configs;
 mod guests;
+mod snapshots;
 mod storages;
+mod tasks;
 
 use std::fmt;
 
@@ -17,12 +20,15 @@ use crate::error::ErrorKind;
 use crate::proxmox::{Error, RejectedRow};
 
 pub use crate::proxmox::types::StorageConfig;
-pub use crate::proxmox::{GuestConfig, GuestKind, Property, Vmid};
+pub use crate::proxmox::{GuestConfig, GuestKind, Property, Snapshot, Task, Vmid, Volume};
 pub use area::{Area, Inventory, Reader, Slot};
+pub use backups::{Backups, StorageBackups};
 pub use cluster::{Cluster, ClusterMode, Node, cluster};
 pub use guest_configs::{ConfiguredGuest, GuestConfigs};
 pub use guests::{Guest, Guests};
+pub use snapshots::{GuestSnapshots, Snapshots};
 pub use storages::Storages;
+pub use tasks::{RecordedTasks, TaskEnding, Tasks};
 
 /// What was read in one area.
 #[derive(Debug, Clone, PartialEq)]

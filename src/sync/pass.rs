@@ -10,6 +10,7 @@ use super::error::Error;
 use super::event::Progress;
 use super::memo::{Memo, Place};
 use super::report::{Outcome, Written};
+use crate::inventory::RecordedTasks;
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::Object;
 use crate::netbox::{Client, NetBoxVersion, Query};
@@ -37,6 +38,8 @@ pub(super) struct EndpointRun<'a> {
     pub(super) inventory_ttl: Duration,
     /// Only these guests; `None`: all.
     pub(super) only: Option<BTreeSet<Vmid>>,
+    /// Tasks that need not be read again.
+    pub(super) recorded: RecordedTasks,
     /// How many calls to Proxmox may be under way at once.
     pub(super) concurrency: usize,
     pub(super) plans: Vec<Plan>,

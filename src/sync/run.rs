@@ -14,7 +14,7 @@ use super::pass::EndpointRun;
 use super::report::{Counts, EndpointReport, Report};
 use super::request::SyncRequest;
 use super::stages;
-use crate::inventory;
+use crate::inventory::{self, RecordedTasks};
 use crate::netbox::ids::Ids;
 use crate::netbox::{Client, NetBoxVersion};
 use crate::proxmox::{self, Session};
@@ -220,6 +220,7 @@ impl Part<'_> {
             memo: self.memo,
             inventory_ttl: self.context.inventory_ttl,
             only: None,
+            recorded: RecordedTasks::default(),
             concurrency: self.request.fetch_max_concurrency.unwrap_or(CONCURRENCY),
             plans: Vec::new(),
             warnings: Vec::new(),

@@ -4,12 +4,18 @@ mod access;
 mod cluster;
 mod guest;
 mod node;
+mod snapshot;
 mod storage;
+mod task;
 mod version;
+mod volume;
 
 pub use access::{Capabilities, Permissions};
 pub use cluster::{ClusterResource, ClusterStatus, ResourceKind};
 pub use guest::{GuestConfig, GuestKind, LxcConfig, QemuConfig, Vmid};
 pub use node::NodeRow;
+pub use snapshot::Snapshot;
 pub use storage::StorageConfig;
+pub use task::Task;
 pub use version::Version;
+pub use volume::{Verification, Volume};
