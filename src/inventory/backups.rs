@@ -289,8 +289,8 @@ mod tests {
         for (first, second) in [(&bare, &fuller), (&fuller, &bare)] {
             let mut found = Found::default();
             let mut gaps = Vec::new();
-            found.take(rows(&[first.clone()]), &mut gaps);
-            found.take(rows(&[second.clone()]), &mut gaps);
+            found.take(rows(std::slice::from_ref(first)), &mut gaps);
+            found.take(rows(std::slice::from_ref(second)), &mut gaps);
             let storage = found.finish("local");
             assert_eq!(
                 (storage.volumes[0].size, gaps.len()),

@@ -1,5 +1,10 @@
 //! Plans of the first two stages: a world in step plans nothing, a world with one difference plans just that.
 
+mod backups;
+mod guests;
+mod snapshots;
+mod task_history;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -72,10 +77,7 @@ fn converged() -> Facts {
             clusters: vec![cluster(CLUSTER)],
             device_states: vec![state(101, "pve1"), state(102, "pve2")],
             devices: vec![device(101, "pve1"), device(102, "pve2")],
-            machines: Vec::new(),
-            machine_states: Vec::new(),
-            site: None,
-            tenant: None,
+            ..Known::default()
         },
         target: Target {
             plugin_endpoint: Some(ENDPOINT),

@@ -217,6 +217,7 @@ fn guest_options(query: &Query) -> Result<GuestOptions, BadParameter> {
         },
         parse_metadata: switch("parse_description_metadata", default.parse_metadata)?,
         platform_from_agent: switch("sync_vm_platform_from_guest_agent", default.platform_from_agent)?,
+        all_tasks: switch("all_tasks", default.all_tasks)?,
         delete_missing_backups: switch("delete_nonexistent_backup", default.delete_missing_backups)?,
         delete_missing_snapshots: switch("delete_nonexistent_snapshot", default.delete_missing_snapshots)?,
     })

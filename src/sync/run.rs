@@ -85,7 +85,7 @@ pub(super) async fn run(
         .endpoints
         .iter()
         .any(|part| part.error.is_some() || part.counts.failed > 0);
-    if had_trouble {
+    if had_trouble || report.is_cancelled {
         memo.forget();
     }
     let (result, errors) = (report.result(), report.errors());

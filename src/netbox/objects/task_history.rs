@@ -9,7 +9,7 @@ use super::Object;
 use super::shape::{Nested, Tagged, is_same_instant, put, put_id, put_tags, slugs};
 use crate::reconcile::{Fields, ObjectId, Resource, Stored};
 
-/// What was done to a virtual machine's guest, and how it ended. What never changes of it is not read.
+/// What was done to a virtual machine's guest, and how it ended. Most of what never changes of it is not read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TaskHistory {
     /// The task's id in Proxmox, unique in all of NetBox.
@@ -87,6 +87,7 @@ pub struct TaskHistoryRead {
     upid: String,
     virtual_machine: Nested,
     vm_type: Option<String>,
+    task_id: Option<String>,
     end_time: Option<String>,
     status: Option<String>,
     exitstatus: Option<String>,
@@ -100,6 +101,7 @@ impl From<TaskHistoryRead> for Stored<TaskHistory> {
             upid: row.upid,
             virtual_machine: Some(row.virtual_machine.id),
             vm_type: row.vm_type,
+            task_id: row.task_id,
             end_time: row.end_time,
             status: row.status,
             exitstatus: row.exitstatus,
@@ -118,6 +120,7 @@ impl Object for TaskHistory {
         "upid",
         "virtual_machine",
         "vm_type",
+        "task_id",
         "end_time",
         "status",
         "exitstatus",

@@ -1,9 +1,13 @@
 //! The stages as sequences of passes.
 
+mod backups;
 mod bootstrap;
 mod cluster;
 mod devices;
+mod owners;
+mod snapshots;
 mod storage;
+mod task_history;
 
 use serde_json::Value;
 
@@ -26,11 +30,11 @@ pub(super) async fn run(stage: Stage, run: &mut EndpointRun<'_>) -> Result<Summa
     match stage {
         Stage::Devices => devices::run(run).await,
         Stage::Storage => storage::run(run).await,
+        Stage::TaskHistory => task_history::run(run).await,
+        Stage::Backups => backups::run(run).await,
+        Stage::Snapshots => snapshots::run(run).await,
         Stage::VirtualMachines
-        | Stage::TaskHistory
         | Stage::VirtualDisks
-        | Stage::Backups
-        | Stage::Snapshots
         | Stage::NodeInterfaces
         | Stage::VmInterfaces
         | Stage::VmIpAddresses
