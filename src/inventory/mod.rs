@@ -100,3 +100,6 @@ impl fmt::Display for Gap {
         write!(formatter, "{}: {}", self.source, self.message)
     }
 }
+
+#[cfg(test)]
+mod tests;
