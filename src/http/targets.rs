@@ -177,7 +177,10 @@ pub(super) async fn session(state: &AppState, key: EndpointKey, row: &ProxmoxEnd
             reason: error.to_string(),
         })?;
     let endpoint = connect::endpoint(key, row, &secrets, &state.settings.effective().proxmox)?;
-    state.proxmox.session(endpoint)
+    state.proxmox.session(match &state.substitute {
+        Some(substitute) => substitute.instead_of(endpoint),
+        None => endpoint,
+    })
 }
 
 /// The client of the NetBox endpoint `id`, or of the first enabled one.

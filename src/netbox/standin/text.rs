@@ -7,13 +7,14 @@ use ipnet::IpNet;
 use time::format_description::well_known::Iso8601;
 use time::{OffsetDateTime, PrimitiveDateTime};
 
-/// A time in the form NetBox answers; one without an offset is taken as UTC.
+/// A time in the form NetBox answers; one without an offset is taken as UTC, a date as its midnight.
 pub(super) fn time(text: &str) -> Option<String> {
     let text = text.trim();
-    if !text.contains(['T', ' ']) {
-        return None;
-    }
-    let text = text.replacen(' ', "T", 1);
+    let text = if text.contains(['T', ' ']) {
+        text.replacen(' ', "T", 1)
+    } else {
+        format!("{text}T00:00:00")
+    };
     let moment = OffsetDateTime::parse(&text, &Iso8601::DEFAULT)
         .or_else(|_| PrimitiveDateTime::parse(&text, &Iso8601::DEFAULT).map(PrimitiveDateTime::assume_utc));
     moment.ok().map(stamp)

@@ -1,7 +1,8 @@
 //! What NetBox changes elsewhere when a row is stored or deleted.
 
+use super::devices::site_of;
 use super::machines::disk_sum;
-use crate::netbox::standin::datum::Datum;
+use crate::netbox::standin::datum::{Datum, Key};
 use crate::netbox::standin::schema::CollectionId;
 use crate::netbox::standin::table::Row;
 use crate::netbox::standin::world::World;
@@ -18,6 +19,7 @@ pub(in super::super) fn saved(world: &mut World, collection: CollectionId, id: u
             }
         }
         "dcim/interfaces" | "virtualization/interfaces" => inline_mac(world, collection, id),
+        "virtualization/clusters" if before.is_some() => move_machines(world, collection, id),
         _ => {}
     }
 }
@@ -54,6 +56,25 @@ fn add_up(world: &mut World, machine: u64) {
         return;
     };
     world.set(machines, machine, disk, sum);
+}
+
+/// The machines of a cluster follow it to its site.
+fn move_machines(world: &mut World, clusters: CollectionId, cluster: u64) {
+    const MACHINES: &str = "virtualization/virtual-machines";
+    let site = world
+        .found(clusters, cluster)
+        .and_then(site_of)
+        .map(|site| Datum::id(site.id));
+    let machines = world
+        .schema
+        .at(MACHINES)
+        .map(|machines| (machines.id, machines.field_id("site")));
+    let Some((site, (machines, column))) = site.zip(machines) else {
+        return;
+    };
+    for machine in world.rows_with(MACHINES, "cluster", &Key::id(cluster)) {
+        world.set(machines, machine, column, site.clone());
+    }
 }
 
 /// An inline MAC address becomes a row of its own and the interface's primary one.
