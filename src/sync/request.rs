@@ -163,11 +163,13 @@ impl SyncRequest {
         })
     }
 
-    /// The same for the guest of one virtual machine, which has to be found.
+    /// The same for the guest of one virtual machine, which has to be found. Its snapshots are only added to and updated:
+    /// the plugin asks for deletions here too and has never got any.
     #[must_use]
     pub fn of_machine(mut self, machine: ObjectId) -> Self {
         self.options.guests.only = Some([machine].into());
         self.options.guests.is_strict = true;
+        self.options.guests.delete_missing_snapshots = false;
         self
     }
 }
@@ -332,6 +334,18 @@ mod tests {
             (Mode::BootstrapOnly, Mode::Always)
         );
         assert!(request.dry_run);
+    }
+
+    #[test]
+    fn request_for_one_machine_deletes_backups_but_no_snapshots() {
+        let wishes = [
+            ("delete_nonexistent_backup", "true"),
+            ("delete_nonexistent_snapshot", "true"),
+        ];
+        let request = SyncRequest::parse(&query(&wishes)).unwrap();
+        let guests = request.clone().of_machine(ObjectId(31)).options.guests;
+        assert!(request.options.guests.delete_missing_snapshots);
+        assert!(guests.is_strict && guests.delete_missing_backups && !guests.delete_missing_snapshots);
     }
 
     #[test]
