@@ -231,6 +231,7 @@ mod tests {
         };
         store.create_netbox_endpoint(draft).await.unwrap();
         AppState {
+            substitute: None,
             settings: Settings::new(config.overrides.clone()),
             config: Arc::new(config),
             store,

@@ -7,8 +7,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    Cluster, Collected, ConfiguredGuest, Gap, Guest, GuestSnapshots, RecordedTasks, StorageBackups, StorageConfig, Task,
+    Cluster, Collected, ConfiguredGuest, Gap, Guest, GuestSnapshots, GuestSystem, RecordedTasks, StorageBackups,
+    StorageConfig, Task,
 };
+use crate::proxmox::types::ClusterOptions;
 use crate::proxmox::{Error, GuestConfig, Session, Vmid};
 
 /// One kind of thing to read from an endpoint.
@@ -99,6 +101,10 @@ inventory! {
     backups: StorageBackups,
     /// Snapshots, by the guest's number.
     snapshots: GuestSnapshots,
+    /// The cluster's options: one item.
+    cluster_options: ClusterOptions,
+    /// The operating systems that guests' agents find themselves in.
+    guest_systems: GuestSystem,
 }
 
 impl Inventory {

@@ -7,8 +7,10 @@
 mod area;
 mod backups;
 mod cluster;
+mod cluster_options;
 mod fan_out;
 mod guest_configs;
+mod guest_systems;
 mod guests;
 mod snapshots;
 mod storages;
@@ -19,12 +21,14 @@ use std::fmt;
 use crate::error::ErrorKind;
 use crate::proxmox::{Error, RejectedRow};
 
-pub use crate::proxmox::types::StorageConfig;
+pub use crate::proxmox::types::{GuestOs, StorageConfig};
 pub use crate::proxmox::{GuestConfig, GuestKind, Property, Snapshot, Task, Vmid, Volume};
 pub use area::{Area, Inventory, Reader, Slot};
 pub use backups::{Backups, StorageBackups};
 pub use cluster::{Cluster, ClusterMode, Node, cluster};
+pub use cluster_options::ClusterOptions;
 pub use guest_configs::{ConfiguredGuest, GuestConfigs};
+pub use guest_systems::{GuestSystem, GuestSystems};
 pub use guests::{Guest, Guests};
 pub use snapshots::{GuestSnapshots, Snapshots};
 pub use storages::Storages;

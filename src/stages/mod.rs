@@ -11,6 +11,7 @@ pub mod clusters;
 pub mod devices;
 mod facts;
 pub mod guests;
+pub mod machines;
 pub mod nodes;
 mod options;
 pub mod snapshots;
@@ -39,6 +40,13 @@ macro_rules! stages {
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$stage => $name,)*
+                }
+            }
+
+            /// The stage on its own, as a list.
+            pub const fn alone(self) -> &'static [Self] {
+                match self {
+                    $(Self::$stage => &[Self::$stage],)*
                 }
             }
         }

@@ -31,7 +31,7 @@ const ENDPOINT: ObjectId = ObjectId(3);
 const OURS: i64 = 1;
 
 /// Facts of a cluster `lab` with two nodes whose devices 101 and 102 are as they should be.
-fn converged() -> Facts {
+pub(super) fn converged() -> Facts {
     let mut ids = Ids::default();
     ids.learn(<ClusterType as Resource>::PATH, "cluster".to_owned(), ObjectId(50));
     ids.learn(
@@ -85,6 +85,7 @@ fn converged() -> Facts {
             cluster: Some(CLUSTER),
         },
         refused_nodes: BTreeMap::new(),
+        guests: machines::GuestFacts::default(),
         now: NOW.to_owned(),
     }
 }
@@ -149,7 +150,7 @@ fn state(device: u64, node: &str) -> Stored<DeviceState> {
     }
 }
 
-fn plan<P: Pass>(facts: &Facts) -> Plan {
+pub(super) fn plan<P: Pass>(facts: &Facts) -> Plan {
     let actual = P::at_hand(facts).unwrap_or_default();
     let desired = P::settle(facts, P::desired(facts), &actual);
     let mut plan = diff(desired.wanted, &actual, &P::policy(facts), |stored| {
@@ -160,7 +161,7 @@ fn plan<P: Pass>(facts: &Facts) -> Plan {
 }
 
 /// The fields that a plan changes, by row.
-fn changes(plan: &Plan) -> Value {
+pub(super) fn changes(plan: &Plan) -> Value {
     let rows = plan.update.iter().map(|update| {
         let changes = update
             .changes

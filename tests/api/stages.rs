@@ -7,7 +7,7 @@
 )]
 
 use proxbox_api::netbox::standin::{Account, Fault, FaultRule, TOKEN};
-use proxbox_api::proxmox::mock::World;
+use proxbox_api::proxmox::mock::{PASSWORD, World};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -319,11 +319,67 @@ async fn rows_of_netbox_select_endpoints_with_the_credentials_that_were_pushed()
         (&body[0]["endpoint_source"], &body[0]["db_endpoint_id"]),
         (&json!("netbox"), &json!(plugin))
     );
-    introduce(&trio.netbox, "gamma", &mock().await);
-    let (status, body) = trio.app.get("/proxmox/cluster/status?source=netbox").await;
+    let gamma = introduce(&trio.netbox, "gamma", &mock().await);
+    let path = "/proxmox/cluster/status?source=netbox";
+    let (status, body) = trio.app.get(&format!("{path}&proxmox_endpoint_ids={gamma}")).await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
     assert!(
-        body["detail"].as_str().unwrap().contains("Push this endpoint first"),
+        body["detail"]["error"]
+            .as_str()
+            .unwrap()
+            .contains("save it in the plugin first"),
         "{body}"
     );
+    let (status, body) = trio.app.get(path).await;
+    assert_eq!(
+        (status, body.as_array().unwrap().len()),
+        (StatusCode::OK, 1),
+        "the other one is answered: {body}"
+    );
+}
+
+#[tokio::test]
+async fn single_host_is_synced_with_a_password() {
+    let trio = Trio::with(&[], World::standalone("solo", 3)).await;
+    let login = json!({"password": PASSWORD, "token_name": null, "token_value": null});
+    let (status, row) = trio
+        .app
+        .put(&format!("/proxmox/endpoints/{}", trio.endpoint), &login)
+        .await;
+    assert_eq!(status, StatusCode::OK, "{row}");
+    for path in [DEVICES, STORAGE] {
+        let frames = trio.stream(&format!("{path}/stream")).await;
+        assert_eq!(complete(&frames)["ok"], true, "{path}: {frames:?}");
+    }
+    assert_eq!(names(&trio.netbox.rows("/api/dcim/devices/")), ["solo"]);
+    let clusters = trio.netbox.rows("/api/virtualization/clusters/");
+    assert_eq!(
+        (names(&clusters), &clusters[0]["type"]["slug"]),
+        (vec!["solo"], &json!("standalone"))
+    );
+}
+
+#[tokio::test]
+async fn detached_run_goes_on_without_its_client() {
+    let trio = Trio::start().await;
+    let mut response = trio.open(&format!("{DEVICES}/stream?detach=true")).await;
+    response.chunk().await.unwrap().unwrap();
+    drop(response);
+    trio.idle().await;
+    assert_eq!(names(&trio.netbox.rows("/api/dcim/devices/")), ["pve1", "pve2"]);
+}
+
+#[tokio::test]
+async fn supporting_objects_that_an_operator_removed_come_back_after_a_repair() {
+    let trio = Trio::start().await;
+    trio.stream(&format!("{DEVICES}/stream")).await;
+    let tags = trio.netbox.rows("/api/extras/tags/");
+    let gone = tags.iter().find(|tag| tag["slug"] == "proxbox-soft-deleted").unwrap();
+    trio.netbox
+        .remove("/api/extras/tags/", gone["id"].as_u64().unwrap())
+        .unwrap();
+    let (status, body) = trio.app.post("/extras/custom-fields/reconcile", &json!({})).await;
+    assert_eq!((status, &body["ok"]), (StatusCode::OK, &json!(true)), "{body}");
+    trio.stream(&format!("{DEVICES}/stream")).await;
+    assert_eq!(trio.netbox.count("/api/extras/tags/"), tags.len());
 }

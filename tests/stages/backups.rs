@@ -5,14 +5,14 @@ use proxbox_api::proxmox::mock::World;
 use proxbox_api::stages::Stage;
 use serde_json::json;
 
-use crate::harness::{Bench, rows_where};
+use crate::clusters::{Clusters, rows_where};
 
 const BACKUPS: &str = "/api/plugins/proxbox/backups/";
 const JOURNAL: &str = "/api/extras/journal-entries/";
 
 /// A cluster whose storages stand in NetBox. Backups that are gone are deleted, however many.
-async fn bench() -> Bench {
-    let mut bench = Bench::start(vec![World::estate(3, 12)]).await;
+async fn bench() -> Clusters {
+    let mut bench = Clusters::start(vec![World::estate(3, 12)]).await;
     bench.add_machines(0);
     bench.run(Stage::Storage).await;
     bench.request.options.guests.delete_missing_backups = true;
@@ -20,12 +20,12 @@ async fn bench() -> Bench {
     bench
 }
 
-fn forget_backups(bench: &Bench, storage: &str) {
+fn forget_backups(bench: &Clusters, storage: &str) {
     let world = bench.clusters[0].proxmox.world();
     world.change(|world| world.backups.retain(|backup| backup.storage != storage));
 }
 
-fn count_on(bench: &Bench, storage: &str) -> usize {
+fn count_on(bench: &Clusters, storage: &str) -> usize {
     rows_where(bench, BACKUPS, "storage", &json!(storage)).len()
 }
 
@@ -135,12 +135,12 @@ async fn broken_identity_costs_its_virtual_machine_and_no_other() {
     let bench = bench().await;
     bench.run(Stage::Backups).await;
     let machine = bench.machine(102);
-    let states = rows_where(&bench, crate::harness::MACHINE_STATES, "proxmox_vm_id", &json!(102));
+    let states = rows_where(&bench, crate::clusters::MACHINE_STATES, "proxmox_vm_id", &json!(102));
     let state = states[0]["id"].as_u64().unwrap();
     let broken = json!({"proxmox_vm_type": ""});
     bench
         .netbox
-        .change(crate::harness::MACHINE_STATES, state, &broken)
+        .change(crate::clusters::MACHINE_STATES, state, &broken)
         .unwrap();
     let world = bench.clusters[0].proxmox.world();
     world.change(|world| world.backups.retain(|backup| backup.vmid != 102 && backup.vmid != 103));

@@ -1,211 +1,200 @@
-//! A NetBox, any number of Proxmox clusters, and the runs between them.
-
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test stops where its surroundings fail"
-)]
+//! An estate in a mock Proxmox, an empty NetBox that knows its endpoint, and runs between them.
 
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use proxbox_api::endpoint::{EndpointId, EndpointKey, Source};
+use proxbox_api::netbox;
 use proxbox_api::netbox::standin::{Request, Standin, StandinOptions};
-use proxbox_api::netbox::{self, Client, Token};
-use proxbox_api::proxmox::mock::world::{ROOT_TOKEN, TOKEN_SECRET};
-use proxbox_api::proxmox::mock::{MockOptions, MockProxmox, World};
+use proxbox_api::proxmox::mock::{MockOptions, MockProxmox, TOKEN_SECRET, World};
 use proxbox_api::proxmox::{self, Credential, Session, TlsPolicy};
-use proxbox_api::reconcile::{Limits, ObjectId};
+use proxbox_api::reconcile::Limits;
 use proxbox_api::stages::{EndpointFacts, Lookup, Stage};
-use proxbox_api::sync::{Registry, Report, RunContext, SyncEndpoint, SyncRequest};
+use proxbox_api::sync::{Event, Job, JobReport, Registry, Report, RunContext, SyncEndpoint, SyncRequest};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-/// Where NetBox keeps virtual machines.
-pub(crate) const MACHINES: &str = "/api/virtualization/virtual-machines/";
-/// Where the plugin keeps what virtual machines stand for.
-pub(crate) const MACHINE_STATES: &str = "/api/plugins/proxbox/sync-state/virtual-machines/";
+pub(crate) const MACHINES: &str = "virtualization/virtual-machines";
+pub(crate) const MACHINE_STATES: &str = "plugins/proxbox/sync-state/virtual-machines";
 
-/// A NetBox and the clusters that are synchronized with it. Clusters are numbered from 0, their endpoints from 1.
+/// Both sides, and the runs between them.
 pub(crate) struct Bench {
-    pub(crate) netbox: Standin,
-    pub(crate) clusters: Vec<Cluster>,
-    /// What runs ask for unless they say otherwise.
-    pub(crate) request: SyncRequest,
-    /// How long what one run reads serves the next.
-    pub(crate) inventory_ttl: Duration,
-    client: Client,
-    registry: Registry,
-}
-
-/// A cluster and its session.
-pub(crate) struct Cluster {
     pub(crate) proxmox: MockProxmox,
+    pub(crate) netbox: Standin,
+    registry: Registry,
     session: Session,
-    name: String,
+    client: netbox::Client,
+    pub(crate) delete_orphans: bool,
 }
 
 impl Bench {
-    /// A NetBox in which the stage `devices` has run for each of `worlds`, and nothing else.
-    pub(crate) async fn start(worlds: Vec<World>) -> Self {
-        let netbox = Standin::start(StandinOptions::default()).await.unwrap();
-        let client = Client::new(netbox::Endpoint {
-            scheme: Some(netbox::Scheme::Http),
-            max_retries: 0,
-            timeout: Duration::from_secs(5),
-            ..netbox::Endpoint::new("main", "127.0.0.1", netbox.port(), Token::V1(netbox.token().into()))
-        });
-        let address = json!({"address": "127.0.0.1/32"});
-        let address = netbox.seed("/api/ipam/ip-addresses/", &address).unwrap();
-        let mut bench = Self {
-            netbox,
-            clusters: Vec::new(),
-            request: SyncRequest::default(),
-            inventory_ttl: Duration::ZERO,
-            client: client.unwrap(),
-            registry: Registry::new(None),
-        };
-        for world in worlds {
-            bench.add(world, address).await;
-        }
-        bench.run(Stage::Devices).await;
-        bench
+    /// A cluster of three nodes with 55 guests, and a NetBox of the newest release.
+    pub(crate) async fn start() -> Self {
+        Self::with(World::estate(3, 55), StandinOptions::default()).await
     }
 
-    async fn add(&mut self, world: World, address: u64) {
-        let number = self.clusters.len() as u64 + 1;
-        let name = world.cluster.clone().unwrap_or_else(|| world.nodes[0].name.clone());
+    pub(crate) async fn with(world: World, options: StandinOptions) -> Self {
+        let nodes: Vec<String> = world.nodes.iter().map(|node| node.name.clone()).collect();
+        let cluster = world.cluster.clone().unwrap_or_default();
         let proxmox = MockProxmox::start(MockOptions::default(), world).await.unwrap();
-        let port = proxmox.address().port();
-        let row = json!({"name": format!("endpoint-{number}"), "ip_address": address, "port": port, "mode": "cluster"});
-        self.netbox
-            .seed("/api/plugins/proxbox/endpoints/proxmox/", &row)
+        let netbox = Standin::start(options).await.unwrap();
+        let address = netbox
+            .seed("ipam/ip-addresses", &json!({"address": "127.0.0.1/32"}))
             .unwrap();
-        let session = session(number, &proxmox);
-        self.clusters.push(Cluster { proxmox, session, name });
-    }
-
-    /// Gives every guest of cluster `index` a virtual machine `vm-NUMBER`, as the stage `virtual-machines` would.
-    pub(crate) fn add_machines(&self, index: usize) {
-        let cluster = &self.clusters[index];
-        let rows = self.netbox.rows("/api/virtualization/clusters/");
-        let in_netbox = rows.iter().find(|row| row["name"] == json!(cluster.name)).unwrap()["id"].clone();
-        let guests = cluster.proxmox.world().read(|world| world.guests.clone());
-        for guest in guests.values() {
-            let row = json!({"name": format!("vm-{}", guest.vmid), "cluster": in_netbox});
-            let machine = self.netbox.seed(MACHINES, &row).unwrap();
-            let state = json!({
-                "virtual_machine": machine, "proxmox_vm_id": guest.vmid, "proxmox_vm_type": guest.kind.as_str(),
-                "proxmox_endpoint_raw_id": index + 1, "proxmox_cluster_name": cluster.name,
+        let endpoint =
+            json!({"name": "lab", "ip_address": address, "mode": "cluster", "port": proxmox.address().port()});
+        let endpoint = netbox.seed("plugins/proxbox/endpoints/proxmox", &endpoint).unwrap();
+        let tracked = json!({"endpoint": endpoint, "name": cluster, "mode": "cluster"});
+        let tracked = netbox.seed("plugins/proxbox/proxmox-clusters", &tracked).unwrap();
+        for node in nodes {
+            let node = json!({
+                "endpoint": endpoint, "name": node, "ip_address": "127.0.0.1", "proxmox_cluster": tracked
             });
-            self.netbox.seed(MACHINE_STATES, &state).unwrap();
+            netbox.seed("plugins/proxbox/proxmox-nodes", &node).unwrap();
+        }
+        let session = Session::new(endpoint_of(&proxmox, 1)).unwrap();
+        let token = netbox::Token::V1(SecretString::from(netbox.token()));
+        let mut target = netbox::Endpoint::new("netbox", "127.0.0.1", netbox.port(), token);
+        target.scheme = Some(netbox::Scheme::Http);
+        let client = netbox::Client::new(target).unwrap();
+        Self {
+            proxmox,
+            netbox,
+            registry: Registry::new(None),
+            session,
+            client,
+            delete_orphans: false,
         }
     }
 
-    /// The virtual machine of the guest with this number, in cluster 0 where there are several.
-    pub(crate) fn machine(&self, vmid: u32) -> u64 {
-        let states = self.netbox.rows(MACHINE_STATES);
-        let state = states.iter().find(|row| row["proxmox_vm_id"] == json!(vmid)).unwrap();
-        state["virtual_machine"]["id"].as_u64().unwrap()
+    fn context(&self) -> RunContext {
+        let facts = EndpointFacts {
+            key: key(1),
+            name: "lab (nb:1)".to_owned(),
+            domain: None,
+            ip_address: Some("127.0.0.1".to_owned()),
+            port: self.proxmox.address().port(),
+            node_device_name_template: String::new(),
+            site: Lookup::default(),
+            tenant: Lookup::default(),
+        };
+        RunContext {
+            netbox: self.client.clone(),
+            endpoints: vec![SyncEndpoint {
+                facts,
+                session: Ok(self.session.clone()),
+            }],
+            endpoint_ids: Some([key(1).id.0].into()),
+            missing: Vec::new(),
+            delete_orphans: self.delete_orphans,
+            limits: Limits::default(),
+            stamp_interval: Duration::from_hours(24),
+            inventory_ttl: Duration::from_mins(1),
+        }
     }
 
-    /// Runs a stage for all clusters and expects it to succeed.
-    pub(crate) async fn run(&self, stage: Stage) -> Report {
-        let report = self.try_run(stage, self.request.clone()).await;
-        assert_eq!(report.errors(), [""; 0], "{stage:?}");
+    /// Runs a job to its end.
+    pub(crate) async fn job(&self, job: impl Into<Job>, request: SyncRequest) -> JobReport {
+        let running = self.registry.start(job, request, self.context());
+        running.report().await.unwrap()
+    }
+
+    /// Runs a job to its end and returns what it told.
+    pub(crate) async fn events(&self, job: impl Into<Job>, request: SyncRequest) -> Vec<Event> {
+        let running = self.registry.start(job, request, self.context());
+        running.into_events().collect().await
+    }
+
+    /// Runs a stage on its own to its end; no endpoint may fail.
+    pub(crate) async fn stage(&self, stage: Stage) -> Report {
+        let mut request = SyncRequest::default();
+        request.options.guests.sync_network = false;
+        request.options.guests.sync_task_history = false;
+        self.stage_with(stage, request).await
+    }
+
+    pub(crate) async fn stage_with(&self, stage: Stage, request: SyncRequest) -> Report {
+        let report = self.job(stage, request).await.into_stage().unwrap();
+        assert_eq!(report.errors(), Vec::<String>::new(), "{}", stage.as_str());
         report
     }
 
-    /// Runs a stage for all clusters.
-    pub(crate) async fn try_run(&self, stage: Stage, request: SyncRequest) -> Report {
-        let endpoint = |(index, cluster): (usize, &Cluster)| SyncEndpoint {
-            facts: facts(index as u64 + 1, cluster),
-            session: Ok(cluster.session.clone()),
-        };
-        let context = RunContext {
-            netbox: self.client.clone(),
-            endpoints: self.clusters.iter().enumerate().map(endpoint).collect(),
-            limits: Limits::default(),
-            stamp_interval: Duration::from_hours(24),
-            inventory_ttl: self.inventory_ttl,
-        };
-        self.registry.start(stage, request, context).report().await.unwrap()
+    /// Forgets what runs have read, as if a while had passed.
+    pub(crate) fn forget(&self) {
+        self.registry.memo.forget();
     }
 
-    /// Runs a stage and returns what it wrote, as method and path; it is expected to succeed.
-    pub(crate) async fn writes(&self, stage: Stage) -> Vec<Request> {
+    /// The writes since the last call, told apart by method and path.
+    pub(crate) fn take_writes(&self) -> Vec<String> {
+        let writes = self.netbox.writes();
         self.netbox.clear_requests();
-        self.run(stage).await;
-        self.netbox.writes()
+        let told = |write: &Request| format!("{} {} ({}): {}", write.method, write.path, write.rows, write.status);
+        writes.iter().map(told).collect()
     }
 
-    /// Lets sessions see which nodes are up now.
-    pub(crate) async fn look_around(&self) {
-        for cluster in &self.clusters {
-            cluster.session.refresh().await.unwrap();
-        }
+    /// The virtual machine with this name.
+    pub(crate) fn machine(&self, name: &str) -> Value {
+        let rows = self.netbox.rows(MACHINES);
+        let found = rows.iter().find(|row| row["name"] == name);
+        found.unwrap_or_else(|| panic!("no virtual machine {name}")).clone()
     }
 
-    /// The request, limited to one virtual machine.
-    pub(crate) fn only(&self, machine: u64) -> SyncRequest {
-        let mut request = self.request.clone();
-        request.options.guests.only = Some([ObjectId(machine)].into());
-        request
+    /// The sync state of the guest with this number.
+    pub(crate) fn machine_state(&self, vmid: u32) -> Value {
+        let rows = self.netbox.rows(MACHINE_STATES);
+        let found = rows.iter().find(|row| row["proxmox_vm_id"] == vmid);
+        found.unwrap_or_else(|| panic!("no sync state of guest {vmid}")).clone()
+    }
+
+    /// The virtual machine of the guest with this number.
+    pub(crate) fn machine_of(&self, vmid: u32) -> Value {
+        let id = &self.machine_state(vmid)["virtual_machine"]["id"];
+        let rows = self.netbox.rows(MACHINES);
+        rows.iter().find(|row| row["id"] == *id).unwrap().clone()
     }
 }
 
-fn session(number: u64, proxmox: &MockProxmox) -> Session {
-    let (user, token) = ROOT_TOKEN.split_once('!').unwrap();
-    let endpoint = proxmox::Endpoint {
-        key: key(number),
-        name: format!("endpoint-{number}"),
-        domain: None,
-        ip_address: Some("127.0.0.1".to_owned()),
-        port: proxmox.address().port(),
-        username: user.to_owned(),
-        credential: Credential::Token {
-            name: token.to_owned(),
-            secret: SecretString::from(TOKEN_SECRET),
-        },
-        tls: TlsPolicy {
-            fingerprints: vec![proxmox.fingerprint().parse().unwrap()],
-            ..TlsPolicy::default()
-        },
-        timeout: Duration::from_secs(5),
-        connect_timeout: Duration::from_secs(2),
-        max_retries: 0,
-        retry_backoff: Duration::from_millis(1),
-        max_parallel: 4,
-    };
-    Session::new(endpoint).unwrap()
-}
-
-fn key(number: u64) -> EndpointKey {
+/// The key of an endpoint.
+pub(crate) fn key(number: i64) -> EndpointKey {
     EndpointKey {
         source: Source::Database,
-        id: EndpointId(i64::try_from(number).unwrap()),
+        id: EndpointId(number),
     }
 }
 
-fn facts(number: u64, cluster: &Cluster) -> EndpointFacts {
-    EndpointFacts {
+/// How the mock is reached as endpoint `number`.
+pub(crate) fn endpoint_of(mock: &MockProxmox, number: i64) -> proxmox::Endpoint {
+    proxmox::Endpoint {
         key: key(number),
-        name: format!("endpoint-{number} (nb:{number})"),
+        name: format!("lab (nb:{number})"),
         domain: None,
         ip_address: Some("127.0.0.1".to_owned()),
-        port: cluster.proxmox.address().port(),
-        node_device_name_template: if number == 1 {
-            String::new()
-        } else {
-            format!("{{node}}-{number}")
+        port: mock.address().port(),
+        username: "root@pam".to_owned(),
+        credential: Credential::parse(
+            "root@pam",
+            Some("netbox"),
+            Some(&SecretString::from(TOKEN_SECRET)),
+            None,
+        )
+        .unwrap(),
+        tls: TlsPolicy {
+            verify: true,
+            fingerprints: Vec::new(),
+            ca_pem: Some(mock.ca_pem().to_owned()),
         },
-        site: Lookup::default(),
-        tenant: Lookup::default(),
+        timeout: Duration::from_secs(10),
+        connect_timeout: Duration::from_secs(5),
+        max_retries: 0,
+        retry_backoff: Duration::from_millis(10),
+        max_parallel: 3,
     }
 }
 
-/// The rows at `path` that hold `value` in `field`.
-pub(crate) fn rows_where(bench: &Bench, path: &str, field: &str, value: &Value) -> Vec<Value> {
-    let mut rows = bench.netbox.rows(path);
-    rows.retain(|row| row[field] == *value);
-    rows
+/// Slugs of a row's tags.
+pub(crate) fn tags(row: &Value) -> Vec<&str> {
+    let tags = row["tags"].as_array().unwrap();
+    let mut slugs: Vec<&str> = tags.iter().map(|tag| tag["slug"].as_str().unwrap()).collect();
+    slugs.sort_unstable();
+    slugs
 }

@@ -1,12 +1,16 @@
-//! Stages from end to end: a mock Proxmox on one side, a stand-in for NetBox on the other.
+//! Whole stages: a mock Proxmox on one side, a stand-in for NetBox on the other, both over HTTP.
 
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a test stops where its surroundings fail"
 )]
 
 mod backups;
+mod clusters;
+mod full_update;
 mod harness;
 mod snapshots;
 mod task_history;
+mod virtual_machines;

@@ -19,7 +19,7 @@ use crate::http::jobs::Job;
 use crate::http::scope::{Scope, text_parameter};
 use crate::http::sse;
 use crate::netbox::ObjectId;
-use crate::sync::{Flag, Report, Stage};
+use crate::sync::{Flag, JobReport, Report, Stage};
 
 /// A stage and where it is served.
 #[derive(Debug, Clone, Copy)]
@@ -231,7 +231,11 @@ async fn run(place: Place, state: AppState, scope: Scope, machine: Option<Object
     if place.answer == Answer::Stream {
         return Ok((missing, sse::response(running.into_events())).into_response());
     }
-    let report = running.report().await.ok_or_else(|| ApiError::broken(None))?;
+    let report = running
+        .report()
+        .await
+        .and_then(JobReport::into_stage)
+        .ok_or_else(|| ApiError::broken(None))?;
     Ok((missing, Json(answer(place, &report)?)).into_response())
 }
 

@@ -2,11 +2,13 @@
 //! fields, and what of it may be written.
 
 mod backup;
+mod cloud_init;
 mod cluster;
 mod device;
 mod journal_entry;
 mod named;
 mod plugin;
+mod revival;
 mod shape;
 mod snapshot;
 mod storage;
@@ -16,14 +18,16 @@ mod virtual_machine_state;
 mod write;
 
 pub use backup::Backup;
+pub use cloud_init::CloudInit;
 pub use cluster::{Cluster, ClusterState};
 pub use device::{Device, DeviceState};
 pub use journal_entry::JournalEntry;
 pub use named::{
-    ClusterTypeKind, DeviceRoleKind, DeviceTypeKind, ManufacturerKind, Named, NamedKind, SiteKind, TagKind, TenantKind,
-    VirtualMachineTypeKind,
+    ClusterTypeKind, DeviceRoleKind, DeviceTypeKind, ManufacturerKind, Named, NamedKind, PlatformKind, SiteKind,
+    TagKind, TenantKind, VirtualMachineTypeKind,
 };
 pub use plugin::{PluginEndpoint, TrackingCluster, TrackingNode};
+pub use revival::Revival;
 pub use snapshot::Snapshot;
 pub use storage::{STORAGE_TEXTS, Storage};
 pub use task_history::TaskHistory;
@@ -49,6 +53,8 @@ pub type DeviceRole = Named<DeviceRoleKind>;
 pub type VirtualMachineType = Named<VirtualMachineTypeKind>;
 /// A site.
 pub type Site = Named<SiteKind>;
+/// A platform.
+pub type Platform = Named<PlatformKind>;
 /// A tenant; read only.
 pub type Tenant = Named<TenantKind>;
 

@@ -8,6 +8,7 @@ mod owners;
 mod snapshots;
 mod storage;
 mod task_history;
+mod virtual_machines;
 
 use serde_json::Value;
 
@@ -30,11 +31,11 @@ pub(super) async fn run(stage: Stage, run: &mut EndpointRun<'_>) -> Result<Summa
     match stage {
         Stage::Devices => devices::run(run).await,
         Stage::Storage => storage::run(run).await,
+        Stage::VirtualMachines => virtual_machines::run(run).await,
         Stage::TaskHistory => task_history::run(run).await,
         Stage::Backups => backups::run(run).await,
         Stage::Snapshots => snapshots::run(run).await,
-        Stage::VirtualMachines
-        | Stage::VirtualDisks
+        Stage::VirtualDisks
         | Stage::NodeInterfaces
         | Stage::VmInterfaces
         | Stage::VmIpAddresses
