@@ -5,14 +5,14 @@ use proxbox_api::proxmox::mock::World;
 use proxbox_api::stages::Stage;
 use serde_json::json;
 
-use crate::clusters::{Clusters, rows_where};
+use crate::clusters::{Estate, rows_where};
 
 const BACKUPS: &str = "/api/plugins/proxbox/backups/";
 const JOURNAL: &str = "/api/extras/journal-entries/";
 
 /// A cluster whose storages stand in NetBox. Backups that are gone are deleted, however many.
-async fn bench() -> Clusters {
-    let mut bench = Clusters::start(vec![World::estate(3, 12)]).await;
+async fn bench() -> Estate {
+    let mut bench = Estate::start(vec![World::estate(3, 12)]).await;
     bench.add_machines(0);
     bench.run(Stage::Storage).await;
     bench.request.options.guests.delete_missing_backups = true;
@@ -20,12 +20,12 @@ async fn bench() -> Clusters {
     bench
 }
 
-fn forget_backups(bench: &Clusters, storage: &str) {
+fn forget_backups(bench: &Estate, storage: &str) {
     let world = bench.clusters[0].proxmox.world();
     world.change(|world| world.backups.retain(|backup| backup.storage != storage));
 }
 
-fn count_on(bench: &Clusters, storage: &str) -> usize {
+fn count_on(bench: &Estate, storage: &str) -> usize {
     rows_where(bench, BACKUPS, "storage", &json!(storage)).len()
 }
 

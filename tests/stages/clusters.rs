@@ -18,8 +18,8 @@ pub(crate) const MACHINES: &str = "/api/virtualization/virtual-machines/";
 /// Where the plugin keeps what virtual machines stand for.
 pub(crate) const MACHINE_STATES: &str = "/api/plugins/proxbox/sync-state/virtual-machines/";
 
-/// A NetBox and the clusters that are synchronized with it. Clusters are numbered from 0, their endpoints from 1.
-pub(crate) struct Clusters {
+/// A NetBox and the clusters that are synchronized with it. Estate are numbered from 0, their endpoints from 1.
+pub(crate) struct Estate {
     pub(crate) netbox: Standin,
     pub(crate) clusters: Vec<Cluster>,
     /// What runs ask for unless they say otherwise.
@@ -35,7 +35,7 @@ pub(crate) struct Cluster {
     name: String,
 }
 
-impl Clusters {
+impl Estate {
     /// A NetBox in which the stage `devices` has run for each of `worlds`, and nothing else.
     pub(crate) async fn start(worlds: Vec<World>) -> Self {
         let netbox = Standin::start(StandinOptions::default()).await.unwrap();
@@ -170,7 +170,7 @@ fn facts(number: i64, cluster: &Cluster) -> EndpointFacts {
 }
 
 /// The rows at `path` that hold `value` in `field`.
-pub(crate) fn rows_where(bench: &Clusters, path: &str, field: &str, value: &Value) -> Vec<Value> {
+pub(crate) fn rows_where(bench: &Estate, path: &str, field: &str, value: &Value) -> Vec<Value> {
     let mut rows = bench.netbox.rows(path);
     rows.retain(|row| row[field] == *value);
     rows

@@ -5,23 +5,23 @@ use proxbox_api::proxmox::mock::World;
 use proxbox_api::stages::Stage;
 use serde_json::json;
 
-use crate::clusters::{Clusters, rows_where};
+use crate::clusters::{Estate, rows_where};
 
 const SNAPSHOTS: &str = "/api/plugins/proxbox/snapshots/";
 
 /// Two clusters with the same nodes, guests and snapshots. Snapshots that are gone are deleted, however many.
-async fn twins() -> Clusters {
+async fn twins() -> Estate {
     let mut twin = World::estate(3, 12);
     twin.cluster = Some("twin".to_owned());
     prepared(vec![World::estate(3, 12), twin]).await
 }
 
-async fn bench() -> Clusters {
+async fn bench() -> Estate {
     prepared(vec![World::estate(3, 12)]).await
 }
 
-async fn prepared(worlds: Vec<World>) -> Clusters {
-    let mut bench = Clusters::start(worlds).await;
+async fn prepared(worlds: Vec<World>) -> Estate {
+    let mut bench = Estate::start(worlds).await;
     for index in 0..bench.clusters.len() {
         bench.add_machines(index);
     }
@@ -30,7 +30,7 @@ async fn prepared(worlds: Vec<World>) -> Clusters {
     bench
 }
 
-fn snapshots(bench: &Clusters) -> usize {
+fn snapshots(bench: &Estate) -> usize {
     let world = bench.clusters[0].proxmox.world();
     world.read(|world| world.guests.values().map(|guest| guest.snapshots.len()).sum())
 }
@@ -38,7 +38,7 @@ fn snapshots(bench: &Clusters) -> usize {
 /// A guest with three snapshots.
 const RICH: u32 = 101;
 
-fn of(bench: &Clusters, vmid: u32) -> Vec<(String, String)> {
+fn of(bench: &Estate, vmid: u32) -> Vec<(String, String)> {
     let rows = rows_where(bench, SNAPSHOTS, "vmid", &json!(vmid));
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
     let mut told: Vec<_> = rows

@@ -5,18 +5,18 @@ use proxbox_api::proxmox::mock::World;
 use proxbox_api::stages::Stage;
 use serde_json::json;
 
-use crate::clusters::{Clusters, rows_where};
+use crate::clusters::{Estate, rows_where};
 
 const TASKS: &str = "/api/plugins/proxbox/task-history/";
 
-async fn bench() -> Clusters {
-    let bench = Clusters::start(vec![World::estate(3, 12)]).await;
+async fn bench() -> Estate {
+    let bench = Estate::start(vec![World::estate(3, 12)]).await;
     bench.add_machines(0);
     bench
 }
 
 /// How many finished tasks of guests the cluster tells of.
-fn tasks_of_guests(bench: &Clusters) -> usize {
+fn tasks_of_guests(bench: &Estate) -> usize {
     let world = bench.clusters[0].proxmox.world();
     world.read(|world| {
         let is_guests = |id: &str| id.parse().is_ok_and(|vmid: u32| world.guests.contains_key(&vmid));
@@ -67,7 +67,7 @@ async fn row_below_the_wrong_virtual_machine_is_repaired() {
 async fn two_clusters_with_equal_tasks_leave_each_others_rows_alone() {
     let mut twin = World::estate(3, 12);
     twin.cluster = Some("twin".to_owned());
-    let bench = Clusters::start(vec![World::estate(3, 12), twin]).await;
+    let bench = Estate::start(vec![World::estate(3, 12), twin]).await;
     bench.add_machines(0);
     bench.add_machines(1);
     let report = bench.run(Stage::TaskHistory).await;
