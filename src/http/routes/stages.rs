@@ -43,6 +43,13 @@ enum Answer {
 
 const MACHINE: &str = "{netbox_vm_id}";
 
+/// Where `stage` is streamed for all virtual machines.
+pub fn stage_stream(stage: Stage) -> Option<&'static str> {
+    let is_it =
+        |place: &&Place| place.stage == stage && place.answer == Answer::Stream && !place.path.contains(MACHINE);
+    PLACES.iter().find(is_it).map(|place| place.path)
+}
+
 const fn stream(stage: Stage, path: &'static str) -> Place {
     Place {
         stage,
