@@ -5,13 +5,16 @@
 //! gap.
 
 mod area;
+mod backups;
 mod cluster;
 mod cluster_options;
 mod fan_out;
 mod guest_configs;
 mod guest_systems;
 mod guests;
+mod snapshots;
 mod storages;
+mod tasks;
 
 use std::fmt;
 
@@ -19,14 +22,17 @@ use crate::error::ErrorKind;
 use crate::proxmox::{Error, RejectedRow};
 
 pub use crate::proxmox::types::{GuestOs, StorageConfig};
-pub use crate::proxmox::{GuestConfig, GuestKind, Property, Vmid};
+pub use crate::proxmox::{GuestConfig, GuestKind, Property, Snapshot, Task, Vmid, Volume};
 pub use area::{Area, Inventory, Reader, Slot};
+pub use backups::{Backups, StorageBackups};
 pub use cluster::{Cluster, ClusterMode, Node, cluster};
 pub use cluster_options::ClusterOptions;
 pub use guest_configs::{ConfiguredGuest, GuestConfigs};
 pub use guest_systems::{GuestSystem, GuestSystems};
 pub use guests::{Guest, Guests};
+pub use snapshots::{GuestSnapshots, Snapshots};
 pub use storages::Storages;
+pub use tasks::{RecordedTasks, TaskEnding, Tasks};
 
 /// What was read in one area.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,3 +104,6 @@ impl fmt::Display for Gap {
         write!(formatter, "{}: {}", self.source, self.message)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! From Proxmox's words to NetBox's. Pure; the only bilingual room.
 
+pub mod backup;
 pub mod bootstrap;
 pub mod cloud_init;
 pub mod cluster;
@@ -7,8 +8,11 @@ pub mod device;
 pub mod names;
 pub mod notes;
 pub mod platform;
+pub mod snapshot;
 pub mod storage;
 pub mod tags;
+pub mod task_history;
+pub mod times;
 pub mod virtual_disk;
 pub mod virtual_machine;
 pub mod virtual_machine_state;

@@ -49,13 +49,14 @@ pub use metadata::{Metadata, Mode};
 pub use navigate::Param;
 pub use pool::Pool;
 pub use property::{Property, indexed};
+pub use reads::TaskPage;
 pub use resource::{Access, Cluster, Guest, Node, NodeStorage, Resource};
 pub use rows::{RejectedRow, Rows};
 pub use session::{Answer, Session};
 pub use tls::{Fingerprint, FingerprintError, TlsPolicy};
 pub use types::{
     Capabilities, ClusterResource, ClusterStatus, GuestConfig, GuestKind, LxcConfig, NodeRow, Permissions, QemuConfig,
-    ResourceKind, StorageConfig, Version, Vmid,
+    ResourceKind, Snapshot, StorageConfig, Task, Verification, Version, Vmid, Volume,
 };
 
 #[cfg(test)]

@@ -8,9 +8,22 @@ use super::error::Error;
 use super::rows::Rows;
 use super::session::Session;
 use super::types::{
-    ClusterOptions, ClusterResource, ClusterStatus, GuestConfig, GuestKind, GuestOs, NodeRow, Permissions,
-    StorageConfig, Version, Vmid,
+    ClusterOptions, ClusterResource, ClusterStatus, GuestConfig, GuestKind, GuestOs, NodeRow, Permissions, Snapshot,
+    StorageConfig, Task, Version, Vmid, Volume,
 };
+
+/// Which finished tasks of a node are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskPage {
+    /// How many newer ones are passed over.
+    pub start: u64,
+    /// How many are read at most.
+    pub limit: u64,
+    /// Only those that began no later than this, in seconds since 1970.
+    pub until: i64,
+    /// Only those that worked on this guest.
+    pub vmid: Option<Vmid>,
+}
 
 impl Session {
     /// `version`: the release of the host that answers.
@@ -94,6 +107,44 @@ impl Session {
             call: format!("GET {}", place.plain_path().unwrap_or_default()),
             source: Arc::new(source),
         })
+    }
+
+    /// `nodes/{node}/tasks`: finished tasks of the node, newest first. Without Sys.Audit on the node only the identity's
+    /// own.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn list_tasks(&self, node: &str, page: TaskPage) -> Result<Rows<Task>, Error> {
+        let parameters = [
+            ("source", "archive".into()),
+            ("start", page.start.into()),
+            ("limit", page.limit.into()),
+            ("until", page.until.into()),
+            ("vmid", page.vmid.into()),
+        ];
+        self.nodes(node).tasks().get_rows_with(&parameters).await
+    }
+
+    /// `nodes/{node}/storage/{storage}/content` of kind `backup`, of all guests or of one. Rows that the identity may not
+    /// see are left out without a word.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn list_backups(&self, node: &str, storage: &str, vmid: Option<Vmid>) -> Result<Rows<Volume>, Error> {
+        let parameters = [("content", "backup".into()), ("vmid", vmid.into())];
+        let content = self.nodes(node).storage(storage).content();
+        content.get_rows_with(&parameters).await
+    }
+
+    /// `nodes/{node}/{kind}/{vmid}/snapshot`: the guest's snapshots, and a row for the guest as it is now.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn list_snapshots(&self, node: &str, kind: GuestKind, vmid: Vmid) -> Result<Rows<Snapshot>, Error> {
+        self.nodes(node).guest(kind, vmid).snapshots().get_rows().await
     }
 
     /// `access/permissions`: the session's own rights, for any identity.

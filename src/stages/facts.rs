@@ -8,7 +8,8 @@ use crate::endpoint::EndpointKey;
 use crate::inventory::{Cluster as ProxmoxCluster, Inventory};
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::{
-    Cluster, Device, DeviceState, PluginEndpoint, Tag, TrackingCluster, VirtualMachine, VirtualMachineState,
+    Cluster, Device, DeviceState, PluginEndpoint, Tag, TaskHistory, TrackingCluster, VirtualMachine,
+    VirtualMachineState,
 };
 use crate::reconcile::{ObjectId, Stored};
 
@@ -76,6 +77,15 @@ pub struct Known {
     pub machines: Vec<Stored<VirtualMachine>>,
     /// Sync states of virtual machines that this endpoint owns.
     pub machine_states: Vec<Stored<VirtualMachineState>>,
+    /// Virtual machines that are known to stand for a guest and of whose children a stage has read all that it can prove
+    /// anything by: a row of theirs that is not desired may be taken for gone.
+    pub proven: BTreeSet<ObjectId>,
+    /// The cluster's storages, by name.
+    pub storages: BTreeMap<String, ObjectId>,
+    /// Rows of tasks that may be among those which were read.
+    pub tasks: Vec<Stored<TaskHistory>>,
+    /// Sync states of virtual machines that hold the row of a task which is another one's.
+    pub task_holders: Vec<Stored<VirtualMachineState>>,
     /// The configured site.
     pub site: Option<ObjectId>,
     /// The configured tenant.

@@ -4,6 +4,7 @@
 //! compares with ([`Pass::scope`]), what should be ([`Pass::desired`]), which conflicts only NetBox can show
 //! ([`Pass::settle`]) and what may be changed ([`Pass::policy`]). It is pure: `sync` does the reading and writing.
 
+pub mod backups;
 pub mod bootstrap;
 pub mod claim;
 pub mod clusters;
@@ -13,7 +14,9 @@ pub mod guests;
 pub mod machines;
 pub mod nodes;
 mod options;
+pub mod snapshots;
 pub mod storages;
+pub mod task_history;
 
 use crate::netbox::objects::Object;
 use crate::reconcile::{Policy, Refused, Resource, Retire, Stored, Wanted};
@@ -127,6 +130,8 @@ pub struct Desired<R> {
     pub wanted: Vec<Wanted<R>>,
     /// Rows that cannot be had, and why.
     pub refused: Vec<Refused>,
+    /// What an operator should know although every row can be had.
+    pub warnings: Vec<String>,
 }
 
 impl<R> Default for Desired<R> {
@@ -134,6 +139,7 @@ impl<R> Default for Desired<R> {
         Self {
             wanted: Vec::new(),
             refused: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 }
@@ -143,7 +149,7 @@ impl<R: Resource> Desired<R> {
     pub fn by_key(objects: impl IntoIterator<Item = R>) -> Self {
         Self {
             wanted: objects.into_iter().map(Wanted::by_key).collect(),
-            refused: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -179,6 +185,12 @@ pub trait Pass {
         _actual: &[Stored<Self::Object>],
     ) -> Desired<Self::Object> {
         desired
+    }
+
+    /// Whether a row that was read is one of the endpoint's: only those count when the shrink guard asks how many there
+    /// are.
+    fn is_ours(_facts: &Facts, _stored: &Stored<Self::Object>) -> bool {
+        true
     }
 
     /// What may be changed.

@@ -19,6 +19,7 @@ impl EndpointRun<'_> {
                 cluster: &self.facts.cluster,
                 inventory: &self.facts.inventory,
                 only: self.only.as_ref(),
+                recorded: &self.recorded,
                 concurrency: self.concurrency,
             };
             let collected = A::collect(&reader).await?;

@@ -52,7 +52,7 @@ impl Bench {
             });
             netbox.seed("plugins/proxbox/proxmox-nodes", &node).unwrap();
         }
-        let session = Session::new(endpoint_of(&proxmox)).unwrap();
+        let session = Session::new(endpoint_of(&proxmox, 1)).unwrap();
         let token = netbox::Token::V1(SecretString::from(netbox.token()));
         let mut target = netbox::Endpoint::new("netbox", "127.0.0.1", netbox.port(), token);
         target.scheme = Some(netbox::Scheme::Http);
@@ -69,7 +69,7 @@ impl Bench {
 
     fn context(&self) -> RunContext {
         let facts = EndpointFacts {
-            key: key(),
+            key: key(1),
             name: "lab (nb:1)".to_owned(),
             domain: None,
             ip_address: Some("127.0.0.1".to_owned()),
@@ -84,7 +84,7 @@ impl Bench {
                 facts,
                 session: Ok(self.session.clone()),
             }],
-            endpoint_ids: Some([key().id.0].into()),
+            endpoint_ids: Some([key(1).id.0].into()),
             missing: Vec::new(),
             delete_orphans: self.delete_orphans,
             limits: Limits::default(),
@@ -154,18 +154,19 @@ impl Bench {
     }
 }
 
-/// The endpoint's key.
-fn key() -> EndpointKey {
+/// The key of an endpoint.
+pub(crate) fn key(number: i64) -> EndpointKey {
     EndpointKey {
         source: Source::Database,
-        id: EndpointId(1),
+        id: EndpointId(number),
     }
 }
 
-fn endpoint_of(mock: &MockProxmox) -> proxmox::Endpoint {
+/// How the mock is reached as endpoint `number`.
+pub(crate) fn endpoint_of(mock: &MockProxmox, number: i64) -> proxmox::Endpoint {
     proxmox::Endpoint {
-        key: key(),
-        name: "lab (nb:1)".to_owned(),
+        key: key(number),
+        name: format!("lab (nb:{number})"),
         domain: None,
         ip_address: Some("127.0.0.1".to_owned()),
         port: mock.address().port(),

@@ -7,6 +7,10 @@
     reason = "a test stops where its surroundings fail"
 )]
 
+mod backups;
+mod clusters;
 mod full_update;
 mod harness;
+mod snapshots;
+mod task_history;
 mod virtual_machines;

@@ -1,28 +1,36 @@
 //! NetBox's objects, one file each: the shape in which NetBox answers a row (private), the object with its comparable
 //! fields, and what of it may be written.
 
+mod backup;
 mod cloud_init;
 mod cluster;
 mod device;
+mod journal_entry;
 mod named;
 mod plugin;
 mod revival;
 mod shape;
+mod snapshot;
 mod storage;
+mod task_history;
 mod virtual_machine;
 mod virtual_machine_state;
 mod write;
 
+pub use backup::Backup;
 pub use cloud_init::CloudInit;
 pub use cluster::{Cluster, ClusterState};
 pub use device::{Device, DeviceState};
+pub use journal_entry::JournalEntry;
 pub use named::{
     ClusterTypeKind, DeviceRoleKind, DeviceTypeKind, ManufacturerKind, Named, NamedKind, PlatformKind, SiteKind,
     TagKind, TenantKind, VirtualMachineTypeKind,
 };
 pub use plugin::{PluginEndpoint, TrackingCluster, TrackingNode};
 pub use revival::Revival;
+pub use snapshot::Snapshot;
 pub use storage::{STORAGE_TEXTS, Storage};
+pub use task_history::TaskHistory;
 pub use virtual_machine::{DECOMMISSIONING, SOFT_DELETED_TAG, VirtualMachine};
 pub use virtual_machine_state::VirtualMachineState;
 pub use write::{create_body, update_body};

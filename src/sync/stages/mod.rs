@@ -1,9 +1,13 @@
 //! The stages as sequences of passes.
 
+mod backups;
 mod bootstrap;
 mod cluster;
 mod devices;
+mod owners;
+mod snapshots;
 mod storage;
+mod task_history;
 mod virtual_machines;
 
 use serde_json::Value;
@@ -28,10 +32,10 @@ pub(super) async fn run(stage: Stage, run: &mut EndpointRun<'_>) -> Result<Summa
         Stage::Devices => devices::run(run).await,
         Stage::Storage => storage::run(run).await,
         Stage::VirtualMachines => virtual_machines::run(run).await,
-        Stage::TaskHistory
-        | Stage::VirtualDisks
-        | Stage::Backups
-        | Stage::Snapshots
+        Stage::TaskHistory => task_history::run(run).await,
+        Stage::Backups => backups::run(run).await,
+        Stage::Snapshots => snapshots::run(run).await,
+        Stage::VirtualDisks
         | Stage::NodeInterfaces
         | Stage::VmInterfaces
         | Stage::VmIpAddresses
