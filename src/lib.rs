@@ -20,6 +20,7 @@
 //! * [`telemetry`]: logs to the terminal and into a ring in memory, with secrets taken out.
 //! * [`reconcile`]: the engine. Compares desired with actual rows and makes a plan; knows neither side, does no I/O.
 //! * [`proxmox`]: the read side. Speaks Proxmox's own words over its wire protocol; holds a mock of it too.
+//! * [`blocking`]: the read side again, for callers without a runtime.
 //! * [`netbox`]: the write side. Speaks NetBox's words: client, objects, and a stand-in for tests and the demo.
 //! * [`store`]: saved state in one SQLite file: endpoints, API keys, lockouts, runs. Secrets are sealed.
 //! * [`inventory`]: what one run has read from Proxmox, with its gaps.
@@ -30,6 +31,7 @@
 //! * [`app`] and [`cli`]: wiring, start and stop; the command line.
 
 pub mod app;
+pub mod blocking;
 pub mod cli;
 pub mod config;
 pub mod endpoint;

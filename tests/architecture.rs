@@ -14,6 +14,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("telemetry", &["error", "config"]),
     ("reconcile", &[]),
     ("proxmox", &["error", "endpoint"]),
+    ("blocking", &["proxmox"]),
     ("netbox", &["error", "reconcile"]),
     ("store", &["error", "endpoint"]),
     ("inventory", &["error", "endpoint", "proxmox"]),

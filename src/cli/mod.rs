@@ -4,6 +4,7 @@ mod commands;
 mod demo;
 mod healthcheck;
 mod mock_proxmox;
+mod openapi;
 mod settings;
 
 use std::path::PathBuf;
@@ -40,6 +41,9 @@ enum Command {
     MockProxmox(mock_proxmox::MockProxmoxArgs),
     /// Shows the service at work against a Proxmox and a NetBox that do not exist.
     Demo(demo::DemoArgs),
+    /// Descriptions of Proxmox's API.
+    #[command(subcommand)]
+    Openapi(openapi::OpenapiCommand),
     /// Asks the service on this host whether it is ready; for containers.
     Healthcheck,
     /// Checks the environment, and lists every setting with its value.
@@ -63,6 +67,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Reseal => commands::reseal(&Config::from_env()?),
         Command::MockProxmox(arguments) => commands::mock_proxmox(&arguments),
         Command::Demo(arguments) => commands::demo(&arguments),
+        Command::Openapi(command) => openapi::run(&command),
         Command::Healthcheck => healthcheck::run(&Config::from_env()?),
         Command::Settings => settings::print(&Config::from_env()?),
     }

@@ -4,7 +4,7 @@ use axum::body::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
-use utoipa::openapi::{Components, Info, OpenApi, OpenApiBuilder, SecurityRequirement};
+use utoipa::openapi::{Components, ExternalDocs, Info, OpenApi, OpenApiBuilder, SecurityRequirement};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::auth::KEY_HEADER;
@@ -37,8 +37,20 @@ pub(super) fn base() -> OpenApi {
     OpenApiBuilder::new()
         .info(info)
         .components(Some(components))
+        .external_docs(Some(proxied()))
         .security(Some([SecurityRequirement::new::<_, [&str; 0], &str>(SCHEME, [])]))
         .build()
+}
+
+/// Where the API of Proxmox itself, as it is served here, is described.
+fn proxied() -> ExternalDocs {
+    let mut docs = ExternalDocs::new("/proxmox/viewer/openapi");
+    docs.description = Some(
+        "The whole API of Proxmox is served below /proxmox/api2. Each release has a document of its own: \
+         /proxmox/api2/8.3/openapi.json, /proxmox/api2/9.1/openapi.json and /proxmox/api2/9.2/openapi.json."
+            .to_owned(),
+    );
+    docs
 }
 
 /// The document as it is served.

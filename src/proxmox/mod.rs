@@ -38,8 +38,11 @@ pub mod resource;
 pub mod rows;
 pub mod session;
 pub mod tls;
+pub mod topics;
 pub mod types;
 mod verdict;
+pub mod viewer;
+pub mod wait;
 pub mod wire;
 
 pub use credential::{Credential, CredentialError};
@@ -54,10 +57,12 @@ pub use resource::{Access, Cluster, Guest, Node, NodeStorage, Resource};
 pub use rows::{RejectedRow, Rows};
 pub use session::{Answer, Session};
 pub use tls::{Fingerprint, FingerprintError, TlsPolicy};
+pub use topics::{BackupOptions, BackupServerStorage, ContentFilter, FirewallOf, GuestPlace, Power};
 pub use types::{
     Capabilities, ClusterResource, ClusterStatus, GuestConfig, GuestKind, LxcConfig, NodeRow, Permissions, QemuConfig,
     ResourceKind, Snapshot, StorageConfig, Task, Verification, Version, Vmid, Volume,
 };
+pub use wait::{TaskEnd, TaskProgress, TaskStatus, Wait};
 
 #[cfg(test)]
 mod tests;

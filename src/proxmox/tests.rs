@@ -37,3 +37,4 @@ mod decoding;
 mod exchanges;
 mod server;
 mod sessions;
+mod topics;

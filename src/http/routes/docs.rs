@@ -14,7 +14,13 @@ use crate::http::{ApiError, AppState};
 
 /// The routes that serve `document`.
 pub(in crate::http) fn routes(document: Bytes) -> Router<AppState> {
-    let config = Arc::new(Config::from("/openapi.json"));
+    let documents = [
+        "/openapi.json",
+        "/proxmox/api2/9.2/openapi.json",
+        "/proxmox/api2/9.1/openapi.json",
+        "/proxmox/api2/8.3/openapi.json",
+    ];
+    let config = Arc::new(Config::new(documents));
     let browse = move |path: &str| file(path, Arc::clone(&config));
     let other = browse.clone();
     Router::new()

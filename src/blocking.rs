@@ -1,0 +1,126 @@
+//! Proxmox for callers without a runtime: the same session, and every call waits.
+
+use std::fmt;
+use std::io;
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::proxmox::types::{
+    Certificate, Disk, FirewallName, FirewallRule, GuestStatus, HaGroup, HaResource, HaRule, HaStatus,
+    MigrationPreflight, Pool, SdnVnet, SdnZone, Service, Snapshot, Upid, Volume, ZfsPool, ZfsPoolDetail,
+};
+use crate::proxmox::{
+    self, BackupOptions, ClusterResource, ClusterStatus, ContentFilter, Endpoint, Error, FirewallOf, GuestConfig,
+    GuestKind, GuestPlace, NodeRow, Permissions, Power, Rows, StorageConfig, TaskEnd, TaskProgress, TaskStatus,
+    Version, Vmid, Wait,
+};
+
+/// A session whose calls wait for their answers.
+///
+/// # Panics
+///
+/// Every call panics inside a runtime of tokio, which must not be blocked: use [`proxmox::Session`] there.
+pub struct Session {
+    session: proxmox::Session,
+    runtime: Runtime,
+}
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The endpoint's definition cannot be used.
+    #[error(transparent)]
+    Endpoint(#[from] Error),
+    /// The system gives no runtime.
+    #[error("no runtime can be started")]
+    Runtime(#[from] io::Error),
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.session.fmt(formatter)
+    }
+}
+
+impl Session {
+    /// Prepares a session over TLS; sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], where the endpoint cannot be used or the system gives no runtime.
+    pub fn new(endpoint: Endpoint) -> Result<Self, OpenError> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        Ok(Self {
+            session: proxmox::Session::new(endpoint)?,
+            runtime,
+        })
+    }
+
+    /// Waits for any call of [`proxmox::Session`]: `session.wait(async |session| session.version_info().await)`.
+    pub fn wait<T>(&self, call: impl AsyncFnOnce(&proxmox::Session) -> T) -> T {
+        self.runtime.block_on(call(&self.session))
+    }
+
+    /// As [`proxmox::Session::wait_task`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn wait_task(&self, upid: &Upid, wait: Wait, progress: impl FnMut(TaskProgress)) -> Result<TaskEnd, Error> {
+        self.runtime.block_on(self.session.wait_task(upid, wait, progress))
+    }
+}
+
+/// The calls of [`proxmox::Session`] under their own names.
+macro_rules! calls {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        impl Session {
+            $(
+                #[doc = concat!("As [`proxmox::Session::", stringify!($name), "`].\n\n# Errors\n\nAs there.")]
+                pub fn $name(&self, $($argument: $type),*) -> Result<$answer, Error> {
+                    self.runtime.block_on(self.session.$name($($argument),*))
+                }
+            )*
+        }
+    };
+}
+
+calls! {
+    version_info() -> Version;
+    permissions() -> Permissions;
+    cluster_status() -> Rows<ClusterStatus>;
+    cluster_resources(kind: Option<&str>) -> Rows<ClusterResource>;
+    list_nodes() -> Rows<NodeRow>;
+    list_storages() -> Rows<StorageConfig>;
+    storage_config(storage: &str) -> StorageConfig;
+    list_content(node: &str, storage: &str, filter: ContentFilter<'_>) -> Rows<Volume>;
+    guest_config(node: &str, kind: GuestKind, vmid: Vmid) -> GuestConfig;
+    guest_status(guest: GuestPlace<'_>) -> GuestStatus;
+    list_snapshots(node: &str, kind: GuestKind, vmid: Vmid) -> Rows<Snapshot>;
+    set_power(guest: GuestPlace<'_>, power: Power) -> Upid;
+    create_snapshot(guest: GuestPlace<'_>, name: &str, description: Option<&str>) -> Upid;
+    delete_snapshot(guest: GuestPlace<'_>, name: &str) -> Upid;
+    backup_guest(guest: GuestPlace<'_>, options: BackupOptions<'_>) -> Upid;
+    find_migration_preflight(guest: GuestPlace<'_>) -> Option<MigrationPreflight>;
+    migrate_guest(guest: GuestPlace<'_>, target: &str, online: bool) -> Upid;
+    task_status(upid: &Upid) -> TaskStatus;
+    cancel_task(upid: &Upid) -> ();
+    list_ha_status() -> Rows<HaStatus>;
+    list_ha_resources() -> Rows<HaResource>;
+    find_ha_resource(sid: &str) -> Option<HaResource>;
+    list_ha_groups() -> Rows<HaGroup>;
+    list_ha_rules() -> Rows<HaRule>;
+    list_services(node: &str) -> Rows<Service>;
+    list_disks(node: &str) -> Rows<Disk>;
+    list_zfs_pools(node: &str) -> Rows<ZfsPool>;
+    zfs_pool(node: &str, name: &str) -> ZfsPoolDetail;
+    list_certificates(node: &str) -> Rows<Certificate>;
+    list_pools() -> Rows<Pool>;
+    next_vmid() -> Option<Vmid>;
+    list_firewall_rules(whose: FirewallOf<'_>) -> Rows<FirewallRule>;
+    list_firewall_aliases(whose: FirewallOf<'_>) -> Rows<FirewallName>;
+    list_firewall_ipsets(whose: FirewallOf<'_>) -> Rows<FirewallName>;
+    list_firewall_groups() -> Rows<FirewallName>;
+    list_sdn_zones() -> Rows<SdnZone>;
+    list_sdn_vnets() -> Rows<SdnVnet>;
+}

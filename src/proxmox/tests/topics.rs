@@ -1,0 +1,237 @@
+//! Typed calls, and waiting for tasks, on a mock.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::endpoint;
+use crate::proxmox::mock::{Fault, FaultRule, MockOptions, MockProxmox, ROOT_TOKEN, Release, TOKEN_SECRET, World};
+use crate::proxmox::types::Upid;
+use crate::proxmox::{
+    BackupOptions, ContentFilter, Credential, Endpoint, Error, FirewallOf, GuestKind, GuestPlace, Power, Session,
+    TaskEnd, TlsPolicy, Vmid, Wait,
+};
+
+async fn mock(release: Release) -> MockProxmox {
+    let options = MockOptions {
+        release,
+        ..MockOptions::default()
+    };
+    MockProxmox::start(options, World::estate(3, 40)).await.unwrap()
+}
+
+/// The mock, as root.
+pub(crate) fn root(mock: &MockProxmox) -> Endpoint {
+    let (user, token) = ROOT_TOKEN.split_once('!').unwrap();
+    Endpoint {
+        port: mock.address().port(),
+        username: user.to_owned(),
+        credential: Credential::Token {
+            name: token.to_owned(),
+            secret: SecretString::from(TOKEN_SECRET),
+        },
+        tls: TlsPolicy {
+            fingerprints: vec![mock.fingerprint().parse().unwrap()],
+            ..TlsPolicy::default()
+        },
+        ..endpoint(None, Some("127.0.0.1"))
+    }
+}
+
+async fn session(release: Release) -> (MockProxmox, Session) {
+    let mock = mock(release).await;
+    let session = Session::new(root(&mock)).unwrap();
+    (mock, session)
+}
+
+/// Node and number of a guest that runs and nothing has locked.
+fn running(mock: &MockProxmox) -> (String, Vmid) {
+    mock.world().read(|world| {
+        let mut guests = world.guests.values();
+        let found = guests.find(|guest| guest.kind.as_str() == "qemu" && guest.is_running() && guest.lock.is_none());
+        found.map(|guest| (guest.node.clone(), Vmid(guest.vmid))).unwrap()
+    })
+}
+
+fn quick() -> Wait {
+    Wait {
+        limit: Duration::from_secs(20),
+        first_pause: Duration::from_millis(1),
+        longest_pause: Duration::from_millis(1),
+        ..Wait::default()
+    }
+}
+
+#[tokio::test]
+async fn lists_of_every_topic_are_read_without_losing_a_row() {
+    for release in [Release::V8_3, Release::V9_1, Release::V9_2] {
+        let (_mock, session) = session(release).await;
+        let session = &session;
+        let cluster = FirewallOf::Cluster;
+        let rejected = [
+            session.list_ha_status().await.unwrap().rejected,
+            session.list_ha_resources().await.unwrap().rejected,
+            session.list_ha_groups().await.unwrap().rejected,
+            session.list_ha_rules().await.unwrap().rejected,
+            session.list_services("pve1").await.unwrap().rejected,
+            session.list_disks("pve1").await.unwrap().rejected,
+            session.list_zfs_pools("pve1").await.unwrap().rejected,
+            session.list_certificates("pve1").await.unwrap().rejected,
+            session.list_pools().await.unwrap().rejected,
+            session.list_firewall_rules(cluster).await.unwrap().rejected,
+            session
+                .list_firewall_rules(FirewallOf::Node("pve1"))
+                .await
+                .unwrap()
+                .rejected,
+            session.list_firewall_groups().await.unwrap().rejected,
+            session.list_firewall_aliases(cluster).await.unwrap().rejected,
+            session.list_firewall_ipsets(cluster).await.unwrap().rejected,
+            session.list_sdn_zones().await.unwrap().rejected,
+            session.list_sdn_vnets().await.unwrap().rejected,
+            session
+                .list_content("pve1", "local", ContentFilter::default())
+                .await
+                .unwrap()
+                .rejected,
+        ];
+        assert!(rejected.iter().all(Vec::is_empty), "{release:?}: {rejected:?}");
+        assert!(session.next_vmid().await.unwrap().is_some());
+    }
+}
+
+#[tokio::test]
+async fn what_a_release_does_not_offer_is_empty_and_what_fails_is_an_error() {
+    let (mock, old) = session(Release::V8_3).await;
+    assert!(old.list_ha_rules().await.unwrap().items.is_empty());
+    assert!(!old.list_ha_groups().await.unwrap().items.is_empty());
+    mock.faults()
+        .fail("/cluster/ha/groups", 403, "Permission check failed (/, Sys.Audit)");
+    assert!(matches!(
+        old.list_ha_groups().await,
+        Err(Error::PermissionDenied { .. })
+    ));
+    let (_mock, new) = session(Release::V9_2).await;
+    assert!(new.list_ha_groups().await.unwrap().items.is_empty());
+    assert!(!new.list_ha_rules().await.unwrap().items.is_empty());
+    assert_eq!(new.find_ha_resource("vm:99999").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn verbs_answer_tasks_that_can_be_waited_for() {
+    let (mock, session) = session(Release::V9_2).await;
+    let (node, vmid) = running(&mock);
+    let guest = GuestPlace {
+        node: &node,
+        kind: GuestKind::Qemu,
+        vmid,
+    };
+    assert!(session.guest_status(guest).await.unwrap().is_running());
+    let backup = BackupOptions {
+        storage: "local",
+        mode: "snapshot",
+        compress: "zstd",
+        notes: None,
+    };
+    let tasks = [
+        session
+            .create_snapshot(guest, "before", Some("a change"))
+            .await
+            .unwrap(),
+        session.delete_snapshot(guest, "before").await.unwrap(),
+        session.backup_guest(guest, backup).await.unwrap(),
+        session.set_power(guest, Power::Stop).await.unwrap(),
+    ];
+    for upid in &tasks {
+        let end = session
+            .wait_task(upid, quick(), |_| mock.clock().advance(Duration::from_secs(2)))
+            .await
+            .unwrap();
+        assert_eq!(end, TaskEnd::Done, "{upid}");
+    }
+    assert!(!session.guest_status(guest).await.unwrap().is_running());
+}
+
+#[tokio::test]
+async fn end_of_a_task_is_told_by_its_exit_status() {
+    let (mock, session) = session(Release::V9_2).await;
+    let (node, vmid) = running(&mock);
+    let guest = GuestPlace {
+        node: &node,
+        kind: GuestKind::Qemu,
+        vmid,
+    };
+    let upid = session.set_power(guest, Power::Stop).await.unwrap();
+    mock.clock().advance(Duration::from_secs(5));
+    for (outcome, end) in [
+        ("OK", TaskEnd::Done),
+        ("WARNINGS: 2", TaskEnd::Warnings(2)),
+        ("got timeout", TaskEnd::Failed("got timeout".to_owned())),
+    ] {
+        mock.world().change(|world| {
+            let tasks = world.tasks.iter_mut().filter(|task| task.upid() == upid.as_str());
+            tasks.for_each(|task| task.outcome = outcome.into());
+        });
+        assert_eq!(
+            session.wait_task(&upid, quick(), |_| {}).await.unwrap(),
+            end,
+            "{outcome}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn waiting_tells_the_log_outlasts_a_node_that_is_away_and_ends_at_the_limit() {
+    let (mock, session) = session(Release::V9_2).await;
+    let (node, vmid) = running(&mock);
+    let guest = GuestPlace {
+        node: &node,
+        kind: GuestKind::Qemu,
+        vmid,
+    };
+    let upid = session.set_power(guest, Power::Stop).await.unwrap();
+    let never = Wait {
+        limit: Duration::from_millis(5),
+        ..quick()
+    };
+    assert_eq!(session.wait_task(&upid, never, |_| {}).await.unwrap(), TaskEnd::Running);
+    mock.faults().add(FaultRule {
+        method: None,
+        path: format!("/nodes/{node}/tasks/*/status"),
+        fault: Fault::Status(595, "No route to host".to_owned()),
+        times: Some(2),
+    });
+    let mut told = Vec::new();
+    let with_log = Wait {
+        reads_log: true,
+        ..quick()
+    };
+    let progress = |progress: crate::proxmox::TaskProgress| {
+        told.extend(progress.lines);
+        mock.clock().advance(Duration::from_secs(5));
+    };
+    let end = session.wait_task(&upid, with_log, progress).await.unwrap();
+    assert_eq!((end, told.len()), (TaskEnd::Done, 1), "{told:?}");
+    let unknown: Upid = format!("UPID:{node}:00000001:00000001:00000001:qmstop:100:root@pam:")
+        .parse()
+        .unwrap();
+    assert!(matches!(
+        session.wait_task(&unknown, quick(), |_| {}).await,
+        Err(Error::NotFound { .. })
+    ));
+}
+
+#[test]
+fn blocking_session_answers_without_a_runtime_around_it() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let mock = runtime.block_on(mock(Release::V9_2));
+    let session = crate::blocking::Session::new(root(&mock)).unwrap();
+    assert_eq!(session.version_info().unwrap().release.as_deref(), Some("9.2"));
+    assert_eq!(session.list_nodes().unwrap().items.len(), 3);
+    let pools = session.wait(async |session| session.pools().get().await);
+    assert!(pools.unwrap().data.is_array());
+}

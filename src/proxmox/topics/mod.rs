@@ -1,0 +1,39 @@
+//! Typed calls beyond what every run reads, by topic. What a release does not offer is an empty list, never an error;
+//! what could not be read is an error, never an empty list.
+
+mod guests;
+mod ha;
+mod hosts;
+mod networks;
+mod storages;
+
+use std::sync::Arc;
+
+use serde::de::{DeserializeOwned, Error as _};
+
+pub use guests::{BackupOptions, GuestPlace, Power};
+pub use networks::FirewallOf;
+pub use storages::{BackupServerStorage, ContentFilter};
+
+use super::error::Error;
+use super::resource::Resource;
+use super::rows::Rows;
+use super::session::Answer;
+use super::types::{Upid, UpidError};
+
+/// The rows at `place`; none where this release has no such place.
+async fn rows_if_offered<T: DeserializeOwned>(place: Resource) -> Result<Rows<T>, Error> {
+    match place.get_rows().await {
+        Err(Error::NotImplemented { .. }) => Ok(Rows::decode(Vec::new())),
+        other => other,
+    }
+}
+
+/// The task that `answer` says was started.
+fn started(place: &Resource, answer: &Answer) -> Result<Upid, Error> {
+    let text = answer.data.as_str().unwrap_or_default();
+    text.parse().map_err(|error: UpidError| Error::Decode {
+        call: format!("write {}", place.plain_path().unwrap_or_default()),
+        source: Arc::new(serde_json::Error::custom(error)),
+    })
+}

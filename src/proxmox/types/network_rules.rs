@@ -1,0 +1,138 @@
+//! Firewalls and software-defined networks.
+
+use serde::Deserialize;
+
+use crate::proxmox::wire;
+
+/// A row of a list of firewall rules.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct FirewallRule {
+    /// Its place, from 0.
+    #[serde(default, deserialize_with = "wire::number")]
+    pub pos: Option<i64>,
+    /// `in`, `out`, `forward` or `group`.
+    #[serde(rename = "type", default, deserialize_with = "wire::text")]
+    pub kind: Option<String>,
+    /// `ACCEPT`, `DROP`, `REJECT`, or the name of a group.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub action: Option<String>,
+    /// Whether it is in force.
+    #[serde(default, deserialize_with = "wire::maybe_flag")]
+    pub enable: Option<bool>,
+    /// Where packets come from.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub source: Option<String>,
+    /// Where they go.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub dest: Option<String>,
+    /// Their protocol.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub proto: Option<String>,
+    /// The ports they come from.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub sport: Option<String>,
+    /// The ports they go to.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub dport: Option<String>,
+    /// A rule that stands for several.
+    #[serde(rename = "macro", default, deserialize_with = "wire::text")]
+    pub r#macro: Option<String>,
+    /// The interface.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub iface: Option<String>,
+    /// At which level it is logged.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub log: Option<String>,
+    /// What the operator wrote about it.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub comment: Option<String>,
+}
+
+/// A row of a list of named things: groups, sets of addresses, aliases.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct FirewallName {
+    /// Its name; groups have `group` instead.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub name: Option<String>,
+    /// The name of a group.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub group: Option<String>,
+    /// Of an alias, or in a set: the address or network.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub cidr: Option<String>,
+    /// In a set: whether it is left out.
+    #[serde(default, deserialize_with = "wire::flag")]
+    pub nomatch: bool,
+    /// What the operator wrote about it.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub comment: Option<String>,
+}
+
+/// A row of `cluster/sdn/zones`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct SdnZone {
+    /// Its name.
+    #[serde(deserialize_with = "wire::required_text")]
+    pub zone: String,
+    /// `simple`, `vlan`, `vxlan` and so on.
+    #[serde(rename = "type", default, deserialize_with = "wire::text")]
+    pub kind: Option<String>,
+    /// The bridge below it.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub bridge: Option<String>,
+    /// Its largest packets.
+    #[serde(default, deserialize_with = "wire::number")]
+    pub mtu: Option<u64>,
+    /// The nodes that have it; all where none is named.
+    #[serde(default, deserialize_with = "wire::text_list")]
+    pub nodes: Vec<String>,
+    /// Who gives out its addresses.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub ipam: Option<String>,
+    /// What is to become of it.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub state: Option<String>,
+}
+
+/// A row of `cluster/sdn/vnets`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct SdnVnet {
+    /// Its name.
+    #[serde(deserialize_with = "wire::required_text")]
+    pub vnet: String,
+    /// Its zone.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub zone: Option<String>,
+    /// Its VLAN or VXLAN number.
+    #[serde(default, deserialize_with = "wire::number")]
+    pub tag: Option<i64>,
+    /// What it is called.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub alias: Option<String>,
+    /// Whether guests choose VLANs on it.
+    #[serde(rename = "vlanaware", default, deserialize_with = "wire::flag")]
+    pub vlanaware: bool,
+}
+
+/// A row of `cluster/sdn/vnets/{vnet}/subnets`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct SdnSubnet {
+    /// Its name.
+    #[serde(deserialize_with = "wire::required_text")]
+    pub subnet: String,
+    /// Its network.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub cidr: Option<String>,
+    /// What it belongs to.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub vnet: Option<String>,
+    /// Its zone.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub zone: Option<String>,
+    /// Its gateway.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub gateway: Option<String>,
+    /// Whether its guests go out under the address of the host.
+    #[serde(default, deserialize_with = "wire::flag")]
+    pub snat: bool,
+}

@@ -1,0 +1,128 @@
+//! Answers of real servers, where a folder of them is at hand: `PROXBOX_RECORDED_DIR`.
+//!
+//! Each file is a JSON object with `request` (`GET /path`), `answer` (with or without the `data` envelope) and, for
+//! refusals, `status`. Without the folder there is nothing to show.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where its surroundings fail")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proxbox_api::proxmox::description::Catalog;
+use proxbox_api::proxmox::types::{
+    Certificate, ClusterResource, ClusterStatus, Disk, GuestConfig, GuestStatus, HaGroup, HaResource, HaRule, HaStatus,
+    NodeRow, Pool, Snapshot, StorageConfig, Task, Version, Volume,
+};
+use proxbox_api::proxmox::{GuestKind, Rows, TaskStatus};
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// What is wrong with the payload of an answer, if anything.
+type Check = fn(Value) -> Result<(), String>;
+
+/// Each path whose answers are decoded, and how.
+const CHECKS: &[(&str, Check)] = &[
+    ("/cluster/ha/groups", rows::<HaGroup>),
+    ("/cluster/ha/resources", rows::<HaResource>),
+    ("/cluster/ha/rules", rows::<HaRule>),
+    ("/cluster/ha/status/current", rows::<HaStatus>),
+    ("/cluster/resources", rows::<ClusterResource>),
+    ("/cluster/status", rows::<ClusterStatus>),
+    ("/nodes", rows::<NodeRow>),
+    ("/nodes/{node}/certificates/info", rows::<Certificate>),
+    ("/nodes/{node}/disks/list", rows::<Disk>),
+    ("/nodes/{node}/lxc/{vmid}/config", |data| config(GuestKind::Lxc, data)),
+    ("/nodes/{node}/lxc/{vmid}/snapshot", rows::<Snapshot>),
+    ("/nodes/{node}/lxc/{vmid}/status/current", one::<GuestStatus>),
+    ("/nodes/{node}/qemu/{vmid}/config", |data| config(GuestKind::Qemu, data)),
+    ("/nodes/{node}/qemu/{vmid}/snapshot", rows::<Snapshot>),
+    ("/nodes/{node}/qemu/{vmid}/status/current", one::<GuestStatus>),
+    ("/nodes/{node}/storage/{storage}/content", rows::<Volume>),
+    ("/nodes/{node}/tasks", rows::<Task>),
+    ("/nodes/{node}/tasks/{upid}/status", one::<TaskStatus>),
+    ("/pools", rows::<Pool>),
+    ("/storage", rows::<StorageConfig>),
+    ("/version", one::<Version>),
+];
+
+fn rows<T: DeserializeOwned>(data: Value) -> Result<(), String> {
+    let Value::Array(values) = data else {
+        return Err("no list".to_owned());
+    };
+    match Rows::<T>::decode(values).rejected.as_slice() {
+        [] => Ok(()),
+        rejected => Err(format!("{rejected:?}")),
+    }
+}
+
+fn one<T: DeserializeOwned>(data: Value) -> Result<(), String> {
+    T::deserialize(data).map(drop).map_err(|error| error.to_string())
+}
+
+fn config(kind: GuestKind, data: Value) -> Result<(), String> {
+    GuestConfig::decode(kind, data)
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.extension().is_some_and(|ending| ending == "json") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The path of a request, in the words of the descriptions.
+fn template(request: &str) -> Option<String> {
+    let path = request.strip_prefix("GET ")?.split('?').next()?;
+    let segments: Vec<String> = path
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect();
+    let description = Catalog::default().find("9.2").unwrap().unwrap();
+    let found = description.find(&segments)?;
+    found.place.operation(&Method::GET)?;
+    Some(found.place.path().to_owned())
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "where the answers lie is up to whoever runs the test"
+)]
+fn every_recorded_answer_is_decoded() {
+    let Some(folder) = std::env::var_os("PROXBOX_RECORDED_DIR") else {
+        return;
+    };
+    let (mut decoded, mut failures) = (0, Vec::new());
+    for file in files(Path::new(&folder)) {
+        let text = fs::read_to_string(&file).unwrap();
+        let record: Value = serde_json::from_str(&text).unwrap();
+        let request = record.get("request").and_then(Value::as_str).unwrap();
+        let is_refusal = record.get("status").is_some();
+        let check = template(request).and_then(|path| CHECKS.iter().find(|(known, _)| *known == path));
+        let Some((_, check)) = check.filter(|_| !is_refusal) else {
+            continue;
+        };
+        let Some(answer) = record.get("answer") else { continue };
+        let data = answer.get("data").unwrap_or(answer).clone();
+        decoded += 1;
+        failures.extend(check(data).err().map(|error| format!("{}: {error}", file.display())));
+    }
+    assert!(
+        failures.is_empty(),
+        "{} failures:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+    assert!(decoded > 0, "the folder holds no answers");
+    println!("{decoded} answers decoded");
+}
