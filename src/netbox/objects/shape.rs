@@ -51,3 +51,55 @@ pub(super) fn put_tags(fields: &mut Fields, tags: &BTreeSet<String>) {
         fields.insert("tags", tags.iter().cloned().map(Value::String).collect());
     }
 }
+
+/// What a row says of a value that may be empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Said<T> {
+    /// Nothing: whatever is there stays.
+    #[default]
+    Nothing,
+    /// There is none.
+    Empty,
+    /// It is this.
+    Is(T),
+}
+
+impl<T> Said<T> {
+    /// The value, where there is one.
+    pub fn value(&self) -> Option<&T> {
+        match self {
+            Self::Is(value) => Some(value),
+            Self::Nothing | Self::Empty => None,
+        }
+    }
+}
+
+impl<T> From<Option<T>> for Said<T> {
+    /// What is there, or that there is none.
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Empty, Self::Is)
+    }
+}
+
+/// Adds a field that is asserted, be it as empty.
+pub(super) fn put_said(fields: &mut Fields, name: &'static str, said: &Said<impl Into<Value> + Clone>) {
+    match said {
+        Said::Nothing => {}
+        Said::Empty => {
+            fields.insert(name, Value::Null);
+        }
+        Said::Is(value) => {
+            fields.insert(name, value.clone().into());
+        }
+    }
+}
+
+/// Adds a relation that is asserted, be it as empty.
+pub(super) fn put_said_id(fields: &mut Fields, name: &'static str, said: Said<ObjectId>) {
+    let said = match said {
+        Said::Nothing => Said::Nothing,
+        Said::Empty => Said::Empty,
+        Said::Is(id) => Said::Is(id.0),
+    };
+    put_said(fields, name, &said);
+}
