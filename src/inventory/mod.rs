@@ -6,7 +6,9 @@
 
 mod area;
 mod cluster;
+mod containers;
 mod fan_out;
+mod guest_agents;
 mod guest_configs;
 mod guests;
 mod storages;
@@ -17,9 +19,11 @@ use crate::error::ErrorKind;
 use crate::proxmox::{Error, RejectedRow};
 
 pub use crate::proxmox::types::StorageConfig;
-pub use crate::proxmox::{GuestConfig, GuestKind, Property, Vmid};
+pub use crate::proxmox::{GuestAddress, GuestConfig, GuestInterface, GuestKind, Nic, Property, Vmid, canonical_mac};
 pub use area::{Area, Inventory, Reader, Slot};
 pub use cluster::{Cluster, ClusterMode, Node, cluster};
+pub use containers::{Container, Containers};
+pub use guest_agents::{AgentAnswer, GuestAgent, GuestAgents};
 pub use guest_configs::{ConfiguredGuest, GuestConfigs};
 pub use guests::{Guest, Guests};
 pub use storages::Storages;

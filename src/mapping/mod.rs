@@ -3,5 +3,8 @@
 pub mod bootstrap;
 pub mod cluster;
 pub mod device;
+pub mod guest_interface;
+pub mod ip_address;
 pub mod names;
 pub mod storage;
+pub mod vm_interface;

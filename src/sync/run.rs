@@ -46,6 +46,8 @@ pub struct RunContext {
     pub stamp_interval: Duration,
     /// How long what one run has read of Proxmox serves the next; zero: not at all.
     pub inventory_ttl: Duration,
+    /// How long a guest agent may take to answer.
+    pub agent_timeout: Duration,
 }
 
 /// Runs `stage` for every endpoint of `context`, tells its progress, and reports.
@@ -221,6 +223,7 @@ impl Part<'_> {
             inventory_ttl: self.context.inventory_ttl,
             only: None,
             concurrency: self.request.fetch_max_concurrency.unwrap_or(CONCURRENCY),
+            agent_timeout: self.context.agent_timeout,
             plans: Vec::new(),
             warnings: Vec::new(),
         })

@@ -3,6 +3,8 @@
 mod access;
 mod cluster;
 mod guest;
+mod interface;
+mod nic;
 mod node;
 mod storage;
 mod version;
@@ -10,6 +12,9 @@ mod version;
 pub use access::{Capabilities, Permissions};
 pub use cluster::{ClusterResource, ClusterStatus, ResourceKind};
 pub use guest::{GuestConfig, GuestKind, LxcConfig, QemuConfig, Vmid};
+pub(super) use interface::host_name;
+pub use interface::{GuestAddress, GuestInterface};
+pub use nic::{Nic, canonical_mac};
 pub use node::NodeRow;
 pub use storage::StorageConfig;
 pub use version::Version;
