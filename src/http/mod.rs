@@ -1,1 +1,39 @@
 //! The surface: routes, authentication, errors, event streams.
+//!
+//! A handler takes [`AppState`] and the extractors of [`extract`], and answers with [`ApiError`] where it fails. Its
+//! `#[utoipa::path]` puts it into the OpenAPI document; `routes!` in its file's `routes()` puts it into the router.
+
+pub mod auth;
+pub mod error;
+pub mod extract;
+mod layers;
+mod openapi;
+mod routes;
+pub mod settings;
+mod state;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware;
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub use error::ApiError;
+pub use openapi::ErrorBody;
+pub use state::AppState;
+
+/// How large a request body may be.
+const BODY_LIMIT: usize = 1024 * 1024;
+
+/// Everything that the service answers.
+pub fn router(state: AppState) -> Router {
+    let (routes, document) = routes::all().split_for_parts();
+    routes
+        .merge(routes::docs::routes(openapi::render(&document)))
+        .fallback(|| async { ApiError::plain(StatusCode::NOT_FOUND, "Not Found") })
+        .method_not_allowed_fallback(|| async { ApiError::plain(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed") })
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(CatchPanicLayer::custom(layers::panicked))
+        .layer(middleware::from_fn_with_state(state.clone(), layers::report))
+        .with_state(state)
+}

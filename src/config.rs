@@ -1,1 +1,0 @@
-//! Every environment variable, its unit and its default; read once at start.

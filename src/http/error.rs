@@ -1,0 +1,256 @@
+//! The only place where an error becomes a status and a body.
+//!
+//! Clients know three shapes: `{"detail": …}`, `{"message", "detail", "python_exception"}`, and for refused writes a bare
+//! object with a `reason`. Causes go to the log, once, and to the client only where the setting says so.
+
+use std::error::Error as StdError;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::error::ErrorKind;
+use crate::{netbox, proxmox, store, sync};
+
+/// What a client is told where something of ours broke.
+const BROKEN: &str = "Internal server error";
+const UNEXPECTED: &str = "An unexpected error occurred.";
+
+/// An error on its way to the client.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    body: Body,
+    retry_after: Option<Duration>,
+    cause: Option<String>,
+}
+
+#[derive(Debug)]
+enum Body {
+    /// `{"detail": …}`
+    Plain(Value),
+    /// `{"message": …, "detail": …, "python_exception": null}`
+    Message { message: String, detail: Value },
+    /// As it is.
+    Bare(Value),
+}
+
+/// Why a request failed, for the log; it travels with the response to the layer that writes the log.
+#[derive(Debug, Clone)]
+pub(super) struct Cause(pub(super) Arc<str>);
+
+impl ApiError {
+    /// `{"detail": …}`: what the client asked for cannot be done, for a reason that needs no machine-readable part.
+    pub fn plain(status: StatusCode, detail: impl Into<Value>) -> Self {
+        Self::new(status, Body::Plain(detail.into()))
+    }
+
+    /// `{"message": …, "detail": …, "python_exception": null}`.
+    pub fn message(status: StatusCode, message: impl Into<String>, detail: impl Into<Value>) -> Self {
+        Self::new(
+            status,
+            Body::Message {
+                message: message.into(),
+                detail: detail.into(),
+            },
+        )
+    }
+
+    /// `body` as it is: refused writes have `reason` and `detail` at the top.
+    pub fn bare(status: StatusCode, body: Value) -> Self {
+        Self::new(status, Body::Bare(body))
+    }
+
+    /// 422 about one part of the request, such as `["query", "limit"]`. `problem` must not repeat the value.
+    pub fn invalid(location: &[&str], problem: &str) -> Self {
+        let detail = json!([{"type": "request_validation_error", "loc": location, "msg": problem}]);
+        Self::plain(StatusCode::UNPROCESSABLE_ENTITY, detail)
+    }
+
+    /// 500 without a cause; `cause` goes to the log.
+    pub fn internal(cause: &(dyn StdError + 'static)) -> Self {
+        Self::broken(None).because(cause)
+    }
+
+    /// 500 that shows `cause`, or does not where there is none to show.
+    pub(super) fn broken(cause: Option<&str>) -> Self {
+        let body = json!({"message": BROKEN, "detail": cause.unwrap_or(UNEXPECTED), "python_exception": cause});
+        Self::bare(StatusCode::INTERNAL_SERVER_ERROR, body)
+    }
+
+    /// Keeps `cause`, and what caused it, for the log.
+    #[must_use]
+    pub fn because(mut self, cause: &(dyn StdError + 'static)) -> Self {
+        self.cause = Some(chain(cause));
+        self
+    }
+
+    /// Tells the client when to come back.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    fn new(status: StatusCode, body: Body) -> Self {
+        Self {
+            status,
+            body,
+            retry_after: None,
+            cause: None,
+        }
+    }
+}
+
+/// `error` and its sources, in one line.
+fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        // Writing to a String cannot fail.
+        let _ = write!(text, ": {source}");
+        next = source.source();
+    }
+    text
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = match self.body {
+            Body::Plain(detail) => json!({"detail": detail}),
+            Body::Message { message, detail } => {
+                json!({"message": message, "detail": detail, "python_exception": null})
+            }
+            Body::Bare(body) => body,
+        };
+        let mut response = (self.status, Json(body)).into_response();
+        if let Some(wait) = self.retry_after {
+            let seconds = wait.as_secs().max(1);
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(cause) = self.cause {
+            response.extensions_mut().insert(Cause(cause.into()));
+        }
+        response
+    }
+}
+
+/// The status of a failure on the other side. Its 401 and 403 are never ours: the plugin would doubt its own key.
+const fn upstream(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::Validation => StatusCode::BAD_REQUEST,
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        ErrorKind::RateLimit => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorKind::Connection | ErrorKind::Authentication | ErrorKind::Permission | ErrorKind::Unknown => {
+            StatusCode::BAD_GATEWAY
+        }
+    }
+}
+
+impl From<proxmox::Error> for ApiError {
+    fn from(error: proxmox::Error) -> Self {
+        let mut detail = json!({"reason": error.reason(), "error": error.to_string()});
+        if let (Some(status), Some(detail)) = (error.upstream_status(), detail.as_object_mut()) {
+            detail.insert("upstream_status".to_owned(), status.into());
+        }
+        Self::message(upstream(error.kind()), "Proxmox could not serve the request", detail).because(&error)
+    }
+}
+
+impl From<netbox::Error> for ApiError {
+    fn from(error: netbox::Error) -> Self {
+        let detail = json!({"reason": error.reason(), "error": error.to_string()});
+        let answer = Self::message(upstream(error.kind()), "NetBox could not serve the request", detail);
+        answer.because(&error)
+    }
+}
+
+impl From<sync::Error> for ApiError {
+    fn from(error: sync::Error) -> Self {
+        let error = match error {
+            sync::Error::Proxmox(error) => return error.into(),
+            sync::Error::NetBox(error) => return error.into(),
+            error @ (sync::Error::Unusable { .. }
+            | sync::Error::Shrink(_)
+            | sync::Error::Ambiguity(_)
+            | sync::Error::Limited { .. }
+            | sync::Error::Placement { .. }
+            | sync::Error::Prerequisite { .. }
+            | sync::Error::NoCluster { .. }
+            | sync::Error::Selection { .. }
+            | sync::Error::Cancelled) => error,
+        };
+        let detail = json!({"reason": error.reason(), "error": error.to_string(), "hint": error.suggestion()});
+        Self::message(upstream(error.kind()), "The run failed", detail).because(&error)
+    }
+}
+
+impl From<sync::BadParameter> for ApiError {
+    fn from(error: sync::BadParameter) -> Self {
+        match error {
+            sync::BadParameter::Form { name, message } => Self::invalid(&["query", name], &message),
+            sync::BadParameter::Machines => Self::plain(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
+            sync::BadParameter::Scope { message, detail } => Self::message(StatusCode::BAD_REQUEST, message, detail),
+        }
+    }
+}
+
+impl From<store::Error> for ApiError {
+    fn from(error: store::Error) -> Self {
+        use store::Error;
+        match &error {
+            Error::NotFound { what, .. } => Self::plain(StatusCode::NOT_FOUND, format!("{what} not found")),
+            Error::NameTaken { what, .. } => {
+                Self::plain(StatusCode::BAD_REQUEST, format!("{what} name already exists"))
+            }
+            Error::OnlyOne { what } => Self::plain(StatusCode::BAD_REQUEST, format!("Only one {what} is allowed")),
+            Error::Invalid { message, .. } => Self::plain(StatusCode::BAD_REQUEST, message.clone()),
+            Error::AlreadyClaimed => Self::plain(StatusCode::CONFLICT, "An API key is already configured."),
+            Error::LastActiveKey => refused_key(
+                "last_active_api_key_required",
+                "Create and verify another active API key before retiring this key.",
+            ),
+            Error::KeyLimit { limit } => refused_key(
+                "active_api_key_limit_reached",
+                &format!("At most {limit} API keys may be active. Retire one first."),
+            ),
+            Error::Busy => {
+                let text = "Authentication verification capacity is temporarily exhausted.";
+                Self::plain(StatusCode::SERVICE_UNAVAILABLE, text).retry_after(Duration::from_secs(1))
+            }
+            Error::NoKey => Self::message(
+                StatusCode::BAD_REQUEST,
+                "Credential encryption is not configured, so this secret cannot be stored. Set PROXBOX_ENCRYPTION_KEY \
+                 or PROXBOX_ENCRYPTION_KEY_FILE.",
+                Value::Null,
+            ),
+            Error::Sealed { .. } => Self::message(
+                StatusCode::BAD_REQUEST,
+                "Credential decryption failed. Check PROXBOX_ENCRYPTION_KEY, or store the endpoint's secret again.",
+                Value::Null,
+            )
+            .because(&error),
+            Error::Import { .. } => Self::plain(StatusCode::BAD_REQUEST, error.to_string()),
+            Error::File { .. } | Error::KeyFile { .. } | Error::Database { .. } | Error::Migration(_) | Error::Lost => {
+                Self::internal(&error)
+            }
+        }
+    }
+}
+
+fn refused_key(code: &str, message: &str) -> ApiError {
+    ApiError::plain(StatusCode::CONFLICT, json!({"code": code, "message": message}))
+}

@@ -1,0 +1,130 @@
+//! Extractors that answer in our own error shape.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, de};
+
+use super::error::ApiError;
+
+const FAILED: &str = "Request validation failed.";
+
+/// A JSON body. 415 for another content type, 413 where it is too large, 422 with the field where it does not fit.
+#[derive(Debug, Clone, Copy)]
+pub struct Json<T>(pub T);
+
+/// The query. Of a repeated key the last value counts; unknown keys are ignored. 422 where it does not fit.
+#[derive(Debug, Clone, Copy)]
+pub struct Query<T>(pub T);
+
+/// The parameters in the path. 422 where they do not fit.
+#[derive(Debug, Clone, Copy)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        if !is_json(request.headers()) {
+            return Err(ApiError::plain(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "Unsupported Media Type",
+            ));
+        }
+        let body = Bytes::from_request(request, state)
+            .await
+            .map_err(|rejection| unread(&rejection))?;
+        let mut input = serde_json::Deserializer::from_slice(&body);
+        let value = serde_path_to_error::deserialize(&mut input).map_err(|error| misfit("body", &error))?;
+        input.end().map_err(|_| ApiError::invalid(&["body"], FAILED))?;
+        Ok(Self(value))
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let kind = kind
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+fn unread(rejection: &BytesRejection) -> ApiError {
+    let status = rejection.status();
+    let detail = status.canonical_reason().unwrap_or(FAILED);
+    ApiError::plain(status, detail).because(rejection)
+}
+
+/// 422 that names the field. What serde says may repeat the value, so only what it expected is passed on.
+fn misfit<E: std::fmt::Display>(place: &str, error: &serde_path_to_error::Error<E>) -> ApiError {
+    let path = error.path().to_string();
+    let fields = path.split('.').filter(|part| !matches!(*part, "" | "." | "?"));
+    let location: Vec<&str> = std::iter::once(place).chain(fields).collect();
+    let text = error.inner().to_string();
+    let expected = text
+        .split_once(", expected ")
+        .map(|(_, expected)| expected.split(" at line ").next());
+    let problem = match expected.flatten() {
+        Some(expected) => format!("{FAILED} Expected {expected}."),
+        None => match text
+            .strip_prefix("missing field `")
+            .and_then(|rest| rest.split('`').next())
+        {
+            Some(field) => format!("{FAILED} Field `{field}` is required."),
+            None => FAILED.to_owned(),
+        },
+    };
+    ApiError::invalid(&location, &problem)
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let invalid = || ApiError::invalid(&["query"], FAILED);
+        let uri = last_values(&parts.uri).ok_or_else(invalid)?;
+        let query = axum::extract::Query::try_from_uri(&uri).map_err(|rejection| invalid().because(&rejection))?;
+        Ok(Self(query.0))
+    }
+}
+
+/// `uri` with each key of its query once.
+fn last_values(uri: &Uri) -> Option<Uri> {
+    let pairs = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    let values: std::collections::BTreeMap<_, _> = pairs.into_owned().collect();
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(values)
+        .finish();
+    Uri::builder().path_and_query(format!("/?{query}")).build().ok()
+}
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let path = axum::extract::Path::from_request_parts(parts, state).await;
+        let path = path.map_err(|rejection| ApiError::invalid(&["path"], FAILED).because(&rejection))?;
+        Ok(Self(path.0))
+    }
+}
+
+/// For `deserialize_with` in queries: every word that clients use for a boolean.
+///
+/// # Errors
+///
+/// What `deserializer` answers for any other word.
+pub fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    let word = String::deserialize(deserializer)?;
+    match word.trim().to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" | "t" | "y" => Ok(true),
+        "0" | "false" | "no" | "off" | "f" | "n" => Ok(false),
+        _ => Err(de::Error::custom("a boolean")),
+    }
+}

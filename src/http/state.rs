@@ -1,0 +1,80 @@
+//! What every handler can reach.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+
+use super::error::ApiError;
+use super::settings::Settings;
+use crate::config::Config;
+use crate::netbox::{Client, Endpoint, Token};
+use crate::store::{NetBoxEndpoint, Store, TokenVersion};
+use crate::sync::Registry;
+use crate::{netbox, proxmox};
+
+/// What every handler can reach; clones share it.
+#[derive(Debug, Clone)]
+pub struct AppState {
+    /// The environment.
+    pub config: Arc<Config>,
+    /// Saved state.
+    pub store: Store,
+    /// Sessions with Proxmox.
+    pub proxmox: Arc<proxmox::Pool>,
+    /// Clients of NetBox.
+    pub netbox: Arc<netbox::Pool>,
+    /// Runs in progress.
+    pub runs: Registry,
+    /// The settings in force.
+    pub settings: Settings,
+    /// Cancelled when the service goes down: answers without an end of their own end then.
+    pub stopping: CancellationToken,
+}
+
+impl AppState {
+    /// The client of the NetBox endpoint `id`, or of the first enabled one; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// What the store or the client answers, such as secrets that do not open.
+    pub async fn find_netbox(&self, id: Option<i64>) -> Result<Option<Client>, ApiError> {
+        let rows = self.store.list_netbox_endpoints().await?;
+        let is_wanted = |row: &NetBoxEndpoint| id.map_or(row.settings.enabled, |id| row.id == id);
+        let Some(row) = rows.into_iter().find(is_wanted) else {
+            return Ok(None);
+        };
+        let endpoint = self.netbox_endpoint(&row).await?;
+        Ok(Some(self.netbox.client(endpoint)?))
+    }
+
+    /// How the NetBox of `row` is spoken to, under the settings in force.
+    async fn netbox_endpoint(&self, row: &NetBoxEndpoint) -> Result<Endpoint, ApiError> {
+        let secrets = self.store.netbox_secrets(row).await?;
+        let secret = secrets.token.unwrap_or_else(|| SecretString::from(String::new()));
+        let token = match row.settings.token_version {
+            TokenVersion::V1 => Token::V1(secret),
+            TokenVersion::V2 => Token::V2 {
+                key: secrets.token_key.unwrap_or_else(|| SecretString::from(String::new())),
+                secret,
+            },
+        };
+        let settings = &row.settings;
+        let host = if settings.domain.is_empty() {
+            &settings.ip_address
+        } else {
+            &settings.domain
+        };
+        // The plugin sends addresses with their mask.
+        let host = host.split('/').next().unwrap_or_default();
+        let mut endpoint = Endpoint::new(row.id.to_string(), host, settings.port, token);
+        endpoint.verify_tls = settings.verify_ssl;
+        let tuning = &self.settings.effective().netbox;
+        endpoint.timeout = tuning.timeout.unwrap_or(endpoint.timeout);
+        endpoint.max_retries = tuning.max_retries.unwrap_or(endpoint.max_retries);
+        endpoint.retry_delay = tuning.retry_delay.unwrap_or(endpoint.retry_delay);
+        endpoint.limits.read = tuning.max_concurrent.unwrap_or(endpoint.limits.read);
+        endpoint.limits.write = tuning.write_concurrency.unwrap_or(endpoint.limits.write);
+        Ok(endpoint)
+    }
+}

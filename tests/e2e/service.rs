@@ -1,0 +1,68 @@
+//! The service as a process of its own, and the Proxmox that it talks to.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use proxbox_api::proxmox::mock::{MockOptions, MockProxmox, World};
+use tokio::time::{Instant, sleep};
+
+/// The running service; it ends with the test.
+pub struct Service {
+    pub port: u16,
+    child: Child,
+    _state: tempfile::TempDir,
+}
+
+impl Service {
+    /// Starts the binary on a free port, with an empty database.
+    pub async fn start() -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let child = Command::new(env!("CARGO_BIN_EXE_proxbox-api"))
+            .env("PORT", port.to_string())
+            .env("PROXBOX_BIND_HOST", "127.0.0.1")
+            .env("PROXBOX_DATABASE_PATH", state.path().join("proxbox.db"))
+            .env("PROXBOX_ENCRYPTION_KEY", "end-to-end-tests-only")
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let service = Self {
+            port,
+            child,
+            _state: state,
+        };
+        service.wait().await;
+        service
+    }
+
+    async fn wait(&self) {
+        let began = Instant::now();
+        let health = format!("http://127.0.0.1:{}/health", self.port);
+        while !reqwest::get(&health)
+            .await
+            .is_ok_and(|answer| answer.status().is_success())
+        {
+            assert!(began.elapsed() < Duration::from_secs(20), "the service does not answer");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A cluster of three nodes with 40 virtual machines and 15 containers.
+pub async fn proxmox() -> MockProxmox {
+    MockProxmox::start(MockOptions::default(), World::estate(3, 55))
+        .await
+        .unwrap()
+}
