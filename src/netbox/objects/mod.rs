@@ -3,6 +3,7 @@
 
 mod cluster;
 mod device;
+mod device_interface;
 mod named;
 mod plugin;
 mod shape;
@@ -13,11 +14,13 @@ mod write;
 
 pub use cluster::{Cluster, ClusterState};
 pub use device::{Device, DeviceState};
+pub use device_interface::DeviceInterface;
 pub use named::{
     ClusterTypeKind, DeviceRoleKind, DeviceTypeKind, ManufacturerKind, Named, NamedKind, SiteKind, TagKind, TenantKind,
     VirtualMachineTypeKind,
 };
 pub use plugin::{PluginEndpoint, TrackingCluster, TrackingNode};
+pub use shape::Setting;
 pub use storage::{STORAGE_TEXTS, Storage};
 pub use virtual_machine::{DECOMMISSIONING, SOFT_DELETED_TAG, VirtualMachine};
 pub use virtual_machine_state::VirtualMachineState;

@@ -51,3 +51,67 @@ pub(super) fn put_tags(fields: &mut Fields, tags: &BTreeSet<String>) {
         fields.insert("tags", tags.iter().cloned().map(Value::String).collect());
     }
 }
+
+/// What is said of a field that may be empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Setting<T> {
+    /// Nothing: what is stored stays.
+    #[default]
+    Kept,
+    /// It is empty.
+    Empty,
+    /// It holds this.
+    Is(T),
+}
+
+impl<T> Setting<T> {
+    /// The value, where one is said.
+    pub fn value(self) -> Option<T> {
+        match self {
+            Self::Is(value) => Some(value),
+            Self::Kept | Self::Empty => None,
+        }
+    }
+
+    pub(super) fn as_ref(&self) -> Setting<&T> {
+        match self {
+            Self::Kept => Setting::Kept,
+            Self::Empty => Setting::Empty,
+            Self::Is(value) => Setting::Is(value),
+        }
+    }
+
+    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> Setting<U> {
+        match self {
+            Self::Kept => Setting::Kept,
+            Self::Empty => Setting::Empty,
+            Self::Is(value) => Setting::Is(change(value)),
+        }
+    }
+}
+
+impl<T> From<Option<T>> for Setting<T> {
+    /// A stored value: empty where there is none.
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Empty, Self::Is)
+    }
+}
+
+impl Setting<ObjectId> {
+    pub(super) fn stored(nested: Option<Nested>) -> Self {
+        id(nested).into()
+    }
+}
+
+/// Adds a field of which something is said; JSON null where it is said to be empty.
+pub(super) fn put_setting(fields: &mut Fields, name: &'static str, setting: Setting<impl Into<Value>>) {
+    match setting {
+        Setting::Kept => {}
+        Setting::Empty => {
+            fields.insert(name, Value::Null);
+        }
+        Setting::Is(value) => {
+            fields.insert(name, value.into());
+        }
+    }
+}
