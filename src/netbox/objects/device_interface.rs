@@ -89,7 +89,7 @@ impl Resource for DeviceInterface {
         let mut fields = Fields::from([("device", self.device.0.into()), ("name", self.name.clone().into())]);
         put(&mut fields, "type", self.kind.clone());
         put(&mut fields, "enabled", self.enabled);
-        put_setting(&mut fields, "mode", self.mode.as_ref().map(|mode| mode.as_str()));
+        put_setting(&mut fields, "mode", self.mode.as_ref().map(String::as_str));
         put_setting(&mut fields, "untagged_vlan", self.untagged_vlan.map(|id| id.0));
         if let Some(vlans) = &self.tagged_vlans {
             fields.insert("tagged_vlans", vlans.iter().map(|id| Value::from(id.0)).collect());

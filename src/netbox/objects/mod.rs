@@ -8,6 +8,7 @@ mod named;
 mod plugin;
 mod shape;
 mod storage;
+mod virtual_disk;
 mod virtual_machine;
 mod virtual_machine_state;
 mod write;
@@ -22,6 +23,7 @@ pub use named::{
 pub use plugin::{PluginEndpoint, TrackingCluster, TrackingNode};
 pub use shape::Setting;
 pub use storage::{STORAGE_TEXTS, Storage};
+pub use virtual_disk::{VirtualDisk, VirtualDiskState};
 pub use virtual_machine::{DECOMMISSIONING, SOFT_DELETED_TAG, VirtualMachine};
 pub use virtual_machine_state::VirtualMachineState;
 pub use write::{create_body, update_body};
