@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Object;
-use super::shape::{Choice, Nested, Setting, Tagged, put, put_setting, put_tags, slugs};
+use super::shape::{Choice, Nested, Said, Tagged, id, put, put_said, put_said_id, put_tags, slugs};
 use crate::reconcile::{Fields, ObjectId, Resource, Stored};
 
 /// A network interface of a device.
@@ -23,19 +23,19 @@ pub struct DeviceInterface {
     /// Whether it is in use.
     pub enabled: Option<bool>,
     /// How it carries VLANs: `access`, `tagged` and so on.
-    pub mode: Setting<String>,
+    pub mode: Said<String>,
     /// The VLAN of its untagged frames; needs a mode.
-    pub untagged_vlan: Setting<ObjectId>,
+    pub untagged_vlan: Said<ObjectId>,
     /// The VLANs of its tagged frames.
     pub tagged_vlans: Option<BTreeSet<ObjectId>>,
     /// The interface that a virtual one is part of.
-    pub parent: Setting<ObjectId>,
+    pub parent: Said<ObjectId>,
     /// The bridge that it is a port of.
-    pub bridge: Setting<ObjectId>,
+    pub bridge: Said<ObjectId>,
     /// The aggregate that it is a member of.
-    pub lag: Setting<ObjectId>,
+    pub lag: Said<ObjectId>,
     /// Its primary MAC address, one of those assigned to it.
-    pub primary_mac_address: Setting<ObjectId>,
+    pub primary_mac_address: Said<ObjectId>,
     /// Whether a cable is attached, or an operator says so; never written.
     pub is_connected: bool,
     /// Slugs of its tags.
@@ -51,13 +51,13 @@ impl DeviceInterface {
             name: name.to_owned(),
             kind: None,
             enabled: None,
-            mode: Setting::Kept,
-            untagged_vlan: Setting::Kept,
+            mode: Said::Nothing,
+            untagged_vlan: Said::Nothing,
             tagged_vlans: None,
-            parent: Setting::Kept,
-            bridge: Setting::Kept,
-            lag: Setting::Kept,
-            primary_mac_address: Setting::Kept,
+            parent: Said::Nothing,
+            bridge: Said::Nothing,
+            lag: Said::Nothing,
+            primary_mac_address: Said::Nothing,
             is_connected: false,
             tags: BTreeSet::new(),
         }
@@ -89,19 +89,15 @@ impl Resource for DeviceInterface {
         let mut fields = Fields::from([("device", self.device.0.into()), ("name", self.name.clone().into())]);
         put(&mut fields, "type", self.kind.clone());
         put(&mut fields, "enabled", self.enabled);
-        put_setting(&mut fields, "mode", self.mode.as_ref().map(String::as_str));
-        put_setting(&mut fields, "untagged_vlan", self.untagged_vlan.map(|id| id.0));
+        put_said(&mut fields, "mode", &self.mode);
+        put_said_id(&mut fields, "untagged_vlan", self.untagged_vlan);
         if let Some(vlans) = &self.tagged_vlans {
             fields.insert("tagged_vlans", vlans.iter().map(|id| Value::from(id.0)).collect());
         }
-        put_setting(&mut fields, "parent", self.parent.map(|id| id.0));
-        put_setting(&mut fields, "bridge", self.bridge.map(|id| id.0));
-        put_setting(&mut fields, "lag", self.lag.map(|id| id.0));
-        put_setting(
-            &mut fields,
-            "primary_mac_address",
-            self.primary_mac_address.map(|id| id.0),
-        );
+        put_said_id(&mut fields, "parent", self.parent);
+        put_said_id(&mut fields, "bridge", self.bridge);
+        put_said_id(&mut fields, "lag", self.lag);
+        put_said_id(&mut fields, "primary_mac_address", self.primary_mac_address);
         put_tags(&mut fields, &self.tags);
         fields
     }
@@ -143,12 +139,12 @@ impl From<DeviceInterfaceRead> for Stored<DeviceInterface> {
             kind: Some(row.kind.value),
             enabled: Some(row.enabled),
             mode: row.mode.map(|mode| mode.value).filter(|mode| !mode.is_empty()).into(),
-            untagged_vlan: Setting::stored(row.untagged_vlan),
+            untagged_vlan: id(row.untagged_vlan).into(),
             tagged_vlans: Some(row.tagged_vlans.into_iter().map(|vlan| vlan.id).collect()),
-            parent: Setting::stored(row.parent),
-            bridge: Setting::stored(row.bridge),
-            lag: Setting::stored(row.lag),
-            primary_mac_address: Setting::stored(row.primary_mac_address),
+            parent: id(row.parent).into(),
+            bridge: id(row.bridge).into(),
+            lag: id(row.lag).into(),
+            primary_mac_address: id(row.primary_mac_address).into(),
             is_connected: row.cable.is_some() || row.mark_connected,
             tags: slugs(row.tags),
         };

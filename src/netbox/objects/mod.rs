@@ -1,9 +1,13 @@
 //! NetBox's objects, one file each: the shape in which NetBox answers a row (private), the object with its comparable
 //! fields, and what of it may be written.
 
+mod assignment;
 mod cluster;
 mod device;
 mod device_interface;
+mod guest_vm_interface;
+mod ip_address;
+mod mac_address;
 mod named;
 mod plugin;
 mod shape;
@@ -11,21 +15,29 @@ mod storage;
 mod virtual_disk;
 mod virtual_machine;
 mod virtual_machine_state;
+mod vlan;
+mod vm_interface;
 mod write;
 
+pub use assignment::Assignment;
 pub use cluster::{Cluster, ClusterState};
 pub use device::{Device, DeviceState};
 pub use device_interface::DeviceInterface;
+pub use guest_vm_interface::{GuestVmInterface, GuestVmInterfaceAddress};
+pub use ip_address::{IpAddress, IpAddressHolder};
+pub use mac_address::MacAddress;
 pub use named::{
     ClusterTypeKind, DeviceRoleKind, DeviceTypeKind, ManufacturerKind, Named, NamedKind, SiteKind, TagKind, TenantKind,
     VirtualMachineTypeKind,
 };
 pub use plugin::{PluginEndpoint, TrackingCluster, TrackingNode};
-pub use shape::Setting;
+pub use shape::Said;
 pub use storage::{STORAGE_TEXTS, Storage};
 pub use virtual_disk::{VirtualDisk, VirtualDiskState};
 pub use virtual_machine::{DECOMMISSIONING, SOFT_DELETED_TAG, VirtualMachine};
 pub use virtual_machine_state::VirtualMachineState;
+pub use vlan::Vlan;
+pub use vm_interface::{VmInterface, VmInterfaceState};
 pub use write::{create_body, update_body};
 
 use serde::de::DeserializeOwned;

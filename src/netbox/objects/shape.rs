@@ -52,66 +52,54 @@ pub(super) fn put_tags(fields: &mut Fields, tags: &BTreeSet<String>) {
     }
 }
 
-/// What is said of a field that may be empty.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Setting<T> {
-    /// Nothing: what is stored stays.
+/// What a row says of a value that may be empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Said<T> {
+    /// Nothing: whatever is there stays.
     #[default]
-    Kept,
-    /// It is empty.
+    Nothing,
+    /// There is none.
     Empty,
-    /// It holds this.
+    /// It is this.
     Is(T),
 }
 
-impl<T> Setting<T> {
-    /// The value, where one is said.
-    pub fn value(self) -> Option<T> {
+impl<T> Said<T> {
+    /// The value, where there is one.
+    pub fn value(&self) -> Option<&T> {
         match self {
             Self::Is(value) => Some(value),
-            Self::Kept | Self::Empty => None,
-        }
-    }
-
-    pub(super) fn as_ref(&self) -> Setting<&T> {
-        match self {
-            Self::Kept => Setting::Kept,
-            Self::Empty => Setting::Empty,
-            Self::Is(value) => Setting::Is(value),
-        }
-    }
-
-    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> Setting<U> {
-        match self {
-            Self::Kept => Setting::Kept,
-            Self::Empty => Setting::Empty,
-            Self::Is(value) => Setting::Is(change(value)),
+            Self::Nothing | Self::Empty => None,
         }
     }
 }
 
-impl<T> From<Option<T>> for Setting<T> {
-    /// A stored value: empty where there is none.
+impl<T> From<Option<T>> for Said<T> {
+    /// What is there, or that there is none.
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Empty, Self::Is)
     }
 }
 
-impl Setting<ObjectId> {
-    pub(super) fn stored(nested: Option<Nested>) -> Self {
-        id(nested).into()
+/// Adds a field that is asserted, be it as empty.
+pub(super) fn put_said(fields: &mut Fields, name: &'static str, said: &Said<impl Into<Value> + Clone>) {
+    match said {
+        Said::Nothing => {}
+        Said::Empty => {
+            fields.insert(name, Value::Null);
+        }
+        Said::Is(value) => {
+            fields.insert(name, value.clone().into());
+        }
     }
 }
 
-/// Adds a field of which something is said; JSON null where it is said to be empty.
-pub(super) fn put_setting(fields: &mut Fields, name: &'static str, setting: Setting<impl Into<Value>>) {
-    match setting {
-        Setting::Kept => {}
-        Setting::Empty => {
-            fields.insert(name, Value::Null);
-        }
-        Setting::Is(value) => {
-            fields.insert(name, value.into());
-        }
-    }
+/// Adds a relation that is asserted, be it as empty.
+pub(super) fn put_said_id(fields: &mut Fields, name: &'static str, said: Said<ObjectId>) {
+    let said = match said {
+        Said::Nothing => Said::Nothing,
+        Said::Empty => Said::Empty,
+        Said::Is(id) => Said::Is(id.0),
+    };
+    put_said(fields, name, &said);
 }
