@@ -7,4 +7,5 @@ pub mod guest_interface;
 pub mod ip_address;
 pub mod names;
 pub mod storage;
+pub mod virtual_disk;
 pub mod vm_interface;
