@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::guests::{Bound, bindings};
 use super::{Facts, InterfaceNaming};
-use crate::inventory::{AgentAnswer, GuestConfig, GuestInterface, GuestKind, Nic};
+use crate::inventory::{AgentAnswer, Guest, GuestConfig, GuestInterface, GuestKind, Nic};
 use crate::mapping::guest_interface::{has_mac, row_name, seen, without_aliases};
 use crate::mapping::ip_address::dns_name;
 use crate::mapping::vm_interface::{core_name, interface_name};
@@ -22,12 +22,21 @@ pub struct GuestPorts<'a> {
     pub doubles: Vec<String>,
     /// The interfaces that its agent told, aliases folded in; `None` where it told none.
     pub agent: Option<Vec<GuestInterface>>,
-    /// Whether the guest itself, by its agent or its kernel, told its addresses.
-    pub is_live: bool,
-    /// Whether it could not be asked although it should have been.
-    pub is_unknown: bool,
+    /// Who told of its addresses.
+    pub source: Source,
     /// Its DNS name, where it could be learned.
     pub dns_name: Option<String>,
+}
+
+/// Who told of a guest's addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The guest itself, by its agent or its kernel.
+    Guest,
+    /// Its configuration alone: it does not run, or nothing in it could be asked.
+    Configuration,
+    /// Nobody: it should have told, and did not.
+    Nobody,
 }
 
 /// A network interface of a guest.
@@ -72,10 +81,9 @@ pub fn guest_ports(facts: &Facts) -> Vec<GuestPorts<'_>> {
 
 fn ports_of<'a>(facts: &'a Facts, bound: Bound<'a>, config: &GuestConfig) -> GuestPorts<'a> {
     let told = facts.inventory.agent(bound.vmid);
-    let (agent, is_silent) = match told.map(|told| &told.answer) {
-        Some(AgentAnswer::Interfaces(interfaces)) => (Some(without_aliases(interfaces)), false),
-        Some(AgentAnswer::Silence) | None => (None, false),
-        Some(AgentAnswer::Failure(_)) => (None, true),
+    let agent = match told.map(|told| &told.answer) {
+        Some(AgentAnswer::Interfaces(interfaces)) => Some(without_aliases(interfaces)),
+        Some(AgentAnswer::Silence | AgentAnswer::Failure(_)) | None => None,
     };
     let container = facts.inventory.container(bound.vmid);
     let live = agent
@@ -89,8 +97,7 @@ fn ports_of<'a>(facts: &'a Facts, bound: Bound<'a>, config: &GuestConfig) -> Gue
         bound,
         ports: Vec::new(),
         doubles: Vec::new(),
-        is_live: live.is_some(),
-        is_unknown: is_silent || (container.is_none() && is_running_container(&bound)),
+        source: source(&bound, live.is_some()),
         dns_name: host_name.and_then(dns_name),
         agent,
     };
@@ -107,8 +114,14 @@ fn ports_of<'a>(facts: &'a Facts, bound: Bound<'a>, config: &GuestConfig) -> Gue
     guest
 }
 
-fn is_running_container(bound: &Bound<'_>) -> bool {
-    bound.kind == GuestKind::Lxc && bound.guest.is_some_and(crate::inventory::Guest::is_running)
+/// A running container is always asked; a virtual machine has no addresses but those its agent tells.
+fn source(bound: &Bound<'_>, is_live: bool) -> Source {
+    let is_running = bound.guest.is_some_and(Guest::is_running);
+    match (is_live, bound.kind) {
+        (true, _) => Source::Guest,
+        (false, GuestKind::Lxc) if is_running => Source::Nobody,
+        (false, GuestKind::Lxc | GuestKind::Qemu) => Source::Configuration,
+    }
 }
 
 fn port_name(facts: &Facts, nic: &Nic, told: Option<&GuestInterface>) -> String {

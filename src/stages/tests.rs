@@ -72,10 +72,7 @@ fn converged() -> Facts {
             clusters: vec![cluster(CLUSTER)],
             device_states: vec![state(101, "pve1"), state(102, "pve2")],
             devices: vec![device(101, "pve1"), device(102, "pve2")],
-            machines: Vec::new(),
-            machine_states: Vec::new(),
-            site: None,
-            tenant: None,
+            ..Known::default()
         },
         target: Target {
             plugin_endpoint: Some(ENDPOINT),

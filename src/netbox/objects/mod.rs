@@ -10,6 +10,7 @@ mod ip_address;
 mod mac_address;
 mod named;
 mod plugin;
+mod primary_addresses;
 mod shape;
 mod storage;
 mod virtual_disk;
@@ -31,6 +32,7 @@ pub use named::{
     VirtualMachineTypeKind,
 };
 pub use plugin::{PluginEndpoint, TrackingCluster, TrackingNode};
+pub use primary_addresses::PrimaryAddresses;
 pub use shape::Said;
 pub use storage::{STORAGE_TEXTS, Storage};
 pub use virtual_disk::{VirtualDisk, VirtualDiskState};

@@ -3,7 +3,10 @@
 mod bootstrap;
 mod cluster;
 mod devices;
+mod guest_network;
 mod storage;
+mod vm_interfaces;
+mod vm_ip_addresses;
 
 use serde_json::Value;
 
@@ -26,14 +29,14 @@ pub(super) async fn run(stage: Stage, run: &mut EndpointRun<'_>) -> Result<Summa
     match stage {
         Stage::Devices => devices::run(run).await,
         Stage::Storage => storage::run(run).await,
+        Stage::VmInterfaces => vm_interfaces::run(run).await,
+        Stage::VmIpAddresses => vm_ip_addresses::run(run).await,
         Stage::VirtualMachines
         | Stage::TaskHistory
         | Stage::VirtualDisks
         | Stage::Backups
         | Stage::Snapshots
         | Stage::NodeInterfaces
-        | Stage::VmInterfaces
-        | Stage::VmIpAddresses
         | Stage::Sdn
         | Stage::Replications
         | Stage::BackupRoutines => Ok(Summary::default()),
