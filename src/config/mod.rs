@@ -137,6 +137,8 @@ pub struct Sync {
     pub shrink_rows: usize,
     /// How old a sync-state time stamp may grow; zero: it is written by every run.
     pub stamp_interval: Duration,
+    /// How long what one run has read of Proxmox serves the next; zero: not at all.
+    pub inventory_ttl: Duration,
     /// Whether NetBox is left alone at start.
     pub skip_netbox_at_start: bool,
 }
@@ -242,12 +244,16 @@ fn mock(reader: &mut Reader) -> Mock {
 
 fn sync(reader: &mut Reader) -> Sync {
     const DAY: Duration = Duration::from_hours(24);
+    const INVENTORY: Duration = Duration::from_secs(30);
     Sync {
         shrink_percent: reader.number("PROXBOX_SHRINK_LIMIT_PERCENT", 0..=100).unwrap_or(30),
         shrink_rows: reader.number("PROXBOX_SHRINK_LIMIT_ROWS", 1..=1_000_000).unwrap_or(10),
         stamp_interval: reader
             .seconds("PROXBOX_SYNC_STAMP_INTERVAL", 0.0..=31_536_000.0)
             .unwrap_or(DAY),
+        inventory_ttl: reader
+            .seconds("PROXBOX_INVENTORY_TTL", 0.0..=600.0)
+            .unwrap_or(INVENTORY),
         skip_netbox_at_start: reader.flag("PROXBOX_SKIP_NETBOX_BOOTSTRAP").unwrap_or_default(),
     }
 }
