@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::Options;
 use crate::endpoint::EndpointKey;
-use crate::inventory::{Cluster as ProxmoxCluster, Inventory};
+use crate::inventory::{Cluster as ProxmoxCluster, Inventory, Vmid};
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::{
-    Cluster, Device, DeviceState, PluginEndpoint, TrackingCluster, VirtualMachine, VirtualMachineState,
+    Cluster, Device, DeviceState, PluginEndpoint, Storage, TrackingCluster, VirtualMachine, VirtualMachineState,
 };
 use crate::reconcile::{ObjectId, Stored};
 
@@ -67,6 +67,10 @@ pub struct Known {
     pub machines: Vec<Stored<VirtualMachine>>,
     /// Sync states of virtual machines that this endpoint owns.
     pub machine_states: Vec<Stored<VirtualMachineState>>,
+    /// Which guest each virtual machine stands for that a stage may touch.
+    pub guests: BTreeMap<ObjectId, Vmid>,
+    /// The cluster's storages.
+    pub storages: Vec<Stored<Storage>>,
     /// The configured site.
     pub site: Option<ObjectId>,
     /// The configured tenant.

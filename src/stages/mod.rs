@@ -13,6 +13,7 @@ pub mod guests;
 pub mod nodes;
 mod options;
 pub mod storages;
+pub mod virtual_disks;
 
 use crate::netbox::objects::Object;
 use crate::reconcile::{Policy, Refused, Resource, Retire, Stored, Wanted};

@@ -4,6 +4,7 @@ mod bootstrap;
 mod cluster;
 mod devices;
 mod storage;
+mod virtual_disks;
 
 use serde_json::Value;
 
@@ -26,9 +27,9 @@ pub(super) async fn run(stage: Stage, run: &mut EndpointRun<'_>) -> Result<Summa
     match stage {
         Stage::Devices => devices::run(run).await,
         Stage::Storage => storage::run(run).await,
+        Stage::VirtualDisks => virtual_disks::run(run).await,
         Stage::VirtualMachines
         | Stage::TaskHistory
-        | Stage::VirtualDisks
         | Stage::Backups
         | Stage::Snapshots
         | Stage::NodeInterfaces
