@@ -89,6 +89,7 @@ pub fn guest_vm_interface(
     let mac = clean(interface.mac.as_deref().unwrap_or_default()).to_lowercase();
     Some(GuestVmInterface {
         virtual_machine,
+        machine_name: None,
         name,
         vm_interface: vm_interface.into(),
         mac_address: Some(if mac.chars().count() > MAC_MAX {

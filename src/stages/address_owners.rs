@@ -47,6 +47,7 @@ pub struct Estate {
 pub fn unknown_hosts(facts: &Facts) -> BTreeSet<IpAddr> {
     let own: BTreeSet<(Option<ObjectId>, IpAddr)> = facts
         .known
+        .network
         .addresses
         .iter()
         .map(|stored| (stored.object.vm_interface(), stored.object.host))
@@ -112,7 +113,7 @@ impl<'a> Court<'a> {
             by_host.entry(stored.object.host).or_default().push(stored);
         }
         by_host.values_mut().for_each(|rows| rows.sort_by_key(|row| row.id));
-        let interfaces = facts.known.interfaces.iter();
+        let interfaces = facts.known.network.interfaces.iter();
         Self {
             rows: by_host,
             wanted: claims

@@ -21,7 +21,7 @@ pub fn interface_state_selection(facts: &Facts) -> Vec<Selection> {
     if facts.options.guests.only.is_none() {
         return vec![Selection::all()];
     }
-    let known = facts.known.interfaces.iter().map(|stored| stored.id);
+    let known = facts.known.network.interfaces.iter().map(|stored| stored.id);
     vec![Selection::any_of("vm_interface_id", known)]
 }
 
@@ -108,7 +108,7 @@ impl Pass for VmInterfaceStates {
     }
 
     fn at_hand(facts: &Facts) -> Option<Vec<Stored<VmInterfaceState>>> {
-        Some(facts.known.interface_states.clone())
+        Some(facts.known.network.interface_states.clone())
     }
 
     fn desired(facts: &Facts) -> Desired<VmInterfaceState> {

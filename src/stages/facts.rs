@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Options;
 use crate::endpoint::EndpointKey;
-use crate::inventory::{Cluster as ProxmoxCluster, Inventory};
+use crate::inventory::{Cluster as ProxmoxCluster, Inventory, Vmid};
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::{
     Cluster, Device, DeviceState, GuestVmInterface, GuestVmInterfaceAddress, IpAddress, MacAddress, PluginEndpoint,
-    TrackingCluster, VirtualMachine, VirtualMachineState, Vlan, VmInterface, VmInterfaceState,
+    Storage, TrackingCluster, VirtualMachine, VirtualMachineState, Vlan, VmInterface, VmInterfaceState,
 };
 use crate::reconcile::{ObjectId, Stored};
 
@@ -68,7 +68,22 @@ pub struct Known {
     pub machines: Vec<Stored<VirtualMachine>>,
     /// Sync states of virtual machines that this endpoint owns.
     pub machine_states: Vec<Stored<VirtualMachineState>>,
-    /// Interfaces of the cluster's virtual machines, where a stage has read them.
+    /// Which guest each virtual machine stands for that a stage may touch.
+    pub guests: BTreeMap<ObjectId, Vmid>,
+    /// The cluster's storages.
+    pub storages: Vec<Stored<Storage>>,
+    /// Rows about the network interfaces of the cluster's virtual machines.
+    pub network: KnownNetwork,
+    /// The configured site.
+    pub site: Option<ObjectId>,
+    /// The configured tenant.
+    pub tenant: Option<ObjectId>,
+}
+
+/// Rows of NetBox about the network interfaces of the cluster's virtual machines, where a stage has read them.
+#[derive(Debug, Clone, Default)]
+pub struct KnownNetwork {
+    /// The interfaces.
     pub interfaces: Vec<Stored<VmInterface>>,
     /// VLANs that those interfaces have or should have.
     pub vlans: Vec<Stored<Vlan>>,
@@ -86,10 +101,6 @@ pub struct Known {
     pub stale_addresses: BTreeSet<ObjectId>,
     /// Rows of which guest's interface has which address that have to go.
     pub stale_links: BTreeSet<ObjectId>,
-    /// The configured site.
-    pub site: Option<ObjectId>,
-    /// The configured tenant.
-    pub tenant: Option<ObjectId>,
 }
 
 /// Which rows of NetBox stand for the cluster.

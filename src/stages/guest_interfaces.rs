@@ -37,6 +37,7 @@ fn rows(facts: &Facts) -> Vec<GuestVmInterface> {
             let row = guest_vm_interface(interface, guest.bound.id, mapped);
             // An interface that NetBox should have and has not may get its row another time.
             rows.extend(row.map(|row| GuestVmInterface {
+                machine_name: Some(guest.bound.label().to_owned()),
                 vm_interface: if port.is_some() && mapped.is_none() {
                     Said::Nothing
                 } else {
@@ -57,7 +58,7 @@ impl Pass for GuestInterfaceReleases {
     }
 
     fn at_hand(facts: &Facts) -> Option<Vec<Stored<GuestVmInterface>>> {
-        Some(facts.known.guest_interfaces.clone())
+        Some(facts.known.network.guest_interfaces.clone())
     }
 
     fn desired(_: &Facts) -> Desired<GuestVmInterface> {
@@ -95,6 +96,7 @@ impl Pass for GuestInterfaceReleases {
 fn released(row: &GuestVmInterface) -> GuestVmInterface {
     GuestVmInterface {
         virtual_machine: row.virtual_machine,
+        machine_name: row.machine_name.clone(),
         name: row.name.clone(),
         vm_interface: Said::Empty,
         mac_address: None,
@@ -112,7 +114,7 @@ impl Pass for GuestInterfaces {
     }
 
     fn at_hand(facts: &Facts) -> Option<Vec<Stored<GuestVmInterface>>> {
-        Some(facts.known.guest_interfaces.clone())
+        Some(facts.known.network.guest_interfaces.clone())
     }
 
     fn desired(facts: &Facts) -> Desired<GuestVmInterface> {

@@ -17,6 +17,7 @@ pub mod nodes;
 mod options;
 pub mod ports;
 pub mod storages;
+pub mod virtual_disks;
 pub mod vm_addresses;
 pub mod vm_interfaces;
 pub mod vm_ip_addresses;
@@ -25,7 +26,7 @@ pub mod vm_macs;
 use crate::netbox::objects::Object;
 use crate::reconcile::{Policy, Refused, Resource, Retire, Stored, Wanted};
 
-pub use facts::{EndpointFacts, Facts, Known, Lookup, Target};
+pub use facts::{EndpointFacts, Facts, Known, KnownNetwork, Lookup, Target};
 pub use options::{Family, Flag, GuestOptions, InterfaceNaming, Modes, Options, Overwrite};
 
 macro_rules! stages {

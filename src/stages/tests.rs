@@ -18,15 +18,15 @@ use crate::netbox::objects::{
 use crate::reconcile::{Mode, ObjectId, Plan, diff};
 
 const NOW: &str = "2026-11-24T12:00:00Z";
-const CLUSTER: ObjectId = ObjectId(10);
-const SITE: ObjectId = ObjectId(20);
+pub(super) const CLUSTER: ObjectId = ObjectId(10);
+pub(super) const SITE: ObjectId = ObjectId(20);
 const TYPE: ObjectId = ObjectId(30);
 const ROLE: ObjectId = ObjectId(40);
-const ENDPOINT: ObjectId = ObjectId(3);
-const OURS: i64 = 1;
+pub(super) const ENDPOINT: ObjectId = ObjectId(3);
+pub(super) const OURS: i64 = 1;
 
 /// Facts of a cluster `lab` with two nodes whose devices 101 and 102 are as they should be.
-fn converged() -> Facts {
+pub(super) fn converged() -> Facts {
     let mut ids = Ids::default();
     ids.learn(<ClusterType as Resource>::PATH, "cluster".to_owned(), ObjectId(50));
     ids.learn(
@@ -144,10 +144,13 @@ fn state(device: u64, node: &str) -> Stored<DeviceState> {
     }
 }
 
-fn plan<P: Pass>(facts: &Facts) -> Plan {
-    let actual = P::at_hand(facts).unwrap_or_default();
-    let desired = P::settle(facts, P::desired(facts), &actual);
-    let mut plan = diff(desired.wanted, &actual, &P::policy(facts), |stored| {
+pub(super) fn plan<P: Pass>(facts: &Facts) -> Plan {
+    plan_against::<P>(facts, &P::at_hand(facts).unwrap_or_default())
+}
+
+pub(super) fn plan_against<P: Pass>(facts: &Facts, actual: &[Stored<P::Object>]) -> Plan {
+    let desired = P::settle(facts, P::desired(facts), actual);
+    let mut plan = diff(desired.wanted, actual, &P::policy(facts), |stored| {
         P::retire(facts, stored)
     });
     plan.refused.extend(desired.refused);
@@ -155,7 +158,7 @@ fn plan<P: Pass>(facts: &Facts) -> Plan {
 }
 
 /// The fields that a plan changes, by row.
-fn changes(plan: &Plan) -> Value {
+pub(super) fn changes(plan: &Plan) -> Value {
     let rows = plan.update.iter().map(|update| {
         let changes = update
             .changes

@@ -45,7 +45,7 @@ pub fn vlan_selections(facts: &Facts) -> Vec<Selection> {
         .filter(|(_, port)| is_free(facts, &port.nic))
         .map(|(guest, port)| guest.key(port))
         .collect();
-    let stored = facts.known.interfaces.iter().map(|stored| &stored.object);
+    let stored = facts.known.network.interfaces.iter().map(|stored| &stored.object);
     let left = stored
         .filter(|interface| free.contains(&interface.key()))
         .flat_map(vlans_of);
@@ -87,7 +87,7 @@ impl Pass for Vlans {
     }
 
     fn at_hand(facts: &Facts) -> Option<Vec<Stored<Vlan>>> {
-        Some(facts.known.vlans.clone())
+        Some(facts.known.network.vlans.clone())
     }
 
     /// One per number, site and tenant of the virtual machines.
@@ -140,7 +140,7 @@ impl Pass for VmInterfaces {
     }
 
     fn at_hand(facts: &Facts) -> Option<Vec<Stored<VmInterface>>> {
-        Some(facts.known.interfaces.clone())
+        Some(facts.known.network.interfaces.clone())
     }
 
     fn desired(facts: &Facts) -> Desired<VmInterface> {
@@ -149,6 +149,7 @@ impl Pass for VmInterfaces {
             let machine = guest.bound.machine;
             let vlans = |vid| facts.ids.find::<Vlan>(&Vlan::key_of(vid, machine.site, machine.tenant));
             let mut interface = vm_interface(&port.nic, guest.bound.id, &port.name, &vlans);
+            interface.machine_name = Some(guest.bound.label().to_owned());
             if facts.options.guests.sync_links {
                 interface = with_link(interface, &port.nic, &vlans);
             }
@@ -166,7 +167,7 @@ impl Pass for VmInterfaces {
         mut desired: Desired<VmInterface>,
         actual: &[Stored<VmInterface>],
     ) -> Desired<VmInterface> {
-        let vlans = facts.known.vlans.iter();
+        let vlans = facts.known.network.vlans.iter();
         let ours: BTreeSet<ObjectId> = vlans
             .filter(|stored| stored.object.tags.contains(PROXBOX_TAG))
             .map(|stored| stored.id)

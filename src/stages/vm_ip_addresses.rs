@@ -51,7 +51,7 @@ pub fn link_selection(facts: &Facts) -> Vec<Selection> {
     if facts.options.guests.only.is_none() {
         return vec![Selection::all()];
     }
-    let known = facts.known.guest_interfaces.iter().map(|stored| stored.id);
+    let known = facts.known.network.guest_interfaces.iter().map(|stored| stored.id);
     vec![Selection::any_of("guest_interface_id", known)]
 }
 
@@ -61,15 +61,17 @@ fn mode(facts: &Facts) -> Mode {
 
 /// Addresses that have to go, and the links that keep them or hold no more.
 pub fn find_stale(facts: &Facts) -> (BTreeSet<ObjectId>, BTreeSet<ObjectId>) {
-    let addresses = estate(facts, &facts.known.addresses).stale;
+    let addresses = estate(facts, &facts.known.network.addresses).stale;
     let told = told(facts);
     let known = &facts.known;
     let rows: BTreeMap<ObjectId, &GuestVmInterface> = known
+        .network
         .guest_interfaces
         .iter()
         .map(|stored| (stored.id, &stored.object))
         .collect();
     let hosts: BTreeMap<ObjectId, IpAddr> = known
+        .network
         .addresses
         .iter()
         .map(|stored| (stored.id, stored.object.host))
@@ -82,7 +84,7 @@ pub fn find_stale(facts: &Facts) -> (BTreeSet<ObjectId>, BTreeSet<ObjectId>) {
         let host = hosts.get(&link.ip_address)?;
         Some(!names.get(&row.name).is_some_and(|hosts| hosts.contains(host)))
     };
-    let links = known.guest_addresses.iter().filter(|stored| {
+    let links = known.network.guest_addresses.iter().filter(|stored| {
         let link = &stored.object;
         addresses.contains(&link.ip_address) || is_over(link).unwrap_or_default()
     });
@@ -118,7 +120,7 @@ impl Pass for StaleLinks {
     }
 
     fn at_hand(facts: &Facts) -> Option<Vec<Stored<GuestVmInterfaceAddress>>> {
-        Some(facts.known.guest_addresses.clone())
+        Some(facts.known.network.guest_addresses.clone())
     }
 
     fn desired(_: &Facts) -> Desired<GuestVmInterfaceAddress> {
@@ -130,7 +132,7 @@ impl Pass for StaleLinks {
     }
 
     fn retire(facts: &Facts, stored: &Stored<GuestVmInterfaceAddress>) -> Retire {
-        if facts.known.stale_links.contains(&stored.id) {
+        if facts.known.network.stale_links.contains(&stored.id) {
             Retire::Delete
         } else {
             Retire::Keep
@@ -146,7 +148,7 @@ impl Pass for StaleAddresses {
     }
 
     fn at_hand(facts: &Facts) -> Option<Vec<Stored<IpAddress>>> {
-        let known = facts.known.addresses.iter();
+        let known = facts.known.network.addresses.iter();
         let of_machines = known.filter(|stored| stored.object.vm_interface().is_some());
         Some(of_machines.cloned().collect())
     }
@@ -160,7 +162,7 @@ impl Pass for StaleAddresses {
     }
 
     fn retire(facts: &Facts, stored: &Stored<IpAddress>) -> Retire {
-        if facts.known.stale_addresses.contains(&stored.id) {
+        if facts.known.network.stale_addresses.contains(&stored.id) {
             Retire::Delete
         } else {
             Retire::Keep
@@ -178,7 +180,7 @@ impl Pass for Addresses {
     }
 
     fn at_hand(facts: &Facts) -> Option<Vec<Stored<IpAddress>>> {
-        Some(facts.known.addresses.clone())
+        Some(facts.known.network.addresses.clone())
     }
 
     fn desired(_: &Facts) -> Desired<IpAddress> {
@@ -224,7 +226,7 @@ impl Pass for Links {
     }
 
     fn at_hand(facts: &Facts) -> Option<Vec<Stored<GuestVmInterfaceAddress>>> {
-        Some(facts.known.guest_addresses.clone())
+        Some(facts.known.network.guest_addresses.clone())
     }
 
     /// For each interface of a guest that is one of the virtual machine: its addresses there.
@@ -276,7 +278,7 @@ fn firsts(facts: &Facts) -> BTreeMap<ObjectId, BTreeMap<Family, ObjectId>> {
 
 /// Virtual machines that lack a primary address of a family of which they have an address.
 fn lacking(facts: &Facts) -> BTreeMap<ObjectId, PrimaryAddresses> {
-    let stale = &facts.known.stale_addresses;
+    let stale = &facts.known.network.stale_addresses;
     let firsts = firsts(facts);
     let machines = facts.known.machines.iter();
     let lacking = machines.filter_map(|stored| {
@@ -320,7 +322,7 @@ impl Pass for PrimaryIps {
         mut desired: Desired<PrimaryAddresses>,
         actual: &[Stored<PrimaryAddresses>],
     ) -> Desired<PrimaryAddresses> {
-        let stale = &facts.known.stale_addresses;
+        let stale = &facts.known.network.stale_addresses;
         let stored: BTreeMap<ObjectId, &PrimaryAddresses> =
             actual.iter().map(|stored| (stored.id, &stored.object)).collect();
         let is_set = |primary: Option<ObjectId>| primary.is_some_and(|primary| !stale.contains(&primary));

@@ -37,13 +37,17 @@ fn macs(facts: &Facts) -> Vec<(VmInterface, ObjectId, MacAddress)> {
     let macs = all_ports(&ports).filter_map(|(guest, port)| {
         let id = interface_of(facts, guest, port)?;
         let mac = mac_address(port.nic.mac.as_deref()?, id);
-        Some((VmInterface::of(guest.bound.id, &port.name), id, mac))
+        let interface = VmInterface {
+            machine_name: Some(guest.bound.label().to_owned()),
+            ..VmInterface::of(guest.bound.id, &port.name)
+        };
+        Some((interface, id, mac))
     });
     macs.collect()
 }
 
 fn primaries(facts: &Facts) -> BTreeMap<ObjectId, Option<ObjectId>> {
-    let known = facts.known.interfaces.iter();
+    let known = facts.known.network.interfaces.iter();
     known
         .map(|stored| (stored.id, stored.object.primary_mac_address))
         .collect()
@@ -57,7 +61,7 @@ impl Pass for MacAddresses {
     }
 
     fn at_hand(facts: &Facts) -> Option<Vec<Stored<MacAddress>>> {
-        Some(facts.known.macs.clone())
+        Some(facts.known.network.macs.clone())
     }
 
     fn desired(facts: &Facts) -> Desired<MacAddress> {
@@ -97,10 +101,10 @@ impl Pass for PrimaryMacs {
 
     /// The interfaces as they were read, and those that were made since.
     fn at_hand(facts: &Facts) -> Option<Vec<Stored<VmInterface>>> {
-        let known: BTreeSet<ObjectId> = facts.known.interfaces.iter().map(|stored| stored.id).collect();
+        let known: BTreeSet<ObjectId> = facts.known.network.interfaces.iter().map(|stored| stored.id).collect();
         let made = macs(facts).into_iter().filter(|(_, id, _)| !known.contains(id));
         let made = made.map(|(object, id, _)| Stored { id, object });
-        Some(facts.known.interfaces.iter().cloned().chain(made).collect())
+        Some(facts.known.network.interfaces.iter().cloned().chain(made).collect())
     }
 
     fn desired(facts: &Facts) -> Desired<VmInterface> {

@@ -59,7 +59,7 @@ impl EndpointRun<'_> {
             let key = stored.object.key();
             self.facts.ids.learn(VmInterface::PATH, key, stored.id);
         }
-        self.facts.known.interfaces = interfaces;
+        self.facts.known.network.interfaces = interfaces;
     }
 
     /// Writes the plugin's rows of what guests see of their interfaces.
@@ -67,7 +67,7 @@ impl EndpointRun<'_> {
         let released = self.pass::<GuestInterfaceReleases>().await?;
         self.warn(phase, &released);
         let freed: BTreeSet<_> = released.updated.iter().map(|row| row.id).collect();
-        for stored in &mut self.facts.known.guest_interfaces {
+        for stored in &mut self.facts.known.network.guest_interfaces {
             if freed.contains(&stored.id) {
                 stored.object.vm_interface = None.into();
             }

@@ -5,6 +5,7 @@ mod cluster;
 mod devices;
 mod guest_network;
 mod storage;
+mod virtual_disks;
 mod vm_interfaces;
 mod vm_ip_addresses;
 
@@ -31,9 +32,9 @@ pub(super) async fn run(stage: Stage, run: &mut EndpointRun<'_>) -> Result<Summa
         Stage::Storage => storage::run(run).await,
         Stage::VmInterfaces => vm_interfaces::run(run).await,
         Stage::VmIpAddresses => vm_ip_addresses::run(run).await,
+        Stage::VirtualDisks => virtual_disks::run(run).await,
         Stage::VirtualMachines
         | Stage::TaskHistory
-        | Stage::VirtualDisks
         | Stage::Backups
         | Stage::Snapshots
         | Stage::NodeInterfaces

@@ -91,17 +91,17 @@ impl EndpointRun<'_> {
             self.list::<GuestVmInterface>(guest_interface_selection(facts)),
         )?;
         let known = &mut self.facts.known;
-        known.vlans = vlans;
-        known.macs = macs;
-        known.interface_states = states;
+        known.network.vlans = vlans;
+        known.network.macs = macs;
+        known.network.interface_states = states;
         known.device_states = devices;
-        known.guest_interfaces = guests;
+        known.network.guest_interfaces = guests;
         Ok(())
     }
 
     /// The interfaces as they stand now, each with its MAC address.
     fn interface_records(&self, outcome: &Outcome) -> Vec<Value> {
-        let known = self.facts.known.interfaces.iter();
+        let known = self.facts.known.network.interfaces.iter();
         let before: BTreeMap<ObjectId, &VmInterface> = known.map(|stored| (stored.id, &stored.object)).collect();
         let ports = guest_ports(&self.facts);
         let macs: BTreeMap<String, Option<&str>> = ports

@@ -72,18 +72,18 @@ impl EndpointRun<'_> {
             self.list::<GuestVmInterface>(guest_interface_selection(facts)),
         )?;
         self.learn_interfaces(interfaces);
-        self.facts.known.addresses = addresses;
-        self.facts.known.guest_interfaces = guests;
+        self.facts.known.network.addresses = addresses;
+        self.facts.known.network.guest_interfaces = guests;
         let hosts = host_selection(&unknown_hosts(&self.facts));
         let (others, links) = tokio::try_join!(
             self.list::<IpAddress>(vec![hosts]),
             self.list::<GuestVmInterfaceAddress>(link_selection(&self.facts)),
         )?;
         let known = &mut self.facts.known;
-        let listed: BTreeSet<ObjectId> = known.addresses.iter().map(|stored| stored.id).collect();
+        let listed: BTreeSet<ObjectId> = known.network.addresses.iter().map(|stored| stored.id).collect();
         let others = others.into_iter().filter(|stored| !listed.contains(&stored.id));
-        known.addresses.extend(others);
-        known.guest_addresses = links;
+        known.network.addresses.extend(others);
+        known.network.guest_addresses = links;
         Ok(())
     }
 
@@ -108,7 +108,7 @@ impl EndpointRun<'_> {
 
     /// Says who has addresses that guests should have.
     async fn warn_of_holders(&mut self) -> Result<(), Error> {
-        let foreign = estate(&self.facts, &self.facts.known.addresses).foreign;
+        let foreign = estate(&self.facts, &self.facts.known.network.addresses).foreign;
         let rows = foreign.iter().filter_map(|foreign| foreign.row);
         let holders = self
             .list::<IpAddressHolder>(vec![Selection::any_of("id", rows)])
@@ -131,12 +131,12 @@ impl EndpointRun<'_> {
     /// Deletes addresses that interfaces have no more, after what protects them.
     async fn clear_stale(&mut self) -> Result<Outcome, Error> {
         let (addresses, links) = find_stale(&self.facts);
-        self.facts.known.stale_addresses = addresses;
-        self.facts.known.stale_links = links;
+        self.facts.known.network.stale_addresses = addresses;
+        self.facts.known.network.stale_links = links;
         let cleared = self.pass::<StaleLinks>().await?;
         self.warn(PHASE, &cleared);
         let deleted: BTreeSet<ObjectId> = cleared.deleted.iter().map(|row| row.id).collect();
-        let links = &mut self.facts.known.guest_addresses;
+        let links = &mut self.facts.known.network.guest_addresses;
         links.retain(|stored| !deleted.contains(&stored.id));
         self.pass::<StaleAddresses>().await
     }
