@@ -7,7 +7,9 @@ use crate::inventory::{
     AgentAnswer, Collected, ConfiguredGuest, Guest, GuestAddress, GuestAgent, GuestConfig, GuestInterface, GuestKind,
     Vmid,
 };
-use crate::netbox::objects::{DeviceInterface, MacAddress, VirtualMachine, VirtualMachineState, VmInterfaceState};
+use crate::netbox::objects::{
+    Assignment, DeviceInterface, MacAddress, VirtualMachine, VirtualMachineState, VmInterfaceState,
+};
 use crate::reconcile::Mode;
 use crate::stages::bridges::{Bridges, VmInterfaceStates};
 use crate::stages::guest_interfaces::{GuestInterfaceReleases, GuestInterfaces};
@@ -173,7 +175,7 @@ pub(in crate::stages) fn world() -> (Facts, Vec<Stored<DeviceInterface>>) {
     for interface in &mut facts.known.network.interfaces {
         let macs = facts.known.network.macs.iter();
         let mut own =
-            macs.filter(|mac| mac.object.assigned.as_ref().and_then(|to| to.vm_interface()) == Some(interface.id));
+            macs.filter(|mac| mac.object.assigned.as_ref().and_then(Assignment::vm_interface) == Some(interface.id));
         interface.object.primary_mac_address = own.next().map(|mac| mac.id);
     }
     let bridges = make::<Bridges>(&mut facts, 600);

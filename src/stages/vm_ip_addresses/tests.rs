@@ -66,8 +66,8 @@ fn add<'a>(facts: &'a mut Facts, id: u64, host: &str, prefix: u8, assigned: Opti
     &mut rows.last_mut().unwrap().object
 }
 
-fn on(interface: u64) -> Option<Assignment> {
-    Some(Assignment::VmInterface(ObjectId(interface)))
+fn on(interface: u64) -> Assignment {
+    Assignment::VmInterface(ObjectId(interface))
 }
 
 /// What the agent of guest 101 tells of its first interface, the second one being as ever.
@@ -210,7 +210,7 @@ fn address_that_nobody_has_is_adopted_with_its_mask() {
     }});
     assert_eq!((changes(&first), first.create.len()), (expected, 5));
     let adopted = row(&mut facts, "10.20.0.11");
-    adopted.object.assigned = on(NET0);
+    adopted.object.assigned = Some(on(NET0));
     adopted.object.dns_name = Some("shop-db-1".to_owned());
     adopted.object.tags.insert(PROXBOX_TAG.to_owned());
     assert!(plan::<Addresses>(&facts).update.is_empty(), "the next run");
@@ -235,7 +235,7 @@ fn own_address_in_another_table_is_kept() {
 #[test]
 fn address_moves_between_interfaces_of_one_virtual_machine() {
     let mut facts = full();
-    row(&mut facts, "10.20.0.12").object.assigned = on(NET1);
+    row(&mut facts, "10.20.0.12").object.assigned = Some(on(NET1));
     let expected = json!({"2001": {"assigned_object_id": 900}});
     assert_eq!(changes(&plan::<Addresses>(&facts)), expected);
     assert_eq!(stale(&mut facts).0, Vec::<String>::new());
@@ -243,7 +243,11 @@ fn address_moves_between_interfaces_of_one_virtual_machine() {
 
 #[test]
 fn address_of_somebody_else_is_left_alone_and_named() {
-    for holder in [on(7777), Some(Assignment::DeviceInterface(ObjectId(5))), on(ETH0)] {
+    for holder in [
+        Some(on(7777)),
+        Some(Assignment::DeviceInterface(ObjectId(5))),
+        Some(on(ETH0)),
+    ] {
         let mut facts = full();
         row(&mut facts, "10.20.0.11").object.assigned = holder.clone();
         // The container keeps it, because it should have it too.
@@ -251,7 +255,7 @@ fn address_of_somebody_else_is_left_alone_and_named() {
             "hostname": "proxy1.example.net",
             "net0": "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:BB:00:01,ip=10.20.0.11/24,tag=120"
         });
-        if holder == on(ETH0) {
+        if holder == Some(on(ETH0)) {
             configure(&mut facts, 202, shared);
         }
         let estate = estate(&facts, &facts.known.network.addresses);
@@ -262,7 +266,7 @@ fn address_of_somebody_else_is_left_alone_and_named() {
             (foreign.label.as_str(), foreign.host.to_string().as_str()),
             ("shop-db-1 net0", "10.20.0.11")
         );
-        assert_eq!(foreign.row.is_some(), holder != on(ETH0));
+        assert_eq!(foreign.row.is_some(), holder != Some(on(ETH0)));
         let plan = plan::<Addresses>(&facts);
         let is_moved = plan
             .update
@@ -296,7 +300,7 @@ fn address_that_is_gone_goes_with_its_link_and_another_becomes_primary() {
     assert_eq!(unknown_hosts(&facts), ["10.20.0.99".parse().unwrap()].into());
     assert_eq!(stale(&mut facts), (vec!["10.20.0.11".to_owned()], 1));
     assert_eq!(created(&plan::<Addresses>(&facts)), ["10.20.0.99/24 900"]);
-    let key = IpAddress::key_of("10.20.0.99".parse().unwrap(), on(NET0).as_ref());
+    let key = IpAddress::key_of("10.20.0.99".parse().unwrap(), Some(&on(NET0)));
     facts.ids.learn(IpAddress::PATH, key, ObjectId(2099));
     let lacking = lacking(&facts);
     assert_eq!(
@@ -325,12 +329,12 @@ fn address_that_moved_to_another_guest_is_made_there_in_the_same_run() {
 #[test]
 fn only_our_own_addresses_of_interfaces_that_are_known_go() {
     let mut facts = full();
-    add(&mut facts, 51, "10.20.0.51", 24, on(NET0)).tags.clear();
-    add(&mut facts, 52, "10.20.0.52", 24, on(7777));
-    add(&mut facts, 53, "10.20.0.53", 24, on(903));
-    add(&mut facts, 54, "10.20.0.54", 24, on(ETH0));
+    add(&mut facts, 51, "10.20.0.51", 24, Some(on(NET0))).tags.clear();
+    add(&mut facts, 52, "10.20.0.52", 24, Some(on(7777)));
+    add(&mut facts, 53, "10.20.0.53", 24, Some(on(903)));
+    add(&mut facts, 54, "10.20.0.54", 24, Some(on(ETH0)));
     // Its configuration says nothing of other IPv6 addresses if it sets none.
-    add(&mut facts, 55, "fd00:20::55", 64, on(ETH0));
+    add(&mut facts, 55, "fd00:20::55", 64, Some(on(ETH0)));
     let net = "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:BB:00:01,ip=10.20.0.30/24,tag=120";
     configure(&mut facts, 202, json!({"net0": net}));
     assert_eq!(stale(&mut facts).0, ["10.20.0.54"]);
@@ -375,7 +379,7 @@ fn nothing_goes_where_a_guest_could_not_be_asked() {
 #[test]
 fn running_container_tells_all_its_addresses() {
     let mut facts = full();
-    add(&mut facts, 54, "10.20.0.54", 24, on(ETH0));
+    add(&mut facts, 54, "10.20.0.54", 24, Some(on(ETH0)));
     let mut guests = facts.inventory.guests.get().cloned().unwrap();
     guests.items[1].status = Some("running".to_owned());
     facts.inventory.guests.fill(guests);
@@ -451,7 +455,9 @@ fn link_that_holds_no_more_goes_although_its_address_stays() {
     assert_eq!(stale(&mut facts), (Vec::new(), 1));
     assert!(facts.known.network.stale_links.contains(&id));
     let rows = &mut facts.known.network.guest_interfaces;
-    rows.iter_mut().for_each(|row| row.object.tags.clear());
+    for row in rows {
+        row.object.tags.clear();
+    }
     assert_eq!(stale(&mut facts), (Vec::new(), 0), "an operator's row");
 }
 
