@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Cluster, Collected, ConfiguredGuest, Container, Gap, Guest, GuestAgent, StorageConfig};
+use super::{Cluster, Collected, ConfiguredGuest, Container, Gap, Guest, GuestAgent, GuestSystem, StorageConfig};
+use crate::proxmox::types::ClusterOptions;
 use crate::proxmox::{Error, GuestConfig, Session, Vmid};
 
 /// One kind of thing to read from an endpoint.
@@ -95,6 +96,10 @@ inventory! {
     guest_agents: GuestAgent,
     /// How running containers see their interfaces, by number.
     containers: Container,
+    /// The cluster's options: one item.
+    cluster_options: ClusterOptions,
+    /// The operating systems that guests' agents find themselves in.
+    guest_systems: GuestSystem,
 }
 
 impl Inventory {

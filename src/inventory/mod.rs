@@ -6,10 +6,12 @@
 
 mod area;
 mod cluster;
+mod cluster_options;
 mod containers;
 mod fan_out;
 mod guest_agents;
 mod guest_configs;
+mod guest_systems;
 mod guests;
 mod storages;
 
@@ -18,13 +20,15 @@ use std::fmt;
 use crate::error::ErrorKind;
 use crate::proxmox::{Error, RejectedRow};
 
-pub use crate::proxmox::types::StorageConfig;
+pub use crate::proxmox::types::{GuestOs, StorageConfig};
 pub use crate::proxmox::{GuestAddress, GuestConfig, GuestInterface, GuestKind, Nic, Property, Vmid, canonical_mac};
 pub use area::{Area, Inventory, Reader, Slot};
 pub use cluster::{Cluster, ClusterMode, Node, cluster};
+pub use cluster_options::ClusterOptions;
 pub use containers::{Container, Containers};
 pub use guest_agents::{AgentAnswer, GuestAgent, GuestAgents};
 pub use guest_configs::{ConfiguredGuest, GuestConfigs};
+pub use guest_systems::{GuestSystem, GuestSystems};
 pub use guests::{Guest, Guests};
 pub use storages::Storages;
 

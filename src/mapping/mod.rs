@@ -1,11 +1,17 @@
 //! From Proxmox's words to NetBox's. Pure; the only bilingual room.
 
 pub mod bootstrap;
+pub mod cloud_init;
 pub mod cluster;
 pub mod device;
 pub mod guest_interface;
 pub mod ip_address;
 pub mod names;
+pub mod notes;
+pub mod platform;
 pub mod storage;
+pub mod tags;
 pub mod virtual_disk;
+pub mod virtual_machine;
+pub mod virtual_machine_state;
 pub mod vm_interface;

@@ -13,6 +13,7 @@ pub mod devices;
 mod facts;
 pub mod guest_interfaces;
 pub mod guests;
+pub mod machines;
 pub mod nodes;
 mod options;
 pub mod ports;
@@ -45,6 +46,13 @@ macro_rules! stages {
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$stage => $name,)*
+                }
+            }
+
+            /// The stage on its own, as a list.
+            pub const fn alone(self) -> &'static [Self] {
+                match self {
+                    $(Self::$stage => &[Self::$stage],)*
                 }
             }
         }

@@ -80,6 +80,7 @@ pub(super) fn converged() -> Facts {
             cluster: Some(CLUSTER),
         },
         refused_nodes: BTreeMap::new(),
+        guests: machines::GuestFacts::default(),
         now: NOW.to_owned(),
     }
 }

@@ -2,6 +2,7 @@
 //! fields, and what of it may be written.
 
 mod assignment;
+mod cloud_init;
 mod cluster;
 mod device;
 mod device_interface;
@@ -11,6 +12,7 @@ mod mac_address;
 mod named;
 mod plugin;
 mod primary_addresses;
+mod revival;
 mod shape;
 mod storage;
 mod virtual_disk;
@@ -21,6 +23,7 @@ mod vm_interface;
 mod write;
 
 pub use assignment::Assignment;
+pub use cloud_init::CloudInit;
 pub use cluster::{Cluster, ClusterState};
 pub use device::{Device, DeviceState};
 pub use device_interface::DeviceInterface;
@@ -28,11 +31,12 @@ pub use guest_vm_interface::{GuestVmInterface, GuestVmInterfaceAddress};
 pub use ip_address::{IpAddress, IpAddressHolder};
 pub use mac_address::MacAddress;
 pub use named::{
-    ClusterTypeKind, DeviceRoleKind, DeviceTypeKind, ManufacturerKind, Named, NamedKind, SiteKind, TagKind, TenantKind,
-    VirtualMachineTypeKind,
+    ClusterTypeKind, DeviceRoleKind, DeviceTypeKind, ManufacturerKind, Named, NamedKind, PlatformKind, SiteKind,
+    TagKind, TenantKind, VirtualMachineTypeKind,
 };
 pub use plugin::{PluginEndpoint, TrackingCluster, TrackingNode};
 pub use primary_addresses::PrimaryAddresses;
+pub use revival::Revival;
 pub use shape::Said;
 pub use storage::{STORAGE_TEXTS, Storage};
 pub use virtual_disk::{VirtualDisk, VirtualDiskState};
@@ -60,6 +64,8 @@ pub type DeviceRole = Named<DeviceRoleKind>;
 pub type VirtualMachineType = Named<VirtualMachineTypeKind>;
 /// A site.
 pub type Site = Named<SiteKind>;
+/// A platform.
+pub type Platform = Named<PlatformKind>;
 /// A tenant; read only.
 pub type Tenant = Named<TenantKind>;
 

@@ -6,7 +6,9 @@ mod guest;
 mod interface;
 mod nic;
 mod node;
+mod options;
 mod storage;
+mod system;
 mod version;
 
 pub use access::{Capabilities, Permissions};
@@ -16,5 +18,7 @@ pub(super) use interface::host_name;
 pub use interface::{GuestAddress, GuestInterface};
 pub use nic::{Nic, canonical_mac};
 pub use node::NodeRow;
+pub use options::ClusterOptions;
 pub use storage::StorageConfig;
+pub use system::GuestOs;
 pub use version::Version;

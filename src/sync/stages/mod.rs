@@ -6,6 +6,7 @@ mod devices;
 mod guest_network;
 mod storage;
 mod virtual_disks;
+mod virtual_machines;
 mod vm_interfaces;
 mod vm_ip_addresses;
 
@@ -30,11 +31,11 @@ pub(super) async fn run(stage: Stage, run: &mut EndpointRun<'_>) -> Result<Summa
     match stage {
         Stage::Devices => devices::run(run).await,
         Stage::Storage => storage::run(run).await,
+        Stage::VirtualMachines => virtual_machines::run(run).await,
+        Stage::VirtualDisks => virtual_disks::run(run).await,
         Stage::VmInterfaces => vm_interfaces::run(run).await,
         Stage::VmIpAddresses => vm_ip_addresses::run(run).await,
-        Stage::VirtualDisks => virtual_disks::run(run).await,
-        Stage::VirtualMachines
-        | Stage::TaskHistory
+        Stage::TaskHistory
         | Stage::Backups
         | Stage::Snapshots
         | Stage::NodeInterfaces
