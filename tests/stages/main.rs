@@ -10,3 +10,5 @@
 mod full_update;
 mod harness;
 mod virtual_machines;
+mod vm_interfaces;
+mod vm_ip_addresses;
