@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Cluster, Collected, ConfiguredGuest, Gap, Guest, StorageConfig};
+use super::{BackupJob, Cluster, Collected, ConfiguredGuest, Gap, Guest, ReplicationJob, StorageConfig};
 use crate::proxmox::{Error, GuestConfig, Session, Vmid};
 
 /// One kind of thing to read from an endpoint.
@@ -91,6 +91,10 @@ inventory! {
     guests: Guest,
     /// The guests' configurations, by number.
     guest_configs: ConfiguredGuest,
+    /// Replication jobs of the cluster.
+    replications: ReplicationJob,
+    /// Backup jobs of the cluster.
+    backup_jobs: BackupJob,
 }
 
 impl Inventory {

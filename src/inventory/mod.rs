@@ -5,10 +5,12 @@
 //! gap.
 
 mod area;
+mod backup_jobs;
 mod cluster;
 mod fan_out;
 mod guest_configs;
 mod guests;
+mod replications;
 mod storages;
 
 use std::fmt;
@@ -16,12 +18,14 @@ use std::fmt;
 use crate::error::ErrorKind;
 use crate::proxmox::{Error, RejectedRow};
 
-pub use crate::proxmox::types::StorageConfig;
+pub use crate::proxmox::types::{BackupJob, ReplicationJob, StorageConfig};
 pub use crate::proxmox::{GuestConfig, GuestKind, Property, Vmid};
 pub use area::{Area, Inventory, Reader, Slot};
+pub use backup_jobs::BackupJobs;
 pub use cluster::{Cluster, ClusterMode, Node, cluster};
 pub use guest_configs::{ConfiguredGuest, GuestConfigs};
 pub use guests::{Guest, Guests};
+pub use replications::Replications;
 pub use storages::Storages;
 
 /// What was read in one area.

@@ -8,7 +8,8 @@ use super::error::Error;
 use super::rows::Rows;
 use super::session::Session;
 use super::types::{
-    ClusterResource, ClusterStatus, GuestConfig, GuestKind, NodeRow, Permissions, StorageConfig, Version, Vmid,
+    BackupJob, ClusterResource, ClusterStatus, GuestConfig, GuestKind, NodeRow, Permissions, ReplicationJob,
+    StorageConfig, Version, Vmid,
 };
 
 impl Session {
@@ -56,6 +57,24 @@ impl Session {
     /// Any [`Error`] of the exchange.
     pub async fn list_storages(&self) -> Result<Rows<StorageConfig>, Error> {
         self.storage().get_rows().await
+    }
+
+    /// `cluster/replication`: the replication jobs of the guests that the identity may see.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn list_replications(&self) -> Result<Rows<ReplicationJob>, Error> {
+        self.cluster().replication().get_rows().await
+    }
+
+    /// `cluster/backup`: the backup jobs. Needs Sys.Audit on `/`.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn list_backup_jobs(&self) -> Result<Rows<BackupJob>, Error> {
+        self.cluster().backup().get_rows().await
     }
 
     /// `nodes/{node}/{kind}/{vmid}/config`: how the guest is configured, pending changes included.

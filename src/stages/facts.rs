@@ -7,7 +7,8 @@ use crate::endpoint::EndpointKey;
 use crate::inventory::{Cluster as ProxmoxCluster, Inventory, Vmid};
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::{
-    Cluster, Device, DeviceState, PluginEndpoint, Storage, TrackingCluster, VirtualMachine, VirtualMachineState,
+    Cluster, Device, DeviceState, PluginEndpoint, Storage, TrackingCluster, TrackingNode, VirtualMachine,
+    VirtualMachineState,
 };
 use crate::reconcile::{ObjectId, Stored};
 
@@ -71,10 +72,26 @@ pub struct Known {
     pub guests: BTreeMap<ObjectId, Vmid>,
     /// The cluster's storages.
     pub storages: Vec<Stored<Storage>>,
+    /// The plugin's tracked nodes of this endpoint.
+    pub tracking_nodes: Vec<Stored<TrackingNode>>,
     /// The configured site.
     pub site: Option<ObjectId>,
     /// The configured tenant.
     pub tenant: Option<ObjectId>,
+}
+
+impl Known {
+    /// The cluster's storages, by name.
+    pub fn storage_ids(&self) -> BTreeMap<&str, ObjectId> {
+        let rows = self.storages.iter();
+        rows.map(|stored| (stored.object.name.as_str(), stored.id)).collect()
+    }
+
+    /// The plugin's row of `node`.
+    pub fn tracking_node(&self, node: &str) -> Option<ObjectId> {
+        let row = self.tracking_nodes.iter().find(|stored| stored.object.name == node);
+        row.map(|stored| stored.id)
+    }
 }
 
 /// Which rows of NetBox stand for the cluster.

@@ -4,6 +4,7 @@
 //! compares with ([`Pass::scope`]), what should be ([`Pass::desired`]), which conflicts only NetBox can show
 //! ([`Pass::settle`]) and what may be changed ([`Pass::policy`]). It is pure: `sync` does the reading and writing.
 
+pub mod backup_routines;
 pub mod bootstrap;
 pub mod claim;
 pub mod clusters;
@@ -12,6 +13,7 @@ mod facts;
 pub mod guests;
 pub mod nodes;
 mod options;
+pub mod replications;
 pub mod storages;
 pub mod virtual_disks;
 

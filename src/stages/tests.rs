@@ -1,6 +1,6 @@
 //! Plans of the first two stages: a world in step plans nothing, a world with one difference plans just that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -8,22 +8,22 @@ use super::claim::{self, Ambiguity, Claim};
 use super::nodes::resolve;
 use super::*;
 use crate::endpoint::{EndpointId, EndpointKey, Source};
-use crate::inventory::{Cluster as ProxmoxCluster, ClusterMode, Inventory, Node};
+use crate::inventory::{Cluster as ProxmoxCluster, ClusterMode, Inventory, Node, Vmid};
 use crate::mapping::device::managed_description;
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::{
-    Cluster, ClusterType, Device, DeviceRole, DeviceState, DeviceType, PROXBOX_TAG, PluginEndpoint, TrackingCluster,
-    TrackingNode,
+    Cluster, ClusterType, Device, DeviceRole, DeviceState, DeviceType, PROXBOX_TAG, PluginEndpoint, Storage,
+    TrackingCluster, TrackingNode, VirtualMachine, VirtualMachineState,
 };
 use crate::reconcile::{Mode, ObjectId, Plan, diff};
 
 const NOW: &str = "2026-11-24T12:00:00Z";
-pub(super) const CLUSTER: ObjectId = ObjectId(10);
-pub(super) const SITE: ObjectId = ObjectId(20);
+const CLUSTER: ObjectId = ObjectId(10);
+const SITE: ObjectId = ObjectId(20);
 const TYPE: ObjectId = ObjectId(30);
 const ROLE: ObjectId = ObjectId(40);
 pub(super) const ENDPOINT: ObjectId = ObjectId(3);
-pub(super) const OURS: i64 = 1;
+const OURS: i64 = 1;
 
 /// Facts of a cluster `lab` with two nodes whose devices 101 and 102 are as they should be.
 pub(super) fn converged() -> Facts {
@@ -142,6 +142,59 @@ fn state(device: u64, node: &str) -> Stored<DeviceState> {
         id: ObjectId(device + 1000),
         object,
     }
+}
+
+pub(super) fn tracking_node(id: u64, name: &str) -> Stored<TrackingNode> {
+    let object = TrackingNode {
+        endpoint: ENDPOINT,
+        name: name.to_owned(),
+        netbox_device: None,
+    };
+    Stored {
+        id: ObjectId(id),
+        object,
+    }
+}
+
+pub(super) fn storage(id: u64, name: &str) -> Stored<Storage> {
+    let object = Storage {
+        cluster: CLUSTER,
+        name: name.to_owned(),
+        texts: BTreeMap::new(),
+        port: None,
+        max_protected_backups: None,
+        shared: None,
+        enabled: None,
+        raw_config: None,
+        tags: BTreeSet::new(),
+    };
+    Stored {
+        id: ObjectId(id),
+        object,
+    }
+}
+
+/// Lets the virtual machine `id` stand for the guest `vmid`, a virtual machine too.
+pub(super) fn stand_for(facts: &mut Facts, id: ObjectId, vmid: Vmid) {
+    facts.known.machines.push(Stored {
+        id,
+        object: VirtualMachine {
+            name: Some("db".to_owned()),
+            cluster: Some(CLUSTER),
+            ..VirtualMachine::default()
+        },
+    });
+    facts.known.machine_states.push(Stored {
+        id,
+        object: VirtualMachineState {
+            endpoint_raw_id: Some(OURS),
+            cluster_name: Some("lab".to_owned()),
+            vmid: Some(vmid.0),
+            kind: Some("qemu".to_owned()),
+            ..VirtualMachineState::of(id)
+        },
+    });
+    facts.known.guests.insert(id, vmid);
 }
 
 pub(super) fn plan<P: Pass>(facts: &Facts) -> Plan {

@@ -2,6 +2,7 @@
 //! fields, and what of it may be written.
 
 mod assignment;
+mod backup_routine;
 mod cluster;
 mod device;
 mod device_interface;
@@ -10,6 +11,7 @@ mod ip_address;
 mod mac_address;
 mod named;
 mod plugin;
+mod replication;
 mod shape;
 mod storage;
 mod virtual_disk;
@@ -20,6 +22,7 @@ mod vm_interface;
 mod write;
 
 pub use assignment::Assignment;
+pub use backup_routine::{BackupRoutine, Retention};
 pub use cluster::{Cluster, ClusterState};
 pub use device::{Device, DeviceState};
 pub use device_interface::DeviceInterface;
@@ -31,6 +34,7 @@ pub use named::{
     VirtualMachineTypeKind,
 };
 pub use plugin::{PluginEndpoint, TrackingCluster, TrackingNode};
+pub use replication::{Replication, STALE};
 pub use shape::Said;
 pub use storage::{STORAGE_TEXTS, Storage};
 pub use virtual_disk::{VirtualDisk, VirtualDiskState};

@@ -1,15 +1,19 @@
 //! What Proxmox answers, typed as far as it matters downstream; unknown keys pass.
 
 mod access;
+mod backup_job;
 mod cluster;
 mod guest;
 mod node;
+mod replication;
 mod storage;
 mod version;
 
 pub use access::{Capabilities, Permissions};
+pub use backup_job::BackupJob;
 pub use cluster::{ClusterResource, ClusterStatus, ResourceKind};
 pub use guest::{GuestConfig, GuestKind, LxcConfig, QemuConfig, Vmid};
 pub use node::NodeRow;
+pub use replication::ReplicationJob;
 pub use storage::StorageConfig;
 pub use version::Version;

@@ -1,8 +1,10 @@
 //! The stages as sequences of passes.
 
+mod backup_routines;
 mod bootstrap;
 mod cluster;
 mod devices;
+mod replications;
 mod storage;
 mod virtual_disks;
 
@@ -28,6 +30,8 @@ pub(super) async fn run(stage: Stage, run: &mut EndpointRun<'_>) -> Result<Summa
         Stage::Devices => devices::run(run).await,
         Stage::Storage => storage::run(run).await,
         Stage::VirtualDisks => virtual_disks::run(run).await,
+        Stage::Replications => replications::run(run).await,
+        Stage::BackupRoutines => backup_routines::run(run).await,
         Stage::VirtualMachines
         | Stage::TaskHistory
         | Stage::Backups
@@ -35,8 +39,6 @@ pub(super) async fn run(stage: Stage, run: &mut EndpointRun<'_>) -> Result<Summa
         | Stage::NodeInterfaces
         | Stage::VmInterfaces
         | Stage::VmIpAddresses
-        | Stage::Sdn
-        | Stage::Replications
-        | Stage::BackupRoutines => Ok(Summary::default()),
+        | Stage::Sdn => Ok(Summary::default()),
     }
 }
