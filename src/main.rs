@@ -1,3 +1,7 @@
 //! The `proxbox-api` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    proxbox_api::cli::main()
+}

@@ -7,7 +7,7 @@ use crate::proxmox::mock::{MockOptions, MockProxmox, ROOT_TOKEN, TOKEN_SECRET, W
 
 /// Serves a Proxmox VE that does not exist, over the real wire protocol.
 #[derive(Debug, clap::Args)]
-pub struct MockProxmoxArgs {
+pub(super) struct MockProxmoxArgs {
     /// The port of its API, on loopback; 0 takes a free one.
     #[arg(long, default_value_t = 8006)]
     port: u16,
@@ -27,7 +27,7 @@ pub struct MockProxmoxArgs {
 /// # Errors
 ///
 /// Where a port cannot be opened.
-pub async fn run(arguments: &MockProxmoxArgs, stop: impl Future<Output = ()>) -> std::io::Result<()> {
+pub(super) async fn run(arguments: &MockProxmoxArgs, stop: impl Future<Output = ()>) -> std::io::Result<()> {
     let on_loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let options = MockOptions {
         listen: on_loopback(arguments.port),

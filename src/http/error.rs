@@ -13,6 +13,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::endpoint::EndpointKey;
 use crate::error::ErrorKind;
 use crate::{netbox, proxmox, store, sync};
 
@@ -24,7 +25,8 @@ const UNEXPECTED: &str = "An unexpected error occurred.";
 #[derive(Debug)]
 pub struct ApiError {
     status: StatusCode,
-    body: Body,
+    // Boxed: it is the bulk of every `Result` of a handler.
+    body: Box<Body>,
     retry_after: Option<Duration>,
     cause: Option<String>,
 }
@@ -82,6 +84,25 @@ impl ApiError {
         Self::bare(StatusCode::INTERNAL_SERVER_ERROR, body)
     }
 
+    /// A failure of `kind` on the other side, in words of our own.
+    pub(super) fn upstream(kind: ErrorKind, message: &str, detail: impl Into<Value>) -> Self {
+        Self::message(upstream(kind), message, detail)
+    }
+
+    /// Says in the detail which endpoint it is about.
+    #[must_use]
+    pub(super) fn about(mut self, endpoint: EndpointKey, name: &str) -> Self {
+        if let Body::Message {
+            detail: Value::Object(detail),
+            ..
+        } = &mut *self.body
+        {
+            detail.insert("endpoint_id".to_owned(), json!(endpoint.id));
+            detail.insert("endpoint".to_owned(), json!(name));
+        }
+        self
+    }
+
     /// Keeps `cause`, and what caused it, for the log.
     #[must_use]
     pub fn because(mut self, cause: &(dyn StdError + 'static)) -> Self {
@@ -104,7 +125,7 @@ impl ApiError {
     fn new(status: StatusCode, body: Body) -> Self {
         Self {
             status,
-            body,
+            body: Box::new(body),
             retry_after: None,
             cause: None,
         }
@@ -125,7 +146,7 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = match self.body {
+        let body = match *self.body {
             Body::Plain(detail) => json!({"detail": detail}),
             Body::Message { message, detail } => {
                 json!({"message": message, "detail": detail, "python_exception": null})

@@ -3,19 +3,33 @@
 //! A handler takes [`AppState`] and the extractors of [`extract`], and answers with [`ApiError`] where it fails. Its
 //! `#[utoipa::path]` puts it into the OpenAPI document; `routes!` in its file's `routes()` puts it into the router.
 
+mod answers;
 pub mod auth;
+mod connect;
+mod cors;
 pub mod error;
 pub mod extract;
+mod hosts;
+mod jobs;
 mod layers;
+mod netbox_probe;
 mod openapi;
+mod page;
+mod patch;
+mod proxmox_probe;
+mod rate_limit;
 mod routes;
+mod scope;
 pub mod settings;
+mod source;
+mod sse;
 mod state;
+mod targets;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::middleware;
+use axum::middleware::from_fn_with_state;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use error::ApiError;
@@ -25,7 +39,7 @@ pub use state::AppState;
 /// How large a request body may be.
 const BODY_LIMIT: usize = 1024 * 1024;
 
-/// Everything that the service answers.
+/// Everything that the service answers. The last layer is the first that a request meets.
 pub fn router(state: AppState) -> Router {
     let (routes, document) = routes::all().split_for_parts();
     routes
@@ -33,7 +47,11 @@ pub fn router(state: AppState) -> Router {
         .fallback(|| async { ApiError::plain(StatusCode::NOT_FOUND, "Not Found") })
         .method_not_allowed_fallback(|| async { ApiError::plain(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed") })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(from_fn_with_state(state.clone(), auth::authenticate))
+        .layer(from_fn_with_state(layers::Limited::new(state.clone()), layers::limit))
+        .layer(cors::layer(state.clone()))
         .layer(CatchPanicLayer::custom(layers::panicked))
-        .layer(middleware::from_fn_with_state(state.clone(), layers::report))
+        .layer(from_fn_with_state(state.clone(), layers::report))
+        .layer(from_fn_with_state(state.clone(), layers::frame))
         .with_state(state)
 }

@@ -107,7 +107,7 @@ impl Settings {
 
 fn warn_of_invalid(page: &PluginSettings) {
     for setting in &page.invalid {
-        warn!(key = setting.key, problem = %setting.problem, "plugin setting ignored");
+        warn!(setting = setting.key, problem = %setting.problem, "plugin setting ignored");
     }
 }
 

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::netbox::{Client, Endpoint, Token};
 use crate::store::{NetBoxEndpoint, Store, TokenVersion};
 use crate::sync::Registry;
+use crate::telemetry::Ring;
 use crate::{netbox, proxmox};
 
 /// What every handler can reach; clones share it.
@@ -28,6 +29,8 @@ pub struct AppState {
     pub runs: Registry,
     /// The settings in force.
     pub settings: Settings,
+    /// The latest log records.
+    pub logs: Ring,
     /// Cancelled when the service goes down: answers without an end of their own end then.
     pub stopping: CancellationToken,
 }
@@ -49,7 +52,11 @@ impl AppState {
     }
 
     /// How the NetBox of `row` is spoken to, under the settings in force.
-    async fn netbox_endpoint(&self, row: &NetBoxEndpoint) -> Result<Endpoint, ApiError> {
+    ///
+    /// # Errors
+    ///
+    /// Secrets that do not open.
+    pub(super) async fn netbox_endpoint(&self, row: &NetBoxEndpoint) -> Result<Endpoint, ApiError> {
         let secrets = self.store.netbox_secrets(row).await?;
         let secret = secrets.token.unwrap_or_else(|| SecretString::from(String::new()));
         let token = match row.settings.token_version {

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{BackupJob, Cluster, Collected, ConfiguredGuest, Gap, Guest, ReplicationJob, StorageConfig};
+use super::{
+    BackupJob, Cluster, Collected, ConfiguredGuest, Container, Gap, Guest, GuestAgent, ReplicationJob, StorageConfig,
+};
 use crate::proxmox::{Error, GuestConfig, Session, Vmid};
 
 /// One kind of thing to read from an endpoint.
@@ -95,6 +97,10 @@ inventory! {
     replications: ReplicationJob,
     /// Backup jobs of the cluster.
     backup_jobs: BackupJob,
+    /// What guest agents tell, by number.
+    guest_agents: GuestAgent,
+    /// How running containers see their interfaces, by number.
+    containers: Container,
 }
 
 impl Inventory {
@@ -126,6 +132,23 @@ impl Inventory {
         let place = configs.items.binary_search_by_key(&vmid, |guest| guest.vmid).ok()?;
         configs.items.get(place).map(|guest| &guest.config)
     }
+
+    /// What the agent of the guest with this number tells.
+    pub fn agent(&self, vmid: Vmid) -> Option<&GuestAgent> {
+        let agents = self.guest_agents.get()?;
+        let place = agents.items.binary_search_by_key(&vmid, |agent| agent.vmid).ok()?;
+        agents.items.get(place)
+    }
+
+    /// How the running container with this number sees its interfaces.
+    pub fn container(&self, vmid: Vmid) -> Option<&Container> {
+        let containers = self.containers.get()?;
+        let place = containers
+            .items
+            .binary_search_by_key(&vmid, |container| container.vmid)
+            .ok()?;
+        containers.items.get(place)
+    }
 }
 
 /// Who reads an area, of what, and how much of it.
@@ -141,6 +164,8 @@ pub struct Reader<'a> {
     pub only: Option<&'a BTreeSet<Vmid>>,
     /// How many calls may be under way at once.
     pub concurrency: usize,
+    /// How long a guest agent may take to answer.
+    pub agent_timeout: Duration,
 }
 
 impl Reader<'_> {

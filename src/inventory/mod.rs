@@ -7,7 +7,9 @@
 mod area;
 mod backup_jobs;
 mod cluster;
+mod containers;
 mod fan_out;
+mod guest_agents;
 mod guest_configs;
 mod guests;
 mod replications;
@@ -19,10 +21,12 @@ use crate::error::ErrorKind;
 use crate::proxmox::{Error, RejectedRow};
 
 pub use crate::proxmox::types::{BackupJob, ReplicationJob, StorageConfig};
-pub use crate::proxmox::{GuestConfig, GuestKind, Property, Vmid};
+pub use crate::proxmox::{GuestAddress, GuestConfig, GuestInterface, GuestKind, Nic, Property, Vmid, canonical_mac};
 pub use area::{Area, Inventory, Reader, Slot};
 pub use backup_jobs::BackupJobs;
 pub use cluster::{Cluster, ClusterMode, Node, cluster};
+pub use containers::{Container, Containers};
+pub use guest_agents::{AgentAnswer, GuestAgent, GuestAgents};
 pub use guest_configs::{ConfiguredGuest, GuestConfigs};
 pub use guests::{Guest, Guests};
 pub use replications::Replications;

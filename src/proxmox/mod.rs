@@ -52,8 +52,8 @@ pub use rows::{RejectedRow, Rows};
 pub use session::{Answer, Session};
 pub use tls::{Fingerprint, FingerprintError, TlsPolicy};
 pub use types::{
-    Capabilities, ClusterResource, ClusterStatus, GuestConfig, GuestKind, LxcConfig, NodeRow, Permissions, QemuConfig,
-    ResourceKind, StorageConfig, Version, Vmid,
+    Capabilities, ClusterResource, ClusterStatus, GuestAddress, GuestConfig, GuestInterface, GuestKind, LxcConfig, Nic,
+    NodeRow, Permissions, QemuConfig, ResourceKind, StorageConfig, Version, Vmid, canonical_mac,
 };
 
 #[cfg(test)]

@@ -1,15 +1,17 @@
 //! The reads that every run makes, typed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::error::Error;
+use super::error::{Error, Refusal};
+use super::resource::Resource;
 use super::rows::Rows;
 use super::session::Session;
 use super::types::{
-    BackupJob, ClusterResource, ClusterStatus, GuestConfig, GuestKind, NodeRow, Permissions, ReplicationJob,
-    StorageConfig, Version, Vmid,
+    BackupJob, ClusterResource, ClusterStatus, GuestConfig, GuestInterface, GuestKind, NodeRow, Permissions,
+    ReplicationJob, StorageConfig, Version, Vmid, host_name,
 };
 
 impl Session {
@@ -91,6 +93,42 @@ impl Session {
         })
     }
 
+    /// `nodes/{node}/qemu/{vmid}/agent/network-get-interfaces`: the interfaces as the guest sees them, within `limit`.
+    /// Needs VM.GuestAgent.Audit, up to release 8 VM.Monitor.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange; [`Error::GuestUnavailable`] where the agent does not run or refuses the question.
+    pub async fn agent_interfaces(
+        &self,
+        node: &str,
+        vmid: Vmid,
+        limit: Duration,
+    ) -> Result<Vec<GuestInterface>, Error> {
+        let place = self.nodes(node).qemu(vmid).agent("network-get-interfaces");
+        interfaces(&place.within(limit)).await
+    }
+
+    /// `nodes/{node}/qemu/{vmid}/agent/get-host-name`: the name the guest gives itself, within `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn agent_host_name(&self, node: &str, vmid: Vmid, limit: Duration) -> Result<Option<String>, Error> {
+        let place = self.nodes(node).qemu(vmid).agent("get-host-name").within(limit);
+        Ok(host_name(&place.get().await?.data))
+    }
+
+    /// `nodes/{node}/lxc/{vmid}/interfaces`: the interfaces as a running container sees them; none of one that is
+    /// stopped.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn container_interfaces(&self, node: &str, vmid: Vmid) -> Result<Vec<GuestInterface>, Error> {
+        interfaces(&self.nodes(node).lxc(vmid).interfaces()).await
+    }
+
     /// `access/permissions`: the session's own rights, for any identity.
     ///
     /// # Errors
@@ -109,4 +147,15 @@ impl Session {
             }),
         }
     }
+}
+
+async fn interfaces(place: &Resource) -> Result<Vec<GuestInterface>, Error> {
+    let answer = place.get().await?;
+    GuestInterface::decode(answer.data).map_err(|message| Error::GuestUnavailable {
+        answer: Refusal {
+            call: format!("GET {}", place.plain_path().unwrap_or_default()),
+            status: 200,
+            message,
+        },
+    })
 }

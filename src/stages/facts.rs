@@ -1,14 +1,14 @@
 //! What a pass may know.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Options;
 use crate::endpoint::EndpointKey;
 use crate::inventory::{Cluster as ProxmoxCluster, Inventory, Vmid};
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::{
-    Cluster, Device, DeviceState, PluginEndpoint, Storage, TrackingCluster, TrackingNode, VirtualMachine,
-    VirtualMachineState,
+    Cluster, Device, DeviceState, GuestVmInterface, GuestVmInterfaceAddress, IpAddress, MacAddress, PluginEndpoint,
+    Storage, TrackingCluster, TrackingNode, VirtualMachine, VirtualMachineState, Vlan, VmInterface, VmInterfaceState,
 };
 use crate::reconcile::{ObjectId, Stored};
 
@@ -74,6 +74,8 @@ pub struct Known {
     pub storages: Vec<Stored<Storage>>,
     /// The plugin's tracked nodes of this endpoint.
     pub tracking_nodes: Vec<Stored<TrackingNode>>,
+    /// Rows about the network interfaces of the cluster's virtual machines.
+    pub network: KnownNetwork,
     /// The configured site.
     pub site: Option<ObjectId>,
     /// The configured tenant.
@@ -92,6 +94,29 @@ impl Known {
         let row = self.tracking_nodes.iter().find(|stored| stored.object.name == node);
         row.map(|stored| stored.id)
     }
+}
+
+/// Rows of NetBox about the network interfaces of the cluster's virtual machines, where a stage has read them.
+#[derive(Debug, Clone, Default)]
+pub struct KnownNetwork {
+    /// The interfaces.
+    pub interfaces: Vec<Stored<VmInterface>>,
+    /// VLANs that those interfaces have or should have.
+    pub vlans: Vec<Stored<Vlan>>,
+    /// MAC addresses of those interfaces.
+    pub macs: Vec<Stored<MacAddress>>,
+    /// The plugin's sync states of those interfaces.
+    pub interface_states: Vec<Stored<VmInterfaceState>>,
+    /// The plugin's rows of what guests see of their interfaces.
+    pub guest_interfaces: Vec<Stored<GuestVmInterface>>,
+    /// The plugin's rows of which of those has which address.
+    pub guest_addresses: Vec<Stored<GuestVmInterfaceAddress>>,
+    /// Addresses of those interfaces, and others that are the same hosts.
+    pub addresses: Vec<Stored<IpAddress>>,
+    /// Of those, the ones that have to go.
+    pub stale_addresses: BTreeSet<ObjectId>,
+    /// Rows of which guest's interface has which address that have to go.
+    pub stale_links: BTreeSet<ObjectId>,
 }
 
 /// Which rows of NetBox stand for the cluster.

@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use sha2::{Digest, Sha256};
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::{Row, Sqlite, SqlitePool, Transaction};
 
 use super::{Error, Store};
 
@@ -88,7 +88,7 @@ impl Store {
     /// [`Error::Database`].
     pub async fn lockout(&self, source: &str, key: Option<&SecretString>) -> Result<Lockout, Error> {
         let mut transaction = self.pool.begin().await.map_err(Error::database("reading lockouts"))?;
-        let buckets = self.buckets(&mut transaction, source, key).await?;
+        let buckets = self.buckets(source, key);
         let mut counts = Vec::new();
         for bucket in &buckets {
             counts.push(self.count(&mut transaction, bucket).await?);
@@ -103,7 +103,7 @@ impl Store {
     /// [`Error::Database`].
     pub async fn record_failure(&self, source: &str, key: Option<&SecretString>) -> Result<Lockout, Error> {
         let mut transaction = self.begin().await?;
-        let buckets = self.buckets(&mut transaction, source, key).await?;
+        let buckets = self.buckets(source, key);
         let mut counts = Vec::new();
         for bucket in &buckets {
             let count = self.count(&mut transaction, bucket).await?;
@@ -139,16 +139,10 @@ impl Store {
         }
     }
 
-    async fn buckets(
-        &self,
-        transaction: &mut Transaction<'static, Sqlite>,
-        source: &str,
-        key: Option<&SecretString>,
-    ) -> Result<Vec<Bucket>, Error> {
-        let pepper = pepper(transaction).await?;
+    fn buckets(&self, source: &str, key: Option<&SecretString>) -> Vec<Bucket> {
         let name = |parts: &[&[u8]]| {
             let mut hasher = Sha256::new();
-            for part in std::iter::once(pepper.as_slice()).chain(parts.iter().copied()) {
+            for part in std::iter::once(self.shared.lockout_pepper.expose_secret()).chain(parts.iter().copied()) {
                 hasher.update((part.len() as u64).to_be_bytes());
                 hasher.update(part);
             }
@@ -168,7 +162,7 @@ impl Store {
             kind: Kind::Credential,
             threshold: policy.threshold,
         });
-        Ok(std::iter::once(of_source).chain(of_key).collect())
+        std::iter::once(of_source).chain(of_key).collect()
     }
 
     /// The bucket's count in the window that is running; nothing where it is over.
@@ -247,21 +241,18 @@ impl Store {
     }
 }
 
-/// The key of the digests, made on first use.
-async fn pepper(transaction: &mut Transaction<'static, Sqlite>) -> Result<Vec<u8>, Error> {
-    let found: Option<Vec<u8>> = sqlx::query_scalar("SELECT pepper FROM auth_lockout_pepper WHERE id = 1")
-        .fetch_optional(&mut **transaction)
-        .await
-        .map_err(Error::database("reading lockouts"))?;
-    if let Some(pepper) = found {
-        return Ok(pepper);
-    }
+/// The key of the digests; made once in the life of a database.
+pub(super) async fn pepper(pool: &SqlitePool) -> Result<SecretSlice<u8>, Error> {
     let mut pepper = vec![0; 32];
     getrandom::fill(&mut pepper).map_err(|_| Error::Lost)?;
     sqlx::query("INSERT INTO auth_lockout_pepper (id, pepper) VALUES (1, ?) ON CONFLICT DO NOTHING")
         .bind(&pepper)
-        .execute(&mut **transaction)
+        .execute(pool)
         .await
         .map_err(Error::database("preparing lockouts"))?;
-    Ok(pepper)
+    let kept: Vec<u8> = sqlx::query_scalar("SELECT pepper FROM auth_lockout_pepper WHERE id = 1")
+        .fetch_one(pool)
+        .await
+        .map_err(Error::database("reading lockouts"))?;
+    Ok(SecretSlice::from(kept))
 }

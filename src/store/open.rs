@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::SecretSlice;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{SqlSafeStr, SqlitePool};
@@ -13,7 +14,7 @@ use time::OffsetDateTime;
 
 use super::cipher::KeyRing;
 use super::key_cache::KeyCache;
-use super::{Error, KeySource, Keys, LockoutPolicy, keys};
+use super::{Error, KeySource, Keys, LockoutPolicy, keys, lockouts};
 
 /// How long a statement waits for another process that writes.
 const BUSY: Duration = Duration::from_secs(5);
@@ -73,6 +74,7 @@ pub(super) struct Shared {
     pub(super) allow_plaintext: bool,
     pub(super) max_active_keys: u32,
     pub(super) lockout: LockoutPolicy,
+    pub(super) lockout_pepper: SecretSlice<u8>,
     pub(super) clock: fn() -> OffsetDateTime,
 }
 
@@ -90,6 +92,7 @@ impl Store {
         let pool = connect(&options.location).await?;
         migrator().run(&pool).await?;
         let shared = Shared {
+            lockout_pepper: lockouts::pepper(&pool).await?,
             ring,
             key_source,
             cache: KeyCache::new()?,

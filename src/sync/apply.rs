@@ -1,4 +1,4 @@
-//! From a plan to NetBox, in batches.
+//! From a plan to NetBox, in batches, several side by side.
 //!
 //! NetBox takes a batch whole or not at all. A refusal that names rows drops those and sends the rest again; one that
 //! names none is first answered by reading NetBox again (the rows may be there by now), then by halving the batch until
@@ -7,6 +7,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,9 +19,13 @@ use crate::netbox::objects::{create_body, update_body};
 use crate::netbox::{Client, RowRefusal, WriteError};
 use crate::reconcile::{Create, Delete, ObjectId, Plan, Update};
 
-/// How many rows a batch starts with, and how many it may have.
+/// How many rows a batch starts with at the most, and how many it may grow to.
 const FIRST_BATCH: usize = 100;
 const LARGEST_BATCH: usize = 200;
+/// Fewer rows than this are not split up for the sake of sending them side by side.
+const SMALLEST_SHARE: usize = 20;
+/// Batches of one plan that are under way at once; the client may let fewer pass.
+const SIDE_BY_SIDE: usize = 4;
 /// A batch that is answered faster than this lets the next one be larger.
 const QUICK: Duration = Duration::from_secs(5);
 
@@ -40,11 +46,20 @@ pub(super) struct Applied {
     pub(super) unresolved: BTreeSet<String>,
 }
 
-/// A row of a batch: a create or an update.
-trait Entry {
+/// A row of a batch.
+trait Entry: Sync {
     fn label(&self) -> &str;
     fn key(&self) -> &str;
+    /// The row it is in NetBox; `None` where it has yet to be made.
     fn id(&self) -> Option<ObjectId>;
+    /// Where it is listed once it is written.
+    fn done(outcome: &mut Outcome) -> &mut Vec<Written>;
+    /// Writes a batch and returns the rows' ids, in order.
+    fn send(
+        writer: Writer<'_>,
+        path: &str,
+        batch: &[&Self],
+    ) -> impl Future<Output = Result<Vec<Option<ObjectId>>, WriteError>> + Send;
 }
 
 impl Entry for Create {
@@ -56,6 +71,15 @@ impl Entry for Create {
     }
     fn id(&self) -> Option<ObjectId> {
         None
+    }
+    fn done(outcome: &mut Outcome) -> &mut Vec<Written> {
+        &mut outcome.created
+    }
+    async fn send(writer: Writer<'_>, path: &str, batch: &[&Self]) -> Result<Vec<Option<ObjectId>>, WriteError> {
+        let bodies: Vec<Value> = batch.iter().map(|row| create_body(&row.fields)).collect();
+        let rows = writer.client.create(path, &bodies).await?;
+        let id = |row: &Value| row.get("id").and_then(Value::as_u64).map(ObjectId);
+        Ok(rows.iter().map(id).collect())
     }
 }
 
@@ -69,6 +93,15 @@ impl Entry for Update {
     fn id(&self) -> Option<ObjectId> {
         Some(self.id)
     }
+    fn done(outcome: &mut Outcome) -> &mut Vec<Written> {
+        &mut outcome.updated
+    }
+    async fn send(writer: Writer<'_>, path: &str, batch: &[&Self]) -> Result<Vec<Option<ObjectId>>, WriteError> {
+        let body = |row: &&Self| update_body(row.id, &row.changes, writer.has_add_tags);
+        let bodies: Vec<Value> = batch.iter().map(body).collect();
+        writer.client.update(path, &bodies).await?;
+        Ok(batch.iter().map(|row| Some(row.id)).collect())
+    }
 }
 
 impl Entry for Delete {
@@ -80,6 +113,14 @@ impl Entry for Delete {
     }
     fn id(&self) -> Option<ObjectId> {
         Some(self.id)
+    }
+    fn done(outcome: &mut Outcome) -> &mut Vec<Written> {
+        &mut outcome.deleted
+    }
+    async fn send(writer: Writer<'_>, path: &str, batch: &[&Self]) -> Result<Vec<Option<ObjectId>>, WriteError> {
+        let ids: Vec<ObjectId> = batch.iter().map(|row| row.id).collect();
+        writer.client.delete(path, &ids).await?;
+        Ok(ids.into_iter().map(Some).collect())
     }
 }
 
@@ -104,9 +145,9 @@ pub(super) async fn apply(plan: &Plan, writer: Writer<'_>, is_last_try: bool) ->
         size: FIRST_BATCH,
         applied,
     };
-    batches.create().await;
-    batches.update().await;
-    batches.delete().await;
+    batches.write(&plan.create).await;
+    batches.write(&plan.update).await;
+    batches.write(&plan.delete).await;
     batches.applied
 }
 
@@ -131,67 +172,42 @@ enum Next<'a, E> {
 }
 
 impl<'a> Batches<'a> {
-    async fn create(&mut self) {
-        let plan = self.plan;
-        let mut queue: VecDeque<Vec<&'a Create>> = split(&plan.create.iter().collect::<Vec<_>>(), self.size);
-        while let Some(batch) = self.next(&mut queue) {
-            let bodies: Vec<Value> = batch.iter().map(|row| create_body(&row.fields)).collect();
-            let began = Instant::now();
-            match self.writer.client.create(plan.path, &bodies).await {
-                Ok(rows) => {
+    /// Writes `rows`; a write that is under way is always waited for.
+    async fn write<E: Entry>(&mut self, rows: &'a [E]) {
+        self.size = rows.len().div_ceil(SIDE_BY_SIDE).clamp(SMALLEST_SHARE, FIRST_BATCH);
+        let mut queue = VecDeque::from([rows.iter().collect::<Vec<&'a E>>()]);
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            while under_way.len() < SIDE_BY_SIDE
+                && let Some(batch) = self.next(&mut queue)
+            {
+                let (writer, path) = (self.writer, self.plan.path);
+                under_way.push(async move {
+                    let began = Instant::now();
+                    let result = E::send(writer, path, &batch).await;
+                    (batch, began, result)
+                });
+            }
+            match under_way.next().await {
+                Some((batch, began, Ok(ids))) => {
                     self.pace(began);
-                    let ids = rows
-                        .iter()
-                        .map(|row| row.get("id").and_then(Value::as_u64).map(ObjectId));
-                    for (row, id) in batch.into_iter().zip(ids) {
-                        match id {
-                            Some(id) => self.applied.outcome.created.push(written(row, id)),
-                            None => self.fail(row, ErrorKind::Unknown, "NetBox's answer has no id for the row"),
-                        }
-                    }
+                    self.took(batch, ids);
                 }
-                Err(error) => self.handle(error, batch, &mut queue),
+                Some((batch, _, Err(error))) => self.handle(error, batch, &mut queue),
+                None => break,
             }
         }
     }
 
-    async fn update(&mut self) {
-        let plan = self.plan;
-        let mut queue: VecDeque<Vec<&'a Update>> = split(&plan.update.iter().collect::<Vec<_>>(), self.size);
-        while let Some(batch) = self.next(&mut queue) {
-            let bodies: Vec<Value> = batch
-                .iter()
-                .map(|row| update_body(row.id, &row.changes, self.writer.has_add_tags))
-                .collect();
-            let began = Instant::now();
-            match self.writer.client.update(plan.path, &bodies).await {
-                Ok(_) => {
-                    self.pace(began);
-                    self.applied
-                        .outcome
-                        .updated
-                        .extend(batch.into_iter().map(|row| written(row, row.id)));
-                }
-                Err(error) => self.handle(error, batch, &mut queue),
-            }
-        }
-    }
-
-    async fn delete(&mut self) {
-        let plan = self.plan;
-        let mut queue: VecDeque<Vec<&'a Delete>> = split(&plan.delete.iter().collect::<Vec<_>>(), self.size);
-        while let Some(batch) = self.next(&mut queue) {
-            let ids: Vec<ObjectId> = batch.iter().map(|row| row.id).collect();
-            let began = Instant::now();
-            match self.writer.client.delete(plan.path, &ids).await {
-                Ok(()) => {
-                    self.pace(began);
-                    self.applied
-                        .outcome
-                        .deleted
-                        .extend(batch.into_iter().map(|row| written(row, row.id)));
-                }
-                Err(error) => self.handle(error, batch, &mut queue),
+    fn took<E: Entry>(&mut self, batch: Vec<&'a E>, ids: Vec<Option<ObjectId>>) {
+        for (row, id) in batch.into_iter().zip(ids) {
+            match id {
+                Some(id) => E::done(&mut self.applied.outcome).push(Written {
+                    id,
+                    key: row.key().to_owned(),
+                    name: row.label().to_owned(),
+                }),
+                None => self.fail(row, ErrorKind::Unknown, "NetBox's answer has no id for the row"),
             }
         }
     }
@@ -201,16 +217,11 @@ impl<'a> Batches<'a> {
         if self.writer.cancel.is_cancelled() {
             self.applied.outcome.left_out += queue.drain(..).map(|batch| batch.len()).sum::<usize>();
         }
-        let batch = queue.pop_front()?;
-        if batch.len() <= self.size {
-            return Some(batch);
+        let mut batch = queue.pop_front().filter(|batch| !batch.is_empty())?;
+        if batch.len() > self.size {
+            queue.push_front(batch.split_off(self.size));
         }
-        let mut parts = split(&batch, self.size);
-        let first = parts.pop_front();
-        while let Some(part) = parts.pop_back() {
-            queue.push_front(part);
-        }
-        first
+        Some(batch)
     }
 
     /// Lets the next batch be larger where this one was quick.
@@ -310,16 +321,4 @@ impl<'a> Batches<'a> {
             message: message.to_owned(),
         });
     }
-}
-
-fn written(row: &impl Entry, id: ObjectId) -> Written {
-    Written {
-        id,
-        key: row.key().to_owned(),
-        name: row.label().to_owned(),
-    }
-}
-
-fn split<'a, E>(rows: &[&'a E], size: usize) -> VecDeque<Vec<&'a E>> {
-    rows.chunks(size.max(1)).map(<[&E]>::to_vec).collect()
 }

@@ -24,3 +24,8 @@ pub use report::{Counts, EndpointReport, Failure, Outcome, Report, Written};
 pub use request::{BadParameter, EndpointFilter, SyncRequest};
 pub use run::{RunContext, SyncEndpoint};
 pub use stages::BootstrapStatus;
+
+// What a caller needs to ask for a run, from the rooms above.
+pub use crate::mapping::names::{DeviceNameParts, device_name, endpoint_label, is_device_name_template, plugin_key};
+pub use crate::reconcile::Limits;
+pub use crate::stages::{EndpointFacts, Flag, Lookup, Stage};

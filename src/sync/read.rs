@@ -22,6 +22,7 @@ impl EndpointRun<'_> {
                 inventory: &self.facts.inventory,
                 only: self.only.as_ref(),
                 concurrency: self.concurrency,
+                agent_timeout: self.agent_timeout,
             };
             let collected = A::collect(&reader).await?;
             A::slot_mut(&mut self.facts.inventory).fill(collected);

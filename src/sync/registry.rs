@@ -64,7 +64,7 @@ pub struct Registry {
 #[derive(Debug)]
 struct Shared {
     // Plain mutexes: held for a look-up, never across an await.
-    active: Mutex<BTreeMap<u64, ActiveRun>>,
+    active: Mutex<BTreeMap<u64, (ActiveRun, CancellationToken)>>,
     // The inner mutex is tokio's: a run holds it for as long as it works on the place.
     places: Mutex<HashMap<Place, Arc<tokio::sync::Mutex<()>>>>,
     started: std::sync::atomic::AtomicU64,
@@ -133,13 +133,15 @@ impl Registry {
 
     /// Runs in progress, oldest first.
     pub fn active(&self) -> Vec<ActiveRun> {
-        self.shared
-            .active
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
+        let active = self.shared.active.lock().unwrap_or_else(PoisonError::into_inner);
+        active.values().map(|(run, _)| run.clone()).collect()
+    }
+
+    /// Asks the run `id` to stop at its next safe point, be it detached or not; says whether there is such a run.
+    pub fn cancel(&self, id: &str) -> bool {
+        let active = self.shared.active.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = active.values().find(|(run, _)| run.id == id);
+        found.inspect(|(_, cancel)| cancel.cancel()).is_some()
     }
 
     /// Starts a run. It waits for earlier runs of the same stage and endpoints.
@@ -161,7 +163,7 @@ impl Registry {
             cancel: cancel.clone(),
             is_detached: request.detach,
         };
-        let entry = Entry::new(self.shared.clone(), active);
+        let entry = Entry::new(self.shared.clone(), active, cancel.clone());
         let span = tracing::info_span!("run", run.id = %running.id, stage = stage.as_str());
         let work = work(self.clone(), stage, request, context, (progress, cancel, entry, sender));
         self.shared.tracker.spawn(work.instrument(span));
@@ -210,13 +212,13 @@ struct Entry {
 }
 
 impl Entry {
-    fn new(shared: Arc<Shared>, run: ActiveRun) -> Self {
+    fn new(shared: Arc<Shared>, run: ActiveRun, cancel: CancellationToken) -> Self {
         let number = shared.started.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         shared
             .active
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(number, run.clone());
+            .insert(number, (run.clone(), cancel));
         Self { shared, number, run }
     }
 

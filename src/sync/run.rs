@@ -46,6 +46,10 @@ pub struct RunContext {
     pub stamp_interval: Duration,
     /// How long what one run has read of Proxmox serves the next; zero: not at all.
     pub inventory_ttl: Duration,
+    /// How long a guest agent may take to answer.
+    pub agent_timeout: Duration,
+    /// Keep the state of guests' links, their largest packets and the VLANs of their trunks too.
+    pub sync_links: bool,
 }
 
 /// Runs `stage` for every endpoint of `context`, tells its progress, and reports.
@@ -181,6 +185,7 @@ impl Part<'_> {
         let cluster = inventory::cluster(&metadata).map_err(|reason| Error::Limited { reason })?;
         let now = OffsetDateTime::now_utc();
         let mut options = self.request.options.clone();
+        options.guests.sync_links = self.context.sync_links;
         options.stamps_overdue_before = Some(stamp(now - self.context.stamp_interval));
         let place = Place {
             memo: self.memo,
@@ -221,6 +226,7 @@ impl Part<'_> {
             inventory_ttl: self.context.inventory_ttl,
             only: None,
             concurrency: self.request.fetch_max_concurrency.unwrap_or(CONCURRENCY),
+            agent_timeout: self.context.agent_timeout,
             plans: Vec::new(),
             warnings: Vec::new(),
         })

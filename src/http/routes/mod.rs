@@ -1,7 +1,15 @@
 //! The routes, one file per first path segment. Each file's `routes()` lists its handlers.
 
+mod admin;
+mod auth;
 pub(super) mod docs;
+mod extras;
+mod netbox;
+mod proxmox;
 mod root;
+mod stages;
+mod sync;
+mod virtualization;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -9,5 +17,14 @@ use super::{AppState, openapi};
 
 /// Every route of the OpenAPI document.
 pub(super) fn all() -> OpenApiRouter<AppState> {
-    OpenApiRouter::with_openapi(openapi::base()).merge(root::routes())
+    OpenApiRouter::with_openapi(openapi::base())
+        .merge(root::routes())
+        .merge(auth::routes())
+        .merge(admin::routes())
+        .merge(netbox::routes())
+        .merge(proxmox::routes())
+        .merge(stages::routes())
+        .merge(sync::routes())
+        .merge(virtualization::routes())
+        .merge(extras::routes())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use super::Object;
-use super::shape::{Nested, Said, Tagged, id, put, put_said, put_said_id, put_tags, slugs};
+use super::shape::{Nested, NestedNamed, Said, Tagged, id, member_label, put, put_said, put_said_id, put_tags, slugs};
 use crate::reconcile::{Fields, ObjectId, Resource, Stored};
 
 /// An interface as the guest sees it.
@@ -13,6 +13,8 @@ use crate::reconcile::{Fields, ObjectId, Resource, Stored};
 pub struct GuestVmInterface {
     /// The virtual machine.
     pub virtual_machine: ObjectId,
+    /// The virtual machine's name, for reports.
+    pub machine_name: Option<String>,
     /// Its name in the guest, unique there; at most 128 characters.
     pub name: String,
     /// The interface of the virtual machine that it is; each is at most one.
@@ -43,6 +45,10 @@ impl Resource for GuestVmInterface {
         Self::key_of(self.virtual_machine, &self.name)
     }
 
+    fn label(&self) -> String {
+        member_label(self.machine_name.as_deref(), &self.name)
+    }
+
     fn fields(&self) -> Fields {
         let mut fields = Fields::from([
             ("virtual_machine", self.virtual_machine.0.into()),
@@ -61,7 +67,7 @@ impl Resource for GuestVmInterface {
 #[derive(Debug, Deserialize)]
 pub struct GuestVmInterfaceRead {
     id: ObjectId,
-    virtual_machine: Nested,
+    virtual_machine: NestedNamed,
     name: String,
     vm_interface: Option<Nested>,
     mac_address: String,
@@ -74,6 +80,7 @@ impl From<GuestVmInterfaceRead> for Stored<GuestVmInterface> {
     fn from(row: GuestVmInterfaceRead) -> Self {
         let object = GuestVmInterface {
             virtual_machine: row.virtual_machine.id,
+            machine_name: row.virtual_machine.name,
             name: row.name,
             vm_interface: id(row.vm_interface).into(),
             mac_address: Some(row.mac_address),

@@ -36,6 +36,11 @@ impl IpAddress {
     pub fn key_of(host: IpAddr, assigned: Option<&Assignment>) -> String {
         assigned_key(&host.to_string(), assigned)
     }
+
+    /// The interface of a virtual machine that has it.
+    pub fn vm_interface(&self) -> Option<ObjectId> {
+        self.assigned.as_ref().and_then(Assignment::vm_interface)
+    }
 }
 
 impl Resource for IpAddress {

@@ -11,6 +11,7 @@ mod ip_address;
 mod mac_address;
 mod named;
 mod plugin;
+mod primary_addresses;
 mod replication;
 mod shape;
 mod storage;
@@ -34,6 +35,7 @@ pub use named::{
     VirtualMachineTypeKind,
 };
 pub use plugin::{PluginEndpoint, TrackingCluster, TrackingNode};
+pub use primary_addresses::PrimaryAddresses;
 pub use replication::{Replication, STALE};
 pub use shape::Said;
 pub use storage::{STORAGE_TEXTS, Storage};

@@ -13,6 +13,13 @@ pub(super) struct Nested {
     pub(super) id: ObjectId,
 }
 
+/// A related object with its name: `{"id": 5, "name": "db-1", …}`.
+#[derive(Debug, Deserialize)]
+pub(super) struct NestedNamed {
+    pub(super) id: ObjectId,
+    pub(super) name: Option<String>,
+}
+
 /// A choice: `{"value": "active", "label": "Active"}`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Choice {
@@ -31,6 +38,11 @@ pub(super) fn id(nested: Option<Nested>) -> Option<ObjectId> {
 
 pub(super) fn slugs(tags: Vec<Tagged>) -> BTreeSet<String> {
     tags.into_iter().map(|tag| tag.slug).collect()
+}
+
+/// What a part of `owner` is called in reports.
+pub(super) fn member_label(owner: Option<&str>, name: &str) -> String {
+    owner.map_or_else(|| name.to_owned(), |owner| format!("{owner}/{name}"))
 }
 
 /// Adds a field where it is asserted.

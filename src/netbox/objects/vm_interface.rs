@@ -6,7 +6,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Object;
-use super::shape::{Choice, Nested, Said, Tagged, id, put, put_id, put_said, put_said_id, put_tags, slugs};
+use super::shape::{
+    Choice, Nested, NestedNamed, Said, Tagged, id, member_label, put, put_id, put_said, put_said_id, put_tags, slugs,
+};
 use crate::reconcile::{Fields, ObjectId, Resource, Stored};
 
 /// An interface of a virtual machine.
@@ -14,6 +16,8 @@ use crate::reconcile::{Fields, ObjectId, Resource, Stored};
 pub struct VmInterface {
     /// The virtual machine. NetBox would move the interface to another one; it is the key, so it is never changed.
     pub virtual_machine: ObjectId,
+    /// The virtual machine's name, for reports.
+    pub machine_name: Option<String>,
     /// Its name, unique in the virtual machine; at most 64 characters.
     pub name: String,
     /// Whether it is up.
@@ -37,6 +41,7 @@ impl VmInterface {
     pub fn of(virtual_machine: ObjectId, name: &str) -> Self {
         Self {
             virtual_machine,
+            machine_name: None,
             name: name.to_owned(),
             enabled: None,
             mtu: None,
@@ -63,6 +68,10 @@ impl Resource for VmInterface {
         Self::key_of(self.virtual_machine, &self.name)
     }
 
+    fn label(&self) -> String {
+        member_label(self.machine_name.as_deref(), &self.name)
+    }
+
     fn fields(&self) -> Fields {
         let mut fields = Fields::from([
             ("virtual_machine", self.virtual_machine.0.into()),
@@ -85,7 +94,7 @@ impl Resource for VmInterface {
 #[derive(Debug, Deserialize)]
 pub struct VmInterfaceRead {
     id: ObjectId,
-    virtual_machine: Nested,
+    virtual_machine: NestedNamed,
     name: String,
     enabled: bool,
     mtu: Option<u32>,
@@ -100,6 +109,7 @@ impl From<VmInterfaceRead> for Stored<VmInterface> {
     fn from(row: VmInterfaceRead) -> Self {
         let object = VmInterface {
             virtual_machine: row.virtual_machine.id,
+            machine_name: row.virtual_machine.name,
             name: row.name,
             enabled: Some(row.enabled),
             mtu: row.mtu,

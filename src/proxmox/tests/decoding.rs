@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::proxmox::types::{BackupJob, ReplicationJob};
 use crate::proxmox::{
-    ClusterResource, ClusterStatus, GuestConfig, GuestKind, NodeRow, Permissions, Rows, StorageConfig, Version,
+    ClusterResource, ClusterStatus, GuestConfig, GuestInterface, GuestKind, NodeRow, Permissions, Rows, StorageConfig,
+    Version,
 };
 
 const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/proxmox/recorded");
@@ -111,4 +112,21 @@ fn recorded_virtual_machine_configs_are_read_and_kept_whole() {
 #[test]
 fn recorded_container_configs_are_read_and_kept_whole() {
     check_config("lxc-config", GuestKind::Lxc);
+}
+
+#[test]
+fn recorded_interfaces_inside_guests_lose_no_row() {
+    for (family, request) in [
+        ("qemu-agent-interfaces", "network-get-interfaces"),
+        ("lxc-interfaces", "/interfaces"),
+    ] {
+        for (path, data) in recorded(family, |found| found.ends_with(request)) {
+            let inner = data.get("result").unwrap_or(&data).clone();
+            let rows = inner.as_array().map_or(0, Vec::len);
+            match GuestInterface::decode(data) {
+                Ok(interfaces) => assert_eq!(interfaces.len(), rows, "{}", path.display()),
+                Err(words) => assert!(inner.get("error").is_some(), "{}: {words}", path.display()),
+            }
+        }
+    }
 }

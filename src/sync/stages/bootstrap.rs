@@ -8,7 +8,7 @@ use crate::stages::Pass;
 use crate::stages::bootstrap::{ClusterTypes, DeviceTypes, Manufacturers, Roles, Tags, VirtualMachineTypes, label};
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
-use crate::sync::report::{Outcome, Written};
+use crate::sync::report::{Failure, Outcome, Written};
 
 /// What the latest pass over the supporting objects did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -65,7 +65,7 @@ impl EndpointRun<'_> {
             ..BootstrapStatus::default()
         };
         self.support::<Tags>(&mut status).await?;
-        self.support::<ClusterTypes>(&mut status).await?;
+        let cluster_type = self.support::<ClusterTypes>(&mut status).await?;
         self.support::<Manufacturers>(&mut status).await?;
         self.support::<DeviceTypes>(&mut status).await?;
         self.support::<Roles>(&mut status).await?;
@@ -78,13 +78,23 @@ impl EndpointRun<'_> {
             }
             self.memo.report(status);
         }
-        Ok(())
+        // No stage can do without the cluster, nor the cluster without its type: this is the failure to tell, not that
+        // of the rows which come to nothing for want of it.
+        match cluster_type {
+            Some(failure) => Err(Error::Prerequisite {
+                what: format!("{} {}", failure.object, failure.label),
+                kind: failure.kind,
+                message: failure.message,
+            }),
+            None => Ok(()),
+        }
     }
 
-    async fn support<P: Pass>(&mut self, status: &mut BootstrapStatus) -> Result<(), Error> {
+    /// Sees to one kind of supporting objects; answers the first that could not be had.
+    async fn support<P: Pass>(&mut self, status: &mut BootstrapStatus) -> Result<Option<Failure>, Error> {
         let outcome = self.pass::<P>().await?;
         self.warn("bootstrap", &outcome);
         status.take(P::Object::KIND, &outcome);
-        Ok(())
+        Ok(outcome.failed.into_iter().next())
     }
 }

@@ -4,9 +4,12 @@ mod backup_routines;
 mod bootstrap;
 mod cluster;
 mod devices;
+mod guest_network;
 mod replications;
 mod storage;
 mod virtual_disks;
+mod vm_interfaces;
+mod vm_ip_addresses;
 
 use serde_json::Value;
 
@@ -29,6 +32,8 @@ pub(super) async fn run(stage: Stage, run: &mut EndpointRun<'_>) -> Result<Summa
     match stage {
         Stage::Devices => devices::run(run).await,
         Stage::Storage => storage::run(run).await,
+        Stage::VmInterfaces => vm_interfaces::run(run).await,
+        Stage::VmIpAddresses => vm_ip_addresses::run(run).await,
         Stage::VirtualDisks => virtual_disks::run(run).await,
         Stage::Replications => replications::run(run).await,
         Stage::BackupRoutines => backup_routines::run(run).await,
@@ -37,8 +42,6 @@ pub(super) async fn run(stage: Stage, run: &mut EndpointRun<'_>) -> Result<Summa
         | Stage::Backups
         | Stage::Snapshots
         | Stage::NodeInterfaces
-        | Stage::VmInterfaces
-        | Stage::VmIpAddresses
         | Stage::Sdn => Ok(Summary::default()),
     }
 }

@@ -1,0 +1,168 @@
+//! From a request to a run: what it is to do, with which NetBox and which endpoints.
+
+use std::net::IpAddr;
+
+use axum::http::StatusCode;
+use serde::de::IgnoredAny;
+
+use super::AppState;
+use super::error::ApiError;
+use super::scope::Scope;
+use super::targets::{Target, get_netbox, select};
+use crate::netbox::{self, Client, ObjectId};
+use crate::sync::{EndpointFacts, Limits, Lookup, RunContext, SyncEndpoint, SyncRequest};
+
+/// A run that can be started.
+#[derive(Debug)]
+pub(super) struct Job {
+    /// What it is to do.
+    pub(super) request: SyncRequest,
+    /// What it works with.
+    pub(super) context: RunContext,
+    /// Endpoints that were asked for and that it does without.
+    pub(super) missing: Vec<i64>,
+}
+
+impl Job {
+    /// The run that `scope` asks for, perhaps for the guest of one virtual machine.
+    ///
+    /// # Errors
+    ///
+    /// What makes the request itself impossible: parameters, endpoints that are not configured, a NetBox that the mock
+    /// mode may not write to. That an endpoint or NetBox does not answer is up to the run to tell.
+    pub(super) async fn prepare(state: &AppState, scope: &Scope, machine: Option<ObjectId>) -> Result<Self, ApiError> {
+        let mut request = SyncRequest::parse(&scope.query)?;
+        let main = get_netbox(state, request.netbox_id).await?;
+        let client = match &request.branch {
+            Some(branch) => main.on_branch(branch)?,
+            None => main,
+        };
+        if !request.dry_run {
+            refuse_mock_data(state, &client)?;
+        }
+        if let Some(machine) = machine {
+            check_machine(&client, machine).await?;
+            request = request.of_machine(machine);
+        }
+        let selected = select(state, &scope.filter).await?;
+        let template = state
+            .settings
+            .effective()
+            .sync
+            .node_device_name_template
+            .clone()
+            .unwrap_or_default();
+        let limits = &state.config.sync;
+        let context = RunContext {
+            netbox: client,
+            endpoints: selected
+                .targets
+                .into_iter()
+                .map(|target| participant(target, &template))
+                .collect(),
+            limits: Limits {
+                percent: limits.shrink_percent,
+                rows: limits.shrink_rows,
+                is_lifted: request.allow_shrink,
+            },
+            stamp_interval: limits.stamp_interval,
+            inventory_ttl: limits.inventory_ttl,
+            agent_timeout: limits.agent_timeout,
+            sync_links: limits.links,
+        };
+        Ok(Self {
+            request,
+            context,
+            missing: selected.missing,
+        })
+    }
+}
+
+/// 404 where there is no such virtual machine: a run for it could only fail, and would be asked for again.
+async fn check_machine(client: &Client, machine: ObjectId) -> Result<(), ApiError> {
+    let path = format!("/api/virtualization/virtual-machines/{machine}/");
+    match client.get::<IgnoredAny>(&path).await {
+        Ok(_) => Ok(()),
+        Err(netbox::Error::NotFound { .. }) => {
+            let text = format!("Virtual machine id={machine} was not found in NetBox.");
+            Err(ApiError::plain(StatusCode::NOT_FOUND, text))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn participant(target: Target, template: &str) -> SyncEndpoint {
+    let settings = target.settings;
+    let own = settings.node_device_name_template.trim();
+    let id = |id: Option<i64>| id.and_then(|id| u64::try_from(id).ok()).map(ObjectId);
+    let facts = EndpointFacts {
+        key: target.key,
+        node_device_name_template: if own.is_empty() {
+            template.to_owned()
+        } else {
+            own.to_owned()
+        },
+        site: Lookup {
+            id: id(settings.site_id),
+            slug: settings.site_slug,
+            name: settings.site_name,
+        },
+        tenant: Lookup {
+            id: id(settings.tenant_id),
+            slug: settings.tenant_slug,
+            name: settings.tenant_name,
+        },
+        name: settings.name,
+        domain: settings.domain,
+        ip_address: Some(settings.ip_address),
+        port: settings.port,
+    };
+    SyncEndpoint {
+        facts,
+        session: target.session,
+    }
+}
+
+/// Invented guests must not reach a NetBox that somebody relies on.
+fn refuse_mock_data(state: &AppState, client: &Client) -> Result<(), ApiError> {
+    let mock = state.config.mock;
+    if !mock.is_on || mock.allow_remote_netbox || is_loopback(client.base_url()) {
+        return Ok(());
+    }
+    let message = "The mock mode does not write to this NetBox";
+    let detail = "Proxmox is a mock, and NetBox is not on a loopback address. Set PROXBOX_MOCK_ALLOW_REMOTE_NETBOX=1 to \
+                  write its invented guests there all the same.";
+    Err(ApiError::message(StatusCode::CONFLICT, message, detail))
+}
+
+fn is_loopback(base_url: &str) -> bool {
+    let Ok(url) = url::Url::parse(base_url) else {
+        return false;
+    };
+    let host = url
+        .host_str()
+        .unwrap_or_default()
+        .trim_start_matches('[')
+        .trim_end_matches(']');
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_told_from_other_hosts() {
+        for (url, expected) in [
+            ("http://127.0.0.1:8000", true),
+            ("http://[::1]:8000", true),
+            ("https://localhost:443", true),
+            ("https://netbox.example:443", false),
+            ("http://10.0.0.1:80", false),
+            ("https://127.0.0.1.example:443", false),
+            ("", false),
+        ] {
+            assert_eq!(is_loopback(url), expected, "{url}");
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! `/proxmox/{node}/{type}/{vmid}/config`: a guest's configuration in the plugin's forms.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde_json::{Map, Value, json};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::http::AppState;
+use crate::http::error::ApiError;
+use crate::http::extract::Path;
+use crate::http::scope::Scope;
+use crate::http::targets::select;
+use crate::proxmox::{Error, GuestConfig, GuestKind, Property, Vmid, wire};
+
+/// Keys that are yes or no.
+const FLAGS: &[&str] = &[
+    "onboot",
+    "numa",
+    "keephugepages",
+    "acpi",
+    "kvm",
+    "localtime",
+    "tdf",
+    "tablet",
+    "agent",
+    "autostart",
+    "reboot",
+    "freeze",
+    "protection",
+    "template",
+    "ciupgrade",
+    "allow-ksm",
+    "unprivileged",
+    "nesting",
+    "console",
+    "debug",
+];
+/// Keys that are whole numbers.
+const NUMBERS: &[&str] = &[
+    "cores",
+    "sockets",
+    "cpuunits",
+    "vcpus",
+    "memory",
+    "balloon",
+    "shares",
+    "migrate_speed",
+    "snaptime",
+    "smp",
+    "swap",
+    "running-nets-host-mtu",
+];
+/// Keys that are numbers with a fraction.
+const SHARES: &[&str] = &["cpulimit", "migrate_downtime"];
+/// Keys that are left out: they are, or may hold, secrets.
+const SECRETS: &[&str] = &["cipassword", "sshkeys"];
+/// What the keys of drives and volumes begin with, before their number.
+const DRIVES: &[&str] = &["scsi", "virtio", "sata", "ide", "efidisk", "tpmstate", "mp", "unused"];
+const MIB: u64 = 1 << 20;
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(config))
+}
+
+/// How a guest is configured, of the first selected endpoint that has it. Passwords and keys are left out.
+#[utoipa::path(
+    get, path = "/proxmox/{node}/{type}/{vmid}/config", tag = "proxmox",
+    params(Scope, ("node" = String, Path), ("type" = String, Path, description = "`qemu` or `lxc`"), ("vmid" = u32, Path)),
+    responses((status = 200, body = Value), (status = 400, description = "No selected endpoint has the guest")),
+)]
+async fn config(
+    State(state): State<AppState>,
+    Path((node, kind, vmid)): Path<(String, String, u32)>,
+    scope: Scope,
+) -> Result<Json<Value>, ApiError> {
+    let kind = match kind.as_str() {
+        "qemu" => GuestKind::Qemu,
+        "lxc" => GuestKind::Lxc,
+        _ => {
+            let text = "Invalid VM Type. Use 'qemu' or 'lxc'.";
+            return Err(ApiError::message(StatusCode::BAD_REQUEST, text, Value::Null));
+        }
+    };
+    let mut failures: Vec<Error> = Vec::new();
+    for target in select(&state, &scope.filter).await?.targets {
+        let read = match target.session {
+            Ok(session) => session.guest_config(&node, kind, Vmid(vmid)).await,
+            Err(error) => Err(error),
+        };
+        match read {
+            Ok(config) => return Ok(Json(shaped(&config))),
+            Err(error) => failures.push(error),
+        }
+    }
+    Err(absent(failures))
+}
+
+/// Nobody has the guest; or somebody who may have it could not be asked, which is the failure then.
+fn absent(failures: Vec<Error>) -> ApiError {
+    let texts: Vec<String> = failures.iter().map(Error::to_string).collect();
+    match failures
+        .into_iter()
+        .find(|error| !matches!(error, Error::NotFound { .. }))
+    {
+        Some(error) => error.into(),
+        None => ApiError::message(StatusCode::BAD_REQUEST, "VM Config not found.", texts.join("; ")),
+    }
+}
+
+/// The configuration without what is null or secret, with `disks` and `networks` worked out.
+fn shaped(config: &GuestConfig) -> Value {
+    let raw = config.raw();
+    let kept = raw
+        .iter()
+        .filter(|(key, value)| !value.is_null() && !SECRETS.contains(&key.as_str()));
+    let mut shaped: Map<String, Value> = kept.map(|(key, value)| (key.clone(), typed(key, value))).collect();
+    let disks: Vec<Value> = raw
+        .iter()
+        .filter(|(key, _)| is_drive(key))
+        .filter_map(|(key, value)| disk(key, value))
+        .collect();
+    let networks: Vec<Value> = config
+        .networks()
+        .iter()
+        .map(|(number, network)| interface(*number, network))
+        .collect();
+    shaped.insert("disks".to_owned(), Value::from(disks));
+    shaped.insert("networks".to_owned(), Value::from(networks));
+    Value::Object(shaped)
+}
+
+/// A value in the form that its key has; as it came where it has another.
+fn typed(key: &str, value: &Value) -> Value {
+    // `agent` and `memory` may be property strings with the value itself under a default key.
+    let property = value.as_str().map(Property::parse);
+    let inner = |name: &str| {
+        property
+            .as_ref()
+            .and_then(|property| property.get_default(name))
+            .map(Value::from)
+    };
+    let read = if FLAGS.contains(&key) {
+        wire::flag_of(&inner("enabled").unwrap_or_else(|| value.clone()))
+            .ok()
+            .flatten()
+            .map(Value::from)
+    } else if NUMBERS.contains(&key) {
+        wire::number_of::<i64>(&inner("current").unwrap_or_else(|| value.clone()))
+            .ok()
+            .flatten()
+            .map(Value::from)
+    } else if SHARES.contains(&key) {
+        wire::number_of::<f64>(value).ok().flatten().map(Value::from)
+    } else {
+        wire::text_of(value).ok().flatten().map(Value::from)
+    };
+    read.unwrap_or_else(|| value.clone())
+}
+
+fn is_drive(key: &str) -> bool {
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    key == "rootfs"
+        || DRIVES
+            .iter()
+            .any(|prefix| key.strip_prefix(prefix).is_some_and(is_number))
+}
+
+fn disk(key: &str, value: &Value) -> Option<Value> {
+    let text = value.as_str()?;
+    let drive = Property::parse(text);
+    let volume = drive
+        .get_default("file")
+        .or_else(|| drive.get("volume"))
+        .unwrap_or_default();
+    let storage = volume.split_once(':').map(|(storage, _)| storage);
+    let bytes = drive.get("size").and_then(bytes);
+    let format = drive.get("format");
+    let description = storage.map(|storage| {
+        format.map_or_else(
+            || format!("Storage: {storage}"),
+            |format| format!("Storage: {storage} | Format: {format}"),
+        )
+    });
+    Some(json!({
+        "name": key,
+        "raw_value": text,
+        "size": bytes,
+        "storage": volume,
+        "storage_name": storage,
+        "format": format,
+        "description": description,
+        "size_mb": bytes.map_or(0, |bytes| bytes.div_ceil(MIB)),
+    }))
+}
+
+/// The bytes of a size such as `32G`, `528K` or `4194304`.
+fn bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let unit = text.trim_start_matches(|letter: char| letter.is_ascii_digit());
+    let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+    let shift = match unit.trim().to_ascii_uppercase().as_str() {
+        "" | "B" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        _ => return None,
+    };
+    number.checked_mul(1 << shift)
+}
+
+/// A network interface: its key, and the parts of its property string.
+fn interface(number: u32, network: &Property) -> Value {
+    let mut shaped = Map::from_iter([("id".to_owned(), Value::from(format!("net{number}")))]);
+    shaped.extend(network.pairs().map(|(key, value)| (key.to_owned(), Value::from(value))));
+    Value::Object(shaped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn config_is_shaped_and_tells_no_secret() {
+        let answer = json!({
+            "name": "web", "agent": "1,fstrim_cloned_disks=1", "memory": "4096", "cores": "2", "onboot": 0, "tags": "a;b",
+            "cipassword": "geheim", "sshkeys": "ssh-ed25519%20AAAA", "digest": "d", "cpulimit": "1.5", "lock": null,
+            "scsi0": "local-lvm:vm-100-disk-0,format=raw,size=32G", "scsihw": "virtio-scsi-pci",
+            "ide2": "none,media=cdrom", "net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0,tag=20",
+        });
+        let shaped = shaped(&GuestConfig::decode(GuestKind::Qemu, answer).unwrap());
+        assert_eq!(
+            shaped,
+            json!({
+                "name": "web", "agent": true, "memory": 4096, "cores": 2, "onboot": false, "tags": "a;b", "digest": "d",
+                "cpulimit": 1.5, "scsi0": "local-lvm:vm-100-disk-0,format=raw,size=32G", "scsihw": "virtio-scsi-pci",
+                "ide2": "none,media=cdrom", "net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0,tag=20",
+                "disks": [
+                    {
+                        "name": "scsi0", "raw_value": "local-lvm:vm-100-disk-0,format=raw,size=32G",
+                        "size": 34_359_738_368_u64, "storage": "local-lvm:vm-100-disk-0", "storage_name": "local-lvm",
+                        "format": "raw", "description": "Storage: local-lvm | Format: raw", "size_mb": 32768,
+                    },
+                    {
+                        "name": "ide2", "raw_value": "none,media=cdrom", "size": null, "storage": "none",
+                        "storage_name": null, "format": null, "description": null, "size_mb": 0,
+                    },
+                ],
+                "networks": [{"id": "net0", "virtio": "BC:24:11:00:00:01", "bridge": "vmbr0", "tag": "20"}],
+            })
+        );
+    }
+
+    #[test]
+    fn size_of_every_unit_is_bytes() {
+        for (text, expected) in [
+            ("4194304", Some(4_194_304)),
+            ("528K", Some(540_672)),
+            ("4M", Some(4_194_304)),
+            ("1 g", Some(1 << 30)),
+            ("2T", Some(2 << 40)),
+            ("many", None),
+            ("", None),
+            ("99999999999T", None),
+        ] {
+            assert_eq!(bytes(text), expected, "{text:?}");
+        }
+    }
+}

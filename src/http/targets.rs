@@ -1,0 +1,210 @@
+//! Which endpoints a request is about, and the NetBox it writes to.
+//!
+//! Nothing is opened here: sessions and clients are long-lived and come from their pools, which replace them when the
+//! stored row has changed.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use serde::de::Error as _;
+
+use super::AppState;
+use super::connect;
+use super::error::ApiError;
+use crate::endpoint::{EndpointId, EndpointKey, Source};
+use crate::netbox::objects::PluginEndpoint;
+use crate::netbox::{Client, Query};
+use crate::proxmox::{Error, Metadata, Rows, Session};
+use crate::store::{ProxmoxEndpoint, ProxmoxSettings};
+use crate::sync::{EndpointFilter, endpoint_label, plugin_key};
+
+/// One endpoint that a request is about.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    /// Who it is.
+    pub(super) key: EndpointKey,
+    /// Its settings.
+    pub(super) settings: ProxmoxSettings,
+    /// The session with it, or why there cannot be one.
+    pub(super) session: Result<Session, Error>,
+}
+
+impl Target {
+    /// The name of the cluster or host, as [`Self::name_in`].
+    pub(super) async fn name(&self) -> Result<String, Error> {
+        let metadata = self.session.clone()?.metadata().await?;
+        Ok(self.name_in(&metadata))
+    }
+
+    /// The name of the cluster or host; where it is not to be seen the operator's name for the endpoint, never an
+    /// address.
+    pub(super) fn name_in(&self, metadata: &Metadata) -> String {
+        metadata.name().map_or_else(|| self.label(), str::to_owned)
+    }
+
+    /// The operator's name for the endpoint.
+    pub(super) fn label(&self) -> String {
+        endpoint_label(&self.settings.name).to_owned()
+    }
+}
+
+/// The endpoints that a filter selects.
+#[derive(Debug, Default)]
+pub(super) struct Selected {
+    /// In the order of their ids.
+    pub(super) targets: Vec<Target>,
+    /// Ids that were asked for and that no enabled endpoint has.
+    pub(super) missing: Vec<i64>,
+}
+
+/// The enabled endpoints that `filter` selects; none at all is no error.
+pub(super) async fn select(state: &AppState, filter: &EndpointFilter) -> Result<Selected, ApiError> {
+    let rows = match filter.source {
+        Source::Database => stored(state).await?,
+        Source::NetBox => tracked(state, filter).await?,
+    };
+    let is_wanted = |id: i64| filter.ids.as_ref().is_none_or(|ids| ids.contains(&id));
+    let mut rows: Vec<_> = rows.into_iter().filter(|(key, _)| is_wanted(key.id.0)).collect();
+    let wanted = filter.ids.iter().flatten().copied();
+    let missing: Vec<i64> = wanted
+        .filter(|id| rows.iter().all(|(key, _)| key.id.0 != *id))
+        .collect();
+    if let Some((field, index)) = position(filter, &rows) {
+        let index = index.ok_or_else(|| unmatched(field))?;
+        rows = rows.drain(..).skip(index).take(1).collect();
+    }
+    let mut targets = Vec::with_capacity(rows.len());
+    for (key, row) in rows {
+        let session = session(state, key, &row).await;
+        targets.push(Target {
+            key,
+            settings: row.settings,
+            session,
+        });
+    }
+    Ok(Selected { targets, missing })
+}
+
+type Row = (EndpointKey, ProxmoxEndpoint);
+
+/// The field by which one endpoint is chosen, and the place of the first that has it.
+fn position(filter: &EndpointFilter, rows: &[Row]) -> Option<(&'static str, Option<usize>)> {
+    let find = |is_it: &dyn Fn(&ProxmoxSettings) -> bool| rows.iter().position(|(_, row)| is_it(&row.settings));
+    if let Some(address) = &filter.ip_address {
+        return Some(("ip_address", find(&|settings| settings.ip_address == *address)));
+    }
+    if let Some(domain) = &filter.domain {
+        return Some(("domain", find(&|settings| settings.domain.as_ref() == Some(domain))));
+    }
+    let name = filter.name.as_ref()?;
+    Some(("name", find(&|settings| settings.name == *name)))
+}
+
+/// This service's own enabled rows.
+async fn stored(state: &AppState) -> Result<Vec<Row>, ApiError> {
+    let rows = state
+        .store
+        .list_proxmox_endpoints()
+        .await?
+        .into_iter()
+        .filter(|row| row.settings.enabled);
+    let key = |row: &ProxmoxEndpoint| EndpointKey {
+        source: Source::Database,
+        id: EndpointId(row.id),
+    };
+    Ok(rows.map(|row| (key(&row), row)).collect())
+}
+
+/// The plugin's enabled rows. NetBox never tells their credentials: these are taken from the row that the plugin has
+/// stored here for the same endpoint.
+async fn tracked(state: &AppState, filter: &EndpointFilter) -> Result<Vec<Row>, ApiError> {
+    let client = get_netbox(state, None).await?;
+    let plugin: Vec<PluginEndpoint> = client.list(PluginEndpoint::PATH, &Query::new()).await?;
+    let own = state.store.list_proxmox_endpoints().await?;
+    let mut rows = Vec::new();
+    for endpoint in plugin.into_iter().filter(|endpoint| endpoint.enabled) {
+        let id = i64::try_from(endpoint.id.0).unwrap_or(i64::MAX);
+        if filter.ids.as_ref().is_some_and(|ids| !ids.contains(&id)) {
+            continue;
+        }
+        let mut twins = own
+            .iter()
+            .filter(|row| plugin_key(&row.settings.name) == Some(endpoint.id.0));
+        let (Some(twin), None) = (twins.next(), twins.next()) else {
+            return Err(not_pushed(&endpoint));
+        };
+        let mut row = twin.clone();
+        row.settings.ip_address = endpoint.ip().map_or(row.settings.ip_address, str::to_owned);
+        row.settings.port = endpoint.port.unwrap_or(row.settings.port);
+        row.settings.domain = endpoint.domain;
+        rows.push((
+            EndpointKey {
+                source: Source::NetBox,
+                id: EndpointId(id),
+            },
+            row,
+        ));
+    }
+    Ok(rows)
+}
+
+fn unmatched(field: &str) -> ApiError {
+    let message = format!("No result found for Proxmox Sessions based on the provided {field}");
+    ApiError::message(
+        StatusCode::BAD_REQUEST,
+        message,
+        "Check if the provided parameters are correct",
+    )
+}
+
+fn not_pushed(endpoint: &PluginEndpoint) -> ApiError {
+    let message = format!(
+        "The plugin's Proxmox endpoint {} is not stored here exactly once",
+        endpoint.id
+    );
+    let detail = "Push this endpoint first: save it in the plugin, which sends its credentials along.";
+    ApiError::message(StatusCode::BAD_REQUEST, message, detail)
+}
+
+/// The session of a stored row. A secret that cannot be opened is the endpoint's own failure, not the request's.
+pub(super) async fn session(state: &AppState, key: EndpointKey, row: &ProxmoxEndpoint) -> Result<Session, Error> {
+    let secrets = state
+        .store
+        .proxmox_secrets(row)
+        .await
+        .map_err(|error| Error::InvalidEndpoint {
+            endpoint: row.settings.name.clone(),
+            reason: error.to_string(),
+        })?;
+    let endpoint = connect::endpoint(key, row, &secrets, &state.settings.effective().proxmox)?;
+    state.proxmox.session(endpoint)
+}
+
+/// The client of the NetBox endpoint `id`, or of the first enabled one.
+///
+/// # Errors
+///
+/// 400 where there is none.
+pub(super) async fn get_netbox(state: &AppState, id: Option<i64>) -> Result<Client, ApiError> {
+    state.find_netbox(id).await?.ok_or_else(|| {
+        let detail = "Store the NetBox endpoint first: POST /netbox/endpoint, or save it in the plugin.";
+        ApiError::message(StatusCode::BAD_REQUEST, "No NetBox endpoint is configured", detail)
+    })
+}
+
+/// The rows of a list of which none may be missing.
+///
+/// # Errors
+///
+/// [`Error::Decode`] naming the first row that cannot be read.
+pub(super) fn complete<T>(path: &str, rows: Rows<T>) -> Result<Vec<T>, Error> {
+    let Some(row) = rows.rejected.first() else {
+        return Ok(rows.items);
+    };
+    let name = row.id.clone().unwrap_or_else(|| row.index.to_string());
+    let source = serde_json::Error::custom(format!("row {name}: {}", row.reason));
+    Err(Error::Decode {
+        call: format!("GET {path}"),
+        source: Arc::new(source),
+    })
+}

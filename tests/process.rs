@@ -1,0 +1,184 @@
+//! The binary as a process: its commands, its exit codes, and how it ends.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where its surroundings fail")]
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// The binary with an environment of nothing but a database in `folder` and `variables`.
+fn binary(folder: &Path, variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_proxbox-api"));
+    command
+        .env_clear()
+        .env("PROXBOX_DATABASE_PATH", folder.join("database.db"))
+        .envs(variables.iter().copied());
+    command
+}
+
+fn run(folder: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+    binary(folder, variables).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A serving process, killed where a test fails.
+struct Serving {
+    child: Child,
+    output: BufReader<std::process::ChildStdout>,
+    /// Where it listens.
+    port: String,
+}
+
+impl Serving {
+    fn start(folder: &TempDir, variables: &[(&str, &str)]) -> Self {
+        let fixed = [("PORT", "0"), ("PROXBOX_BIND_HOST", "127.0.0.1")];
+        let mut command = binary(folder.path(), &[&fixed, variables].concat());
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("listening") {
+            line.clear();
+            assert!(output.read_line(&mut line).unwrap() > 0, "ended before it listened");
+        }
+        let port = line.rsplit("127.0.0.1:").next().unwrap();
+        let port = port.chars().take_while(char::is_ascii_digit).collect();
+        Self { child, output, port }
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+    }
+
+    /// How it ended, how long that took, and the rest of its output.
+    fn end(mut self) -> (Option<i32>, Duration, String) {
+        let since = Instant::now();
+        let code = self.child.wait().unwrap().code();
+        let elapsed = since.elapsed();
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).unwrap();
+        (code, elapsed, rest)
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It has mostly ended by itself.
+        let _ = self.child.kill();
+    }
+}
+
+#[test]
+fn signals_stop_the_service_in_time_and_with_success() {
+    for signal in ["-TERM", "-INT"] {
+        let folder = tempfile::tempdir().unwrap();
+        let serving = Serving::start(&folder, &[]);
+        serving.signal(signal);
+        let (code, elapsed, rest) = serving.end();
+        assert_eq!(code, Some(0), "{signal}: {rest}");
+        assert!(elapsed < Duration::from_secs(5), "{signal}: {elapsed:?}");
+        assert!(
+            rest.contains("stopped") && rest.contains("is_closed=true"),
+            "{signal}: {rest}"
+        );
+    }
+}
+
+#[test]
+fn second_signal_ends_at_once_though_an_answer_is_under_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = Serving::start(&folder, &[]);
+    let mut client = std::net::TcpStream::connect(format!("127.0.0.1:{}", serving.port)).unwrap();
+    let head =
+        "POST /auth/register-key HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n";
+    std::io::Write::write_all(&mut client, head.as_bytes()).unwrap();
+    // The service has read the head of this request when it has answered the next.
+    assert!(
+        run(folder.path(), &[("PORT", &serving.port)], &["healthcheck"])
+            .status
+            .success()
+    );
+    serving.signal("-TERM");
+    serving.signal("-INT");
+    let (code, elapsed, rest) = serving.end();
+    assert_eq!(code, Some(0), "{rest}");
+    assert!(elapsed < Duration::from_secs(5), "{elapsed:?}");
+}
+
+#[test]
+fn value_that_cannot_be_used_stops_the_start_with_its_variable_and_an_example() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &[("PORT", "eighty"), ("PROXBOX_LOG_FORMAT", "xml")], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    assert!(
+        told.contains("PORT must be a whole number from 0 to 65535; for example PORT=8000"),
+        "{told}"
+    );
+    assert!(told.contains("PROXBOX_LOG_FORMAT must be one of text, json"), "{told}");
+    assert!(!folder.path().join("database.db").exists(), "something was begun");
+}
+
+#[test]
+fn health_check_tells_a_ready_service_from_none() {
+    let folder = tempfile::tempdir().unwrap();
+    for variables in [&[][..], &[("PROXBOX_TLS_SELF_SIGNED", "1")]] {
+        let serving = Serving::start(&folder, variables);
+        let port = serving.port.clone();
+        let check = || {
+            run(
+                folder.path(),
+                &[variables, &[("PORT", port.as_str())]].concat(),
+                &["healthcheck"],
+            )
+        };
+        let output = check();
+        assert!(output.status.success(), "{variables:?}: {}", text(&output.stderr));
+        serving.signal("-TERM");
+        serving.end();
+        assert_eq!(check().status.code(), Some(1), "{variables:?}");
+    }
+}
+
+#[test]
+fn logs_are_json_lines_where_the_environment_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = Serving::start(&folder, &[("PROXBOX_LOG_FORMAT", "json")]);
+    serving.signal("-TERM");
+    let (_, _, rest) = serving.end();
+    for line in rest.lines() {
+        let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(
+            record["timestamp"].is_string() && record["message"].is_string(),
+            "{line}"
+        );
+    }
+    assert!(rest.lines().count() > 0);
+}
+
+#[test]
+fn commands_that_need_no_service_do_their_work_and_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let migrated = run(folder.path(), &[], &["migrate"]);
+    assert!(migrated.status.success() && folder.path().join("database.db").exists());
+    let listed = text(&run(folder.path(), &[], &["settings"]).stdout);
+    assert!(
+        listed.contains("PROXBOX_RATE_LIMIT") && listed.contains("The environment can be used."),
+        "{listed}"
+    );
+    let version = text(&run(folder.path(), &[], &["--version"]).stdout);
+    assert_eq!(version.trim(), format!("proxbox-api {}", env!("CARGO_PKG_VERSION")));
+    let imported = run(folder.path(), &[], &["import-reference", "/nowhere.db"]);
+    assert_eq!(imported.status.code(), Some(1));
+    assert!(
+        text(&imported.stderr).contains("/nowhere.db"),
+        "{}",
+        text(&imported.stderr)
+    );
+}
