@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    BackupJob, Cluster, Collected, ConfiguredGuest, Container, Gap, Guest, GuestAgent, ReplicationJob, StorageConfig,
+    BackupJob, Cluster, Collected, ConfiguredGuest, Container, Gap, Guest, GuestAgent, NodeNetwork, ReplicationJob,
+    StorageConfig,
 };
 use crate::proxmox::{Error, GuestConfig, Session, Vmid};
 
@@ -93,6 +94,8 @@ inventory! {
     guests: Guest,
     /// The guests' configurations, by number.
     guest_configs: ConfiguredGuest,
+    /// Network interfaces, node by node.
+    node_networks: NodeNetwork,
     /// Replication jobs of the cluster.
     replications: ReplicationJob,
     /// Backup jobs of the cluster.

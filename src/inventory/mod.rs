@@ -12,6 +12,7 @@ mod fan_out;
 mod guest_agents;
 mod guest_configs;
 mod guests;
+mod node_networks;
 mod replications;
 mod storages;
 
@@ -20,7 +21,7 @@ use std::fmt;
 use crate::error::ErrorKind;
 use crate::proxmox::{Error, RejectedRow};
 
-pub use crate::proxmox::types::{BackupJob, ReplicationJob, StorageConfig};
+pub use crate::proxmox::types::{BackupJob, NodeInterface, ReplicationJob, StorageConfig};
 pub use crate::proxmox::{GuestAddress, GuestConfig, GuestInterface, GuestKind, Nic, Property, Vmid, canonical_mac};
 pub use area::{Area, Inventory, Reader, Slot};
 pub use backup_jobs::BackupJobs;
@@ -29,6 +30,7 @@ pub use containers::{Container, Containers};
 pub use guest_agents::{AgentAnswer, GuestAgent, GuestAgents};
 pub use guest_configs::{ConfiguredGuest, GuestConfigs};
 pub use guests::{Guest, Guests};
+pub use node_networks::{NodeNetwork, NodeNetworks};
 pub use replications::Replications;
 pub use storages::Storages;
 

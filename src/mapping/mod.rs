@@ -7,6 +7,7 @@ pub mod device;
 pub mod guest_interface;
 pub mod ip_address;
 pub mod names;
+pub mod node_interface;
 pub mod replication;
 pub mod storage;
 pub mod virtual_disk;

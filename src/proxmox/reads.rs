@@ -10,8 +10,8 @@ use super::resource::Resource;
 use super::rows::Rows;
 use super::session::Session;
 use super::types::{
-    BackupJob, ClusterResource, ClusterStatus, GuestConfig, GuestInterface, GuestKind, NodeRow, Permissions,
-    ReplicationJob, StorageConfig, Version, Vmid, host_name,
+    BackupJob, ClusterResource, ClusterStatus, GuestConfig, GuestInterface, GuestKind, NodeInterface, NodeRow,
+    Permissions, ReplicationJob, StorageConfig, Version, Vmid, host_name,
 };
 
 impl Session {
@@ -59,6 +59,15 @@ impl Session {
     /// Any [`Error`] of the exchange.
     pub async fn list_storages(&self) -> Result<Rows<StorageConfig>, Error> {
         self.storage().get_rows().await
+    }
+
+    /// `nodes/{node}/network`: the node's network interfaces, for any identity.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn list_node_interfaces(&self, node: &str) -> Result<Rows<NodeInterface>, Error> {
+        self.nodes(node).network().get_rows().await
     }
 
     /// `cluster/replication`: the replication jobs of the guests that the identity may see.

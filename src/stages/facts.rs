@@ -7,8 +7,9 @@ use crate::endpoint::EndpointKey;
 use crate::inventory::{Cluster as ProxmoxCluster, Inventory, Vmid};
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::{
-    Cluster, Device, DeviceState, GuestVmInterface, GuestVmInterfaceAddress, IpAddress, MacAddress, PluginEndpoint,
-    Storage, TrackingCluster, TrackingNode, VirtualMachine, VirtualMachineState, Vlan, VmInterface, VmInterfaceState,
+    Cluster, Device, DeviceInterface, DeviceState, GuestVmInterface, GuestVmInterfaceAddress, IpAddress, MacAddress,
+    PluginEndpoint, Storage, TrackingCluster, TrackingNode, VirtualMachine, VirtualMachineState, Vlan, VmInterface,
+    VmInterfaceState,
 };
 use crate::reconcile::{ObjectId, Stored};
 
@@ -76,6 +77,8 @@ pub struct Known {
     pub tracking_nodes: Vec<Stored<TrackingNode>>,
     /// Rows about the network interfaces of the cluster's virtual machines.
     pub network: KnownNetwork,
+    /// Rows about the network interfaces of the nodes' devices.
+    pub node_network: KnownNodeNetwork,
     /// The configured site.
     pub site: Option<ObjectId>,
     /// The configured tenant.
@@ -117,6 +120,19 @@ pub struct KnownNetwork {
     pub stale_addresses: BTreeSet<ObjectId>,
     /// Rows of which guest's interface has which address that have to go.
     pub stale_links: BTreeSet<ObjectId>,
+}
+
+/// Rows of NetBox about the network interfaces of the nodes' devices, where a stage has read them.
+#[derive(Debug, Clone, Default)]
+pub struct KnownNodeNetwork {
+    /// The interfaces.
+    pub interfaces: Vec<Stored<DeviceInterface>>,
+    /// VLANs with the numbers that those interfaces should have.
+    pub vlans: Vec<Stored<Vlan>>,
+    /// Addresses that are hosts which those interfaces should be.
+    pub addresses: Vec<Stored<IpAddress>>,
+    /// MAC addresses of those interfaces.
+    pub macs: Vec<Stored<MacAddress>>,
 }
 
 /// Which rows of NetBox stand for the cluster.

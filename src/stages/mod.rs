@@ -14,6 +14,8 @@ pub mod devices;
 mod facts;
 pub mod guest_interfaces;
 pub mod guests;
+pub mod node_addresses;
+pub mod node_interfaces;
 pub mod nodes;
 mod options;
 pub mod ports;

@@ -8,12 +8,12 @@ use super::claim::{self, Ambiguity, Claim};
 use super::nodes::resolve;
 use super::*;
 use crate::endpoint::{EndpointId, EndpointKey, Source};
-use crate::inventory::{Cluster as ProxmoxCluster, ClusterMode, Inventory, Node, Vmid};
+use crate::inventory::{Cluster as ProxmoxCluster, ClusterMode, Collected, Inventory, Node, NodeNetwork, Vmid};
 use crate::mapping::device::managed_description;
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::{
-    Cluster, ClusterType, Device, DeviceRole, DeviceState, DeviceType, PROXBOX_TAG, PluginEndpoint, Storage,
-    TrackingCluster, TrackingNode, VirtualMachine, VirtualMachineState,
+    Cluster, ClusterType, Device, DeviceInterface, DeviceRole, DeviceState, DeviceType, PROXBOX_TAG, PluginEndpoint,
+    Said, Storage, TrackingCluster, TrackingNode, VirtualMachine, VirtualMachineState, Vlan,
 };
 use crate::reconcile::{Mode, ObjectId, Plan, diff};
 
@@ -195,6 +195,38 @@ pub(super) fn stand_for(facts: &mut Facts, id: ObjectId, vmid: Vmid) {
         },
     });
     facts.known.guests.insert(id, vmid);
+}
+
+/// Lets the nodes have `rows` as their network interfaces.
+pub(super) fn network(facts: &mut Facts, nodes: &[(&str, Value)]) {
+    let items = nodes
+        .iter()
+        .map(|(node, rows)| NodeNetwork {
+            node: (*node).to_owned(),
+            interfaces: serde_json::from_value(rows.clone()).unwrap(),
+        })
+        .collect();
+    let gaps = Vec::new();
+    facts.inventory.node_networks.fill(Collected { items, gaps });
+}
+
+/// Takes what the plan of the interfaces would make as made, with ids from 1 on in the plan's order.
+pub(super) fn make_interfaces(facts: &mut Facts) {
+    let vlans = plan::<node_interfaces::NodeVlans>(facts);
+    for (row, id) in vlans.create.iter().zip(501..) {
+        facts.ids.learn(Vlan::PATH, row.key.clone(), ObjectId(id));
+    }
+    let wanted = node_interfaces::NodeInterfaces::desired(facts).wanted;
+    for (wanted, id) in wanted.into_iter().zip(1..) {
+        let mut object = wanted.object;
+        object.mode = Said::Empty;
+        object.untagged_vlan = Said::Empty;
+        object.tagged_vlans = Some(BTreeSet::new());
+        (object.bridge, object.lag, object.parent) = (Said::Empty, Said::Empty, Said::Empty);
+        facts.ids.learn(DeviceInterface::PATH, object.key(), ObjectId(id));
+        let id = ObjectId(id);
+        facts.known.node_network.interfaces.push(Stored { id, object });
+    }
 }
 
 pub(super) fn plan<P: Pass>(facts: &Facts) -> Plan {

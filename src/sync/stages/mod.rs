@@ -5,6 +5,7 @@ mod bootstrap;
 mod cluster;
 mod devices;
 mod guest_network;
+mod node_interfaces;
 mod replications;
 mod storage;
 mod virtual_disks;
@@ -15,7 +16,7 @@ use serde_json::Value;
 
 use super::error::Error;
 use super::pass::EndpointRun;
-use super::report::Counts;
+use super::report::{Counts, Outcome};
 use crate::stages::Stage;
 
 pub use bootstrap::BootstrapStatus;
@@ -34,14 +35,24 @@ pub(super) async fn run(stage: Stage, run: &mut EndpointRun<'_>) -> Result<Summa
         Stage::Storage => storage::run(run).await,
         Stage::VmInterfaces => vm_interfaces::run(run).await,
         Stage::VmIpAddresses => vm_ip_addresses::run(run).await,
+        Stage::NodeInterfaces => node_interfaces::run(run).await,
         Stage::VirtualDisks => virtual_disks::run(run).await,
         Stage::Replications => replications::run(run).await,
         Stage::BackupRoutines => backup_routines::run(run).await,
-        Stage::VirtualMachines
-        | Stage::TaskHistory
-        | Stage::Backups
-        | Stage::Snapshots
-        | Stage::NodeInterfaces
-        | Stage::Sdn => Ok(Summary::default()),
+        Stage::VirtualMachines | Stage::TaskHistory | Stage::Backups | Stage::Snapshots | Stage::Sdn => {
+            Ok(Summary::default())
+        }
+    }
+}
+
+/// That nothing at all could be written is more than a warning; `what` it is that was to be written.
+fn require_some(what: &str, outcome: &Outcome) -> Result<(), Error> {
+    match outcome.failed.first() {
+        Some(failure) if outcome.standing().next().is_none() => Err(Error::Prerequisite {
+            what: what.to_owned(),
+            kind: failure.kind,
+            message: failure.message.clone(),
+        }),
+        Some(_) | None => Ok(()),
     }
 }
