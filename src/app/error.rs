@@ -27,6 +27,9 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// The built-in Proxmox of the mock mode does not start.
+    #[error("the built-in Proxmox of the mock mode does not start")]
+    Mock(#[source] io::Error),
     /// Signals cannot be listened to.
     #[error("cannot listen to signals")]
     Signals(#[source] io::Error),

@@ -5,6 +5,7 @@
 
 mod error;
 mod listen;
+mod mock;
 mod runs;
 mod serve;
 mod signals;
@@ -86,7 +87,14 @@ impl Service {
         let listeners = listen::open(&config.listen).await?;
         let (ended, runs_ended) = mpsc::unbounded_channel();
         let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let substitute = if config.mock.is_on {
+            Some(Arc::new(mock::start(&tasks, stop.child_token()).await?))
+        } else {
+            None
+        };
         let state = AppState {
+            substitute,
             settings: Settings::new(config.overrides.clone()),
             config,
             store,
@@ -96,7 +104,6 @@ impl Service {
             logs: start.logs,
             stopping: stop.child_token(),
         };
-        let tasks = TaskTracker::new();
         let no_more_runs = CancellationToken::new();
         tasks.spawn(runs::keep(state.store.clone(), runs_ended, no_more_runs.clone()));
         tasks.spawn(settings::keep_fresh(state.clone(), stop.clone()));

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 
 use tokio::runtime::Builder;
 
+use super::demo::DemoArgs;
 use super::mock_proxmox::MockProxmoxArgs;
-use super::{Failure, mock_proxmox};
+use super::{Failure, demo, mock_proxmox};
 use crate::config::Config;
 use crate::{app, telemetry};
 
@@ -74,6 +75,11 @@ pub(super) fn import_reference(config: &Config, file: &Path) -> Result<(), Failu
             Err("some rows could not be taken".into())
         }
     })
+}
+
+pub(super) fn demo(arguments: &DemoArgs) -> Result<(), Failure> {
+    let runtime = Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(demo::run(arguments))
 }
 
 pub(super) fn mock_proxmox(arguments: &MockProxmoxArgs) -> Result<(), Failure> {

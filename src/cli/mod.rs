@@ -1,6 +1,7 @@
 //! The command line.
 
 mod commands;
+mod demo;
 mod healthcheck;
 mod mock_proxmox;
 mod settings;
@@ -37,6 +38,8 @@ enum Command {
     Reseal,
     /// Serves a Proxmox that does not exist, to play with.
     MockProxmox(mock_proxmox::MockProxmoxArgs),
+    /// Shows the service at work against a Proxmox and a NetBox that do not exist.
+    Demo(demo::DemoArgs),
     /// Asks the service on this host whether it is ready; for containers.
     Healthcheck,
     /// Checks the environment, and lists every setting with its value.
@@ -59,6 +62,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::ImportReference { file } => commands::import_reference(&Config::from_env()?, &file),
         Command::Reseal => commands::reseal(&Config::from_env()?),
         Command::MockProxmox(arguments) => commands::mock_proxmox(&arguments),
+        Command::Demo(arguments) => commands::demo(&arguments),
         Command::Healthcheck => healthcheck::run(&Config::from_env()?),
         Command::Settings => settings::print(&Config::from_env()?),
     }

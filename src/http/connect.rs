@@ -1,5 +1,6 @@
 //! From a stored row to a Proxmox endpoint that can be connected to.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::endpoint::EndpointKey;
@@ -12,6 +13,34 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_BACKOFF: Duration = Duration::from_millis(500);
 const MAX_PARALLEL: usize = 3;
+
+/// A Proxmox that stands for every configured one: that of the mock mode.
+#[derive(Debug, Clone)]
+pub struct Substitute {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// The user there.
+    pub username: String,
+    /// The credential of that user.
+    pub credential: Credential,
+    /// Whom to believe there.
+    pub tls: TlsPolicy,
+}
+
+impl Substitute {
+    /// `endpoint`, but led here.
+    pub(super) fn instead_of(&self, endpoint: Endpoint) -> Endpoint {
+        Endpoint {
+            domain: None,
+            ip_address: Some(self.address.ip().to_string()),
+            port: self.address.port(),
+            username: self.username.clone(),
+            credential: self.credential.clone(),
+            tls: self.tls.clone(),
+            ..endpoint
+        }
+    }
+}
 
 /// The Proxmox endpoint of a stored row. Its own values win over the plugin's settings.
 ///

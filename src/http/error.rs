@@ -275,3 +275,120 @@ impl From<store::Error> for ApiError {
 fn refused_key(code: &str, message: &str) -> ApiError {
     ApiError::plain(StatusCode::CONFLICT, json!({"code": code, "message": message}))
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+
+    use super::*;
+
+    async fn answered(error: impl Into<ApiError>) -> (u16, Value, Option<String>) {
+        let response = error.into().into_response();
+        let cause = response
+            .extensions()
+            .get::<Cause>()
+            .map(|Cause(cause)| cause.to_string());
+        let status = response.status().as_u16();
+        let body = to_bytes(response.into_body(), 10_000).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap(), cause)
+    }
+
+    #[tokio::test]
+    async fn refusals_of_the_other_side_are_never_passed_on_as_ours() {
+        let answer = |status| proxmox::Refusal {
+            call: "GET version".to_owned(),
+            status,
+            message: "no".to_owned(),
+        };
+        let cases = [
+            (
+                proxmox::Error::AuthFailed { answer: answer(401) },
+                502,
+                "proxmox_auth_failed",
+                Some(401),
+            ),
+            (
+                proxmox::Error::PermissionDenied {
+                    answer: answer(403),
+                    path: None,
+                    privilege: None,
+                },
+                502,
+                "proxmox_permission_denied",
+                Some(403),
+            ),
+            (
+                proxmox::Error::NodeTimeout {
+                    node: "pve1".to_owned(),
+                    answer: answer(596),
+                },
+                504,
+                "proxmox_node_timeout",
+                Some(596),
+            ),
+            (
+                proxmox::Error::NotFound { answer: answer(500) },
+                404,
+                "proxmox_not_found",
+                Some(500),
+            ),
+            (
+                proxmox::Error::Connect {
+                    address: "a:1".to_owned(),
+                    timed_out: true,
+                    source: Arc::new(std::fmt::Error),
+                },
+                502,
+                "proxmox_unreachable",
+                None,
+            ),
+        ];
+        for (error, expected, reason, upstream) in cases {
+            let text = error.to_string();
+            let (status, body, _) = answered(error).await;
+            assert_eq!(
+                (status, &body["detail"]["reason"]),
+                (expected, &json!(reason)),
+                "{text}"
+            );
+            assert_eq!(body["detail"]["upstream_status"], json!(upstream), "{text}");
+            assert_eq!(body["detail"]["error"], json!(text));
+            assert_eq!(body["python_exception"], Value::Null);
+        }
+    }
+
+    #[tokio::test]
+    async fn cause_of_an_internal_error_goes_to_the_log_and_not_to_the_client() {
+        let error = store::Error::File {
+            path: "/data/database.db".into(),
+            reason: "the disk is full".to_owned(),
+        };
+        let (status, body, cause) = answered(error).await;
+        assert_eq!(status, 500);
+        assert!(!body.to_string().contains("disk"), "{body}");
+        assert!(cause.unwrap().contains("the disk is full"));
+    }
+
+    #[tokio::test]
+    async fn parameters_are_refused_by_their_place() {
+        let form = sync::BadParameter::Form {
+            name: "netbox_id",
+            message: "must be an integer".to_owned(),
+        };
+        let (status, body, _) = answered(form).await;
+        let expected = json!({"detail": [
+            {"type": "request_validation_error", "loc": ["query", "netbox_id"], "msg": "must be an integer"},
+        ]});
+        assert_eq!((status, body), (422, expected));
+        let scope = sync::BadParameter::Scope {
+            message: "Invalid source parameter",
+            detail: "source must be 'database' or 'netbox'.".to_owned(),
+        };
+        let (status, body, _) = answered(scope).await;
+        let expected = json!({
+            "message": "Invalid source parameter", "detail": "source must be 'database' or 'netbox'.",
+            "python_exception": null,
+        });
+        assert_eq!((status, body), (400, expected));
+    }
+}

@@ -128,3 +128,50 @@ pub fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error
         _ => Err(de::Error::custom("a boolean")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Method;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Wanted {
+        limit: u32,
+        #[serde(default, deserialize_with = "flag")]
+        errors_only: bool,
+    }
+
+    async fn query(text: &str) -> Result<Wanted, ApiError> {
+        let request = Request::builder().method(Method::GET).uri(format!("/?{text}"));
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        Query::from_request_parts(&mut parts, &())
+            .await
+            .map(|Query(wanted)| wanted)
+    }
+
+    #[tokio::test]
+    async fn last_value_of_a_repeated_key_counts_and_strangers_are_ignored() {
+        let wanted = query("limit=1&unheard=x&errors_only=no&limit=2&errors_only=YES")
+            .await
+            .unwrap();
+        assert_eq!(
+            wanted,
+            Wanted {
+                limit: 2,
+                errors_only: true
+            }
+        );
+    }
+
+    #[tokio::test]
+    async fn query_that_does_not_fit_is_unprocessable() {
+        for text in ["", "limit=", "limit=x", "limit=-1", "limit=1&errors_only=maybe"] {
+            assert_eq!(
+                query(text).await.unwrap_err().status(),
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "{text}"
+            );
+        }
+    }
+}

@@ -53,6 +53,8 @@ impl Job {
             .clone()
             .unwrap_or_default();
         let limits = &state.config.sync;
+        // Where they cannot be listed, none is taken for gone.
+        let configured = state.store.list_proxmox_endpoints().await.ok();
         let context = RunContext {
             netbox: client,
             endpoints: selected
@@ -60,6 +62,9 @@ impl Job {
                 .into_iter()
                 .map(|target| participant(target, &template))
                 .collect(),
+            endpoint_ids: configured.map(|rows| rows.iter().map(|row| row.id).collect()),
+            missing: selected.missing.clone(),
+            delete_orphans: state.settings.effective().sync.delete_orphans.unwrap_or_default(),
             limits: Limits {
                 percent: limits.shrink_percent,
                 rows: limits.shrink_rows,

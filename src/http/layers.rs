@@ -153,3 +153,46 @@ pub(super) async fn limit(State(limited): State<Limited>, request: Request, next
     }
     Ok(next.run(request).await)
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::{Body, to_bytes};
+    use axum::routing::get;
+    use serde_json::{Value, json};
+    use tower::ServiceExt;
+    use tower_http::catch_panic::CatchPanicLayer;
+
+    use super::*;
+
+    async fn broken() {
+        panic!("a secret cause");
+    }
+
+    #[tokio::test]
+    async fn panic_is_answered_without_its_cause() {
+        let router = Router::new()
+            .route("/", get(broken))
+            .layer(CatchPanicLayer::custom(panicked));
+        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = to_bytes(response.into_body(), 1024).await.unwrap();
+        let expected = json!({
+            "message": "Internal server error", "detail": "An unexpected error occurred.", "python_exception": null,
+        });
+        assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), expected);
+    }
+
+    #[test]
+    fn request_id_is_taken_over_only_where_it_can_stand_in_a_log() {
+        let id = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(REQUEST_ID, HeaderValue::from_str(value).unwrap());
+            request_id(&headers)
+        };
+        assert_eq!(id("job-7_1.2"), "job-7_1.2");
+        for strange in ["", "a b", "x=\"1\"", &"x".repeat(65)] {
+            assert_ne!(id(strange), strange);
+        }
+    }
+}

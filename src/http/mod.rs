@@ -32,8 +32,10 @@ use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub use connect::Substitute;
 pub use error::ApiError;
 pub use openapi::ErrorBody;
+pub use routes::stages::stage_stream;
 pub use state::AppState;
 
 /// How large a request body may be.

@@ -189,3 +189,113 @@ fn overlay(mut page: PluginSettings, overrides: &Overrides) -> PluginSettings {
     );
     page
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+    use wiremock::matchers::{header, path};
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::store::{NetBoxDraft, NetBoxSettings, SecretChange, Store, StoreOptions, TokenVersion};
+    use crate::sync::Registry;
+    use crate::telemetry::Ring;
+
+    const PAGE: &str = "/api/plugins/proxbox/settings/runtime/";
+
+    /// A state whose NetBox is `server`, under these variables.
+    async fn state(server: &MockServer, variables: &[(&str, &str)]) -> AppState {
+        let pairs = [("HOME", "/home/proxbox")].into_iter().chain(variables.iter().copied());
+        let variables: BTreeMap<_, _> = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let config = Config::from_variables(variables).unwrap();
+        let options = StoreOptions {
+            allow_plaintext: true,
+            ..StoreOptions::default()
+        };
+        let store = Store::open(options).await.unwrap();
+        let draft = NetBoxDraft {
+            settings: NetBoxSettings {
+                name: "main".to_owned(),
+                ip_address: "127.0.0.1/32".to_owned(),
+                domain: String::new(),
+                port: server.address().port(),
+                token_version: TokenVersion::V1,
+                verify_ssl: false,
+                enabled: true,
+            },
+            token_key: SecretChange::Keep,
+            token: SecretChange::Set(Some("token-of-the-service".to_owned().into())),
+        };
+        store.create_netbox_endpoint(draft).await.unwrap();
+        AppState {
+            substitute: None,
+            settings: Settings::new(config.overrides.clone()),
+            config: Arc::new(config),
+            store,
+            proxmox: Arc::default(),
+            netbox: Arc::default(),
+            runs: Registry::new(None),
+            logs: Ring::default(),
+            stopping: CancellationToken::new(),
+        }
+    }
+
+    async fn answer(server: &MockServer, answer: ResponseTemplate) {
+        server.reset().await;
+        let page = Mock::given(path(PAGE)).and(header("authorization", "Token token-of-the-service"));
+        page.respond_with(answer).mount(server).await;
+    }
+
+    #[tokio::test]
+    async fn environment_wins_over_the_page_and_the_page_over_the_default() {
+        let server = MockServer::start().await;
+        let page = json!({"netbox_timeout": 33, "netbox_max_concurrent": 3, "delete_orphans": true});
+        answer(&server, ResponseTemplate::new(200).set_body_json(page)).await;
+        let state = state(
+            &server,
+            &[("PROXBOX_NETBOX_TIMEOUT", "44"), ("PROXBOX_DELETE_ORPHANS", "no")],
+        )
+        .await;
+        let before = state.settings.effective();
+        assert_eq!(
+            (before.netbox.timeout, before.netbox.max_concurrent),
+            (Some(Duration::from_secs(44)), None)
+        );
+        assert_eq!(refresh(&state).await, GOOD_FOR);
+        let after = state.settings.effective();
+        assert_eq!(
+            (after.netbox.timeout, after.netbox.max_concurrent),
+            (Some(Duration::from_secs(44)), Some(3))
+        );
+        assert_eq!(after.sync.delete_orphans, Some(false));
+        assert_eq!(after.netbox.max_retries, None, "left to whoever uses it");
+    }
+
+    #[tokio::test]
+    async fn refusal_is_told_and_the_last_good_page_is_kept() {
+        let server = MockServer::start().await;
+        answer(
+            &server,
+            ResponseTemplate::new(200).set_body_json(json!({"netbox_timeout": 33})),
+        )
+        .await;
+        let state = state(&server, &[("PROXBOX_NETBOX_MAX_RETRIES", "0")]).await;
+        refresh(&state).await;
+        let refusal = json!({"detail": "You do not have permission to perform this action."});
+        answer(&server, ResponseTemplate::new(403).set_body_json(refusal)).await;
+        assert_eq!(refresh(&state).await, AGAIN_AFTER);
+        assert!(state.settings.is_denied());
+        assert_eq!(state.settings.effective().netbox.timeout, Some(Duration::from_secs(33)));
+        answer(&server, ResponseTemplate::new(200).set_body_json(json!({}))).await;
+        refresh(&state).await;
+        assert!(!state.settings.is_denied());
+        assert_eq!(
+            state.settings.effective().netbox.timeout,
+            None,
+            "the new page says nothing of it"
+        );
+    }
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
+use super::connect::Substitute;
 use super::error::ApiError;
 use super::settings::Settings;
 use crate::config::Config;
@@ -27,6 +28,8 @@ pub struct AppState {
     pub netbox: Arc<netbox::Pool>,
     /// Runs in progress.
     pub runs: Registry,
+    /// The Proxmox that stands for every configured one, in the mock mode.
+    pub substitute: Option<Arc<Substitute>>,
     /// The settings in force.
     pub settings: Settings,
     /// The latest log records.

@@ -61,23 +61,24 @@ pub(super) struct Selected {
 pub(super) async fn select(state: &AppState, filter: &EndpointFilter) -> Result<Selected, ApiError> {
     let rows = match filter.source {
         Source::Database => stored(state).await?,
-        Source::NetBox => tracked(state, filter).await?,
+        Source::NetBox => tracked(state).await?,
     };
     let is_wanted = |id: i64| filter.ids.as_ref().is_none_or(|ids| ids.contains(&id));
-    let mut rows: Vec<_> = rows.into_iter().filter(|(key, _)| is_wanted(key.id.0)).collect();
+    let mut rows: Vec<_> = rows.into_iter().filter(|row| is_wanted(row.key.id.0)).collect();
     let wanted = filter.ids.iter().flatten().copied();
-    let missing: Vec<i64> = wanted
-        .filter(|id| rows.iter().all(|(key, _)| key.id.0 != *id))
-        .collect();
+    let missing: Vec<i64> = wanted.filter(|id| rows.iter().all(|row| row.key.id.0 != *id)).collect();
     if let Some((field, index)) = position(filter, &rows) {
         let index = index.ok_or_else(|| unmatched(field))?;
         rows = rows.drain(..).skip(index).take(1).collect();
     }
     let mut targets = Vec::with_capacity(rows.len());
-    for (key, row) in rows {
-        let session = session(state, key, &row).await;
+    for row in rows {
+        let session = match &row.stored {
+            Some(stored) => session(state, row.key, stored).await,
+            None => Err(not_pushed(&row.settings.name)),
+        };
         targets.push(Target {
-            key,
+            key: row.key,
             settings: row.settings,
             session,
         });
@@ -85,11 +86,18 @@ pub(super) async fn select(state: &AppState, filter: &EndpointFilter) -> Result<
     Ok(Selected { targets, missing })
 }
 
-type Row = (EndpointKey, ProxmoxEndpoint);
+/// An endpoint that may be selected.
+#[derive(Debug)]
+struct Row {
+    key: EndpointKey,
+    settings: ProxmoxSettings,
+    /// The row that holds its credentials.
+    stored: Option<ProxmoxEndpoint>,
+}
 
 /// The field by which one endpoint is chosen, and the place of the first that has it.
 fn position(filter: &EndpointFilter, rows: &[Row]) -> Option<(&'static str, Option<usize>)> {
-    let find = |is_it: &dyn Fn(&ProxmoxSettings) -> bool| rows.iter().position(|(_, row)| is_it(&row.settings));
+    let find = |is_it: &dyn Fn(&ProxmoxSettings) -> bool| rows.iter().position(|row| is_it(&row.settings));
     if let Some(address) = &filter.ip_address {
         return Some(("ip_address", find(&|settings| settings.ip_address == *address)));
     }
@@ -102,50 +110,54 @@ fn position(filter: &EndpointFilter, rows: &[Row]) -> Option<(&'static str, Opti
 
 /// This service's own enabled rows.
 async fn stored(state: &AppState) -> Result<Vec<Row>, ApiError> {
-    let rows = state
-        .store
-        .list_proxmox_endpoints()
-        .await?
-        .into_iter()
-        .filter(|row| row.settings.enabled);
-    let key = |row: &ProxmoxEndpoint| EndpointKey {
-        source: Source::Database,
-        id: EndpointId(row.id),
-    };
-    Ok(rows.map(|row| (key(&row), row)).collect())
+    let rows = state.store.list_proxmox_endpoints().await?;
+    let enabled = rows.into_iter().filter(|row| row.settings.enabled);
+    Ok(enabled
+        .map(|row| Row {
+            key: EndpointKey {
+                source: Source::Database,
+                id: EndpointId(row.id),
+            },
+            settings: row.settings.clone(),
+            stored: Some(row),
+        })
+        .collect())
 }
 
-/// The plugin's enabled rows. NetBox never tells their credentials: these are taken from the row that the plugin has
-/// stored here for the same endpoint.
-async fn tracked(state: &AppState, filter: &EndpointFilter) -> Result<Vec<Row>, ApiError> {
+/// The plugin's enabled rows.
+async fn tracked(state: &AppState) -> Result<Vec<Row>, ApiError> {
     let client = get_netbox(state, None).await?;
     let plugin: Vec<PluginEndpoint> = client.list(PluginEndpoint::PATH, &Query::new()).await?;
     let own = state.store.list_proxmox_endpoints().await?;
-    let mut rows = Vec::new();
-    for endpoint in plugin.into_iter().filter(|endpoint| endpoint.enabled) {
-        let id = i64::try_from(endpoint.id.0).unwrap_or(i64::MAX);
-        if filter.ids.as_ref().is_some_and(|ids| !ids.contains(&id)) {
-            continue;
-        }
-        let mut twins = own
-            .iter()
-            .filter(|row| plugin_key(&row.settings.name) == Some(endpoint.id.0));
-        let (Some(twin), None) = (twins.next(), twins.next()) else {
-            return Err(not_pushed(&endpoint));
-        };
-        let mut row = twin.clone();
-        row.settings.ip_address = endpoint.ip().map_or(row.settings.ip_address, str::to_owned);
-        row.settings.port = endpoint.port.unwrap_or(row.settings.port);
-        row.settings.domain = endpoint.domain;
-        rows.push((
-            EndpointKey {
-                source: Source::NetBox,
-                id: EndpointId(id),
-            },
-            row,
-        ));
+    let enabled = plugin.into_iter().filter(|endpoint| endpoint.enabled);
+    Ok(enabled.map(|endpoint| twin(&endpoint, &own)).collect())
+}
+
+/// A row of the plugin. NetBox never tells credentials: they are taken from the one row that the plugin has stored here
+/// for the same endpoint.
+fn twin(endpoint: &PluginEndpoint, own: &[ProxmoxEndpoint]) -> Row {
+    let mut twins = own
+        .iter()
+        .filter(|row| plugin_key(&row.settings.name) == Some(endpoint.id.0));
+    let mut stored = twins.next().filter(|_| twins.next().is_none()).cloned();
+    let mut settings = stored.as_ref().map(|row| row.settings.clone()).unwrap_or_default();
+    if stored.is_none() {
+        settings.name = endpoint.name.clone().unwrap_or_default();
     }
-    Ok(rows)
+    settings.ip_address = endpoint.ip().map_or(settings.ip_address, str::to_owned);
+    settings.port = endpoint.port.unwrap_or(settings.port);
+    settings.domain.clone_from(&endpoint.domain);
+    if let Some(row) = &mut stored {
+        row.settings = settings.clone();
+    }
+    Row {
+        key: EndpointKey {
+            source: Source::NetBox,
+            id: EndpointId(i64::try_from(endpoint.id.0).unwrap_or(i64::MAX)),
+        },
+        settings,
+        stored,
+    }
 }
 
 fn unmatched(field: &str) -> ApiError {
@@ -157,13 +169,12 @@ fn unmatched(field: &str) -> ApiError {
     )
 }
 
-fn not_pushed(endpoint: &PluginEndpoint) -> ApiError {
-    let message = format!(
-        "The plugin's Proxmox endpoint {} is not stored here exactly once",
-        endpoint.id
-    );
-    let detail = "Push this endpoint first: save it in the plugin, which sends its credentials along.";
-    ApiError::message(StatusCode::BAD_REQUEST, message, detail)
+fn not_pushed(name: &str) -> Error {
+    Error::InvalidEndpoint {
+        endpoint: name.to_owned(),
+        reason: "it is not stored here exactly once; save it in the plugin first, which sends its credentials along"
+            .to_owned(),
+    }
 }
 
 /// The session of a stored row. A secret that cannot be opened is the endpoint's own failure, not the request's.
@@ -177,7 +188,10 @@ pub(super) async fn session(state: &AppState, key: EndpointKey, row: &ProxmoxEnd
             reason: error.to_string(),
         })?;
     let endpoint = connect::endpoint(key, row, &secrets, &state.settings.effective().proxmox)?;
-    state.proxmox.session(endpoint)
+    state.proxmox.session(match &state.substitute {
+        Some(substitute) => substitute.instead_of(endpoint),
+        None => endpoint,
+    })
 }
 
 /// The client of the NetBox endpoint `id`, or of the first enabled one.

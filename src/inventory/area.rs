@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    BackupJob, Cluster, Collected, ConfiguredGuest, Container, Gap, Guest, GuestAgent, NodeNetwork, ReplicationJob,
-    StorageConfig,
+    BackupJob, Cluster, Collected, ConfiguredGuest, Container, Gap, Guest, GuestAgent, GuestSystem, NodeNetwork,
+    ReplicationJob, StorageConfig,
 };
+use crate::proxmox::types::ClusterOptions;
 use crate::proxmox::{Error, GuestConfig, Session, Vmid};
 
 /// One kind of thing to read from an endpoint.
@@ -104,6 +105,10 @@ inventory! {
     guest_agents: GuestAgent,
     /// How running containers see their interfaces, by number.
     containers: Container,
+    /// The cluster's options: one item.
+    cluster_options: ClusterOptions,
+    /// The operating systems that guests' agents find themselves in.
+    guest_systems: GuestSystem,
 }
 
 impl Inventory {

@@ -88,13 +88,13 @@ async fn ask(reader: &Reader<'_>, guest: &Guest) -> GuestAgent {
 /// What is wrong, and what an operator can do about it.
 fn diagnosis(guest: &Guest, error: &Error) -> Gap {
     let gap = Gap::new(format!("guest agent of {}/{}", guest.kind, guest.vmid), error);
-    let advice = match gap.kind {
-        ErrorKind::Permission => {
-            "grant VM.GuestAgent.Audit (Proxmox VE 8: VM.Monitor) to the user and its token, or addresses of virtual \
-             machines stay unknown"
-        }
-        ErrorKind::Timeout => "raise PROXBOX_GUEST_AGENT_TIMEOUT if the guest is merely slow",
-        _ => return gap,
+    let advice = if gap.kind == ErrorKind::Permission {
+        "grant VM.GuestAgent.Audit (Proxmox VE 8: VM.Monitor) to the user and its token, or addresses of virtual \
+         machines stay unknown"
+    } else if gap.kind == ErrorKind::Timeout {
+        "raise PROXBOX_GUEST_AGENT_TIMEOUT if the guest is merely slow"
+    } else {
+        return gap;
     };
     Gap {
         message: format!("{}; {advice}", gap.message),

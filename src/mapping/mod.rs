@@ -2,13 +2,19 @@
 
 pub mod backup_routine;
 pub mod bootstrap;
+pub mod cloud_init;
 pub mod cluster;
 pub mod device;
 pub mod guest_interface;
 pub mod ip_address;
 pub mod names;
 pub mod node_interface;
+pub mod notes;
+pub mod platform;
 pub mod replication;
 pub mod storage;
+pub mod tags;
 pub mod virtual_disk;
+pub mod virtual_machine;
+pub mod virtual_machine_state;
 pub mod vm_interface;

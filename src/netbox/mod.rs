@@ -27,6 +27,7 @@ mod refusal;
 mod retry;
 mod scheme;
 pub mod settings;
+pub mod standin;
 mod tls;
 mod traffic;
 mod transport;

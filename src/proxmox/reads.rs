@@ -10,8 +10,8 @@ use super::resource::Resource;
 use super::rows::Rows;
 use super::session::Session;
 use super::types::{
-    BackupJob, ClusterResource, ClusterStatus, GuestConfig, GuestInterface, GuestKind, NodeInterface, NodeRow,
-    Permissions, ReplicationJob, StorageConfig, Version, Vmid, host_name,
+    BackupJob, ClusterOptions, ClusterResource, ClusterStatus, GuestConfig, GuestInterface, GuestKind, GuestOs,
+    NodeInterface, NodeRow, Permissions, ReplicationJob, StorageConfig, Version, Vmid, host_name,
 };
 
 impl Session {
@@ -41,6 +41,29 @@ impl Session {
     /// Any [`Error`] of the exchange.
     pub async fn cluster_resources(&self, kind: Option<&str>) -> Result<Rows<ClusterResource>, Error> {
         self.cluster().resources().get_rows_with(&[("type", kind.into())]).await
+    }
+
+    /// `cluster/options`: for any identity the tag styles; the rest needs Sys.Audit on `/`.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn cluster_options(&self) -> Result<ClusterOptions, Error> {
+        self.cluster().options().get_as().await
+    }
+
+    /// `nodes/{node}/qemu/{vmid}/agent/get-osinfo`: which operating system the guest's agent finds itself in.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange; [`Error::Decode`] where the answer is no object.
+    pub async fn guest_os(&self, node: &str, vmid: Vmid) -> Result<GuestOs, Error> {
+        let place = self.nodes(node).qemu(vmid).agent("get-osinfo");
+        let answer = place.get().await?;
+        GuestOs::decode(&answer.data).map_err(|source| Error::Decode {
+            call: format!("GET {}", place.plain_path().unwrap_or_default()),
+            source: Arc::new(source),
+        })
     }
 
     /// `nodes`: one row per member, for any identity.

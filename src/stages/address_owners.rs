@@ -112,7 +112,9 @@ impl<'a> Court<'a> {
         for stored in rows {
             by_host.entry(stored.object.host).or_default().push(stored);
         }
-        by_host.values_mut().for_each(|rows| rows.sort_by_key(|row| row.id));
+        for rows in by_host.values_mut() {
+            rows.sort_by_key(|row| row.id);
+        }
         let interfaces = facts.known.network.interfaces.iter();
         Self {
             rows: by_host,

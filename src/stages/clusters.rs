@@ -35,10 +35,18 @@ fn needs_default_site(facts: &Facts) -> bool {
     facts.known.site.is_none() && stored(facts).is_none_or(|stored| stored.object.site().is_none())
 }
 
+/// The site that the cluster is scoped to.
+pub fn scope_site(facts: &Facts) -> Option<ObjectId> {
+    stored(facts).and_then(|stored| stored.object.site())
+}
+
 /// The site of the cluster's devices: the one that the cluster is scoped to, else the configured or the default one.
 pub fn device_site(facts: &Facts) -> Option<ObjectId> {
-    let scope = stored(facts).and_then(|stored| stored.object.site());
-    facts.known.site.or(scope).or_else(|| default_site(facts))
+    facts
+        .known
+        .site
+        .or_else(|| scope_site(facts))
+        .or_else(|| default_site(facts))
 }
 
 impl Pass for DefaultSite {

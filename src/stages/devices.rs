@@ -55,6 +55,12 @@ pub fn named_state_selection(facts: &Facts) -> Selection {
     )
 }
 
+/// The plugin's row of a node, once the pass over the links has run.
+pub fn linked(facts: &Facts, node: &str) -> Option<ObjectId> {
+    let endpoint = facts.target.plugin_endpoint?;
+    facts.ids.find::<TrackingNode>(&format!("{endpoint}/{node}"))
+}
+
 fn owner(facts: &Facts) -> i64 {
     facts.endpoint.key.id.0
 }
@@ -228,13 +234,9 @@ impl Pass for DeviceStates {
     }
 
     fn desired(facts: &Facts) -> Desired<DeviceState> {
-        let linked = |node: &str| {
-            let endpoint = facts.target.plugin_endpoint?;
-            facts.ids.find::<TrackingNode>(&format!("{endpoint}/{node}"))
-        };
         Desired::by_key(devices_of(facts).into_iter().map(|(node, device)| DeviceState {
             device,
-            proxmox_node: linked(&node),
+            proxmox_node: linked(facts, &node),
             proxmox_cluster: facts.target.tracking,
             node_name: Some(node),
             cluster_name: Some(facts.cluster.name.clone()),

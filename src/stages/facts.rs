@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Options;
+use super::machines::GuestFacts;
 use crate::endpoint::EndpointKey;
 use crate::inventory::{Cluster as ProxmoxCluster, Inventory, Vmid};
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::{
     Cluster, Device, DeviceInterface, DeviceState, GuestVmInterface, GuestVmInterfaceAddress, IpAddress, MacAddress,
-    PluginEndpoint, Storage, TrackingCluster, TrackingNode, VirtualMachine, VirtualMachineState, Vlan, VmInterface,
-    VmInterfaceState,
+    PluginEndpoint, Storage, Tag, TrackingCluster, TrackingNode, VirtualMachine, VirtualMachineState, Vlan,
+    VmInterface, VmInterfaceState,
 };
 use crate::reconcile::{ObjectId, Stored};
 
@@ -65,6 +66,14 @@ pub struct Known {
     pub device_states: Vec<Stored<DeviceState>>,
     /// Devices that may stand for a node.
     pub devices: Vec<Stored<Device>>,
+    /// The devices that stand for the nodes, by the node's name.
+    pub node_devices: BTreeMap<String, ObjectId>,
+    /// The plugin's rows of the nodes, by the node's name.
+    pub node_links: BTreeMap<String, ObjectId>,
+    /// Tags that guests' tags may be.
+    pub tags: Vec<Stored<Tag>>,
+    /// The ids of all configured Proxmox endpoints; `None`: unknown, so that none is taken for gone.
+    pub endpoint_ids: Option<BTreeSet<i64>>,
     /// The cluster's virtual machines.
     pub machines: Vec<Stored<VirtualMachine>>,
     /// Sync states of virtual machines that this endpoint owns.
@@ -165,6 +174,8 @@ pub struct Facts {
     pub target: Target,
     /// Nodes whose device may not be touched, and why.
     pub refused_nodes: BTreeMap<String, String>,
+    /// What the stage `virtual-machines` found out about guests.
+    pub guests: GuestFacts,
     /// The run's time, ISO 8601 in UTC.
     pub now: String,
 }

@@ -14,6 +14,7 @@ pub mod devices;
 mod facts;
 pub mod guest_interfaces;
 pub mod guests;
+pub mod machines;
 pub mod node_addresses;
 pub mod node_interfaces;
 pub mod nodes;
@@ -49,6 +50,13 @@ macro_rules! stages {
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$stage => $name,)*
+                }
+            }
+
+            /// The stage on its own, as a list.
+            pub const fn alone(self) -> &'static [Self] {
+                match self {
+                    $(Self::$stage => &[Self::$stage],)*
                 }
             }
         }

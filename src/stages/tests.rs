@@ -18,12 +18,12 @@ use crate::netbox::objects::{
 use crate::reconcile::{Mode, ObjectId, Plan, diff};
 
 const NOW: &str = "2026-11-24T12:00:00Z";
-const CLUSTER: ObjectId = ObjectId(10);
-const SITE: ObjectId = ObjectId(20);
+pub(super) const CLUSTER: ObjectId = ObjectId(10);
+pub(super) const SITE: ObjectId = ObjectId(20);
 const TYPE: ObjectId = ObjectId(30);
 const ROLE: ObjectId = ObjectId(40);
 pub(super) const ENDPOINT: ObjectId = ObjectId(3);
-const OURS: i64 = 1;
+pub(super) const OURS: i64 = 1;
 
 /// Facts of a cluster `lab` with two nodes whose devices 101 and 102 are as they should be.
 pub(super) fn converged() -> Facts {
@@ -80,6 +80,7 @@ pub(super) fn converged() -> Facts {
             cluster: Some(CLUSTER),
         },
         refused_nodes: BTreeMap::new(),
+        guests: machines::GuestFacts::default(),
         now: NOW.to_owned(),
     }
 }

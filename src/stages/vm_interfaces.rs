@@ -200,3 +200,6 @@ impl Pass for VmInterfaces {
             .update_if("tags", facts.options.overwrite.allows(Flag::VmInterfaceTags))
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -345,3 +345,6 @@ impl Pass for PrimaryIps {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,8 @@ use super::{Error, SecretChange, Store};
 
 const TABLE: &str = "proxmox_endpoints";
 const WHAT: &str = "Proxmox endpoint";
+const PORT: u16 = 8006;
+const SSH_PORT: u16 = 22;
 
 /// Everything of a Proxmox endpoint but its credentials. The order is that of the answers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -80,6 +82,44 @@ pub struct ProxmoxSettings {
     /// A certificate authority that is trusted, PEM.
     #[serde(skip)]
     pub tls_ca_pem: Option<String>,
+}
+
+impl Default for ProxmoxSettings {
+    /// What holds for a new endpoint where nothing else is said.
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            node_device_name_template: String::new(),
+            ip_address: String::new(),
+            domain: None,
+            port: PORT,
+            username: String::new(),
+            verify_ssl: true,
+            enabled: true,
+            allow_writes: false,
+            allow_packer_template_builds: false,
+            access_methods: "api".to_owned(),
+            ssh_target_node: None,
+            ssh_host: None,
+            ssh_username: None,
+            ssh_port: SSH_PORT,
+            ssh_identity_file: None,
+            ssh_known_host_fingerprint: None,
+            site_id: None,
+            site_slug: None,
+            site_name: None,
+            tenant_id: None,
+            tenant_slug: None,
+            tenant_name: None,
+            timeout: None,
+            max_retries: None,
+            retry_backoff: None,
+            connect_timeout: None,
+            max_parallel: None,
+            tls_fingerprints: Vec::new(),
+            tls_ca_pem: None,
+        }
+    }
 }
 
 /// A stored Proxmox endpoint; its credentials are opened in a step of their own.

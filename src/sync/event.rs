@@ -2,13 +2,17 @@
 //!
 //! Their names and keys are the plugin's contract; frames are cut at 600 characters in the job log, so they are short.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
 
 use super::error::Error;
 use super::report::{Counts, Failure};
-use crate::inventory::Gap;
+use super::stages::BootstrapStatus;
+use crate::inventory::{Gap, Vmid};
 use crate::reconcile::ObjectId;
+use crate::stages::machines::names::GuestName;
 
 /// How many events are kept for a listener that falls behind. The last event of a run is always among them.
 const KEPT: usize = 4096;
@@ -45,8 +49,12 @@ pub(super) struct Item<'a> {
     pub(super) kind: &'a str,
     /// Its row in NetBox, and that row's page.
     pub(super) page: Option<(ObjectId, &'a str)>,
-    /// `created`, `updated`, `deleted`, `skipped` or `failed`.
+    /// `created`, `updated`, `deleted`, `would_delete`, `skipped` or `failed`.
     pub(super) operation: &'static str,
+    /// Why it was left alone.
+    pub(super) warning: Option<&'a str>,
+    /// What else there is to say of it.
+    pub(super) extra: Option<&'a Value>,
     /// Why it failed.
     pub(super) error: Option<&'a str>,
     pub(super) current: usize,
@@ -69,6 +77,60 @@ impl Progress {
         self.send("step", json!({"step": step, "status": "started", "message": message}));
     }
 
+    /// Which stages a full update is about to run.
+    pub(super) fn planned(&self, operation: &str, stages: &[&str]) {
+        let message = format!("Full update stream connected (operation_id={operation})");
+        self.send(
+            "step",
+            json!({"step": "stream", "status": "started", "message": message}),
+        );
+        let count = stages.len();
+        let items: Vec<Value> = stages
+            .iter()
+            .map(|name| json!({"name": name, "type": "stage"}))
+            .collect();
+        self.send(
+            "discovery",
+            json!({
+                "event": "discovery",
+                "phase": "full-update",
+                "status": "discovered",
+                "message": format!("Discovered {count} sync stage(s) for full update"),
+                "count": count,
+                "items": items,
+                "progress": {"current": 0, "total": count, "percent": 0.0},
+                "metadata": {"operation_id": operation},
+            }),
+        );
+    }
+
+    /// The end of one stage of a full update; the stream goes on.
+    pub(super) fn stage_ended(&self, step: &str, errors: &[String], result: &Value, took: Duration) {
+        let (status, message) = if errors.is_empty() {
+            ("completed", format!("{step} synchronization finished."))
+        } else {
+            (
+                "failed",
+                format!("{step} synchronization failed: {}", errors.join("; ")),
+            )
+        };
+        self.send(
+            "step",
+            json!({
+                "step": step,
+                "status": status,
+                "message": message,
+                "result": result,
+                "duration_seconds": (took.as_secs_f64() * 1000.0).round() / 1000.0,
+            }),
+        );
+    }
+
+    /// What was done about the supporting objects.
+    pub(super) fn bootstrapped(&self, status: &BootstrapStatus) {
+        self.send("bootstrap_done", json!(status));
+    }
+
     /// What a stage is about to work on. `noun` is what one of `items` is called.
     pub(super) fn discovered(&self, phase: &str, noun: &str, items: &[Value]) {
         let count = items.len();
@@ -86,6 +148,22 @@ impl Progress {
         );
     }
 
+    /// A virtual machine that does not bear its guest's name: an operator gave it another, or the name was taken.
+    pub(super) fn name_resolved(&self, cluster: &str, vmid: Vmid, name: &GuestName) {
+        self.send(
+            "duplicate_name_resolved",
+            json!({
+                "event": "duplicate_name_resolved",
+                "cluster": cluster,
+                "original_name": name.live,
+                "resolved_name": name.name,
+                "vmid": vmid,
+                "suffix_index": name.suffix,
+                "operator_renamed": name.is_operators,
+            }),
+        );
+    }
+
     pub(super) fn item(&self, item: Item<'_>) {
         let mut descriptor = Map::from_iter([("name".to_owned(), json!(item.name))]);
         if let Some((id, url)) = item.page {
@@ -93,10 +171,17 @@ impl Progress {
             descriptor.insert("netbox_url".to_owned(), json!(url));
         }
         descriptor.insert("item_type".to_owned(), json!(item.kind));
+        if let Some(extra) = item.extra {
+            descriptor.insert("extra".to_owned(), extra.clone());
+        }
         let mut data = json!({
             "event": "item_progress",
             "phase": item.phase,
-            "status": if item.error.is_some() { "failed" } else { "completed" },
+            "status": match item.operation {
+                "failed" => "failed",
+                "skipped" | "would_delete" => "skipped",
+                _ => "completed",
+            },
             "message": format!("{} {} {}", item.kind, item.name, item.operation),
             "item": descriptor,
             "operation": item.operation,
@@ -106,8 +191,13 @@ impl Progress {
                 "percent": percent(item.current, item.total),
             },
         });
-        if let (Value::Object(data), Some(error)) = (&mut data, item.error) {
-            data.insert("error".to_owned(), json!(error));
+        let texts = [("error", item.error), ("warning", item.warning)];
+        if let Value::Object(data) = &mut data {
+            data.extend(
+                texts
+                    .iter()
+                    .filter_map(|(key, text)| Some(((*key).to_owned(), json!((*text)?)))),
+            );
         }
         self.send("item_progress", data);
     }

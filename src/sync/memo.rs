@@ -4,7 +4,7 @@
 //! Remembered are what was read of Proxmox, ids of supporting objects, and which rows of NetBox stand for what; never the
 //! rows that a stage compares.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::netbox::Client;
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::{Cluster, PluginEndpoint, TrackingCluster, VirtualMachine, VirtualMachineState};
 use crate::proxmox::Session;
-use crate::reconcile::Stored;
+use crate::reconcile::{ObjectId, Stored};
 use crate::stages::Target;
 
 /// How long the supporting objects are taken to stand.
@@ -43,6 +43,7 @@ struct Kept {
     session: Session,
     inventory: Inventory,
     target: Option<(Instant, KnownTarget)>,
+    nodes: Option<(Instant, KnownNodes)>,
     machines: Option<(Instant, KnownMachines)>,
 }
 
@@ -53,6 +54,14 @@ pub(super) struct KnownTarget {
     pub(super) plugin_endpoints: Vec<PluginEndpoint>,
     pub(super) tracking: Vec<Stored<TrackingCluster>>,
     pub(super) clusters: Vec<Stored<Cluster>>,
+}
+
+/// Which rows of NetBox stand for an endpoint's nodes, by the node's name.
+#[derive(Debug, Clone, Default)]
+pub(super) struct KnownNodes {
+    pub(super) devices: BTreeMap<String, ObjectId>,
+    /// The plugin's rows.
+    pub(super) links: BTreeMap<String, ObjectId>,
 }
 
 /// The virtual machines of an endpoint's cluster, and their sync states.
@@ -109,7 +118,8 @@ impl Memo {
         self.with(|state| {
             state.endpoints.retain(|_, kept| {
                 kept.keep_fresh(ttl);
-                !kept.inventory.is_empty() || kept.target.is_some() || kept.machines.is_some()
+                let knows_rows = kept.target.is_some() || kept.nodes.is_some() || kept.machines.is_some();
+                knows_rows || !kept.inventory.is_empty()
             });
             state.endpoints.shrink_to_fit();
         });
@@ -129,6 +139,7 @@ impl Kept {
     fn keep_fresh(&mut self, ttl: Duration) {
         self.inventory.keep_fresh(ttl);
         self.target = self.target.take().filter(|(since, _)| since.elapsed() < ttl);
+        self.nodes = self.nodes.take().filter(|(since, _)| since.elapsed() < ttl);
         self.machines = self.machines.take().filter(|(since, _)| since.elapsed() < ttl);
     }
 }
@@ -140,6 +151,7 @@ impl Place<'_> {
                 session: self.session.clone(),
                 inventory: Inventory::default(),
                 target: None,
+                nodes: None,
                 machines: None,
             };
             let kept = state
@@ -170,6 +182,14 @@ impl Place<'_> {
         self.with(|kept| kept.target = Some((Instant::now(), target)));
     }
 
+    pub(super) fn nodes(&self) -> Option<KnownNodes> {
+        self.with(|kept| kept.nodes.as_ref().map(|(_, nodes)| nodes.clone()))
+    }
+
+    pub(super) fn keep_nodes(&self, nodes: KnownNodes) {
+        self.with(|kept| kept.nodes = Some((Instant::now(), nodes)));
+    }
+
     pub(super) fn machines(&self) -> Option<KnownMachines> {
         self.with(|kept| kept.machines.as_ref().map(|(_, machines)| machines.clone()))
     }
@@ -188,6 +208,7 @@ impl Place<'_> {
         self.with(|kept| {
             kept.inventory = Inventory::default();
             kept.target = None;
+            kept.nodes = None;
             kept.machines = None;
         });
     }

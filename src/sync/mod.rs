@@ -1,11 +1,13 @@
 //! One run, from the request to the report.
 //!
-//! A run works for one stage and any number of Proxmox endpoints, one after the other; an endpoint that fails does not
-//! stop the others. Its events go to whoever listens; its end is always a [`Report`].
+//! A run works for one stage, or for all of them, and any number of Proxmox endpoints, one after the other; an endpoint
+//! that fails does not stop the others. Its events go to whoever listens; its end is always a [`Report`].
 
 mod apply;
 mod error;
 mod event;
+mod full_update;
+mod job;
 mod memo;
 mod pass;
 mod read;
@@ -14,16 +16,20 @@ mod report;
 mod request;
 mod run;
 mod stages;
+mod sweep;
 mod tell;
 
 pub use error::Error;
 pub use event::{Event, Progress};
+pub use full_update::FullReport;
+pub use job::{Job, JobReport};
 pub use memo::Memo;
 pub use registry::{ActiveRun, EndedRun, Registry, Running};
 pub use report::{Counts, EndpointReport, Failure, Outcome, Report, Written};
 pub use request::{BadParameter, EndpointFilter, SyncRequest};
 pub use run::{RunContext, SyncEndpoint};
 pub use stages::BootstrapStatus;
+pub use sweep::SweepReport;
 
 // What a caller needs to ask for a run, from the rooms above.
 pub use crate::mapping::names::{DeviceNameParts, device_name, endpoint_label, is_device_name_template, plugin_key};

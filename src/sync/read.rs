@@ -85,6 +85,47 @@ impl EndpointRun<'_> {
         Ok(known)
     }
 
+    /// Reads the guests, and from NetBox the cluster's virtual machines and all sync states: those of other endpoints
+    /// tell which virtual machines are not ours.
+    pub(super) async fn read_machines_afresh(&mut self) -> Result<(), Error> {
+        self.read::<Guests>().await?;
+        let cluster = self.facts.target.cluster;
+        let selection = cluster.map(|cluster| Selection::with("cluster_id", &cluster));
+        let (machines, states) = tokio::try_join!(
+            self.list::<VirtualMachine>(selection.into_iter().collect()),
+            self.list::<VirtualMachineState>(vec![Selection::all()]),
+        )?;
+        self.facts.known.machines = machines;
+        self.facts.known.machine_states = states;
+        if self.facts.options.guests.only.is_some() {
+            self.select_guests()?;
+            self.refuse_vanished()?;
+            self.facts.guests.only.clone_from(&self.only);
+        }
+        Ok(())
+    }
+
+    /// A virtual machine that the request names and whose guest is not listed.
+    fn refuse_vanished(&mut self) -> Result<(), Error> {
+        let bindings = bindings(&self.facts);
+        let vanished = bindings.bound.iter().filter(|bound| bound.guest.is_none());
+        let reasons: Vec<String> = vanished
+            .map(|bound| {
+                format!(
+                    "virtual machine {}: guest {} is not in the cluster",
+                    bound.id, bound.vmid
+                )
+            })
+            .collect();
+        if self.facts.options.guests.is_strict && !reasons.is_empty() {
+            return Err(Error::Selection {
+                reasons: reasons.join("; "),
+            });
+        }
+        self.warnings.extend(reasons);
+        Ok(())
+    }
+
     /// Limits the run to the guests of the virtual machines that the request names.
     fn select_guests(&mut self) -> Result<(), Error> {
         let bindings = bindings(&self.facts);

@@ -17,10 +17,10 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::event::{Event, Progress};
+use super::job::{Job, JobReport};
 use super::memo::Memo;
-use super::report::Report;
 use super::request::SyncRequest;
-use super::run::{RunContext, run};
+use super::run::{RunContext, Work};
 use crate::endpoint::EndpointKey;
 use crate::stages::Stage;
 
@@ -29,7 +29,7 @@ use crate::stages::Stage;
 pub struct ActiveRun {
     /// Its id.
     pub id: String,
-    /// Its stage.
+    /// Its stage, `full-update` or `sweep-orphans`.
     pub kind: &'static str,
     /// When it started, ISO 8601 in UTC.
     pub started_at: String,
@@ -79,7 +79,7 @@ pub struct Running {
     /// The run's id.
     pub id: String,
     events: broadcast::Receiver<Event>,
-    report: oneshot::Receiver<Report>,
+    report: oneshot::Receiver<JobReport>,
     cancel: CancellationToken,
     is_detached: bool,
 }
@@ -109,7 +109,7 @@ impl Running {
     }
 
     /// The run's report; `None` where the run broke down.
-    pub async fn report(mut self) -> Option<Report> {
+    pub async fn report(mut self) -> Option<JobReport> {
         (&mut self.report).await.ok()
     }
 }
@@ -144,18 +144,24 @@ impl Registry {
         found.inspect(|(_, cancel)| cancel.cancel()).is_some()
     }
 
-    /// Starts a run. It waits for earlier runs of the same stage and endpoints.
-    pub fn start(&self, stage: Stage, request: SyncRequest, context: RunContext) -> Running {
+    /// Starts a run. It waits for earlier runs of the same stages and endpoints.
+    ///
+    /// Where the request does not name the run, its id does.
+    pub fn start(&self, job: impl Into<Job>, mut request: SyncRequest, context: RunContext) -> Running {
+        let job = job.into();
         let progress = Progress::default();
         let events = progress.listen();
         let cancel = self.shared.stop.child_token();
         let (sender, report) = oneshot::channel();
         let active = ActiveRun {
             id: Uuid::new_v4().to_string(),
-            kind: stage.as_str(),
+            kind: job.as_str(),
             started_at: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
             endpoints: context.endpoints.iter().map(|endpoint| endpoint.facts.key).collect(),
         };
+        if request.options.run_id.is_empty() {
+            request.options.run_id.clone_from(&active.id);
+        }
         let running = Running {
             id: active.id.clone(),
             events,
@@ -164,8 +170,8 @@ impl Registry {
             is_detached: request.detach,
         };
         let entry = Entry::new(self.shared.clone(), active, cancel.clone());
-        let span = tracing::info_span!("run", run.id = %running.id, stage = stage.as_str());
-        let work = work(self.clone(), stage, request, context, (progress, cancel, entry, sender));
+        let span = tracing::info_span!("run", run.id = %running.id, stage = job.as_str());
+        let work = work(self.clone(), job, request, context, (progress, cancel, entry, sender));
         self.shared.tracker.spawn(work.instrument(span));
         running
     }
@@ -222,8 +228,8 @@ impl Entry {
         Self { shared, number, run }
     }
 
-    fn ended(&self, report: &Report) {
-        let is_ok = report.errors().is_empty() && !report.is_cancelled;
+    fn ended(&self, report: &JobReport) {
+        let is_ok = report.errors().is_empty() && !report.is_cancelled();
         let ended = EndedRun {
             run: self.run.clone(),
             finished_at: OffsetDateTime::now_utc(),
@@ -248,19 +254,19 @@ impl Drop for Entry {
 }
 
 /// What a run reports to.
-type Ends = (Progress, CancellationToken, Entry, oneshot::Sender<Report>);
+type Ends = (Progress, CancellationToken, Entry, oneshot::Sender<JobReport>);
 
-async fn work(registry: Registry, stage: Stage, request: SyncRequest, context: RunContext, ends: Ends) {
+async fn work(registry: Registry, job: Job, request: SyncRequest, context: RunContext, ends: Ends) {
     let (progress, cancel, entry, sender) = ends;
     let base = format!(
         "{} {}",
         context.netbox.base_url(),
         context.netbox.branch().unwrap_or_default()
     );
-    let mut places: Vec<Place> = context
-        .endpoints
-        .iter()
-        .map(|endpoint| (base.clone(), endpoint.facts.key, stage))
+    let endpoints = context.endpoints.iter().map(|endpoint| endpoint.facts.key);
+    let mut places: Vec<Place> = endpoints
+        .flat_map(|key| job.stages().iter().map(move |stage| (key, *stage)))
+        .map(|(key, stage)| (base.clone(), key, stage))
         .collect();
     // One order for all, so that two runs with several endpoints cannot wait for each other.
     places.sort();
@@ -273,17 +279,23 @@ async fn work(registry: Registry, stage: Stage, request: SyncRequest, context: R
             () = cancel.cancelled() => break,
         }
     }
-    let running = run(stage, &request, &context, &registry.memo, (&progress, &cancel));
-    let report = AssertUnwindSafe(running).catch_unwind().await;
+    let running = Work {
+        request: &request,
+        context: &context,
+        memo: &registry.memo,
+        progress: &progress,
+        cancel: &cancel,
+    };
+    let report = AssertUnwindSafe(running.run(job)).catch_unwind().await;
     match report {
         Ok(report) => {
             entry.ended(&report);
-            tracing::info!(result = %report.counts_text(), ok = report.errors().is_empty(), "run finished");
+            tracing::info!(result = %report.text(), ok = report.errors().is_empty(), "run finished");
             // Nobody may wait for it any more.
             let _ = sender.send(report);
         }
         Err(_) => progress.failed(
-            stage.as_str(),
+            job.as_str(),
             &["The run broke down; see the log.".to_owned()],
             false,
             &json!({}),

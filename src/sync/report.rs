@@ -1,6 +1,6 @@
 //! Reports: what a run did, in counts, names and warnings.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -49,7 +49,7 @@ pub struct Outcome {
     pub unchanged: Vec<Written>,
     /// Rows that could not be written.
     pub failed: Vec<Failure>,
-    /// Rows that were left out because the run was asked to stop.
+    /// Rows that were left out because the run was asked to stop, or because nothing could be proven of them.
     pub left_out: usize,
 }
 
@@ -67,6 +67,22 @@ impl Outcome {
         self.unchanged.extend(other.unchanged);
         self.failed.extend(other.failed);
         self.left_out += other.left_out;
+    }
+
+    /// Counts rows as failed although they stand, because what belongs to them could not be written: `object`, for the
+    /// reason under the row's key.
+    pub(super) fn fail(&mut self, object: &'static str, reasons: &BTreeMap<String, String>) {
+        for rows in [&mut self.created, &mut self.updated, &mut self.unchanged] {
+            let (kept, lost): (Vec<_>, Vec<_>) = rows.drain(..).partition(|row| !reasons.contains_key(&row.key));
+            *rows = kept;
+            self.failed.extend(lost.into_iter().map(|row| Failure {
+                object,
+                message: reasons.get(&row.key).cloned().unwrap_or_default(),
+                kind: ErrorKind::Validation,
+                label: row.name,
+                key: row.key,
+            }));
+        }
     }
 
     pub(super) fn refuse(&mut self, object: &'static str, refused: Vec<Refused>) {

@@ -1,24 +1,28 @@
-//! A run: the stage, endpoint by endpoint.
+//! A run: a stage, endpoint by endpoint; or several.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio_util::sync::CancellationToken;
 
 use super::error::Error;
 use super::event::Progress;
+use super::job::{Job, JobReport};
 use super::memo::{Memo, Place};
 use super::pass::EndpointRun;
 use super::report::{Counts, EndpointReport, Report};
 use super::request::SyncRequest;
-use super::stages;
-use crate::inventory;
+use super::{stages, sweep};
+use crate::endpoint::EndpointKey;
+use crate::inventory::{self, Cluster, Inventory};
 use crate::netbox::ids::Ids;
 use crate::netbox::{Client, NetBoxVersion};
 use crate::proxmox::{self, Session};
 use crate::reconcile::Limits;
+use crate::stages::machines::GuestFacts;
 use crate::stages::{EndpointFacts, Facts, Known, Stage, Target};
 
 /// How many calls to one Proxmox a stage makes at once where the request does not say.
@@ -40,6 +44,13 @@ pub struct RunContext {
     pub netbox: Client,
     /// The endpoints, in order.
     pub endpoints: Vec<SyncEndpoint>,
+    /// The ids of all configured endpoints, whether they take part or not; `None`: unknown. A virtual machine of an
+    /// endpoint that is configured no more may be taken over by the one that now shows its guest.
+    pub endpoint_ids: Option<BTreeSet<i64>>,
+    /// Ids of endpoints that were asked for and that do not exist. Where there are any, nothing is swept.
+    pub missing: Vec<i64>,
+    /// Whether virtual machines whose guest is gone are marked at the end of a full update.
+    pub delete_orphans: bool,
     /// The shrink guard.
     pub limits: Limits,
     /// How old a sync-state time stamp may grow before it is refreshed without another change; zero: always.
@@ -52,59 +63,86 @@ pub struct RunContext {
     pub sync_links: bool,
 }
 
-/// Runs `stage` for every endpoint of `context`, tells its progress, and reports.
-pub(super) async fn run(
-    stage: Stage,
-    request: &SyncRequest,
-    context: &RunContext,
-    memo: &Memo,
-    (progress, cancel): (&Progress, &CancellationToken),
-) -> Report {
-    progress.started(stage.as_str());
-    let version = version(&context.netbox).await;
-    let mut report = Report {
-        is_dry_run: request.dry_run,
-        ..Report::default()
-    };
-    for endpoint in &context.endpoints {
-        let part = match &version {
-            Ok(version) => {
-                let part = Part {
-                    stage,
-                    request,
-                    context,
-                    memo,
-                    progress,
-                    cancel,
-                    version: *version,
-                };
-                part.run(endpoint).await
+/// What a run works on and whom it tells.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Work<'a> {
+    pub(super) request: &'a SyncRequest,
+    pub(super) context: &'a RunContext,
+    pub(super) memo: &'a Memo,
+    pub(super) progress: &'a Progress,
+    pub(super) cancel: &'a CancellationToken,
+}
+
+impl<'a> Work<'a> {
+    /// Runs `job`, tells its progress from its start to its end, and reports.
+    pub(super) async fn run(self, job: Job) -> JobReport {
+        match job {
+            Job::Stage(stage) => {
+                self.progress.started(stage.as_str());
+                let report = self.run_stage(stage, &BTreeSet::new()).await;
+                self.conclude(stage.as_str(), &report.errors(), &report.result());
+                JobReport::Stage(report)
             }
-            Err(error) => failed(stage, endpoint, error, progress),
+            Job::FullUpdate => JobReport::FullUpdate(self.full_update().await),
+            Job::Sweep { vm_stage_failed } => {
+                self.progress.started(sweep::STEP);
+                let report = self.sweep(vm_stage_failed).await;
+                self.conclude(sweep::STEP, &report.errors(), &report.result());
+                JobReport::Sweep(report)
+            }
+        }
+    }
+
+    /// Runs `stage` for every endpoint but those `without`.
+    pub(super) async fn run_stage(self, stage: Stage, without: &BTreeSet<EndpointKey>) -> Report {
+        let version = version(&self.context.netbox).await;
+        let mut report = Report {
+            is_dry_run: self.request.dry_run,
+            ..Report::default()
         };
-        report.endpoints.push(part);
+        let endpoints = self.context.endpoints.iter();
+        for endpoint in endpoints.filter(|endpoint| !without.contains(&endpoint.facts.key)) {
+            let part = match &version {
+                Ok(version) => self.part(stage, *version).run(endpoint).await,
+                Err(error) => failed(stage, endpoint, error, self.progress),
+            };
+            report.endpoints.push(part);
+        }
+        report.is_cancelled = self.cancel.is_cancelled();
+        let had_trouble = report
+            .endpoints
+            .iter()
+            .any(|part| part.error.is_some() || part.counts.failed > 0);
+        if had_trouble {
+            self.memo.forget();
+        }
+        report
     }
-    report.is_cancelled = cancel.is_cancelled();
-    let had_trouble = report
-        .endpoints
-        .iter()
-        .any(|part| part.error.is_some() || part.counts.failed > 0);
-    if had_trouble {
-        memo.forget();
+
+    /// Tells the end of a run.
+    pub(super) fn conclude(self, step: &str, errors: &[String], result: &Value) {
+        if self.cancel.is_cancelled() {
+            self.progress
+                .failed(step, &[Error::Cancelled.to_string()], true, result);
+        } else if errors.is_empty() {
+            self.progress.completed(step, result);
+        } else {
+            self.progress.failed(step, errors, false, result);
+        }
     }
-    let (result, errors) = (report.result(), report.errors());
-    if report.is_cancelled {
-        progress.failed(stage.as_str(), &[Error::Cancelled.to_string()], true, &result);
-    } else if errors.is_empty() {
-        progress.completed(stage.as_str(), &result);
-    } else {
-        progress.failed(stage.as_str(), &errors, false, &result);
+
+    /// `stage` for one endpoint.
+    pub(super) const fn part(self, stage: Stage, version: NetBoxVersion) -> Part<'a> {
+        Part {
+            stage,
+            work: self,
+            version,
+        }
     }
-    report
 }
 
 /// NetBox's version, and that its branch is ready.
-async fn version(netbox: &Client) -> Result<NetBoxVersion, Error> {
+pub(super) async fn version(netbox: &Client) -> Result<NetBoxVersion, Error> {
     let status = netbox.status().await?;
     netbox.check_branch().await?;
     Ok(status.version)
@@ -125,28 +163,21 @@ fn failed(stage: Stage, endpoint: &SyncEndpoint, error: &Error, progress: &Progr
 }
 
 /// A stage for one endpoint.
-struct Part<'a> {
+pub(super) struct Part<'a> {
     stage: Stage,
-    request: &'a SyncRequest,
-    context: &'a RunContext,
-    memo: &'a Memo,
-    progress: &'a Progress,
-    cancel: &'a CancellationToken,
+    work: Work<'a>,
     version: NetBoxVersion,
 }
 
-impl Part<'_> {
-    async fn run(&self, endpoint: &SyncEndpoint) -> EndpointReport {
-        if self.cancel.is_cancelled() {
-            return failed(self.stage, endpoint, &Error::Cancelled, self.progress);
+impl<'a> Part<'a> {
+    async fn run(&self, endpoint: &'a SyncEndpoint) -> EndpointReport {
+        let progress = self.work.progress;
+        if self.work.cancel.is_cancelled() {
+            return failed(self.stage, endpoint, &Error::Cancelled, progress);
         }
-        let session = match &endpoint.session {
-            Ok(session) => session,
-            Err(error) => return self.failed_session(endpoint, error),
-        };
-        let mut run = match self.prepare(endpoint, session).await {
+        let mut run = match self.prepare(endpoint).await {
             Ok(run) => run,
-            Err(error) => return failed(self.stage, endpoint, &error, self.progress),
+            Err(error) => return failed(self.stage, endpoint, &error, progress),
         };
         match stages::run(self.stage, &mut run).await {
             Ok(summary) => EndpointReport {
@@ -161,75 +192,86 @@ impl Part<'_> {
             Err(error) => EndpointReport {
                 warnings: run.warnings,
                 plans: run.plans,
-                ..failed(self.stage, endpoint, &error, self.progress)
+                ..failed(self.stage, endpoint, &error, progress)
             },
         }
     }
 
-    /// A session that could not even be made: its settings are wrong.
-    fn failed_session(&self, endpoint: &SyncEndpoint, error: &proxmox::Error) -> EndpointReport {
-        let error = Error::Unusable {
+    /// Everything that is known before the first request of a stage.
+    pub(super) async fn prepare(&self, endpoint: &'a SyncEndpoint) -> Result<EndpointRun<'a>, Error> {
+        let Work {
+            request,
+            context,
+            memo,
+            progress,
+            cancel,
+        } = self.work;
+        let session = endpoint.session.as_ref().map_err(|error| Error::Unusable {
             kind: error.kind(),
             reason: error.reason(),
             message: error.to_string(),
-        };
-        failed(self.stage, endpoint, &error, self.progress)
-    }
-
-    async fn prepare<'a>(&'a self, endpoint: &SyncEndpoint, session: &'a Session) -> Result<EndpointRun<'a>, Error> {
+        })?;
         let metadata = if self.stage == Stage::Devices {
             session.refresh().await?
         } else {
             session.metadata().await?
         };
         let cluster = inventory::cluster(&metadata).map_err(|reason| Error::Limited { reason })?;
-        let now = OffsetDateTime::now_utc();
-        let mut options = self.request.options.clone();
-        options.guests.sync_links = self.context.sync_links;
-        options.stamps_overdue_before = Some(stamp(now - self.context.stamp_interval));
         let place = Place {
-            memo: self.memo,
-            netbox: &self.context.netbox,
+            memo,
+            netbox: &context.netbox,
             endpoint: endpoint.facts.key,
             session,
-            ttl: self.context.inventory_ttl,
+            ttl: context.inventory_ttl,
         };
         if self.stage == Stage::Devices {
             place.clear();
         }
-        let inventory = place.inventory();
-        let facts = Facts {
+        Ok(EndpointRun {
+            stage: self.stage,
+            facts: self.facts(endpoint, cluster, place.inventory()),
+            session,
+            netbox: &context.netbox,
+            version: self.version,
+            progress,
+            cancel,
+            limits: Limits {
+                is_lifted: request.allow_shrink,
+                ..context.limits
+            },
+            is_dry_run: request.dry_run,
+            memo,
+            inventory_ttl: context.inventory_ttl,
+            only: None,
+            concurrency: request.fetch_max_concurrency.unwrap_or(CONCURRENCY),
+            agent_timeout: context.agent_timeout,
+            plans: Vec::new(),
+            warnings: Vec::new(),
+        })
+    }
+
+    /// What a stage knows before it has read anything of its own.
+    fn facts(&self, endpoint: &SyncEndpoint, cluster: Cluster, inventory: Inventory) -> Facts {
+        let context = self.work.context;
+        let now = OffsetDateTime::now_utc();
+        let mut options = self.work.request.options.clone();
+        options.guests.sync_links = context.sync_links;
+        options.stamps_overdue_before = Some(stamp(now - context.stamp_interval));
+        Facts {
             endpoint: endpoint.facts.clone(),
             options,
             cluster,
             inventory,
             ids: Ids::default(),
-            known: Known::default(),
+            known: Known {
+                endpoint_ids: context.endpoint_ids.clone(),
+                ..Known::default()
+            },
             target: Target::default(),
             refused_nodes: BTreeMap::new(),
+            guests: GuestFacts::default(),
             now: stamp(now),
-        };
-        Ok(EndpointRun {
-            stage: self.stage,
-            facts,
-            session,
-            netbox: &self.context.netbox,
-            version: self.version,
-            progress: self.progress,
-            cancel: self.cancel,
-            limits: Limits {
-                is_lifted: self.request.allow_shrink,
-                ..self.context.limits
-            },
-            is_dry_run: self.request.dry_run,
-            memo: self.memo,
-            inventory_ttl: self.context.inventory_ttl,
-            only: None,
-            concurrency: self.request.fetch_max_concurrency.unwrap_or(CONCURRENCY),
-            agent_timeout: self.context.agent_timeout,
-            plans: Vec::new(),
-            warnings: Vec::new(),
-        })
+        }
     }
 }
 

@@ -31,6 +31,8 @@ impl EndpointRun<'_> {
             page: None,
             operation: "failed",
             error: None,
+            warning: None,
+            extra: None,
             current: 0,
             total: counts.total(),
         };
@@ -76,7 +78,7 @@ impl EndpointRun<'_> {
         Summary { counts, records }
     }
 
-    fn page(&self, page: &str, row: &Written) -> String {
+    pub(super) fn page(&self, page: &str, row: &Written) -> String {
         format!("{}{page}{}/", self.netbox.base_url().trim_end_matches('/'), row.id)
     }
 }

@@ -4,6 +4,11 @@
 mod support;
 
 mod auth;
+mod mock_mode;
+mod netbox_endpoint;
 mod proxmox_endpoints;
 mod proxmox_reads;
+mod replay;
 mod shell;
+mod stages;
+mod world;

@@ -21,7 +21,7 @@ const WATCHED: [&str; 5] = [
 const OWN: [&str; 2] = ["/api/plugins/proxbox/sync/schedule/", "/api/plugins/proxbox/settings/"];
 
 /// A running NetBox.
-pub struct NetBox {
+pub(crate) struct NetBox {
     url: String,
     token: String,
     http: reqwest::Client,
@@ -30,19 +30,21 @@ pub struct NetBox {
 
 /// A job of the plugin that has ended.
 #[derive(Debug)]
-pub struct Job {
+pub(crate) struct Job {
     /// `completed`, `errored`, `failed`.
-    pub status: String,
+    pub(crate) status: String,
     /// Its log, line by line.
-    pub log: Vec<String>,
+    pub(crate) log: Vec<String>,
     /// How long it took.
-    pub took: Duration,
+    pub(crate) took: Duration,
 }
 
 impl NetBox {
     /// The NetBox that `NETBOX_URL` and `NETBOX_TOKEN` name. `NETBOX_ACCESS_LOG` names its access log, one line a
     /// request: time, method, path.
-    pub fn from_environment() -> Self {
+    pub(crate) fn from_environment() -> Self {
+        // Fails only where one is installed already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let required = |name| std::env::var(name).unwrap_or_else(|_| panic!("set {name}; see the README"));
         Self {
             url: required("NETBOX_URL").trim_end_matches('/').to_owned(),
@@ -52,7 +54,7 @@ impl NetBox {
         }
     }
 
-    pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Value {
         let request = self
             .http
             .request(method.clone(), format!("{}{path}", self.url))
@@ -69,7 +71,7 @@ impl NetBox {
     }
 
     /// Every row of a collection.
-    pub async fn rows(&self, path: &str) -> Vec<Value> {
+    pub(crate) async fn rows(&self, path: &str) -> Vec<Value> {
         let separator = if path.contains('?') { '&' } else { '?' };
         let answer = self
             .call(Method::GET, &format!("{path}{separator}limit=1000"), None)
@@ -79,7 +81,7 @@ impl NetBox {
     }
 
     /// The only row of a collection that fits the filter in `path`.
-    pub async fn row(&self, path: &str) -> Value {
+    pub(crate) async fn row(&self, path: &str) -> Value {
         let rows = self.rows(path).await;
         assert_eq!(rows.len(), 1, "{path}: {rows:#?}");
         rows.into_iter().next().unwrap()
@@ -98,7 +100,7 @@ impl NetBox {
     }
 
     /// Registers the service, NetBox itself and one Proxmox endpoint, as on the plugin's pages.
-    pub async fn set_up(&self, backend_port: u16, proxmox_port: u16, token: (&str, &str)) {
+    pub(crate) async fn set_up(&self, backend_port: u16, proxmox_port: u16, token: (&str, &str)) {
         for kind in ["proxmox", "netbox", "fastapi"] {
             for row in self.rows(&format!("{PLUGIN}/endpoints/{kind}/")).await {
                 let path = format!("{PLUGIN}/endpoints/{kind}/{}/", row["id"]);
@@ -148,7 +150,7 @@ impl NetBox {
     }
 
     /// Queues a job and waits for its end.
-    pub async fn sync(&self, types: &[&str]) -> Job {
+    pub(crate) async fn sync(&self, types: &[&str]) -> Job {
         let began = Instant::now();
         let queued = self
             .call(
@@ -176,14 +178,14 @@ impl NetBox {
     }
 
     /// A place in the access log from which [`NetBox::writes_since`] looks.
-    pub fn mark(&self) -> usize {
+    pub(crate) fn mark(&self) -> usize {
         self.access_log
             .as_ref()
             .map_or(0, |path| std::fs::read(path).unwrap().len())
     }
 
     /// What the service has written since `mark`, as `METHOD PATH`. Without an access log nothing can be told.
-    pub fn writes_since(&self, mark: usize) -> Vec<String> {
+    pub(crate) fn writes_since(&self, mark: usize) -> Vec<String> {
         let Some(path) = &self.access_log else {
             return Vec::new();
         };

@@ -7,15 +7,15 @@ use proxbox_api::proxmox::mock::{MockOptions, MockProxmox, World};
 use tokio::time::{Instant, sleep};
 
 /// The running service; it ends with the test.
-pub struct Service {
-    pub port: u16,
+pub(crate) struct Service {
+    pub(crate) port: u16,
     child: Child,
     _state: tempfile::TempDir,
 }
 
 impl Service {
     /// Starts the binary on a free port, with an empty database.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let state = tempfile::tempdir().unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
@@ -61,7 +61,7 @@ impl Drop for Service {
 }
 
 /// A cluster of three nodes with 40 virtual machines and 15 containers.
-pub async fn proxmox() -> MockProxmox {
+pub(crate) async fn proxmox() -> MockProxmox {
     MockProxmox::start(MockOptions::default(), World::estate(3, 55))
         .await
         .unwrap()

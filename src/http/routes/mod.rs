@@ -7,7 +7,7 @@ mod extras;
 mod netbox;
 mod proxmox;
 mod root;
-mod stages;
+pub(super) mod stages;
 mod sync;
 mod virtualization;
 

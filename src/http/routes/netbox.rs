@@ -200,7 +200,7 @@ async fn create(
 }
 
 /// Changes the members that are given. The plugin sends its endpoint before every job: where nothing differs, nothing
-/// is written and no connection lost.
+/// is written, no connection lost, and NetBox not asked.
 #[utoipa::path(
     put, path = "/netbox/endpoint/{netbox_id}", tag = "netbox", params(("netbox_id" = i64, Path)),
     request_body = Change,
@@ -215,9 +215,10 @@ async fn update(
         .store
         .update_netbox_endpoint(id, |draft| change.merge(draft))
         .await?;
-    if has_changed {
-        changed(&state, id);
+    if !has_changed {
+        return Ok(Json(Row::new(row, None)));
     }
+    changed(&state, id);
     let probe = probed(&state, &row).await?;
     Ok(Json(Row::new(row, Some(probe))))
 }

@@ -19,7 +19,7 @@ use crate::http::jobs::Job;
 use crate::http::scope::{Scope, text_parameter};
 use crate::http::sse;
 use crate::netbox::ObjectId;
-use crate::sync::{Flag, Report, Stage};
+use crate::sync::{Flag, JobReport, Report, Stage};
 
 /// A stage and where it is served.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +42,13 @@ enum Answer {
 }
 
 const MACHINE: &str = "{netbox_vm_id}";
+
+/// Where `stage` is streamed for all virtual machines.
+pub fn stage_stream(stage: Stage) -> Option<&'static str> {
+    let is_it =
+        |place: &&Place| place.stage == stage && place.answer == Answer::Stream && !place.path.contains(MACHINE);
+    PLACES.iter().find(is_it).map(|place| place.path)
+}
 
 const fn stream(stage: Stage, path: &'static str) -> Place {
     Place {
@@ -224,7 +231,11 @@ async fn run(place: Place, state: AppState, scope: Scope, machine: Option<Object
     if place.answer == Answer::Stream {
         return Ok((missing, sse::response(running.into_events())).into_response());
     }
-    let report = running.report().await.ok_or_else(|| ApiError::broken(None))?;
+    let report = running
+        .report()
+        .await
+        .and_then(JobReport::into_stage)
+        .ok_or_else(|| ApiError::broken(None))?;
     Ok((missing, Json(answer(place, &report)?)).into_response())
 }
 

@@ -3,6 +3,7 @@
 
 mod assignment;
 mod backup_routine;
+mod cloud_init;
 mod cluster;
 mod device;
 mod device_interface;
@@ -13,6 +14,7 @@ mod named;
 mod plugin;
 mod primary_addresses;
 mod replication;
+mod revival;
 mod shape;
 mod storage;
 mod virtual_disk;
@@ -24,6 +26,7 @@ mod write;
 
 pub use assignment::Assignment;
 pub use backup_routine::{BackupRoutine, Retention};
+pub use cloud_init::CloudInit;
 pub use cluster::{Cluster, ClusterState};
 pub use device::{Device, DeviceState};
 pub use device_interface::DeviceInterface;
@@ -31,12 +34,13 @@ pub use guest_vm_interface::{GuestVmInterface, GuestVmInterfaceAddress};
 pub use ip_address::{IpAddress, IpAddressHolder};
 pub use mac_address::MacAddress;
 pub use named::{
-    ClusterTypeKind, DeviceRoleKind, DeviceTypeKind, ManufacturerKind, Named, NamedKind, SiteKind, TagKind, TenantKind,
-    VirtualMachineTypeKind,
+    ClusterTypeKind, DeviceRoleKind, DeviceTypeKind, ManufacturerKind, Named, NamedKind, PlatformKind, SiteKind,
+    TagKind, TenantKind, VirtualMachineTypeKind,
 };
 pub use plugin::{PluginEndpoint, TrackingCluster, TrackingNode};
 pub use primary_addresses::PrimaryAddresses;
 pub use replication::{Replication, STALE};
+pub use revival::Revival;
 pub use shape::Said;
 pub use storage::{STORAGE_TEXTS, Storage};
 pub use virtual_disk::{VirtualDisk, VirtualDiskState};
@@ -64,6 +68,8 @@ pub type DeviceRole = Named<DeviceRoleKind>;
 pub type VirtualMachineType = Named<VirtualMachineTypeKind>;
 /// A site.
 pub type Site = Named<SiteKind>;
+/// A platform.
+pub type Platform = Named<PlatformKind>;
 /// A tenant; read only.
 pub type Tenant = Named<TenantKind>;
 

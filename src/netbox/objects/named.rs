@@ -52,6 +52,8 @@ kinds! {
         ["description", "tags"];
     /// Sites.
     SiteKind, "/api/dcim/sites/", "site", "name", ["status", "tags"];
+    /// Platforms.
+    PlatformKind, "/api/dcim/platforms/", "platform", "name", ["tags"];
     /// Tenants.
     TenantKind, "/api/tenancy/tenants/", "tenant", "name", [];
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::Object;
 use super::shape::{Choice, Nested, Tagged, id, put, put_id, put_tags, slugs};
@@ -16,6 +17,8 @@ pub const SOFT_DELETED_TAG: &str = "proxbox-soft-deleted";
 /// A virtual machine that stands for a Proxmox guest.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct VirtualMachine {
+    /// The number of the guest it should stand for; unknown for rows read from NetBox, where the sync state tells.
+    pub vmid: Option<u32>,
     /// Its name, at most 64 characters, unique per cluster and tenant whatever the case.
     pub name: Option<String>,
     /// Its status word.
@@ -67,6 +70,10 @@ impl Resource for VirtualMachine {
     type Key = String;
 
     fn key(&self) -> String {
+        self.vmid.map_or_else(|| self.label(), |vmid| vmid.to_string())
+    }
+
+    fn label(&self) -> String {
         self.name.clone().unwrap_or_default()
     }
 
@@ -89,6 +96,26 @@ impl Resource for VirtualMachine {
         put_id(&mut fields, "primary_ip6", self.primary_ip6);
         put_tags(&mut fields, &self.tags);
         fields
+    }
+
+    /// A status that an operator chose stays as long as it does not contradict the guest's; sizes that are not set are
+    /// zero; white space around texts is not kept by NetBox.
+    fn is_same(field: &str, before: &Value, after: &Value) -> bool {
+        match field {
+            "status" => before == after || before.as_str().map(as_live) == after.as_str(),
+            "memory" | "disk" => before.as_u64().unwrap_or_default() == after.as_u64().unwrap_or_default(),
+            "description" | "comments" => before.as_str().map(str::trim) == after.as_str().map(str::trim),
+            _ => before == after,
+        }
+    }
+}
+
+/// What a status word says about whether the guest runs.
+fn as_live(status: &str) -> &str {
+    match status {
+        "offline" | "paused" => "offline",
+        "planned" => "planned",
+        _ => "active",
     }
 }
 
@@ -121,6 +148,7 @@ pub struct VirtualMachineRead {
 impl From<VirtualMachineRead> for Stored<VirtualMachine> {
     fn from(row: VirtualMachineRead) -> Self {
         let object = VirtualMachine {
+            vmid: None,
             name: Some(row.name),
             status: row.status.map(|status| status.value),
             cluster: id(row.cluster),

@@ -21,23 +21,22 @@ pub fn create_body(fields: &Fields) -> Value {
 
 /// The body that changes the row `id`.
 ///
-/// With `has_add_tags` (NetBox 4.6 and later) new tags are added by NetBox itself, so that a tag which an operator sets
-/// in the same moment survives; otherwise the union is sent.
+/// With `has_add_tags` (NetBox 4.6 and later) tags are added and taken away by NetBox itself, so that a tag which an
+/// operator sets in the same moment survives; otherwise all of them are sent.
 pub fn update_body(id: ObjectId, changes: &BTreeMap<&'static str, Change>, has_add_tags: bool) -> Value {
     let mut body = Map::from_iter([("id".to_owned(), json!(id))]);
     for (name, change) in changes {
         match *name {
             "tags" if has_add_tags => {
-                let before: BTreeSet<&str> = change
-                    .before
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .filter_map(Value::as_str)
-                    .collect();
-                let after = change.after.as_array().into_iter().flatten();
-                let added = after.filter(|slug| slug.as_str().is_some_and(|slug| !before.contains(slug)));
-                body.insert("add_tags".to_owned(), by_slug(added));
+                for (verb, from, to) in [
+                    ("add_tags", &change.before, &change.after),
+                    ("remove_tags", &change.after, &change.before),
+                ] {
+                    let missing = missing(from, to);
+                    if !missing.is_empty() {
+                        body.insert(verb.to_owned(), by_slug(missing.into_iter()));
+                    }
+                }
             }
             "tags" => {
                 body.insert(
@@ -51,6 +50,19 @@ pub fn update_body(id: ObjectId, changes: &BTreeMap<&'static str, Change>, has_a
         }
     }
     Value::Object(body)
+}
+
+/// What `to` has and `from` has not.
+fn missing<'a>(from: &Value, to: &'a Value) -> Vec<&'a Value> {
+    let from: BTreeSet<&str> = from
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let to = to.as_array().into_iter().flatten();
+    to.filter(|slug| slug.as_str().is_some_and(|slug| !from.contains(slug)))
+        .collect()
 }
 
 fn by_slug<'a>(slugs: impl Iterator<Item = &'a Value>) -> Value {
@@ -72,6 +84,19 @@ mod tests {
         assert_eq!(added, json!({"id": 5, "add_tags": [{"slug": "proxbox"}]}));
         let whole = update_body(ObjectId(5), &changes, false);
         assert_eq!(whole, json!({"id": 5, "tags": [{"slug": "gold"}, {"slug": "proxbox"}]}));
+    }
+
+    #[test]
+    fn tag_that_goes_is_taken_away_by_netbox_where_it_can() {
+        let change = Change {
+            before: json!(["gold", "marked"]),
+            after: json!(["gold"]),
+        };
+        let changes = BTreeMap::from([("tags", change)]);
+        let removed = update_body(ObjectId(5), &changes, true);
+        assert_eq!(removed, json!({"id": 5, "remove_tags": [{"slug": "marked"}]}));
+        let whole = update_body(ObjectId(5), &changes, false);
+        assert_eq!(whole, json!({"id": 5, "tags": [{"slug": "gold"}]}));
     }
 
     #[test]

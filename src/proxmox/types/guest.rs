@@ -125,6 +125,38 @@ impl GuestConfig {
         }
     }
 
+    /// The kind of operating system, such as `l26` or `debian`.
+    pub fn os_type(&self) -> Option<&str> {
+        match self {
+            Self::Qemu(config) => config.ostype.as_deref(),
+            Self::Lxc(config) => config.ostype.as_deref(),
+        }
+    }
+
+    /// Whether the guest starts with its node.
+    pub const fn starts_at_boot(&self) -> bool {
+        match self {
+            Self::Qemu(config) => config.onboot,
+            Self::Lxc(config) => config.onboot,
+        }
+    }
+
+    /// The search domain.
+    pub fn search_domain(&self) -> Option<&str> {
+        match self {
+            Self::Qemu(config) => config.searchdomain.as_deref(),
+            Self::Lxc(config) => config.searchdomain.as_deref(),
+        }
+    }
+
+    /// Whether the guest agent is switched on; containers have none.
+    pub fn has_agent(&self) -> bool {
+        match self {
+            Self::Qemu(config) => config.has_agent(),
+            Self::Lxc(_) => false,
+        }
+    }
+
     /// The tags.
     pub fn tags(&self) -> &[String] {
         match self {

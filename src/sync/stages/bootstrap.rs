@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::netbox::objects::{PROXBOX_TAG, Tag};
 use crate::reconcile::Resource;
 use crate::stages::Pass;
 use crate::stages::bootstrap::{ClusterTypes, DeviceTypes, Manufacturers, Roles, Tags, VirtualMachineTypes, label};
@@ -54,8 +55,11 @@ impl BootstrapStatus {
 
 impl EndpointRun<'_> {
     /// Sees to the supporting objects, unless that was done a short while ago.
-    pub(super) async fn bootstrap(&mut self) -> Result<(), Error> {
+    pub(in crate::sync) async fn bootstrap(&mut self) -> Result<(), Error> {
         let mode = self.facts.cluster.mode;
+        if self.facts.ids.find::<Tag>(PROXBOX_TAG).is_some() {
+            return Ok(());
+        }
         if let Some(ids) = self.memo.recall(self.netbox, mode) {
             self.facts.ids = ids;
             return Ok(());

@@ -17,7 +17,7 @@ use crate::sync::report::Failure;
 
 impl EndpointRun<'_> {
     /// Reads what the plugin and NetBox know of the cluster, and tells which NetBox cluster it is.
-    pub(super) async fn find_cluster(&mut self) -> Result<Claim, Error> {
+    pub(in crate::sync) async fn find_cluster(&mut self) -> Result<Claim, Error> {
         if let Some(known) = self.place().target() {
             self.facts.target = known.target;
             self.facts.known.plugin_endpoints = known.plugin_endpoints;

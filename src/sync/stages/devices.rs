@@ -8,11 +8,13 @@ use super::Summary;
 use crate::netbox::objects::{Device, DeviceState};
 use crate::reconcile::Mode;
 use crate::stages::devices::{
-    DeviceClaims, DeviceStates, Devices, NodeLinks, device_selections, named_state_selection, state_selection,
+    DeviceClaims, DeviceStates, Devices, NodeLinks, device_selections, linked, named_state_selection, state_selection,
 };
+use crate::stages::nodes::devices_of;
 use crate::sync::error::Error;
+use crate::sync::memo::KnownNodes;
 use crate::sync::pass::EndpointRun;
-use crate::sync::report::{Counts, Failure, Outcome};
+use crate::sync::report::{Counts, Outcome};
 use crate::sync::tell::Subject;
 
 const PHASE: &str = "devices";
@@ -34,21 +36,63 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
         .map(|node| json!({"name": node.name, "item_type": "node"}))
         .collect();
     run.progress.discovered(PHASE, "device", &items);
-    run.bootstrap().await?;
-    let claim = run.find_cluster().await?;
-    run.find_placement().await?;
-    run.write_cluster(claim).await?;
-    run.read_devices().await?;
-    run.claim_devices().await?;
-    let mut outcome = run.pass::<Devices>().await?;
-    let links = run.pass::<NodeLinks>().await?;
-    run.warn(PHASE, &links);
-    let states = run.pass::<DeviceStates>().await?;
-    run.verify_owner(&states, &mut outcome).await?;
+    let outcome = run.write_nodes().await?;
     Ok(run.tell(&DEVICES, &outcome))
 }
 
 impl EndpointRun<'_> {
+    /// Sees to it that the cluster and the devices of its nodes stand, unless a run did so a short while ago. A node
+    /// whose device cannot be had has none in `facts.known.node_devices`.
+    pub(super) async fn ensure_nodes(&mut self) -> Result<(), Error> {
+        if let Some(nodes) = self.place().nodes() {
+            self.bootstrap().await?;
+            self.get_cluster().await?;
+            self.facts.known.node_devices = nodes.devices;
+            self.facts.known.node_links = nodes.links;
+            return Ok(());
+        }
+        let outcome = self.write_nodes().await?;
+        self.warn(PHASE, &outcome);
+        Ok(())
+    }
+
+    /// Makes the cluster and the devices of its nodes be as they should.
+    async fn write_nodes(&mut self) -> Result<Outcome, Error> {
+        self.bootstrap().await?;
+        let claim = self.find_cluster().await?;
+        self.find_placement().await?;
+        self.write_cluster(claim).await?;
+        self.read_devices().await?;
+        self.claim_devices().await?;
+        let mut outcome = self.pass::<Devices>().await?;
+        let links = self.pass::<NodeLinks>().await?;
+        self.warn(PHASE, &links);
+        let states = self.pass::<DeviceStates>().await?;
+        self.verify_owner(&states, &mut outcome).await?;
+        self.know_nodes(&outcome);
+        Ok(outcome)
+    }
+
+    /// Keeps which rows stand for the nodes, for this run and for the next.
+    fn know_nodes(&mut self, outcome: &Outcome) {
+        let failed = outcome.failed_labels();
+        let devices = devices_of(&self.facts).into_iter();
+        let devices: BTreeMap<_, _> = devices.filter(|(node, _)| !failed.contains(node.as_str())).collect();
+        let links = self.facts.cluster.nodes.iter().filter_map(|node| {
+            let id = linked(&self.facts, &node.name)?;
+            Some((node.name.clone(), id))
+        });
+        let nodes = KnownNodes {
+            links: links.collect(),
+            devices,
+        };
+        if outcome.failed.is_empty() && !self.is_dry_run {
+            self.place().keep_nodes(nodes.clone());
+        }
+        self.facts.known.node_devices = nodes.devices;
+        self.facts.known.node_links = nodes.links;
+    }
+
     /// Reads the devices that may stand for a node, and their sync states.
     pub(super) async fn read_devices(&mut self) -> Result<(), Error> {
         self.facts.known.device_states = self.list::<DeviceState>(vec![state_selection(&self.facts)]).await?;
@@ -108,17 +152,7 @@ impl EndpointRun<'_> {
                 ))
             }));
         }
-        for rows in [&mut devices.created, &mut devices.updated, &mut devices.unchanged] {
-            let (kept, lost): (Vec<_>, Vec<_>) = rows.drain(..).partition(|row| !failed.contains_key(&row.key));
-            *rows = kept;
-            devices.failed.extend(lost.into_iter().map(|row| Failure {
-                object: "device sync state",
-                message: failed.get(&row.key).cloned().unwrap_or_default(),
-                kind: crate::error::ErrorKind::Validation,
-                label: row.key.clone(),
-                key: row.key,
-            }));
-        }
+        devices.fail("device sync state", &failed);
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ mod node_interfaces;
 mod replications;
 mod storage;
 mod virtual_disks;
+mod virtual_machines;
 mod vm_interfaces;
 mod vm_ip_addresses;
 
@@ -33,15 +34,14 @@ pub(super) async fn run(stage: Stage, run: &mut EndpointRun<'_>) -> Result<Summa
     match stage {
         Stage::Devices => devices::run(run).await,
         Stage::Storage => storage::run(run).await,
+        Stage::VirtualMachines => virtual_machines::run(run).await,
+        Stage::VirtualDisks => virtual_disks::run(run).await,
         Stage::VmInterfaces => vm_interfaces::run(run).await,
         Stage::VmIpAddresses => vm_ip_addresses::run(run).await,
         Stage::NodeInterfaces => node_interfaces::run(run).await,
-        Stage::VirtualDisks => virtual_disks::run(run).await,
         Stage::Replications => replications::run(run).await,
         Stage::BackupRoutines => backup_routines::run(run).await,
-        Stage::VirtualMachines | Stage::TaskHistory | Stage::Backups | Stage::Snapshots | Stage::Sdn => {
-            Ok(Summary::default())
-        }
+        Stage::TaskHistory | Stage::Backups | Stage::Snapshots | Stage::Sdn => Ok(Summary::default()),
     }
 }
 

@@ -103,7 +103,7 @@ impl Change {
             return Err(ApiError::invalid(&["body", field], "Field required."));
         }
         let mut draft = ProxmoxDraft {
-            settings: blank(),
+            settings: ProxmoxSettings::default(),
             token_name: None,
             password: SecretChange::Keep,
             token_value: SecretChange::Keep,
@@ -158,42 +158,6 @@ impl Change {
             draft.password = SecretChange::Set(password);
         }
         set_token(draft, self.token_name, self.token_value)
-    }
-}
-
-/// What holds for a new endpoint where the request says nothing.
-fn blank() -> ProxmoxSettings {
-    ProxmoxSettings {
-        name: String::new(),
-        node_device_name_template: String::new(),
-        ip_address: String::new(),
-        domain: None,
-        port: crate::proxmox::DEFAULT_PORT,
-        username: String::new(),
-        verify_ssl: true,
-        enabled: true,
-        allow_writes: false,
-        allow_packer_template_builds: false,
-        access_methods: "api".to_owned(),
-        ssh_target_node: None,
-        ssh_host: None,
-        ssh_username: None,
-        ssh_port: 22,
-        ssh_identity_file: None,
-        ssh_known_host_fingerprint: None,
-        site_id: None,
-        site_slug: None,
-        site_name: None,
-        tenant_id: None,
-        tenant_slug: None,
-        tenant_name: None,
-        timeout: None,
-        max_retries: None,
-        retry_backoff: None,
-        connect_timeout: None,
-        max_parallel: None,
-        tls_fingerprints: Vec::new(),
-        tls_ca_pem: None,
     }
 }
 

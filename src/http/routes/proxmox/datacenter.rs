@@ -39,17 +39,19 @@ async fn read(target: Target, session: Session) -> Result<Vec<Value>, Error> {
     Ok(rows.iter().map(|row| cpu_model(row, &cluster)).collect())
 }
 
+/// A custom CPU model. Texts that Proxmox does not give are empty: the plugin stores them and refuses null.
 fn cpu_model(row: &Map<String, Value>, cluster: &str) -> Value {
-    let text = |key: &str| row.get(key).and_then(|value| wire::text_of(value).ok().flatten());
+    let known = |key: &str| row.get(key).and_then(|value| wire::text_of(value).ok().flatten());
+    let text = |keys: &[&str]| keys.iter().find_map(|key| known(key)).unwrap_or_default();
     let level: Option<i64> = row.get("level").and_then(|value| wire::number_of(value).ok().flatten());
     json!({
         "cluster_name": cluster,
-        "cputype": text("cputype"),
-        "base_cputype": text("base-cputype").or_else(|| text("reported-model")),
-        "flags": text("flags"),
-        "vendor_id": text("vendor-id").or_else(|| text("hv-vendor-id")),
+        "cputype": text(&["cputype"]),
+        "base_cputype": text(&["base-cputype", "reported-model"]),
+        "flags": text(&["flags"]),
+        "vendor_id": text(&["vendor-id", "hv-vendor-id"]),
         "level": level,
-        "description": text("description"),
+        "description": text(&["description"]),
         "status": "ok",
         "error": null,
     })

@@ -1,0 +1,58 @@
+//! The operating systems of guests, as their agents tell.
+
+use super::fan_out::fan_out;
+use super::{Area, Collected, GuestConfig, GuestKind, GuestOs, Guests, Inventory, Reader, Slot};
+use crate::proxmox::{Error, Vmid};
+
+/// The operating systems of guests, as their agents tell.
+#[derive(Debug)]
+pub struct GuestSystems;
+
+/// A guest's operating system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuestSystem {
+    /// The guest's number.
+    pub vmid: Vmid,
+    /// What its agent says.
+    pub os: GuestOs,
+}
+
+impl Area for GuestSystems {
+    type Item = GuestSystem;
+
+    fn slot(inventory: &Inventory) -> &Slot<GuestSystem> {
+        &inventory.guest_systems
+    }
+
+    fn slot_mut(inventory: &mut Inventory) -> &mut Slot<GuestSystem> {
+        &mut inventory.guest_systems
+    }
+
+    /// Asks the agent of every virtual machine that runs and whose configuration switches it on. An agent that does not
+    /// answer is no gap: the guest may lack it, and the configuration names a system too.
+    async fn collect(reader: &Reader<'_>) -> Result<Collected<GuestSystem>, Error> {
+        let guests = reader.inventory.items::<Guests>().iter();
+        let asked: Vec<_> = guests
+            .filter(|guest| guest.kind == GuestKind::Qemu && guest.is_running())
+            .filter(|guest| reader.wants(guest.vmid) && !reader.is_offline(&guest.node))
+            .filter(|guest| {
+                let config = reader.inventory.config(guest.vmid);
+                config.is_some_and(GuestConfig::has_agent)
+            })
+            .collect();
+        let answers = fan_out(asked, reader.concurrency, |guest| {
+            reader.session.guest_os(&guest.node, guest.vmid)
+        });
+        let answers = answers.await.into_iter();
+        let items = answers.filter_map(|(guest, answer)| {
+            Some(GuestSystem {
+                vmid: guest.vmid,
+                os: answer.ok()?,
+            })
+        });
+        Ok(Collected {
+            items: items.collect(),
+            gaps: Vec::new(),
+        })
+    }
+}

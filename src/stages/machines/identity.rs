@@ -1,0 +1,243 @@
+//! Which virtual machine is which guest.
+//!
+//! A virtual machine's sync state is its identity: endpoint, number and kind. Numbers repeat across clusters and endpoint
+//! ids across installations, so only a virtual machine in the guest's own NetBox cluster is ever taken. Names decide
+//! nothing, but for virtual machines whose endpoint is configured no more.
+
+use std::collections::BTreeMap;
+
+use super::roles::{self, RoleDecision};
+use super::{Match, handled, machines, overrides_of};
+use crate::inventory::{Guest, GuestKind, Vmid};
+use crate::netbox::objects::{VirtualMachine, VirtualMachineState};
+use crate::reconcile::{ObjectId, Row, Stored};
+use crate::stages::Facts;
+
+/// A guest that is left alone because it cannot be proven where its virtual machine belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unverified {
+    /// The guest.
+    pub vmid: Vmid,
+    /// The virtual machine that claims to be it.
+    pub machine: ObjectId,
+    /// Why it cannot be proven.
+    pub reason: &'static str,
+}
+
+/// What is known of all guests.
+#[derive(Debug, Clone, Default)]
+pub struct Identities {
+    /// Which virtual machine each guest is.
+    pub matches: BTreeMap<Vmid, Match>,
+    /// Guests of which that cannot be told, and why.
+    pub refused: BTreeMap<Vmid, String>,
+    /// Guests that are left alone.
+    pub unverified: Vec<Unverified>,
+}
+
+/// Tells for every guest that the stage works on which virtual machine it is.
+pub fn identify(facts: &Facts) -> Identities {
+    let claims = Claims::new(facts);
+    let machines = machines(facts);
+    let mut identities = Identities::default();
+    for guest in handled(facts) {
+        let Some(cluster) = cluster_of(facts, guest) else {
+            let reason = "no cluster in NetBox stands for its cluster".to_owned();
+            identities.refused.insert(guest.vmid, reason);
+            continue;
+        };
+        let (row, needs_claim) = match claims.verdict(guest, cluster) {
+            Verdict::Found { machine, needs_claim } => (Row::Is(machine), needs_claim),
+            Verdict::New => (Row::New, false),
+            Verdict::Ambiguous(count) => {
+                let reason = format!("{count} virtual machines claim to be guest {}", guest.vmid);
+                identities.refused.insert(guest.vmid, reason);
+                continue;
+            }
+            Verdict::Unverified { machine, reason } => {
+                let vmid = guest.vmid;
+                identities.unverified.push(Unverified { vmid, machine, reason });
+                continue;
+            }
+        };
+        let mut matched = Match {
+            row,
+            needs_claim,
+            cluster,
+            role: RoleDecision::default(),
+        };
+        let stored = matched.machine().and_then(|id| machines.get(&id).copied());
+        let state = stored.and_then(|stored| claims.state_of(guest.vmid, stored.id));
+        matched.role = roles::decide(facts, guest, stored.map(|stored| &stored.object), state);
+        identities.matches.insert(guest.vmid, matched);
+    }
+    identities
+}
+
+/// Virtual machines that claim to be a guest of this endpoint and are not among those read of its clusters.
+pub fn claimed_elsewhere(facts: &Facts) -> Vec<ObjectId> {
+    let known = machines(facts);
+    let states = facts.known.machine_states.iter().map(|stored| &stored.object);
+    states
+        .filter(|state| state.endpoint_raw_id == Some(facts.endpoint.key.id.0))
+        .filter(|state| {
+            state
+                .vmid
+                .is_some_and(|vmid| facts.inventory.guest(Vmid(vmid)).is_some())
+        })
+        .map(|state| state.virtual_machine)
+        .filter(|id| !known.contains_key(id))
+        .collect()
+}
+
+fn cluster_of(facts: &Facts, guest: &Guest) -> Option<ObjectId> {
+    let config = facts.inventory.config(guest.vmid);
+    let named = config.and_then(|config| overrides_of(facts, config).get("cluster"));
+    named.map(ObjectId).or(facts.target.cluster)
+}
+
+enum Verdict {
+    Found { machine: ObjectId, needs_claim: bool },
+    New,
+    Ambiguous(usize),
+    Unverified { machine: ObjectId, reason: &'static str },
+}
+
+/// A virtual machine that claims to be the guest with some number.
+#[derive(Clone, Copy)]
+struct Claim<'a> {
+    state: &'a VirtualMachineState,
+    machine: Option<&'a VirtualMachine>,
+}
+
+impl Claim<'_> {
+    fn is_in(&self, cluster: ObjectId) -> bool {
+        self.machine.is_some_and(|machine| machine.cluster == Some(cluster))
+    }
+
+    fn kind(&self) -> Option<GuestKind> {
+        match self.state.kind.as_deref() {
+            Some("qemu") => Some(GuestKind::Qemu),
+            Some("lxc") => Some(GuestKind::Lxc),
+            _ => None,
+        }
+    }
+
+    fn id(&self) -> ObjectId {
+        self.state.virtual_machine
+    }
+}
+
+struct Claims<'a> {
+    facts: &'a Facts,
+    by_vmid: BTreeMap<Vmid, Vec<Claim<'a>>>,
+}
+
+impl<'a> Claims<'a> {
+    fn new(facts: &'a Facts) -> Self {
+        let machines = machines(facts);
+        let mut by_vmid: BTreeMap<Vmid, Vec<Claim<'a>>> = BTreeMap::new();
+        for Stored { object: state, .. } in &facts.known.machine_states {
+            if let Some(vmid) = state.vmid {
+                let machine = machines.get(&state.virtual_machine).map(|stored| &stored.object);
+                by_vmid.entry(Vmid(vmid)).or_default().push(Claim { state, machine });
+            }
+        }
+        Self { facts, by_vmid }
+    }
+
+    fn of(&self, vmid: Vmid) -> &[Claim<'a>] {
+        self.by_vmid.get(&vmid).map_or(&[], Vec::as_slice)
+    }
+
+    fn state_of(&self, vmid: Vmid, machine: ObjectId) -> Option<&'a VirtualMachineState> {
+        let mut claims = self.of(vmid).iter();
+        claims.find(|claim| claim.id() == machine).map(|claim| claim.state)
+    }
+
+    fn verdict(&self, guest: &Guest, cluster: ObjectId) -> Verdict {
+        let endpoint = Some(self.facts.endpoint.key.id.0);
+        let (ours, others): (Vec<Claim<'_>>, Vec<Claim<'_>>) = self
+            .of(guest.vmid)
+            .iter()
+            .partition(|claim| claim.state.endpoint_raw_id == endpoint);
+        let here: Vec<Claim<'_>> = ours.iter().copied().filter(|claim| claim.is_in(cluster)).collect();
+        if let Some(verdict) = choose(guest.kind, &here, true) {
+            return verdict;
+        }
+        let here: Vec<Claim<'_>> = others.into_iter().filter(|claim| claim.is_in(cluster)).collect();
+        let unowned: Vec<Claim<'_>> = here
+            .iter()
+            .copied()
+            .filter(|claim| claim.state.endpoint_raw_id.is_none())
+            .collect();
+        if let Some(verdict) = choose(guest.kind, &unowned, false) {
+            return verdict;
+        }
+        if let Some(verdict) = unverified(&ours) {
+            return verdict;
+        }
+        match here.as_slice() {
+            [claim] if self.is_stale(guest, claim) => Verdict::Found {
+                machine: claim.id(),
+                needs_claim: true,
+            },
+            _ => Verdict::New,
+        }
+    }
+
+    /// Whether the claim's endpoint is configured no more, and everything else says that the guest is the one.
+    fn is_stale(&self, guest: &Guest, claim: &Claim<'_>) -> bool {
+        let known = &self.facts.known;
+        let is_gone = |id: i64| {
+            let is_configured = known.endpoint_ids.as_ref().is_none_or(|ids| ids.contains(&id));
+            let in_plugin = known
+                .plugin_endpoints
+                .iter()
+                .any(|endpoint| u64::try_from(id) == Ok(endpoint.id.0));
+            !is_configured && !in_plugin
+        };
+        let same = |left: &str, right: &str| left.trim().to_lowercase() == right.trim().to_lowercase();
+        let cluster = claim.state.cluster_name.as_deref().unwrap_or_default();
+        let names = [
+            claim.machine.and_then(|machine| machine.name.as_deref()),
+            claim.state.name.as_deref(),
+        ];
+        claim.state.endpoint_raw_id.is_some_and(is_gone)
+            && claim.kind() == Some(guest.kind)
+            && (cluster.trim().is_empty() || same(cluster, &self.facts.cluster.name))
+            && names.into_iter().flatten().any(|name| same(name, &guest.label()))
+    }
+}
+
+/// The only claim of the guest's kind, else the only one at all: of no kind, or, where `may_change_kind`, of the other,
+/// because a number is given once in a cluster.
+fn choose(kind: GuestKind, claims: &[Claim<'_>], may_change_kind: bool) -> Option<Verdict> {
+    let found = |claim: &Claim<'_>| Verdict::Found {
+        machine: claim.id(),
+        needs_claim: false,
+    };
+    let of_kind: Vec<&Claim<'_>> = claims.iter().filter(|claim| claim.kind() == Some(kind)).collect();
+    match (of_kind.as_slice(), claims) {
+        ([claim], _) => Some(found(claim)),
+        ([], [claim]) if may_change_kind || claim.kind().is_none() => Some(found(claim)),
+        ([], [] | [_]) => None,
+        ([], several) => Some(Verdict::Ambiguous(several.len())),
+        (several, _) => Some(Verdict::Ambiguous(several.len())),
+    }
+}
+
+/// A claim that can be neither believed nor refuted.
+fn unverified(ours: &[Claim<'_>]) -> Option<Verdict> {
+    ours.iter().find_map(|claim| {
+        let reason = match claim.machine {
+            None => "it cannot be read",
+            Some(machine) if machine.cluster.is_none() => "it is in no cluster",
+            Some(_) => return None,
+        };
+        Some(Verdict::Unverified {
+            machine: claim.id(),
+            reason,
+        })
+    })
+}

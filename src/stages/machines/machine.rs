@@ -1,0 +1,152 @@
+//! The virtual machines themselves.
+
+use super::platforms::platform_of;
+use super::tags::slugs_of;
+use super::{Prepared, handled, machines, names, overrides_of, prepared, refusal};
+use crate::mapping::virtual_machine::{MachineParents, discovered_tag, machine_type, virtual_machine};
+use crate::netbox::objects::{Tag, VirtualMachine, VirtualMachineType};
+use crate::reconcile::{Policy, Row, Stored, Wanted};
+use crate::stages::{Desired, Facts, Flag, Pass, Selection, clusters};
+
+/// Takes names from virtual machines that others are about to be given.
+#[derive(Debug)]
+pub struct FreedNames;
+/// The virtual machines.
+#[derive(Debug)]
+pub struct Machines;
+
+fn scope(facts: &Facts) -> Vec<Selection> {
+    vec![Selection::any_of("cluster_id", super::clusters(facts))]
+}
+
+impl Pass for FreedNames {
+    type Object = VirtualMachine;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        scope(facts)
+    }
+
+    fn at_hand(facts: &Facts) -> Option<Vec<Stored<VirtualMachine>>> {
+        Some(facts.known.machines.clone())
+    }
+
+    fn desired(facts: &Facts) -> Desired<VirtualMachine> {
+        let freed = names::freed(facts).into_iter().map(|(id, name)| Wanted {
+            object: VirtualMachine {
+                name: Some(name),
+                ..VirtualMachine::default()
+            },
+            row: Row::Is(id),
+        });
+        Desired {
+            wanted: freed.collect(),
+            refused: Vec::new(),
+        }
+    }
+}
+
+impl Pass for Machines {
+    type Object = VirtualMachine;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        scope(facts)
+    }
+
+    fn at_hand(facts: &Facts) -> Option<Vec<Stored<VirtualMachine>>> {
+        Some(facts.known.machines.clone())
+    }
+
+    fn desired(facts: &Facts) -> Desired<VirtualMachine> {
+        let mut desired = Desired::default();
+        for guest in handled(facts) {
+            if let Some(reason) = refusal(facts, guest) {
+                desired.refuse(guest.label(), reason);
+            }
+        }
+        let wanted = prepared(facts).map(|prepared| Wanted {
+            object: object(facts, prepared),
+            row: prepared.matched.row,
+        });
+        desired.wanted.extend(wanted);
+        desired
+    }
+
+    /// What an operator filled in stays where its flag is off, and NetBox itself keeps the size of virtual machines that
+    /// have disks. After a lost answer the virtual machine that is there now is the one.
+    fn settle(
+        facts: &Facts,
+        mut desired: Desired<VirtualMachine>,
+        actual: &[Stored<VirtualMachine>],
+    ) -> Desired<VirtualMachine> {
+        let known = machines(facts);
+        let arrived: Vec<_> = actual.iter().filter(|stored| !known.contains_key(&stored.id)).collect();
+        for wanted in &mut desired.wanted {
+            if wanted.row == Row::New {
+                let is_it = |stored: &&&Stored<VirtualMachine>| {
+                    (&stored.object.name, stored.object.cluster) == (&wanted.object.name, wanted.object.cluster)
+                };
+                if let Some(stored) = arrived.iter().find(is_it) {
+                    wanted.row = Row::Is(stored.id);
+                }
+            } else if let Row::Is(id) = wanted.row
+                && let Some(stored) = known.get(&id)
+            {
+                keep_operators(facts, &mut wanted.object, &stored.object);
+            }
+        }
+        desired
+    }
+
+    fn policy(facts: &Facts) -> Policy {
+        Policy::default().update_if("platform", facts.options.overwrite.allows(Flag::VmPlatform))
+    }
+}
+
+fn object(facts: &Facts, prepared: Prepared<'_>) -> VirtualMachine {
+    let Prepared { guest, config, matched } = prepared;
+    let mut overrides = overrides_of(facts, config);
+    overrides.drop("role");
+    if !facts.options.overwrite.allows(Flag::VmPlatform) {
+        overrides.drop("platform");
+    }
+    let is_here = facts.target.cluster == Some(matched.cluster);
+    let platform = platform_of(facts, prepared);
+    let parents = MachineParents {
+        cluster: Some(matched.cluster),
+        device: facts.known.node_devices.get(&guest.node).copied().filter(|_| is_here),
+        site: clusters::scope_site(facts).filter(|_| is_here),
+        machine_type: facts.ids.find::<VirtualMachineType>(machine_type(guest.kind)),
+        role: matched.role.write,
+        platform,
+    };
+    let mut object = virtual_machine(guest, config, parents, &overrides);
+    if let Some(name) = facts.guests.names.get(&guest.vmid) {
+        object.name = Some(name.name.clone());
+    }
+    object.tags.extend(slugs_of(facts, config));
+    let discovered = discovered_tag(guest.kind);
+    if matched.row == Row::New && facts.ids.find::<Tag>(discovered).is_some() {
+        object.tags.insert(discovered.to_owned());
+    }
+    object
+}
+
+fn keep_operators(facts: &Facts, wanted: &mut VirtualMachine, stored: &VirtualMachine) {
+    let may_overwrite = |flag| facts.options.overwrite.allows(flag);
+    let has = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.trim().is_empty());
+    if !may_overwrite(Flag::VmDescription) && has(&stored.description) {
+        wanted.description = None;
+    }
+    if !may_overwrite(Flag::VmDescription) && has(&stored.comments) {
+        wanted.comments = None;
+    }
+    if !may_overwrite(Flag::VmType) && stored.machine_type.is_some() {
+        wanted.machine_type = None;
+    }
+    if !may_overwrite(Flag::VmTags) && !stored.tags.is_empty() {
+        wanted.tags.clear();
+    }
+    if stored.disk_count > 0 {
+        wanted.disk = None;
+    }
+}

@@ -1,0 +1,170 @@
+//! Virtual machines, and what stands beside each: sync state, tags, platform, cloud-init settings.
+//!
+//! The order matters: which virtual machine a guest is ([`identity`]), what it is called ([`names`]), then the rows it
+//! refers to, the virtual machine itself, and last its sync state, which is its identity for every later stage.
+
+mod cloud_init;
+pub mod identity;
+mod machine;
+pub mod names;
+pub mod orphans;
+mod platforms;
+mod revival;
+mod roles;
+mod states;
+mod tags;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Facts;
+use crate::inventory::{Guest, GuestConfig, GuestConfigs, Guests, Vmid};
+use crate::mapping::notes::{Overrides, overrides};
+use crate::netbox::objects::VirtualMachine;
+use crate::reconcile::{Mode, ObjectId, Row, Stored};
+
+pub use cloud_init::CloudInits;
+pub use machine::{FreedNames, Machines};
+pub use platforms::Platforms;
+pub use revival::Revivals;
+pub use roles::RoleSnapshots;
+pub use states::{MachineStates, StateClaims};
+pub use tags::{GuestTags, missing_tag_names, tag_slugs};
+
+/// What the stage found out about guests.
+#[derive(Debug, Clone, Default)]
+pub struct GuestFacts {
+    /// Only these guests; `None`: all.
+    pub only: Option<BTreeSet<Vmid>>,
+    /// Which virtual machine each guest is.
+    pub matches: BTreeMap<Vmid, Match>,
+    /// What each guest's virtual machine is called.
+    pub names: BTreeMap<Vmid, names::GuestName>,
+    /// Guests whose virtual machine may not be touched, and why.
+    pub refused: BTreeMap<Vmid, String>,
+    /// The slugs of NetBox's tags, by the slugs of the guests' own.
+    pub tags: BTreeMap<String, String>,
+    /// Virtual machines whose guest is gone.
+    pub orphans: BTreeSet<ObjectId>,
+}
+
+/// Which virtual machine a guest is, and what follows from that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Match {
+    /// The virtual machine: an existing one, or a new one.
+    pub row: Row,
+    /// Whether its sync state still names an endpoint that is configured no more.
+    pub needs_claim: bool,
+    /// The NetBox cluster it is in.
+    pub cluster: ObjectId,
+    /// What becomes of its role.
+    pub role: roles::RoleDecision,
+}
+
+impl Match {
+    /// The virtual machine, where it exists.
+    pub fn machine(&self) -> Option<ObjectId> {
+        match self.row {
+            Row::Is(id) => Some(id),
+            Row::ByKey | Row::New => None,
+        }
+    }
+}
+
+/// The guests that the stage works on: those that the modes do not leave out and that the request is about.
+pub fn handled(facts: &Facts) -> impl Iterator<Item = &Guest> {
+    let modes = facts.options.modes;
+    let only = facts.guests.only.as_ref();
+    facts.inventory.items::<Guests>().iter().filter(move |guest| {
+        let mode = if guest.is_template {
+            modes.template
+        } else {
+            modes.machine
+        };
+        mode != Mode::Disabled && only.is_none_or(|only| only.contains(&guest.vmid))
+    })
+}
+
+/// A guest whose virtual machine can be written.
+#[derive(Debug, Clone, Copy)]
+struct Prepared<'a> {
+    guest: &'a Guest,
+    config: &'a GuestConfig,
+    matched: &'a Match,
+}
+
+/// The guests whose virtual machine can be written.
+fn prepared(facts: &Facts) -> impl Iterator<Item = Prepared<'_>> {
+    handled(facts)
+        .filter(|guest| refusal(facts, guest).is_none())
+        .filter_map(|guest| {
+            Some(Prepared {
+                guest,
+                config: facts.inventory.config(guest.vmid)?,
+                matched: facts.guests.matches.get(&guest.vmid)?,
+            })
+        })
+}
+
+/// Why a guest's virtual machine cannot be written.
+fn refusal(facts: &Facts, guest: &Guest) -> Option<String> {
+    if let Some(reason) = facts.guests.refused.get(&guest.vmid) {
+        return Some(reason.clone());
+    }
+    let config = facts.inventory.config(guest.vmid);
+    if config.is_none_or(|config| config.raw().is_empty()) {
+        return Some(unread(facts, guest));
+    }
+    let wants_device = facts.options.modes.effective_node() != Mode::Disabled;
+    let has_device = facts.known.node_devices.contains_key(&guest.node);
+    (wants_device && !has_device).then(|| format!("the device of its node {:?} could not be had", guest.node))
+}
+
+/// Why a guest's configuration is not there.
+fn unread(facts: &Facts, guest: &Guest) -> String {
+    let sources = [format!("{}/{}", guest.kind, guest.vmid), format!("node {}", guest.node)];
+    let mut gaps = facts.inventory.gaps::<GuestConfigs>().iter();
+    gaps.find(|gap| sources.contains(&gap.source)).map_or_else(
+        || "its configuration was not found".to_owned(),
+        |gap| format!("its configuration could not be read: {gap}"),
+    )
+}
+
+/// The overrides in a guest's notes, where the request wants them.
+fn overrides_of(facts: &Facts, config: &GuestConfig) -> Overrides {
+    if facts.options.guests.parse_metadata {
+        overrides(config.description())
+    } else {
+        Overrides::default()
+    }
+}
+
+/// The NetBox clusters that guests' virtual machines are in: the endpoint's, and those that notes name.
+pub fn clusters(facts: &Facts) -> BTreeSet<ObjectId> {
+    let named = handled(facts).filter_map(|guest| {
+        let config = facts.inventory.config(guest.vmid)?;
+        overrides_of(facts, config).get("cluster").map(ObjectId)
+    });
+    named.chain(facts.target.cluster).collect()
+}
+
+/// Keys in guests' notes that cannot be overridden, guest by guest.
+pub fn ignored_overrides(facts: &Facts) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for guest in handled(facts) {
+        let config = facts.inventory.config(guest.vmid);
+        let ignored = config.map(|config| overrides_of(facts, config).ignored);
+        for key in ignored.into_iter().flatten() {
+            warnings.push(format!("{}: its notes cannot override {key:?}", guest.label()));
+        }
+    }
+    warnings
+}
+
+/// The virtual machines that were read, by their id.
+fn machines(facts: &Facts) -> BTreeMap<ObjectId, &Stored<VirtualMachine>> {
+    let machines = facts.known.machines.iter();
+    machines.map(|stored| (stored.id, stored)).collect()
+}
+
+#[cfg(test)]
+mod tests;

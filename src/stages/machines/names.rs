@@ -1,0 +1,243 @@
+//! What guests' virtual machines are called.
+//!
+//! NetBox wants names to be unique per cluster, whatever the case; Proxmox does not. The guest with the lowest number
+//! takes the bare name, the others get ` (2)`, ` (3)` and so on. A name that an operator gave stays.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{machines, prepared};
+use crate::inventory::Vmid;
+use crate::mapping::names::clean;
+use crate::netbox::objects::VirtualMachine;
+use crate::reconcile::{ObjectId, Stored};
+use crate::stages::Facts;
+
+/// The longest name of a virtual machine in NetBox, in characters.
+const NAME_MAX: usize = 64;
+
+/// What a guest's virtual machine is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuestName {
+    /// Its name.
+    pub name: String,
+    /// The guest's own name.
+    pub live: String,
+    /// The number in its suffix; 1 where there is none.
+    pub suffix: u32,
+    /// Whether an operator gave the name.
+    pub is_operators: bool,
+}
+
+impl GuestName {
+    /// Whether the name is not the guest's own.
+    pub fn is_resolved(&self) -> bool {
+        self.is_operators || self.suffix > 1
+    }
+}
+
+/// The names of all guests whose virtual machine can be written.
+pub fn resolve(facts: &Facts) -> BTreeMap<Vmid, GuestName> {
+    let machines = machines(facts);
+    let last_names: BTreeMap<ObjectId, &str> = facts
+        .known
+        .machine_states
+        .iter()
+        .filter_map(|stored| Some((stored.object.virtual_machine, stored.object.name.as_deref()?)))
+        .collect();
+    let mut used = Used::new(facts);
+    for prepared in prepared(facts) {
+        let current = prepared.matched.machine().and_then(|id| machines.get(&id));
+        if let Some(stored) = current {
+            used.release(&stored.object);
+        }
+    }
+    let mut names = BTreeMap::new();
+    for prepared in prepared(facts) {
+        let live = clean(&prepared.guest.label());
+        let id = prepared.matched.machine();
+        let stored = id
+            .and_then(|id| machines.get(&id))
+            .and_then(|row| row.object.name.as_deref());
+        let last = id
+            .and_then(|id| last_names.get(&id))
+            .copied()
+            .unwrap_or_default()
+            .trim();
+        let kept = stored.filter(|stored| !is_variant(stored, &live) && (last.is_empty() || !is_variant(stored, last)));
+        let cluster = prepared.matched.cluster;
+        let name = match kept {
+            Some(kept) => GuestName {
+                name: kept.to_owned(),
+                live,
+                suffix: 1,
+                is_operators: true,
+            },
+            None => used.pick(cluster, live),
+        };
+        used.take(cluster, &name.name);
+        names.insert(prepared.guest.vmid, name);
+    }
+    names
+}
+
+/// The names that are taken, lower case, by cluster; how many virtual machines have each, since tenants may share one.
+struct Used {
+    counts: BTreeMap<(ObjectId, String), usize>,
+}
+
+impl Used {
+    fn new(facts: &Facts) -> Self {
+        let mut used = Self {
+            counts: BTreeMap::new(),
+        };
+        for Stored { object, .. } in &facts.known.machines {
+            if let (Some(cluster), Some(name)) = (object.cluster, object.name.as_deref()) {
+                used.take(cluster, name);
+            }
+        }
+        used
+    }
+
+    fn take(&mut self, cluster: ObjectId, name: &str) {
+        *self.counts.entry((cluster, name.to_lowercase())).or_default() += 1;
+    }
+
+    fn release(&mut self, machine: &VirtualMachine) {
+        if let (Some(cluster), Some(name)) = (machine.cluster, machine.name.as_deref())
+            && let Some(count) = self.counts.get_mut(&(cluster, name.to_lowercase()))
+        {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    fn is_free(&self, cluster: ObjectId, name: &str) -> bool {
+        self.counts
+            .get(&(cluster, name.to_lowercase()))
+            .is_none_or(|count| *count == 0)
+    }
+
+    fn pick(&self, cluster: ObjectId, live: String) -> GuestName {
+        let (suffix, name) = variants(&live)
+            .find(|(_, name)| self.is_free(cluster, name))
+            .unwrap_or_else(|| (1, fit(&live, "")));
+        GuestName {
+            name,
+            live,
+            suffix,
+            is_operators: false,
+        }
+    }
+}
+
+/// `base`, `base (2)`, `base (3)` and so on, each with its number.
+fn variants(base: &str) -> impl Iterator<Item = (u32, String)> {
+    (1..u32::MAX).map(|number| match number {
+        1 => (1, fit(base, "")),
+        _ => (number, fit(base, &format!(" ({number})"))),
+    })
+}
+
+/// `base` and `suffix`, the base cut so that NetBox takes both.
+fn fit(base: &str, suffix: &str) -> String {
+    let room = NAME_MAX.saturating_sub(suffix.chars().count());
+    let base: String = base.chars().take(room).collect();
+    format!("{}{suffix}", base.trim_end())
+}
+
+/// Whether `name` is `base`, or `base` with a number in parentheses.
+fn is_variant(name: &str, base: &str) -> bool {
+    let suffix = name.rsplit_once(" (").and_then(|(_, rest)| {
+        let digits = rest.strip_suffix(')')?;
+        let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| format!(" ({digits})"))
+    });
+    let same = |suffix: &str| name.to_lowercase() == fit(base, suffix).to_lowercase();
+    same("") || suffix.is_some_and(|suffix| same(&suffix))
+}
+
+/// Virtual machines that have to give up their name before others are written, and the name that they get meanwhile.
+///
+/// NetBox works off a request in an order of its own, so a name must be free before the request that takes it. A virtual
+/// machine gets its new name at once where that is free; otherwise one that nobody has or will have, and that the next
+/// run would still take for one of the guest's own.
+pub(super) fn freed(facts: &Facts) -> Vec<(ObjectId, String)> {
+    let machines = machines(facts);
+    let mut held: BTreeSet<(ObjectId, String)> = facts
+        .known
+        .machines
+        .iter()
+        .filter_map(|stored| Some((stored.object.cluster?, stored.object.name.as_deref()?.to_lowercase())))
+        .collect();
+    let mut wanted = BTreeSet::new();
+    let mut renamed = Vec::new();
+    for prepared in prepared(facts) {
+        let Some(name) = facts.guests.names.get(&prepared.guest.vmid) else {
+            continue;
+        };
+        let target = (prepared.matched.cluster, name.name.to_lowercase());
+        let current = prepared
+            .matched
+            .machine()
+            .and_then(|id| Some((id, machines.get(&id)?.object.name.as_deref()?.to_lowercase())));
+        match current {
+            Some((_, current)) if current == target.1 => {}
+            Some((id, current)) => {
+                renamed.push((id, (target.0, current), name));
+                wanted.insert(target);
+            }
+            None => {
+                wanted.insert(target);
+            }
+        }
+    }
+    let mut freed = Vec::new();
+    for (id, current, name) in renamed.into_iter().filter(|(_, current, _)| wanted.contains(current)) {
+        let cluster = current.0;
+        let is_held = held.contains(&(cluster, name.name.to_lowercase()));
+        let meanwhile = if is_held {
+            let is_nobodys = |name: &String| {
+                let key = (cluster, name.to_lowercase());
+                !held.contains(&key) && !wanted.contains(&key)
+            };
+            variants(&name.live).map(|(_, name)| name).skip(1).find(is_nobodys)
+        } else {
+            Some(name.name.clone())
+        };
+        if let Some(meanwhile) = meanwhile {
+            held.insert((cluster, meanwhile.to_lowercase()));
+            freed.push((id, meanwhile));
+        }
+    }
+    freed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variant_is_the_name_itself_or_with_a_number() {
+        let long = "x".repeat(70);
+        for (name, base, expected) in [
+            ("web", "web", true),
+            ("WEB (3)", "web", true),
+            ("web (x)", "web", false),
+            ("web ()", "web", false),
+            ("web2", "web", false),
+            ("web (2) (3)", "web (2)", true),
+            ("web (2)", "web (2)", true),
+            (&"x".repeat(64), &long, true),
+            (&format!("{} (2)", "x".repeat(60)), &long, true),
+            (&format!("{} (2)", "x".repeat(59)), &long, false),
+        ] {
+            assert_eq!(is_variant(name, base), expected, "{name:?} of {base:?}");
+        }
+    }
+
+    #[test]
+    fn long_name_is_cut_so_that_its_suffix_fits() {
+        let long = "x".repeat(70);
+        let names: Vec<String> = variants(&long).take(2).map(|(_, name)| name).collect();
+        assert_eq!(names, ["x".repeat(64), format!("{} (2)", "x".repeat(60))]);
+    }
+}

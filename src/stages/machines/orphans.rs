@@ -1,0 +1,127 @@
+//! Virtual machines whose guest is gone. They are marked for a person to look at, never deleted.
+
+use serde_json::json;
+
+use crate::inventory::{GuestKind, Guests, Vmid};
+use crate::mapping::virtual_machine::discovered_tag;
+use crate::netbox::objects::{DECOMMISSIONING, SOFT_DELETED_TAG, VirtualMachine, VirtualMachineState};
+use crate::reconcile::{Fields, ObjectId, Retire, Stored};
+use crate::stages::{Desired, Facts, Pass, Selection};
+
+/// Marks the virtual machines whose guest is gone.
+#[derive(Debug)]
+pub struct Orphans;
+
+/// What a virtual machine that may have lost its guest turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Its guest is gone.
+    Orphan,
+    /// Its guest is still listed.
+    Present,
+    /// Its sync state does not say which guest it is.
+    Incomplete,
+    /// It was marked before.
+    Marked,
+}
+
+/// A virtual machine of this endpoint that this service created, and its fate.
+#[derive(Debug, Clone)]
+pub struct Candidate<'a> {
+    /// The virtual machine.
+    pub id: ObjectId,
+    /// Its name.
+    pub name: &'a str,
+    /// Its sync state.
+    pub state: &'a VirtualMachineState,
+    /// Slugs of its tags.
+    pub tags: Vec<&'a str>,
+    /// What it turned out to be.
+    pub fate: Fate,
+}
+
+/// The virtual machines that this service created for guests of this endpoint, and what they turned out to be. Those that
+/// the run `options.run_id` itself has written are left out.
+pub fn candidates(facts: &Facts) -> Vec<Candidate<'_>> {
+    let machines = super::machines(facts);
+    let created = [GuestKind::Qemu, GuestKind::Lxc].map(discovered_tag);
+    let run = facts.options.run_id.as_str();
+    let states = facts.known.machine_states.iter().map(|stored| &stored.object);
+    let mut candidates: Vec<Candidate<'_>> = states
+        .filter(|state| state.endpoint_raw_id == Some(facts.endpoint.key.id.0))
+        .filter(|state| run.is_empty() || state.last_run.as_deref() != Some(run))
+        .filter_map(|state| {
+            let machine = &machines.get(&state.virtual_machine)?.object;
+            let is_ours = created.iter().any(|tag| machine.tags.contains(*tag));
+            is_ours.then(|| Candidate {
+                id: state.virtual_machine,
+                name: machine.name.as_deref().unwrap_or_default(),
+                state,
+                tags: machine.tags.iter().map(String::as_str).collect(),
+                fate: fate(facts, state, machine),
+            })
+        })
+        .collect();
+    candidates.sort_by_key(|candidate| candidate.id);
+    candidates
+}
+
+/// A number is one guest's in a cluster; one of the other kind means that the old guest is gone.
+fn fate(facts: &Facts, state: &VirtualMachineState, machine: &VirtualMachine) -> Fate {
+    let cluster = state.cluster_name.as_deref().unwrap_or_default().trim();
+    let kind = match state.kind.as_deref() {
+        Some("qemu") => GuestKind::Qemu,
+        Some("lxc") => GuestKind::Lxc,
+        _ => return Fate::Incomplete,
+    };
+    let Some(vmid) = state.vmid.filter(|_| !cluster.is_empty()) else {
+        return Fate::Incomplete;
+    };
+    let is_here = cluster.to_lowercase() == facts.cluster.name.to_lowercase();
+    let guest = facts.inventory.guest(Vmid(vmid)).filter(|_| is_here);
+    if guest.is_some_and(|guest| guest.kind == kind) {
+        Fate::Present
+    } else if machine.tags.contains(SOFT_DELETED_TAG) {
+        Fate::Marked
+    } else {
+        Fate::Orphan
+    }
+}
+
+/// Virtual machines with a sync state of this endpoint that are not among those read of its cluster.
+pub fn elsewhere(facts: &Facts) -> Vec<ObjectId> {
+    let known = super::machines(facts);
+    let states = facts.known.machine_states.iter().map(|stored| &stored.object);
+    states
+        .filter(|state| state.endpoint_raw_id == Some(facts.endpoint.key.id.0))
+        .map(|state| state.virtual_machine)
+        .filter(|id| !known.contains_key(id))
+        .collect()
+}
+
+impl Pass for Orphans {
+    type Object = VirtualMachine;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        vec![Selection::any_of("id", super::machines(facts).into_keys())]
+    }
+
+    fn at_hand(facts: &Facts) -> Option<Vec<Stored<VirtualMachine>>> {
+        Some(facts.known.machines.clone())
+    }
+
+    fn desired(_: &Facts) -> Desired<VirtualMachine> {
+        Desired::default()
+    }
+
+    /// Nothing is marked unless every guest that there is was listed.
+    fn retire(facts: &Facts, stored: &Stored<VirtualMachine>) -> Retire {
+        if !facts.guests.orphans.contains(&stored.id) || !facts.inventory.is_complete::<Guests>() {
+            return Retire::Keep;
+        }
+        Retire::Mark(Fields::from([
+            ("status", json!(DECOMMISSIONING)),
+            ("tags", json!([SOFT_DELETED_TAG])),
+        ]))
+    }
+}

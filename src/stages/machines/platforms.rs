@@ -1,0 +1,76 @@
+//! Platforms: made where they are missing, never changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Prepared, prepared};
+use crate::inventory::GuestSystems;
+use crate::mapping::platform::{platform, platform_name, platform_slug};
+use crate::netbox::objects::Platform;
+use crate::reconcile::{Mode, ObjectId, Policy, Row, Stored};
+use crate::stages::{Desired, Facts, Flag, Pass, Selection};
+
+/// The platforms of guests.
+#[derive(Debug)]
+pub struct Platforms;
+
+/// The names of platforms that are going to be written.
+fn names(facts: &Facts) -> BTreeSet<String> {
+    prepared(facts)
+        .filter_map(|prepared| name_of(facts, prepared))
+        .collect()
+}
+
+/// The name of the platform that a guest's virtual machine is given: a new one always, an existing one where platforms
+/// may be overwritten.
+fn name_of(facts: &Facts, prepared: Prepared<'_>) -> Option<String> {
+    let may_overwrite = facts.options.overwrite.allows(Flag::VmPlatform);
+    if prepared.matched.row != Row::New && !may_overwrite {
+        return None;
+    }
+    let systems = facts.inventory.items::<GuestSystems>();
+    let place = systems.binary_search_by_key(&prepared.guest.vmid, |system| system.vmid);
+    let system = place.ok().and_then(|place| systems.get(place));
+    platform_name(prepared.config, system.map(|system| &system.os))
+}
+
+/// The platform of a guest's virtual machine, once the pass has run.
+pub(super) fn platform_of(facts: &Facts, prepared: Prepared<'_>) -> Option<ObjectId> {
+    let name = name_of(facts, prepared)?;
+    facts.ids.find::<Platform>(&platform_slug(&name))
+}
+
+impl Pass for Platforms {
+    type Object = Platform;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        let names = names(facts);
+        vec![
+            Selection::any_of("slug", names.iter().map(|name| platform_slug(name))),
+            Selection::any_of("name", names),
+        ]
+    }
+
+    fn desired(facts: &Facts) -> Desired<Platform> {
+        let by_slug: BTreeMap<String, Platform> = names(facts)
+            .iter()
+            .map(|name| (platform_slug(name), platform(name)))
+            .collect();
+        Desired::by_key(by_slug.into_values())
+    }
+
+    /// A platform that has the name under another slug is the one too.
+    fn settle(_: &Facts, mut desired: Desired<Platform>, actual: &[Stored<Platform>]) -> Desired<Platform> {
+        for wanted in &mut desired.wanted {
+            let has_slug = actual.iter().any(|stored| stored.object.slug == wanted.object.slug);
+            let named = actual.iter().find(|stored| stored.object.name == wanted.object.name);
+            if let Some(stored) = named.filter(|_| !has_slug) {
+                wanted.row = Row::Is(stored.id);
+            }
+        }
+        desired
+    }
+
+    fn policy(_: &Facts) -> Policy {
+        Policy::with_mode(Mode::BootstrapOnly)
+    }
+}

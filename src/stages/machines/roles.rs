@@ -1,0 +1,93 @@
+//! Whose a virtual machine's role is.
+//!
+//! The sync state remembers the role that this service wrote last. A role that differs from it is an operator's.
+
+use super::{MachineStates, overrides_of, prepared};
+use crate::inventory::Guest;
+use crate::mapping::virtual_machine::{machine_type, role};
+use crate::netbox::objects::{DeviceRole, VirtualMachine, VirtualMachineState, VirtualMachineType};
+use crate::reconcile::{ObjectId, Stored};
+use crate::stages::{Desired, Facts, Flag, Pass, Selection};
+
+/// What becomes of a virtual machine's role.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RoleDecision {
+    /// The role to write.
+    pub write: Option<ObjectId>,
+    /// The role to remember as written.
+    pub remember: Option<ObjectId>,
+    /// The role that is remembered now.
+    pub remembered: Option<ObjectId>,
+}
+
+/// Remembers roles before they are written, so that a role whose write was cut short is written by the next run instead
+/// of being taken for an operator's.
+#[derive(Debug)]
+pub struct RoleSnapshots;
+
+/// What becomes of the role of `guest`'s virtual machine, which is `machine` with `state` where it exists.
+pub(super) fn decide(
+    facts: &Facts,
+    guest: &Guest,
+    machine: Option<&VirtualMachine>,
+    state: Option<&VirtualMachineState>,
+) -> RoleDecision {
+    let desired = desired(facts, guest);
+    let Some(machine) = machine else {
+        return RoleDecision {
+            write: desired,
+            remember: desired,
+            remembered: None,
+        };
+    };
+    let remembered = state.and_then(|state| state.last_synced_role);
+    let may_overwrite = facts.options.overwrite.allows(Flag::VmRole);
+    let (write, remember) = match (machine.role, remembered) {
+        (Some(current), None) => (None, Some(current)),
+        (None, None) => (desired, desired),
+        (current, Some(_)) if current != remembered && !may_overwrite => (None, None),
+        (current, Some(_)) if desired != current => (desired, desired),
+        (_, Some(_)) => (None, desired.filter(|_| machine.role != remembered)),
+    };
+    RoleDecision {
+        write,
+        remember,
+        remembered,
+    }
+}
+
+/// The role that guests of this kind have where NetBox knows no types for them, or the one that the notes name.
+fn desired(facts: &Facts, guest: &Guest) -> Option<ObjectId> {
+    let config = facts.inventory.config(guest.vmid);
+    let named = config
+        .and_then(|config| overrides_of(facts, config).get("role"))
+        .filter(|_| facts.options.overwrite.allows(Flag::VmRole));
+    let has_type = facts.ids.find::<VirtualMachineType>(machine_type(guest.kind)).is_some();
+    let default = facts.ids.find::<DeviceRole>(role(guest.kind)).filter(|_| !has_type);
+    named.map(ObjectId).or(default)
+}
+
+impl Pass for RoleSnapshots {
+    type Object = VirtualMachineState;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        MachineStates::scope(facts)
+    }
+
+    fn at_hand(facts: &Facts) -> Option<Vec<Stored<VirtualMachineState>>> {
+        MachineStates::at_hand(facts)
+    }
+
+    /// Where nothing is remembered yet, a write that is cut short does no harm: the next run remembers what stands.
+    fn desired(facts: &Facts) -> Desired<VirtualMachineState> {
+        let changing = prepared(facts).filter_map(|prepared| {
+            let decision = prepared.matched.role;
+            decision.remembered?;
+            Some(VirtualMachineState {
+                last_synced_role: Some(decision.write?),
+                ..VirtualMachineState::of(prepared.matched.machine()?)
+            })
+        });
+        Desired::by_key(changing)
+    }
+}

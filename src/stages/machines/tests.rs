@@ -1,0 +1,872 @@
+//! Plans of the stage `virtual-machines`: an estate in step plans nothing, one difference plans just that.
+
+use serde_json::{Value, json};
+
+use super::identity::identify;
+use super::*;
+use crate::inventory::{Area, ClusterOptions, Collected, ConfiguredGuest, Gap, GuestKind, Inventory};
+use crate::mapping::virtual_machine_state::{Home, state};
+use crate::netbox::ids::Ids;
+use crate::netbox::objects::{DeviceRole, Platform, Tag, VirtualMachineState, VirtualMachineType};
+use crate::reconcile::{Plan, Resource};
+use crate::stages::tests::{changes, converged as infrastructure, plan};
+use crate::stages::{Flag, Pass};
+
+const CLUSTER: ObjectId = ObjectId(10);
+const OURS: i64 = 1;
+
+/// A guest and the virtual machine that is in step with it.
+#[derive(Clone)]
+struct Pair {
+    guest: Guest,
+    config: Value,
+    machine: Stored<VirtualMachine>,
+    state: Stored<VirtualMachineState>,
+}
+
+fn pair(vmid: u32, name: &str) -> Pair {
+    let guest = Guest {
+        vmid: Vmid(vmid),
+        kind: GuestKind::Qemu,
+        node: "pve1".to_owned(),
+        name: Some(name.to_owned()),
+        status: Some("running".to_owned()),
+        is_template: false,
+        processors: Some(2.0),
+        memory: Some(2 << 30),
+    };
+    let config = json!({"ostype": "l26", "scsi0": "local:vm-disk-0,size=8G", "onboot": 1});
+    let id = ObjectId(u64::from(vmid) + 1000);
+    let machine = VirtualMachine {
+        vmid: None,
+        name: Some(name.to_owned()),
+        status: Some("active".to_owned()),
+        cluster: Some(CLUSTER),
+        device: Some(ObjectId(101)),
+        site: Some(ObjectId(20)),
+        machine_type: Some(ObjectId(71)),
+        vcpus: Some(2.0),
+        memory: Some(2048),
+        disk: Some(8192),
+        disk_count: 1,
+        description: Some("Synced from Proxmox node pve1".to_owned()),
+        comments: Some(String::new()),
+        tags: ["proxbox".to_owned(), "proxbox-discovered-qemu".to_owned()].into(),
+        ..VirtualMachine::default()
+    };
+    let home = Home {
+        endpoint: OURS,
+        host: Some("10.0.0.1"),
+        port: 8006,
+        cluster: "lab",
+    };
+    let decoded = GuestConfig::decode(guest.kind, config.clone()).unwrap();
+    let state = VirtualMachineState {
+        proxmox_node: Some(ObjectId(61)),
+        proxmox_cluster: Some(ObjectId(7)),
+        last_updated: Some("2026-11-24T11:00:00Z".to_owned()),
+        last_run: Some("earlier".to_owned()),
+        ..state(&guest, &decoded, id, home)
+    };
+    Pair {
+        guest,
+        config,
+        machine: Stored { id, object: machine },
+        state: Stored {
+            id: ObjectId(u64::from(vmid) + 2000),
+            object: state,
+        },
+    }
+}
+
+/// Facts of a cluster whose guests are `pairs`, as they are once everything is read.
+fn facts_of(pairs: &[Pair]) -> Facts {
+    let mut facts = infrastructure();
+    fill::<Guests>(
+        &mut facts.inventory,
+        pairs.iter().map(|pair| pair.guest.clone()).collect(),
+    );
+    let configs = pairs.iter().map(|pair| ConfiguredGuest {
+        vmid: pair.guest.vmid,
+        config: GuestConfig::decode(pair.guest.kind, pair.config.clone()).unwrap(),
+    });
+    fill::<GuestConfigs>(&mut facts.inventory, configs.collect());
+    facts.known.machines = pairs.iter().map(|pair| pair.machine.clone()).collect();
+    facts.known.machine_states = pairs.iter().map(|pair| pair.state.clone()).collect();
+    facts.known.node_devices = [("pve1", 101), ("pve2", 102)]
+        .map(|(node, id)| (node.to_owned(), ObjectId(id)))
+        .into();
+    facts.known.node_links = [("pve1", 61), ("pve2", 62)]
+        .map(|(node, id)| (node.to_owned(), ObjectId(id)))
+        .into();
+    facts.known.endpoint_ids = Some([OURS].into());
+    facts.options.run_id = "now".to_owned();
+    for (path, key, id) in [
+        (<VirtualMachineType as Resource>::PATH, "qemu-virtual-machine", 71),
+        (<VirtualMachineType as Resource>::PATH, "lxc-container", 72),
+        (<DeviceRole as Resource>::PATH, "virtual-machine-qemu", 41),
+        (<Tag as Resource>::PATH, "proxbox-discovered-qemu", 91),
+        (<Platform as Resource>::PATH, "linux-kernel-2-6-or-newer", 81),
+    ] {
+        facts.ids.learn(path, key.to_owned(), ObjectId(id));
+    }
+    decide(facts)
+}
+
+fn fill<A: Area>(inventory: &mut Inventory, items: Vec<A::Item>) {
+    A::slot_mut(inventory).fill(Collected {
+        items,
+        gaps: Vec::new(),
+    });
+}
+
+/// The same with every guest identified and named.
+fn decide(mut facts: Facts) -> Facts {
+    let identities = identify(&facts);
+    facts.guests.matches = identities.matches;
+    facts.guests.refused = identities.refused;
+    facts.guests.names = names::resolve(&facts);
+    facts
+}
+
+/// The changes that the stage plans for virtual machines and for sync states.
+fn all_changes(facts: &Facts) -> (Value, Value) {
+    let (machines, states) = (plan::<Machines>(facts), plan::<MachineStates>(facts));
+    assert!(
+        machines.create.is_empty() && states.create.is_empty(),
+        "{machines:#?} {states:#?}"
+    );
+    (changes(&machines), changes(&states))
+}
+
+fn names_of(facts: &Facts) -> Vec<(u32, &str)> {
+    let names = facts.guests.names.iter();
+    names.map(|(vmid, name)| (vmid.0, name.name.as_str())).collect()
+}
+
+#[test]
+fn guests_in_step_plan_nothing() {
+    let facts = facts_of(&[pair(101, "web"), pair(102, "db")]);
+    for plan in [
+        plan::<Machines>(&facts),
+        plan::<MachineStates>(&facts),
+        plan::<StateClaims>(&facts),
+        plan::<RoleSnapshots>(&facts),
+        plan::<FreedNames>(&facts),
+        plan::<CloudInits>(&facts),
+    ] {
+        assert!(plan.is_empty() && plan.refused.is_empty(), "{plan:#?}");
+    }
+    assert!(Revivals::scope(&facts).iter().all(super::super::Selection::is_empty));
+    assert!(Platforms::scope(&facts).iter().all(super::super::Selection::is_empty));
+}
+
+#[test]
+fn one_difference_plans_just_that() {
+    type Edit = fn(&mut Pair);
+    let cases: [(Edit, Value, Value); 7] = [
+        (
+            |pair| pair.guest.processors = Some(1.5),
+            json!({"vcpus": 1.5}),
+            json!({}),
+        ),
+        (
+            |pair| pair.guest.memory = Some(1 << 30),
+            json!({"memory": 1024}),
+            json!({}),
+        ),
+        (
+            |pair| pair.guest.status = Some("stopped".to_owned()),
+            json!({"status": "offline"}),
+            json!({"proxmox_status": "stopped"}),
+        ),
+        (
+            |pair| pair.guest.node = "pve2".to_owned(),
+            json!({"device": 102, "description": "Synced from Proxmox node pve2"}),
+            json!({"proxmox_node": 62, "proxmox_node_name": "pve2"}),
+        ),
+        (
+            |pair| pair.config["description"] = json!("shop\nof ours"),
+            json!({"description": "shop", "comments": "shop\nof ours"}),
+            json!({}),
+        ),
+        (
+            |pair| pair.config["agent"] = json!("1"),
+            json!({}),
+            json!({"proxmox_qemu_agent": true}),
+        ),
+        (
+            |pair| pair.machine.object.tags = ["gold".to_owned()].into(),
+            json!({"tags": ["gold", "proxbox"]}),
+            json!({}),
+        ),
+    ];
+    for (edit, machine, state) in cases {
+        let mut changed = pair(101, "web");
+        edit(&mut changed);
+        let facts = facts_of(&[changed, pair(102, "db")]);
+        let by_row = |id: &str, mut change: Value, rides: bool| match change.as_object_mut() {
+            Some(fields) if fields.is_empty() => json!({}),
+            Some(fields) => {
+                if rides {
+                    fields.insert("last_run_id".to_owned(), json!("now"));
+                    fields.insert("proxmox_last_updated".to_owned(), json!(facts.now));
+                }
+                json!({ id: fields })
+            }
+            None => unreachable!("every case is an object"),
+        };
+        let expected = (by_row("1101", machine, false), by_row("2101", state, true));
+        assert_eq!(all_changes(&facts), expected);
+    }
+}
+
+#[test]
+fn resized_disk_is_left_to_netbox_where_the_machine_has_disks() {
+    let mut resized = pair(101, "web");
+    resized.config["scsi0"] = json!("local:vm-disk-0,size=16G");
+    assert_eq!(
+        changes(&plan::<Machines>(&facts_of(std::slice::from_ref(&resized)))),
+        json!({})
+    );
+    resized.machine.object.disk_count = 0;
+    let expected = json!({"1101": {"disk": 16384}});
+    assert_eq!(changes(&plan::<Machines>(&facts_of(&[resized]))), expected);
+}
+
+#[test]
+fn operators_status_stays_where_it_does_not_contradict_the_guest() {
+    for (status, live, planned) in [
+        ("staged", "running", json!({})),
+        ("failed", "running", json!({})),
+        ("decommissioning", "running", json!({})),
+        ("failed", "stopped", json!({"1101": {"status": "offline"}})),
+        ("offline", "running", json!({"1101": {"status": "active"}})),
+    ] {
+        let mut pair = pair(101, "web");
+        pair.machine.object.status = Some(status.to_owned());
+        pair.guest.status = Some(live.to_owned());
+        assert_eq!(
+            changes(&plan::<Machines>(&facts_of(&[pair]))),
+            planned,
+            "{status}, {live}"
+        );
+    }
+}
+
+#[test]
+fn flags_that_are_off_leave_what_an_operator_filled_in() {
+    let mut pair = pair(101, "web");
+    pair.machine.object.description = Some("mine".to_owned());
+    pair.machine.object.comments = Some("mine too".to_owned());
+    pair.machine.object.tags = ["gold".to_owned()].into();
+    pair.machine.object.machine_type = Some(ObjectId(79));
+    pair.config["description"] = json!("shop\nof ours");
+    let mut facts = facts_of(&[pair.clone()]);
+    for flag in [Flag::VmDescription, Flag::VmTags, Flag::VmType] {
+        assert!(!plan::<Machines>(&facts).is_empty(), "before {flag:?}");
+        facts.options.overwrite.set(flag, false);
+    }
+    assert!(plan::<Machines>(&facts).is_empty());
+    facts.known.machines[0].object.description = Some(" ".to_owned());
+    let expected = json!({"1101": {"description": "shop"}});
+    assert_eq!(changes(&plan::<Machines>(&facts)), expected, "an empty one is filled");
+}
+
+#[test]
+fn platform_is_overwritten_only_with_its_flag() {
+    let mut pair = pair(101, "web");
+    pair.machine.object.platform = Some(ObjectId(5));
+    let mut facts = facts_of(&[pair]);
+    assert!(plan::<Machines>(&facts).is_empty());
+    facts.options.overwrite.set(Flag::VmPlatform, true);
+    assert_eq!(changes(&plan::<Machines>(&facts)), json!({"1101": {"platform": 81}}));
+}
+
+#[test]
+fn new_guest_gets_everything_at_once() {
+    let mut new = pair(103, "new");
+    new.config["tags"] = json!("prod;db");
+    let mut facts = facts_of(&[pair(101, "web"), new]);
+    facts.known.machines.pop();
+    facts.known.machine_states.pop();
+    let mut facts = decide(facts);
+    facts.guests.tags = [("prod", "prod"), ("db", "database")]
+        .map(|(own, slug)| (own.to_owned(), slug.to_owned()))
+        .into();
+    let planned = plan::<Machines>(&facts);
+    let expected = json!({
+        "name": "new", "status": "active", "cluster": 10, "device": 101, "site": 20, "virtual_machine_type": 71,
+        "platform": 81, "vcpus": 2.0, "memory": 2048, "disk": 8192, "description": "Synced from Proxmox node pve1",
+        "tags": ["database", "prod", "proxbox", "proxbox-discovered-qemu"]
+    });
+    assert_eq!((json!(planned.create[0].fields), planned.create.len()), (expected, 1));
+    facts
+        .ids
+        .learn(<VirtualMachine as Resource>::PATH, "103".to_owned(), ObjectId(500));
+    let states = plan::<MachineStates>(&facts);
+    assert_eq!(states.create[0].fields["virtual_machine"], json!(500));
+    assert_eq!(states.create[0].fields["last_run_id"], json!("now"));
+}
+
+#[test]
+fn machine_that_arrived_with_a_lost_answer_is_taken() {
+    let mut facts = facts_of(&[pair(101, "web")]);
+    let arrived = facts.known.machines.remove(0);
+    facts.known.machine_states.clear();
+    let facts = decide(facts);
+    let settled = Machines::settle(&facts, Machines::desired(&facts), &[arrived]);
+    assert_eq!(settled.wanted[0].row, Row::Is(ObjectId(1101)));
+    let settled = Machines::settle(&facts, Machines::desired(&facts), &[pair(102, "other").machine]);
+    assert_eq!(settled.wanted[0].row, Row::New);
+}
+
+#[test]
+fn netbox_without_types_gets_roles() {
+    let mut facts = facts_of(&[pair(101, "web")]);
+    facts.ids = Ids::default();
+    facts.ids.learn(
+        <DeviceRole as Resource>::PATH,
+        "virtual-machine-qemu".to_owned(),
+        ObjectId(41),
+    );
+    let facts = decide(facts);
+    assert_eq!(changes(&plan::<Machines>(&facts)), json!({"1101": {"role": 41}}));
+    let states = changes(&plan::<MachineStates>(&facts));
+    assert_eq!(states["2101"]["proxmox_last_synced_role_id"], json!(41));
+}
+
+#[test]
+fn role_belongs_to_whoever_wrote_it_last() {
+    let (ours, theirs) = (Some(41), Some(49));
+    // Current role, remembered role, may overwrite; role written, role remembered.
+    let cases = [
+        (None, None, true, ours, ours),
+        (None, None, false, ours, ours),
+        (theirs, None, true, None, theirs),
+        (theirs, Some(41), true, ours, None),
+        (theirs, Some(41), false, None, None),
+        (ours, Some(41), true, None, None),
+        (theirs, theirs, false, ours, ours),
+        (None, Some(41), false, None, None),
+        (None, Some(41), true, ours, None),
+    ];
+    for (current, remembered, may_overwrite, written, kept) in cases {
+        let mut pair = pair(101, "web");
+        pair.machine.object.role = current.map(ObjectId);
+        pair.state.object.last_synced_role = remembered.map(ObjectId);
+        let mut facts = facts_of(&[pair]);
+        facts.ids = Ids::default();
+        facts.ids.learn(
+            <DeviceRole as Resource>::PATH,
+            "virtual-machine-qemu".to_owned(),
+            ObjectId(41),
+        );
+        facts.options.overwrite.set(Flag::VmRole, may_overwrite);
+        let facts = decide(facts);
+        let case = format!("{current:?} {remembered:?} {may_overwrite}");
+        let role = |plan: &Plan, field: &str| {
+            let update = plan.update.first()?;
+            update.changes.get(field).and_then(|change| change.after.as_u64())
+        };
+        assert_eq!(role(&plan::<Machines>(&facts), "role"), written, "{case}");
+        let states = plan::<MachineStates>(&facts);
+        assert_eq!(role(&states, "proxmox_last_synced_role_id"), kept, "{case}");
+        let early = role(&plan::<RoleSnapshots>(&facts), "proxmox_last_synced_role_id");
+        assert_eq!(
+            early,
+            kept.filter(|_| remembered.is_some() && written.is_some()),
+            "{case}"
+        );
+    }
+}
+
+#[test]
+fn time_stamp_that_is_overdue_is_refreshed_with_the_run() {
+    let mut pair = pair(101, "web");
+    pair.state.object.last_updated = Some("2026-11-20T11:00:00Z".to_owned());
+    let facts = facts_of(&[pair]);
+    let expected = json!({"2101": {"proxmox_last_updated": facts.now, "last_run_id": "now"}});
+    assert_eq!(all_changes(&facts), (json!({}), expected));
+}
+
+#[test]
+fn states_flag_gates_all_but_who_the_guest_is() {
+    let mut pair = pair(101, "web");
+    pair.guest.status = Some("stopped".to_owned());
+    pair.guest.node = "pve2".to_owned();
+    let mut facts = facts_of(&[pair]);
+    facts.options.overwrite.set(Flag::VmCustomFields, false);
+    let expected = json!({"2101": {"proxmox_node": 62, "proxmox_node_name": "pve2"}});
+    assert_eq!(changes(&plan::<MachineStates>(&facts)), expected);
+}
+
+#[test]
+fn guest_without_a_configuration_fails_and_is_left_alone() {
+    let mut facts = facts_of(&[pair(101, "web"), pair(102, "db")]);
+    let read = facts.inventory.items::<GuestConfigs>()[1..].to_vec();
+    GuestConfigs::slot_mut(&mut facts.inventory).fill(Collected {
+        items: read,
+        gaps: vec![Gap::offline("pve1")],
+    });
+    let facts = decide(facts);
+    let planned = plan::<Machines>(&facts);
+    assert!(planned.is_empty());
+    assert_eq!(planned.refused[0].label, "web");
+    assert!(
+        planned.refused[0].reason.contains("the node is offline"),
+        "{planned:#?}"
+    );
+    assert_eq!((planned.refused.len(), planned.unchanged.len()), (1, 1));
+    assert_eq!(plan::<MachineStates>(&facts).unchanged.len(), 1);
+}
+
+#[test]
+fn templates_and_guests_follow_their_modes() {
+    let mut template = pair(102, "golden");
+    template.guest.is_template = true;
+    template.guest.memory = None;
+    let mut facts = facts_of(&[pair(101, "web"), template]);
+    assert_eq!(plan::<Machines>(&facts).update.len(), 1);
+    facts.options.modes.template = Mode::Disabled;
+    assert!(plan::<Machines>(&decide(facts.clone())).is_empty());
+    facts.options.modes.template = Mode::BootstrapOnly;
+    facts.options.modes.machine = Mode::Disabled;
+    let labels: Vec<String> = handled(&facts).map(Guest::label).collect();
+    assert_eq!(labels, ["golden"]);
+}
+
+#[test]
+fn guest_that_came_back_loses_its_mark() {
+    let mut returned = pair(101, "web");
+    returned.machine.object.status = Some("decommissioning".to_owned());
+    returned
+        .machine
+        .object
+        .tags
+        .extend(["gold".to_owned(), "proxbox-soft-deleted".to_owned()]);
+    let mut bare = pair(102, "db");
+    bare.machine.object.status = Some("decommissioning".to_owned());
+    let facts = facts_of(&[returned.clone(), bare]);
+    let revived = crate::netbox::objects::Revival::of(&returned.machine);
+    let actual = [Stored {
+        id: returned.machine.id,
+        object: revived,
+    }];
+    let selection = &Revivals::scope(&facts)[0];
+    assert_eq!(selection.any_of, Some(("id", vec!["1101".to_owned()])));
+    let settled = Revivals::settle(&facts, Revivals::desired(&facts), &actual);
+    let planned = crate::reconcile::diff(settled.wanted, &actual, &Revivals::policy(&facts), |_| {
+        crate::reconcile::Retire::Keep
+    });
+    let expected = json!({"1101": {
+        "status": "active", "tags": ["gold", "proxbox", "proxbox-discovered-qemu"]
+    }});
+    assert_eq!(changes(&planned), expected);
+}
+
+mod identity_of_guests {
+    use super::*;
+
+    type Edit = fn(&mut Facts);
+
+    /// An endpoint that is configured no more.
+    const GONE: i64 = 77;
+
+    fn verdict(edit: Edit) -> String {
+        let mut facts = facts_of(&[pair(101, "web")]);
+        edit(&mut facts);
+        verdict_in(&facts)
+    }
+
+    fn verdict_in(facts: &Facts) -> String {
+        let identities = identify(facts);
+        let vmid = Vmid(101);
+        if let Some(matched) = identities.matches.get(&vmid) {
+            return match (matched.row, matched.needs_claim) {
+                (Row::Is(id), false) => format!("is {id}"),
+                (Row::Is(id), true) => format!("takes over {id}"),
+                (row, _) => format!("{row:?}"),
+            };
+        }
+        match (identities.refused.get(&vmid), identities.unverified.first()) {
+            (Some(reason), _) => format!("refused: {reason}"),
+            (None, Some(unverified)) => format!("left alone: {}", unverified.reason),
+            (None, None) => "lost".to_owned(),
+        }
+    }
+
+    fn first_state(facts: &mut Facts) -> &mut VirtualMachineState {
+        &mut facts.known.machine_states[0].object
+    }
+
+    fn twin(facts: &mut Facts) {
+        let twin = pair(101, "twin");
+        let mut machine = twin.machine;
+        machine.id = ObjectId(9101);
+        let mut state = twin.state;
+        state.id = ObjectId(9201);
+        state.object.virtual_machine = machine.id;
+        facts.known.machines.push(machine);
+        facts.known.machine_states.push(state);
+    }
+
+    #[test]
+    fn sync_state_decides_and_names_do_not() {
+        let cases: [(&str, Edit, &str); 12] = [
+            ("in step", |_| {}, "is 1101"),
+            (
+                "renamed in NetBox",
+                |facts| facts.known.machines[0].object.name = Some("x".to_owned()),
+                "is 1101",
+            ),
+            (
+                "without a kind",
+                |facts| first_state(facts).kind = Some(String::new()),
+                "is 1101",
+            ),
+            (
+                "of the other kind: the number was given anew",
+                |facts| first_state(facts).kind = Some("lxc".to_owned()),
+                "is 1101",
+            ),
+            (
+                "no endpoint stored",
+                |facts| first_state(facts).endpoint_raw_id = None,
+                "is 1101",
+            ),
+            (
+                "no endpoint stored, other kind",
+                |facts| {
+                    first_state(facts).endpoint_raw_id = None;
+                    first_state(facts).kind = Some("lxc".to_owned());
+                },
+                "New",
+            ),
+            ("another number", |facts| first_state(facts).vmid = Some(999), "New"),
+            ("no sync state", |facts| facts.known.machine_states.clear(), "New"),
+            (
+                "in another cluster",
+                |facts| facts.known.machines[0].object.cluster = Some(ObjectId(99)),
+                "New",
+            ),
+            (
+                "in no cluster",
+                |facts| facts.known.machines[0].object.cluster = None,
+                "left alone: it is in no cluster",
+            ),
+            (
+                "not to be read",
+                |facts| facts.known.machines.clear(),
+                "left alone: it cannot be read",
+            ),
+            (
+                "two claim it",
+                twin,
+                "refused: 2 virtual machines claim to be guest 101",
+            ),
+        ];
+        for (case, edit, expected) in cases {
+            assert_eq!(verdict(edit), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn machine_of_an_endpoint_that_is_gone_is_taken_over_only_where_all_fits() {
+        type StateEdit = fn(&mut VirtualMachineState, &mut VirtualMachine);
+        let cases: [(&str, StateEdit, &str); 5] = [
+            ("all fits", |_, _| {}, "takes over 1101"),
+            (
+                "stored name fits",
+                |_, machine| machine.name = Some("other".to_owned()),
+                "takes over 1101",
+            ),
+            (
+                "no name fits",
+                |state, machine| {
+                    machine.name = Some("other".to_owned());
+                    state.name = Some("other".to_owned());
+                },
+                "New",
+            ),
+            ("another kind", |state, _| state.kind = Some("lxc".to_owned()), "New"),
+            (
+                "another cluster's name",
+                |state, _| state.cluster_name = Some("west".to_owned()),
+                "New",
+            ),
+        ];
+        for (case, edit, expected) in cases {
+            let mut pair = pair(101, "web");
+            pair.state.object.endpoint_raw_id = Some(GONE);
+            edit(&mut pair.state.object, &mut pair.machine.object);
+            assert_eq!(verdict_in(&facts_of(&[pair])), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn machine_of_another_endpoint_stays_unless_that_one_is_proven_gone() {
+        fn stale(facts: &mut Facts) {
+            first_state(facts).endpoint_raw_id = Some(GONE);
+        }
+        let cases: [(&str, Edit, &str); 3] = [
+            (
+                "still configured",
+                |facts| {
+                    stale(facts);
+                    facts.known.endpoint_ids = Some([OURS, GONE].into());
+                },
+                "New",
+            ),
+            (
+                "unknown what is configured",
+                |facts| {
+                    stale(facts);
+                    facts.known.endpoint_ids = None;
+                },
+                "New",
+            ),
+            (
+                "two of them",
+                |facts| {
+                    twin(facts);
+                    for stored in &mut facts.known.machine_states {
+                        stored.object.endpoint_raw_id = Some(GONE);
+                    }
+                },
+                "New",
+            ),
+        ];
+        for (case, edit, expected) in cases {
+            assert_eq!(verdict(edit), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn take_over_writes_the_owner_first() {
+        let mut facts = facts_of(&[pair(101, "web")]);
+        first_state(&mut facts).endpoint_raw_id = Some(77);
+        let facts = decide(facts);
+        let expected = json!({"2101": {"proxmox_endpoint_raw_id": 1}});
+        assert_eq!(changes(&plan::<StateClaims>(&facts)), expected);
+    }
+}
+
+mod names_of_guests {
+    use super::*;
+
+    fn named(vmid: u32, live: &str, stored: &str, last: &str) -> Pair {
+        let mut pair = pair(vmid, live);
+        pair.machine.object.name = Some(stored.to_owned());
+        pair.state.object.name = Some(last.to_owned());
+        pair
+    }
+
+    #[test]
+    fn proxmox_renames_and_operators_renames_are_told_apart() {
+        for (live, stored, last, expected, is_operators) in [
+            ("web", "web", "web", "web", false),
+            ("shop", "web", "web", "shop", false),
+            ("shop", "web (2)", "web", "shop", false),
+            ("web", "frontend", "web", "frontend", true),
+            ("shop", "web", "", "web", true),
+            ("web", "WEB", "web", "web", false),
+        ] {
+            let facts = facts_of(&[named(101, live, stored, last)]);
+            let name = &facts.guests.names[&Vmid(101)];
+            let case = format!("{live} {stored} {last}");
+            assert_eq!(
+                (name.name.as_str(), name.is_operators),
+                (expected, is_operators),
+                "{case}"
+            );
+        }
+    }
+
+    #[test]
+    fn lowest_number_takes_the_bare_name_and_the_rest_move_up() {
+        let mut new = pair(120, "web");
+        new.machine.object.name = Some("WEB (3)".to_owned());
+        new.state.object.vmid = None;
+        let facts = facts_of(&[
+            named(105, "web", "web (2)", "web"),
+            named(110, "web", "web", "web"),
+            new,
+        ]);
+        assert_eq!(names_of(&facts), [(105, "web"), (110, "web (2)"), (120, "web (4)")]);
+        let resolved: Vec<u32> = facts
+            .guests
+            .names
+            .iter()
+            .filter(|(_, name)| name.is_resolved())
+            .map(|(vmid, _)| vmid.0)
+            .collect();
+        assert_eq!(resolved, [110, 120]);
+        // The two swap names: one of them has to step aside first.
+        let freed = changes(&plan::<FreedNames>(&facts));
+        assert_eq!(freed, json!({"1105": {"name": "web (5)"}, "1110": {"name": "web (6)"}}));
+    }
+
+    #[test]
+    fn name_that_another_takes_is_given_up_first() {
+        let mut facts = facts_of(&[named(101, "shop", "web", "web"), pair(102, "web")]);
+        facts.known.machines.pop();
+        facts.known.machine_states.pop();
+        let facts = decide(facts);
+        assert_eq!(changes(&plan::<FreedNames>(&facts)), json!({"1101": {"name": "shop"}}));
+        assert_eq!(names_of(&facts), [(101, "shop"), (102, "web")]);
+    }
+
+    #[test]
+    fn long_names_are_cut_before_they_are_compared() {
+        let long = "x".repeat(70);
+        let mut facts = facts_of(&[pair(101, &long), pair(102, &long)]);
+        facts.known.machines.clear();
+        facts.known.machine_states.clear();
+        let facts = decide(facts);
+        let expected = [(101, "x".repeat(64)), (102, format!("{} (2)", "x".repeat(60)))];
+        let expected: Vec<(u32, &str)> = expected.iter().map(|(vmid, name)| (*vmid, name.as_str())).collect();
+        assert_eq!(names_of(&facts), expected);
+    }
+}
+
+mod tags_of_guests {
+    use super::*;
+
+    fn facts_with(tags: &str, known: Vec<Tag>) -> Facts {
+        let mut pair = pair(101, "web");
+        pair.config["tags"] = json!(tags);
+        let mut facts = facts_of(&[pair]);
+        let style = serde_json::from_value(json!({"tag-style": {"color-map": "prod:ff0000"}})).unwrap();
+        fill::<ClusterOptions>(&mut facts.inventory, vec![style]);
+        facts.known.tags = (1..)
+            .zip(known)
+            .map(|(id, object)| Stored {
+                id: ObjectId(id),
+                object,
+            })
+            .collect();
+        facts
+    }
+
+    fn known(slug: &str, name: &str, description: &str) -> Tag {
+        Tag::new(slug).name(name).color("00ff00").description(description)
+    }
+
+    #[test]
+    fn missing_tags_are_made_with_their_colours() {
+        let planned = plan::<GuestTags>(&facts_with("prod;db", Vec::new()));
+        let made: Vec<Value> = planned.create.iter().map(|row| json!(row.fields)).collect();
+        let expected = [
+            json!({"slug": "db", "name": "db", "color": "d77d5e", "description": "Synced by Proxbox"}),
+            json!({"slug": "prod", "name": "prod", "color": "ff0000", "description": "Synced by Proxbox"}),
+        ];
+        assert_eq!(made, expected);
+    }
+
+    #[test]
+    fn only_the_colour_of_our_own_tags_follows() {
+        for (description, is_recoloured) in [("Synced by Proxbox", true), ("", false), ("mine", false)] {
+            let facts = facts_with("prod", vec![known("prod", "Prod", description)]);
+            let planned = changes(&plan::<GuestTags>(&facts));
+            let expected = if is_recoloured {
+                json!({"1": {"color": "ff0000"}})
+            } else {
+                json!({})
+            };
+            assert_eq!(planned, expected, "{description:?}");
+        }
+    }
+
+    #[test]
+    fn colours_stay_where_the_style_could_not_be_read() {
+        let mut facts = facts_with("prod", vec![known("prod", "prod", "Synced by Proxbox")]);
+        ClusterOptions::slot_mut(&mut facts.inventory).fill(Collected {
+            items: Vec::new(),
+            gaps: vec![Gap::offline("pve1")],
+        });
+        assert!(plan::<GuestTags>(&facts).is_empty());
+    }
+
+    #[test]
+    fn tag_that_has_the_name_under_another_slug_is_used() {
+        let mut facts = facts_with("prod", vec![known("production", "PROD", "mine")]);
+        assert!(plan::<GuestTags>(&facts).is_empty());
+        facts.guests.tags = tag_slugs(&facts);
+        let planned = changes(&plan::<Machines>(&facts));
+        assert_eq!(
+            planned["1101"]["tags"],
+            json!(["production", "proxbox", "proxbox-discovered-qemu"])
+        );
+    }
+
+    #[test]
+    fn tags_are_not_mirrored_with_the_flag_off() {
+        let mut facts = facts_with("prod", Vec::new());
+        facts.options.overwrite.set(Flag::VmProxmoxTags, false);
+        assert!(plan::<GuestTags>(&facts).is_empty());
+        assert_eq!(missing_tag_names(&facts), Vec::<String>::new());
+    }
+}
+
+mod orphans_of_guests {
+    use super::super::orphans::{Fate, Orphans, candidates};
+    use super::*;
+
+    fn facts_with_gone(edit: fn(&mut Pair)) -> Facts {
+        let mut gone = pair(102, "gone");
+        edit(&mut gone);
+        let mut facts = facts_of(&[pair(101, "web"), gone]);
+        fill::<Guests>(&mut facts.inventory, vec![pair(101, "web").guest]);
+        facts.guests.orphans = candidates(&facts)
+            .iter()
+            .filter(|candidate| candidate.fate == Fate::Orphan)
+            .map(|candidate| candidate.id)
+            .collect();
+        facts
+    }
+
+    #[test]
+    fn machine_whose_guest_is_gone_is_marked_and_never_deleted() {
+        let facts = facts_with_gone(|_| {});
+        let planned = plan::<Orphans>(&facts);
+        let expected = json!({"1102": {
+            "status": "decommissioning", "tags": ["proxbox", "proxbox-discovered-qemu", "proxbox-soft-deleted"]
+        }});
+        assert_eq!(
+            (changes(&planned), planned.delete.len(), planned.retirements()),
+            (expected, 0, 1)
+        );
+    }
+
+    #[test]
+    fn machine_that_cannot_be_proven_gone_stays() {
+        type Edit = fn(&mut Pair);
+        let cases: [(&str, Edit); 5] = [
+            ("made by hand", |pair| {
+                pair.machine.object.tags = ["proxbox".to_owned()].into();
+            }),
+            ("of another endpoint", |pair| {
+                pair.state.object.endpoint_raw_id = Some(2);
+            }),
+            ("without a kind", |pair| pair.state.object.kind = Some(String::new())),
+            ("without a number", |pair| pair.state.object.vmid = None),
+            ("written by this run", |pair| {
+                pair.state.object.last_run = Some("now".to_owned());
+            }),
+        ];
+        for (case, edit) in cases {
+            assert!(plan::<Orphans>(&facts_with_gone(edit)).is_empty(), "{case}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_marked_where_guests_may_be_hidden() {
+        let mut facts = facts_with_gone(|_| {});
+        Guests::slot_mut(&mut facts.inventory).fill(Collected {
+            items: vec![pair(101, "web").guest],
+            gaps: vec![Gap::offline("pve2")],
+        });
+        assert!(plan::<Orphans>(&facts).is_empty());
+    }
+}

@@ -1,0 +1,339 @@
+//! A full update: every stage, one after the other, for all endpoints.
+//!
+//! A stage that fails does not stop those that can do without it; the end tells that something failed. Only where the
+//! first stage fails for an endpoint, the others leave that endpoint out: nothing of it would be found in NetBox.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use super::report::Report;
+use super::request::SyncRequest;
+use super::run::{Work, version};
+use super::stages::BootstrapStatus;
+use super::sweep::{self, SweepReport};
+use crate::error::ErrorKind;
+use crate::reconcile::{Mode, Plan};
+use crate::stages::Stage;
+
+const STEP: &str = "full-update";
+
+/// What a full update did.
+#[derive(Debug, Clone)]
+pub struct FullReport {
+    /// Stage by stage, in the order in which they ran.
+    pub stages: Vec<(Stage, Report)>,
+    /// The sweep, where it was asked for.
+    pub sweep: Option<SweepReport>,
+    /// Whether nothing was written on purpose.
+    pub is_dry_run: bool,
+    /// Whether the run was asked to stop before its end.
+    pub is_cancelled: bool,
+}
+
+impl FullReport {
+    /// One text per failure, with the stage's name.
+    pub fn errors(&self) -> Vec<String> {
+        let of_stages = self.stages.iter().flat_map(|(stage, report)| {
+            let errors = report.errors().into_iter();
+            errors.map(move |error| format!("{}: {error}", stage.as_str()))
+        });
+        let of_sweep = self.sweep.iter().flat_map(SweepReport::errors);
+        of_stages
+            .chain(of_sweep.map(|error| format!("{}: {error}", sweep::STEP)))
+            .collect()
+    }
+
+    /// The kind of the first failure.
+    pub fn error_kind(&self) -> Option<ErrorKind> {
+        let of_stages = self.stages.iter().find_map(|(_, report)| report.error_kind());
+        of_stages.or_else(|| self.sweep.as_ref().and_then(SweepReport::error_kind))
+    }
+
+    /// What every stage did under its name, with its count, and below all of them what went less than well.
+    pub fn result(&self) -> Value {
+        let mut result = Map::new();
+        let status = match (self.is_cancelled, self.error_kind()) {
+            (true, _) => "cancelled",
+            (false, Some(_)) => "failed",
+            (false, None) => "completed",
+        };
+        result.insert("status".to_owned(), json!(status));
+        for (stage, report) in &self.stages {
+            let name = stage.as_str().replace('-', "_");
+            let (value, count) = entry(*stage, report);
+            result.insert(format!("{name}_count"), json!(count));
+            result.insert(name, value);
+        }
+        if let Some(sweep) = &self.sweep {
+            result.insert("orphan_sweep".to_owned(), sweep.result());
+        }
+        let warnings = self.warnings();
+        if !warnings.is_empty() {
+            result.insert("warnings".to_owned(), json!(warnings));
+            result.insert("degraded".to_owned(), json!(true));
+        }
+        if self.is_dry_run {
+            let endpoints = self.stages.iter().flat_map(|(_, report)| &report.endpoints);
+            let plans: Vec<&Plan> = endpoints.flat_map(|endpoint| &endpoint.plans).collect();
+            result.insert("dry_run".to_owned(), json!(true));
+            result.insert("plan".to_owned(), json!(plans));
+        }
+        Value::Object(result)
+    }
+
+    fn warnings(&self) -> Vec<Value> {
+        let of_stages = self.stages.iter().flat_map(|(stage, report)| {
+            let warnings = report.endpoints.iter().flat_map(|endpoint| &endpoint.warnings);
+            warnings.map(move |warning| json!({"phase": stage.as_str(), "message": warning}))
+        });
+        let of_sweep = self.sweep.iter().flat_map(|sweep| &sweep.warnings);
+        let of_sweep = of_sweep.map(|warning| json!({"phase": sweep::STEP, "message": warning}));
+        of_stages.chain(of_sweep).collect()
+    }
+}
+
+/// What a stage did: its objects where those are what callers ask for, its counts otherwise; and how many there are.
+fn entry(stage: Stage, report: &Report) -> (Value, usize) {
+    let counts = report.counts();
+    let standing = counts.created + counts.updated + counts.unchanged;
+    match stage {
+        Stage::Devices
+        | Stage::Storage
+        | Stage::VirtualMachines
+        | Stage::NodeInterfaces
+        | Stage::VmInterfaces
+        | Stage::VmIpAddresses => {
+            let records = report.records();
+            let count = records.len();
+            (json!(records), count)
+        }
+        Stage::Replications | Stage::BackupRoutines => (json!(counts), counts.created + counts.updated),
+        Stage::TaskHistory | Stage::VirtualDisks | Stage::Backups | Stage::Snapshots | Stage::Sdn => {
+            let mut value = json!(counts);
+            if let Some(members) = value.as_object_mut() {
+                members.insert("count".to_owned(), json!(standing));
+            }
+            (value, standing)
+        }
+    }
+}
+
+/// The stages of a full update. Software-defined networks take part only where their mode is on.
+fn stages(request: &SyncRequest) -> Vec<Stage> {
+    let has_sdn = request.options.modes.sdn != Mode::Disabled;
+    let all = Stage::ORDER.iter().copied();
+    all.filter(|stage| *stage != Stage::Sdn || has_sdn).collect()
+}
+
+/// What a full update asks of its stages: each does its own part only, and what is gone is deleted.
+fn staged(request: &SyncRequest) -> SyncRequest {
+    let mut request = request.clone();
+    let guests = &mut request.options.guests;
+    guests.sync_network = false;
+    guests.sync_task_history = false;
+    guests.delete_missing_backups = true;
+    guests.delete_missing_snapshots = true;
+    request
+}
+
+impl Work<'_> {
+    /// Runs every stage, and the sweep where it is asked for.
+    pub(super) async fn full_update(self) -> FullReport {
+        let request = staged(self.request);
+        let work = Work {
+            request: &request,
+            ..self
+        };
+        let stages = stages(&request);
+        self.progress.bootstrapped(&work.bootstrap().await);
+        let mut names: Vec<&str> = stages.iter().map(|stage| stage.as_str()).collect();
+        let sweeps = self.context.delete_orphans || request.dry_run;
+        names.extend(sweeps.then_some(sweep::STEP));
+        self.progress.planned(&request.options.run_id, &names);
+        let mut report = FullReport {
+            stages: Vec::new(),
+            sweep: None,
+            is_dry_run: request.dry_run,
+            is_cancelled: false,
+        };
+        let mut without = BTreeSet::new();
+        for stage in stages {
+            if self.cancel.is_cancelled() {
+                break;
+            }
+            let done = work.run_step(stage, &without).await;
+            if stage == Stage::Devices {
+                let failed = done.endpoints.iter().filter(|part| part.error.is_some());
+                without.extend(failed.map(|part| part.key));
+            }
+            report.stages.push((stage, done));
+        }
+        if sweeps && !self.cancel.is_cancelled() {
+            report.sweep = Some(work.sweep_step(&report).await);
+        }
+        report.is_cancelled = self.cancel.is_cancelled();
+        self.conclude(STEP, &report.errors(), &report.result());
+        report
+    }
+
+    /// One stage of several.
+    async fn run_step(self, stage: Stage, without: &BTreeSet<crate::endpoint::EndpointKey>) -> Report {
+        let began = Instant::now();
+        self.progress.started(stage.as_str());
+        let report = self.run_stage(stage, without).await;
+        let (errors, result) = (report.errors(), report.result());
+        self.progress
+            .stage_ended(stage.as_str(), &errors, &result, began.elapsed());
+        report
+    }
+
+    /// The sweep after all stages. It needs to know every guest, so it is left out where the stage of the virtual machines
+    /// has lost any.
+    async fn sweep_step(self, report: &FullReport) -> SweepReport {
+        let began = Instant::now();
+        self.progress.started(sweep::STEP);
+        let mut machines = report
+            .stages
+            .iter()
+            .filter(|(stage, _)| *stage == Stage::VirtualMachines);
+        let has_lost = machines.all(|(_, report)| {
+            report.error_kind().is_some()
+                || report.counts().failed > 0
+                || report.endpoints.len() < self.endpoint_count()
+        });
+        let swept = self.sweep(has_lost).await;
+        self.progress
+            .stage_ended(sweep::STEP, &swept.errors(), &swept.result(), began.elapsed());
+        swept
+    }
+
+    fn endpoint_count(self) -> usize {
+        self.context.endpoints.len()
+    }
+
+    /// Sees to the supporting objects by way of the first endpoint that answers, and returns what was done.
+    async fn bootstrap(self) -> BootstrapStatus {
+        let Ok(version) = version(&self.context.netbox).await else {
+            return BootstrapStatus::not_run("NetBox did not answer");
+        };
+        if self.request.dry_run {
+            return BootstrapStatus::not_run("a dry run writes nothing");
+        }
+        let part = self.part(Stage::Storage, version);
+        for endpoint in &self.context.endpoints {
+            let Ok(mut run) = part.prepare(endpoint).await else {
+                continue;
+            };
+            // What goes wrong here goes wrong in the first stage again, which tells it.
+            if run.bootstrap().await.is_ok()
+                && let Some(status) = self.memo.latest()
+            {
+                return status;
+            }
+        }
+        BootstrapStatus::not_run("no Proxmox endpoint answered")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stages::Options;
+    use crate::sync::report::{Counts, EndpointReport};
+
+    fn report(counts: Counts, error: Option<(ErrorKind, String)>) -> Report {
+        let endpoint = EndpointReport {
+            key: crate::endpoint::EndpointKey {
+                source: crate::endpoint::Source::Database,
+                id: crate::endpoint::EndpointId(1),
+            },
+            name: "lab".to_owned(),
+            counts,
+            records: vec![json!({"id": 5, "name": "pve1", "operation": "unchanged"})],
+            warnings: vec!["something is odd".to_owned()],
+            plans: Vec::new(),
+            error,
+        };
+        Report {
+            endpoints: vec![endpoint],
+            ..Report::default()
+        }
+    }
+
+    fn full(stages: Vec<(Stage, Report)>) -> FullReport {
+        FullReport {
+            stages,
+            sweep: None,
+            is_dry_run: false,
+            is_cancelled: false,
+        }
+    }
+
+    #[test]
+    fn result_names_every_stage_and_its_count() {
+        let counts = Counts {
+            created: 2,
+            updated: 1,
+            unchanged: 4,
+            ..Counts::default()
+        };
+        let stages = [Stage::Devices, Stage::Snapshots, Stage::Replications];
+        let report = full(stages.map(|stage| (stage, report(counts, None))).into());
+        let result = report.result();
+        let expected = json!([{"id": 5, "name": "pve1", "operation": "unchanged"}]);
+        assert_eq!((&result["devices"], &result["devices_count"]), (&expected, &json!(1)));
+        assert_eq!(
+            (&result["snapshots"]["count"], &result["snapshots_count"]),
+            (&json!(7), &json!(7))
+        );
+        assert_eq!(
+            (&result["replications"]["updated"], &result["replications_count"]),
+            (&json!(1), &json!(3))
+        );
+        assert_eq!(
+            result["warnings"][1],
+            json!({"phase": "snapshots", "message": "something is odd"})
+        );
+        assert_eq!(
+            (&result["status"], &result["degraded"]),
+            (&json!("completed"), &json!(true))
+        );
+    }
+
+    #[test]
+    fn failure_of_one_stage_fails_the_whole_and_is_named() {
+        let error = (ErrorKind::Timeout, "no answer".to_owned());
+        let stages = vec![
+            (Stage::Devices, report(Counts::default(), None)),
+            (Stage::Backups, report(Counts::default(), Some(error))),
+        ];
+        let report = full(stages);
+        assert_eq!(report.errors(), ["backups: no answer"]);
+        assert_eq!(report.error_kind(), Some(ErrorKind::Timeout));
+        assert_eq!(report.result()["status"], json!("failed"));
+    }
+
+    #[test]
+    fn software_defined_networks_take_part_only_where_they_are_on() {
+        let mut request = SyncRequest {
+            options: Options::default(),
+            ..SyncRequest::default()
+        };
+        assert!(!stages(&request).contains(&Stage::Sdn));
+        request.options.modes.sdn = Mode::Always;
+        assert_eq!(stages(&request), Stage::ORDER);
+    }
+
+    #[test]
+    fn stages_of_a_full_update_do_only_their_own_part() {
+        let request = staged(&SyncRequest::default());
+        let guests = &request.options.guests;
+        assert_eq!((guests.sync_network, guests.sync_task_history), (false, false));
+        assert_eq!(
+            (guests.delete_missing_backups, guests.delete_missing_snapshots),
+            (true, true)
+        );
+    }
+}

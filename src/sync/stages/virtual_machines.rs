@@ -1,0 +1,244 @@
+//! Stage `virtual-machines`: the virtual machines that stand for guests, and what stands beside each.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+
+use super::Summary;
+use crate::inventory::{ClusterOptions, GuestConfigs, GuestSystems, Vmid};
+use crate::netbox::objects::{Tag, VirtualMachine};
+use crate::reconcile::{Mode, ObjectId};
+use crate::stages::machines::identity::{claimed_elsewhere, identify};
+use crate::stages::machines::{
+    CloudInits, FreedNames, GuestTags, MachineStates, Machines, Platforms, Revivals, RoleSnapshots, StateClaims,
+    clusters, handled, ignored_overrides, missing_tag_names, names, tag_slugs,
+};
+use crate::stages::{Pass, Selection, Stage};
+use crate::sync::error::Error;
+use crate::sync::memo::KnownMachines;
+use crate::sync::pass::EndpointRun;
+use crate::sync::report::{Counts, Outcome};
+use crate::sync::tell::Subject;
+
+const PHASE: &str = "virtual-machines";
+const MACHINES: Subject = Subject {
+    phase: PHASE,
+    kind: "virtual_machine",
+    page: Some("/virtualization/virtual-machines/"),
+    row: Some("virtual_machine"),
+};
+
+pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
+    if run.facts.options.modes.effective_guest() == Mode::Disabled {
+        run.progress.summary(PHASE, &Counts::default());
+        return Ok(Summary::default());
+    }
+    run.ensure_nodes().await?;
+    run.read_machines_afresh().await?;
+    run.discover_guests();
+    run.read::<GuestConfigs>().await?;
+    if run.facts.options.guests.platform_from_agent {
+        run.read::<GuestSystems>().await?;
+    }
+    run.read_claimed_machines().await?;
+    let outcome = run.reconcile_machines().await?;
+    let summary = run.tell(&MACHINES, &outcome);
+    run.follow_up().await?;
+    Ok(summary)
+}
+
+impl EndpointRun<'_> {
+    /// Compares and writes, now that everything was read: what virtual machines refer to, they themselves, and what
+    /// stands beside each.
+    async fn reconcile_machines(&mut self) -> Result<Outcome, Error> {
+        let unverified = self.identify_guests();
+        self.write_guest_tags().await?;
+        let platforms = self.pass::<Platforms>().await?;
+        self.warn(PHASE, &platforms);
+        self.claim_states().await?;
+        self.free_names().await?;
+        let mut outcome = self.write_machines().await?;
+        outcome.left_out += unverified;
+        let states = self.write_states(&mut outcome).await?;
+        let revived = self.pass::<Revivals>().await?;
+        self.warn(PHASE, &revived);
+        self.reflect_cloud_init().await?;
+        self.hand_over_machines(&[&outcome, &states, &revived]);
+        Ok(outcome)
+    }
+
+    /// Reads virtual machines that are not in the cluster and may stand for one of its guests all the same.
+    async fn read_claimed_machines(&mut self) -> Result<(), Error> {
+        let here = self.facts.target.cluster;
+        let elsewhere = clusters(&self.facts).into_iter().filter(|id| Some(*id) != here);
+        let in_named = Selection::any_of("cluster_id", elsewhere);
+        let claimed = Selection::any_of("id", claimed_elsewhere(&self.facts));
+        let more = self.list::<VirtualMachine>(vec![in_named, claimed]).await?;
+        self.facts.known.machines.extend(more);
+        Ok(())
+    }
+
+    fn discover_guests(&self) {
+        let guests = handled(&self.facts);
+        let items: Vec<_> = guests
+            .map(|guest| json!({"name": guest.label(), "item_type": guest.kind.as_str()}))
+            .collect();
+        self.progress.discovered(PHASE, "virtual machine", &items);
+    }
+
+    /// Tells which virtual machine each guest is and what it is called; returns how many guests are left alone because
+    /// that cannot be proven.
+    fn identify_guests(&mut self) -> usize {
+        self.warnings.extend(ignored_overrides(&self.facts));
+        let identities = identify(&self.facts);
+        for unverified in &identities.unverified {
+            let (machine, vmid) = (unverified.machine, unverified.vmid);
+            self.warnings.push(format!(
+                "guest {vmid} is left alone: virtual machine {machine} claims to be it, and {}",
+                unverified.reason
+            ));
+        }
+        self.facts.guests.matches = identities.matches;
+        self.facts.guests.refused = identities.refused;
+        self.facts.guests.names = names::resolve(&self.facts);
+        let resolved = self.facts.guests.names.iter().filter(|(_, name)| name.is_resolved());
+        for (vmid, name) in resolved {
+            self.progress.name_resolved(&self.facts.cluster.name, *vmid, name);
+        }
+        identities.unverified.len()
+    }
+
+    /// Makes the tags that guests bear, and learns which tag of NetBox each is.
+    async fn write_guest_tags(&mut self) -> Result<(), Error> {
+        if missing_tag_names(&self.facts).is_empty() {
+            return Ok(());
+        }
+        self.read::<ClusterOptions>().await?;
+        self.facts.known.tags = self.list::<Tag>(GuestTags::scope(&self.facts)).await?;
+        let by_name = Selection::any_of("name__ie", missing_tag_names(&self.facts));
+        let more = self.list::<Tag>(vec![by_name]).await?;
+        self.facts.known.tags.extend(more);
+        let outcome = self.pass::<GuestTags>().await?;
+        self.warn(PHASE, &outcome);
+        self.facts.guests.tags = tag_slugs(&self.facts);
+        Ok(())
+    }
+
+    /// Takes over virtual machines of an endpoint that is configured no more; one that cannot be is left alone.
+    async fn claim_states(&mut self) -> Result<(), Error> {
+        let claims = self.pass::<StateClaims>().await?;
+        self.refuse_guests(&claims, "its sync state could not be taken over");
+        let claimed: BTreeSet<ObjectId> = claims.updated.iter().filter_map(|row| id_of(&row.key)).collect();
+        let owner = Some(self.facts.endpoint.key.id.0);
+        for stored in &mut self.facts.known.machine_states {
+            if claimed.contains(&stored.object.virtual_machine) {
+                stored.object.endpoint_raw_id = owner;
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves alone the guests of virtual machines whose sync state could not be written.
+    fn refuse_guests(&mut self, states: &Outcome, what: &str) {
+        let reasons: BTreeMap<ObjectId, &str> = states
+            .failed
+            .iter()
+            .filter_map(|failure| Some((id_of(&failure.key)?, failure.message.as_str())))
+            .collect();
+        for (vmid, matched) in &self.facts.guests.matches {
+            if let Some(reason) = matched.machine().and_then(|machine| reasons.get(&machine)) {
+                self.facts.guests.refused.insert(*vmid, format!("{what}: {reason}"));
+            }
+        }
+    }
+
+    /// Takes names away from virtual machines that others are about to be given.
+    async fn free_names(&mut self) -> Result<(), Error> {
+        let freed = self.pass::<FreedNames>().await?;
+        self.warn(PHASE, &freed);
+        let names: BTreeMap<ObjectId, String> = freed.updated.into_iter().map(|row| (row.id, row.key)).collect();
+        for stored in &mut self.facts.known.machines {
+            if let Some(name) = names.get(&stored.id) {
+                stored.object.name = Some(name.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the virtual machines; roles are remembered before they are written.
+    async fn write_machines(&mut self) -> Result<Outcome, Error> {
+        let remembered = self.pass::<RoleSnapshots>().await?;
+        self.refuse_guests(&remembered, "its role could not be remembered");
+        let outcome = self.pass::<Machines>().await?;
+        for failure in &outcome.failed {
+            if let Ok(vmid) = failure.key.parse::<Vmid>() {
+                self.facts.guests.refused.insert(vmid, failure.message.clone());
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Writes the sync states. A guest without one has failed: no later stage would find its virtual machine.
+    async fn write_states(&mut self, machines: &mut Outcome) -> Result<Outcome, Error> {
+        let states = self.pass::<MachineStates>().await?;
+        let reasons: BTreeMap<&str, &str> = states
+            .failed
+            .iter()
+            .map(|failure| (failure.key.as_str(), failure.message.as_str()))
+            .collect();
+        let failed = machines.standing().filter_map(|row| {
+            let reason = reasons.get(row.id.to_string().as_str())?;
+            Some((row.key.clone(), (*reason).to_owned()))
+        });
+        let failed: BTreeMap<String, String> = failed.collect();
+        machines.fail("virtual machine sync state", &failed);
+        Ok(states)
+    }
+
+    /// Shows the guests' cloud-init settings, as well as that can be done.
+    async fn reflect_cloud_init(&mut self) -> Result<(), Error> {
+        match self.pass::<CloudInits>().await {
+            Ok(outcome) => self.warn(PHASE, &outcome),
+            Err(Error::NetBox(error)) => self.warnings.push(format!("cloud-init rows: {error}")),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Lets the next stages know the virtual machines and sync states as they were read, where nothing was written.
+    fn hand_over_machines(&self, written: &[&Outcome]) {
+        let is_as_read = written.iter().all(|outcome| {
+            let changed = outcome.created.len() + outcome.updated.len() + outcome.failed.len();
+            changed == 0
+        });
+        if is_as_read {
+            self.place().keep_machines(KnownMachines {
+                machines: self.facts.known.machines.clone(),
+                states: self.facts.known.machine_states.clone(),
+            });
+        } else {
+            self.place().forget_machines();
+        }
+    }
+
+    /// The stages that the request wants done for the same guests.
+    async fn follow_up(&mut self) -> Result<(), Error> {
+        let wanted = &self.facts.options.guests;
+        let stages = [
+            (wanted.sync_network, Stage::VirtualDisks),
+            (wanted.sync_network, Stage::VmInterfaces),
+            (wanted.sync_network && wanted.assign_addresses, Stage::VmIpAddresses),
+            (wanted.sync_task_history, Stage::TaskHistory),
+        ];
+        for (_, stage) in stages.into_iter().filter(|(is_wanted, _)| *is_wanted) {
+            // Boxed: a stage may run others.
+            Box::pin(super::run(stage, self)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The virtual machine in the key of a sync state.
+fn id_of(key: &str) -> Option<ObjectId> {
+    key.parse().ok().map(ObjectId)
+}

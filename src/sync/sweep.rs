@@ -1,0 +1,282 @@
+//! The sweep: marks virtual machines whose guest is gone.
+//!
+//! What is gone the live list of guests tells, nothing else: a virtual machine is marked only where every endpoint that
+//! takes part showed all its guests. Nothing is ever deleted.
+
+use serde_json::{Value, json};
+
+use super::error::Error;
+use super::event::Item;
+use super::pass::EndpointRun;
+use super::report::{Counts, Outcome, Written};
+use super::run::{Work, version};
+use crate::error::ErrorKind;
+use crate::inventory::{Guests, Slot};
+use crate::netbox;
+use crate::netbox::objects::VirtualMachine;
+use crate::reconcile::ObjectId;
+use crate::stages::claim::Claim;
+use crate::stages::machines::orphans::{Candidate, Fate, Orphans, candidates, elsewhere};
+use crate::stages::{Selection, Stage};
+
+/// Its name as a step of a stream.
+pub(super) const STEP: &str = "sweep-orphans";
+const PHASE: &str = "sweep_orphans";
+const PAGE: &str = "/virtualization/virtual-machines/";
+
+/// What a sweep did.
+#[derive(Debug, Clone, Default)]
+pub struct SweepReport {
+    /// Whether sweeping is switched on.
+    pub is_enabled: bool,
+    /// Why nothing was looked at.
+    pub skipped_reason: Option<&'static str>,
+    /// The run that it belongs to.
+    pub run_id: String,
+    /// Whether nothing was written on purpose.
+    pub is_dry_run: bool,
+    /// Virtual machines that this service created and whose guest is not listed.
+    pub candidates: usize,
+    /// Those that were marked.
+    pub soft_deleted: usize,
+    /// Those that could not be written.
+    pub failed: usize,
+    /// Those that were left alone.
+    pub skipped: usize,
+    /// What went less than well.
+    pub warnings: Vec<String>,
+    /// Why the sweep failed as a whole; the kind and the text.
+    pub error: Option<(ErrorKind, String)>,
+    /// Whether the run was asked to stop before its end.
+    pub is_cancelled: bool,
+}
+
+impl SweepReport {
+    /// The result, as it is answered and streamed.
+    pub fn result(&self) -> Value {
+        json!({
+            "enabled": self.is_enabled,
+            "skipped_reason": self.skipped_reason,
+            "run_id": self.run_id,
+            "dry_run": self.is_dry_run,
+            "candidates": self.candidates,
+            "deleted": 0,
+            "soft_deleted": self.soft_deleted,
+            "failed": self.failed,
+            "skipped": self.skipped,
+        })
+    }
+
+    /// The failure of the whole, if any.
+    pub fn errors(&self) -> Vec<String> {
+        self.error.iter().map(|(_, text)| text.clone()).collect()
+    }
+
+    /// The kind of that failure.
+    pub fn error_kind(&self) -> Option<ErrorKind> {
+        self.error.as_ref().map(|(kind, _)| *kind)
+    }
+
+    fn skip(mut self, reason: &'static str) -> Self {
+        self.skipped_reason = Some(reason);
+        self
+    }
+
+    fn count(&mut self, operation: &str) {
+        match operation {
+            "updated" => self.soft_deleted += 1,
+            "failed" => self.failed += 1,
+            _ => self.skipped += 1,
+        }
+    }
+}
+
+/// Why nothing is looked at.
+enum Stop {
+    /// For a reason that is no failure of the run.
+    Skip(&'static str, String),
+    Fail(Error),
+}
+
+impl Work<'_> {
+    /// Sweeps all endpoints; `has_lost` says that guests were lost on the way here.
+    pub(super) async fn sweep(self, has_lost: bool) -> SweepReport {
+        let is_dry_run = self.request.dry_run;
+        let mut report = SweepReport {
+            is_enabled: self.context.delete_orphans,
+            run_id: self.request.options.run_id.clone(),
+            is_dry_run,
+            ..SweepReport::default()
+        };
+        if !report.is_enabled && !is_dry_run {
+            return report.skip("disabled");
+        }
+        if has_lost {
+            return report.skip("vm_stage_failed");
+        }
+        let runs = match self.survey().await {
+            Ok(runs) => runs,
+            Err(Stop::Skip(reason, warning)) => {
+                report.warnings.push(warning);
+                return report.skip(reason);
+            }
+            Err(Stop::Fail(error)) => {
+                report.error = Some((error.kind(), error.to_string()));
+                return report;
+            }
+        };
+        for mut run in runs {
+            if let Err(error) = run.mark(&mut report).await {
+                report.error = Some((error.kind(), error.to_string()));
+                break;
+            }
+            report.warnings.append(&mut run.warnings);
+        }
+        report.is_cancelled = self.cancel.is_cancelled();
+        let counts = Counts {
+            updated: report.soft_deleted,
+            failed: report.failed,
+            skipped: report.skipped,
+            ..Counts::default()
+        };
+        self.progress.summary(PHASE, &counts);
+        report
+    }
+
+    /// Reads the guests and virtual machines of every endpoint, all of them or none.
+    async fn survey(&self) -> Result<Vec<EndpointRun<'_>>, Stop> {
+        let unavailable = |text: String| Stop::Skip("live_inventory_unavailable", text);
+        if !self.context.missing.is_empty() || self.context.endpoints.is_empty() {
+            return Err(unavailable("not every endpoint that was asked for exists".to_owned()));
+        }
+        let version = version(&self.context.netbox).await.map_err(Stop::Fail)?;
+        let part = self.part(Stage::VirtualMachines, version);
+        let mut runs = Vec::new();
+        for endpoint in &self.context.endpoints {
+            let name = &endpoint.facts.name;
+            let told = |error: Error| unavailable(format!("{name}: {error}"));
+            let mut run = part.prepare(endpoint).await.map_err(told)?;
+            run.facts.inventory.guests = Slot::default();
+            run.read::<Guests>().await.map_err(told)?;
+            if !run.facts.inventory.is_complete::<Guests>() {
+                return Err(unavailable(format!("{name}: not all guests could be read")));
+            }
+            run.read_owned_machines().await?;
+            runs.push(run);
+        }
+        Ok(runs)
+    }
+}
+
+impl EndpointRun<'_> {
+    /// Reads the virtual machines whose sync state names this endpoint.
+    async fn read_owned_machines(&mut self) -> Result<(), Stop> {
+        if self.find_cluster().await.map_err(Stop::Fail)? == Claim::Create {
+            return Ok(());
+        }
+        self.facts.options.guests.only = None;
+        match self.read_machines_afresh().await {
+            Ok(()) => {}
+            Err(Error::NetBox(error @ netbox::Error::NoRoute { .. })) => {
+                return Err(Stop::Skip("sidecar_unavailable", error.to_string()));
+            }
+            Err(Error::NetBox(error)) => return Err(Stop::Skip("sidecar_read_failed", error.to_string())),
+            Err(error) => return Err(Stop::Fail(error)),
+        }
+        let selection = Selection::any_of("id", elsewhere(&self.facts));
+        let more = self.list::<VirtualMachine>(vec![selection]).await.map_err(Stop::Fail)?;
+        self.facts.known.machines.extend(more);
+        Ok(())
+    }
+
+    /// Marks what is gone, and tells how each candidate fared.
+    async fn mark(&mut self, report: &mut SweepReport) -> Result<(), Error> {
+        let gone = candidates(&self.facts).into_iter();
+        self.facts.guests.orphans = gone
+            .filter(|candidate| candidate.fate == Fate::Orphan)
+            .map(|candidate| candidate.id)
+            .collect();
+        let outcome = if self.facts.guests.orphans.is_empty() {
+            Outcome::default()
+        } else {
+            self.bootstrap().await?;
+            self.pass::<Orphans>().await?
+        };
+        if !outcome.updated.is_empty() && !self.is_dry_run {
+            self.place().forget_machines();
+        }
+        let all = candidates(&self.facts);
+        let gone: Vec<&Candidate<'_>> = all.iter().filter(|candidate| candidate.fate != Fate::Present).collect();
+        report.candidates += gone.len();
+        for (place, candidate) in gone.iter().enumerate() {
+            let fared = self.fared(candidate, &outcome);
+            report.count(fared.operation);
+            self.tell_candidate(candidate, fared, (place + 1, gone.len()));
+        }
+        for failure in outcome.failed {
+            let warning = format!("{} {}: {}", failure.object, failure.label, failure.message);
+            self.warnings.push(warning);
+        }
+        Ok(())
+    }
+
+    fn fared<'o>(&self, candidate: &Candidate<'_>, outcome: &'o Outcome) -> Fared<'o> {
+        let fared = |operation, error, warning| Fared {
+            operation,
+            error,
+            warning,
+        };
+        let is_it = |id: ObjectId| id == candidate.id;
+        let failure = outcome.failed.iter().find(|failure| failure.key == candidate.name);
+        match candidate.fate {
+            Fate::Incomplete => fared("skipped", None, Some("identity_incomplete")),
+            Fate::Marked => fared("skipped", None, Some("already_swept")),
+            Fate::Present => fared("skipped", None, Some("still_present_in_proxmox")),
+            Fate::Orphan if self.is_dry_run => fared("would_delete", None, None),
+            Fate::Orphan if outcome.updated.iter().any(|row| is_it(row.id)) => fared("updated", None, None),
+            Fate::Orphan => match failure {
+                Some(failure) => fared("failed", Some(failure.message.as_str()), None),
+                None => fared("skipped", None, Some("the run was asked to stop")),
+            },
+        }
+    }
+
+    fn tell_candidate(&self, candidate: &Candidate<'_>, fared: Fared<'_>, (current, total): (usize, usize)) {
+        let row = Written {
+            id: candidate.id,
+            key: String::new(),
+            name: candidate.name.to_owned(),
+        };
+        let page = self.page(PAGE, &row);
+        let extra = json!({
+            "reason": "orphan",
+            "run_id": self.facts.options.run_id,
+            "stale_run_id": candidate.state.last_run,
+            "tag_slugs": candidate.tags,
+            "vmid": candidate.state.vmid,
+        });
+        self.progress.item(Item {
+            phase: PHASE,
+            name: candidate.name,
+            kind: "virtual_machine",
+            page: Some((candidate.id, &page)),
+            operation: fared.operation,
+            error: fared.error,
+            warning: fared.warning,
+            extra: Some(&extra),
+            current,
+            total,
+        });
+        if fared.operation == "updated" {
+            tracing::info!(endpoint.id = %self.facts.endpoint.key, machine.id = %candidate.id, "virtual machine marked");
+        }
+    }
+}
+
+/// How a candidate fared.
+#[derive(Clone, Copy)]
+struct Fared<'a> {
+    operation: &'static str,
+    error: Option<&'a str>,
+    warning: Option<&'static str>,
+}

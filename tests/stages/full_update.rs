@@ -1,0 +1,139 @@
+//! All stages in one run, and the sweep.
+
+use proxbox_api::netbox::standin::StandinOptions;
+use proxbox_api::proxmox::mock::World;
+use proxbox_api::stages::Stage;
+use proxbox_api::sync::{Job, JobReport, SweepReport, SyncRequest};
+use serde_json::{Value, json};
+
+use crate::harness::{Bench, MACHINES, tags};
+
+const SWEEP: Job = Job::Sweep { vm_stage_failed: false };
+
+async fn small() -> Bench {
+    let mut bench = Bench::with(World::estate(2, 12), StandinOptions::default()).await;
+    bench.delete_orphans = true;
+    bench
+}
+
+async fn sweep(bench: &Bench, request: SyncRequest) -> SweepReport {
+    match bench.job(SWEEP, request).await {
+        JobReport::Sweep(report) => report,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn full_update_tells_every_stage_and_ends_once() {
+    let bench = small().await;
+    let events = bench.events(Job::FullUpdate, SyncRequest::default()).await;
+    let steps: Vec<(&str, &str)> = events
+        .iter()
+        .filter(|event| event.name == "step" && event.data.get("payload").is_none())
+        .filter_map(|event| Some((event.data["step"].as_str()?, event.data["status"].as_str()?)))
+        .collect();
+    let mut expected = vec![("stream", "started")];
+    let stages = Stage::ORDER.iter().filter(|stage| **stage != Stage::Sdn);
+    for name in stages.map(|stage| stage.as_str()).chain(["sweep-orphans"]) {
+        expected.extend([(name, "started"), (name, "completed")]);
+    }
+    expected.push(("full-update", "completed"));
+    assert_eq!(steps, expected);
+    assert_eq!(events[0].name, "bootstrap_done");
+    assert_eq!(events.iter().filter(|event| event.name == "complete").count(), 1);
+    let last = events.last().unwrap();
+    assert_eq!((last.name, &last.data["ok"]), ("complete", &json!(true)));
+    let result = &last.data["result"];
+    assert_eq!(
+        (&result["virtual_machines_count"], &result["devices_count"]),
+        (&json!(12), &json!(2))
+    );
+    assert_eq!(result["orphan_sweep"]["candidates"], 0);
+}
+
+#[tokio::test]
+async fn second_full_update_writes_nothing() {
+    let bench = small().await;
+    bench.job(Job::FullUpdate, SyncRequest::default()).await;
+    bench.take_writes();
+    let report = bench.job(Job::FullUpdate, SyncRequest::default()).await;
+    assert_eq!(report.errors(), Vec::<String>::new());
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn endpoint_that_does_not_answer_fails_the_full_update_once() {
+    let bench = small().await;
+    bench.proxmox.faults().endpoint_down(true);
+    let report = bench.job(Job::FullUpdate, SyncRequest::default()).await;
+    assert_eq!(report.errors().len(), 1, "{:?}", report.errors());
+    assert_eq!(report.result()["status"], "failed");
+    assert_eq!(report.result()["orphan_sweep"]["skipped_reason"], "vm_stage_failed");
+}
+
+#[tokio::test]
+async fn gone_guest_is_marked_once_and_loses_the_mark_when_it_returns() {
+    let bench = small().await;
+    bench.stage(Stage::VirtualMachines).await;
+    let name = bench.machine_of(101)["name"].as_str().unwrap().to_owned();
+    let gone = bench.proxmox.world().change(|world| world.remove_guest(101)).unwrap();
+
+    let mut dry = SyncRequest::default();
+    dry.dry_run = true;
+    let report = sweep(&bench, dry).await;
+    assert_eq!((report.candidates, report.soft_deleted, report.skipped), (1, 0, 1));
+    assert_eq!(bench.machine(&name)["status"]["value"], "active");
+
+    let report = sweep(&bench, SyncRequest::default()).await;
+    assert_eq!((report.candidates, report.soft_deleted, report.failed), (1, 1, 0));
+    let machine = bench.machine(&name);
+    assert_eq!(machine["status"]["value"], "decommissioning");
+    assert!(tags(&machine).contains(&"proxbox-soft-deleted"));
+    let report = sweep(&bench, SyncRequest::default()).await;
+    assert_eq!((report.soft_deleted, report.skipped), (0, 1));
+
+    bench.proxmox.world().change(|world| world.add_guest(gone));
+    bench.forget();
+    bench.stage(Stage::VirtualMachines).await;
+    let machine = bench.machine(&name);
+    assert_eq!(machine["status"]["value"], "active");
+    assert!(!tags(&machine).contains(&"proxbox-soft-deleted"));
+    assert_eq!(bench.netbox.count(MACHINES), 12);
+}
+
+#[tokio::test]
+async fn sweep_looks_at_nothing_where_guests_may_be_missing() {
+    let mut bench = small().await;
+    bench.stage(Stage::VirtualMachines).await;
+    bench.proxmox.world().change(|world| world.remove_guest(101));
+    bench.take_writes();
+    bench.proxmox.faults().fail("/cluster/resources", 500, "out of order");
+    let report = sweep(&bench, SyncRequest::default()).await;
+    assert_eq!(report.skipped_reason, Some("live_inventory_unavailable"));
+    bench.proxmox.faults().clear();
+    let failed = Job::Sweep { vm_stage_failed: true };
+    let result = bench.job(failed, SyncRequest::default()).await.result();
+    assert_eq!(result["skipped_reason"], "vm_stage_failed");
+    bench.delete_orphans = false;
+    let result: Value = bench.job(SWEEP, SyncRequest::default()).await.result();
+    assert_eq!(
+        (&result["enabled"], &result["skipped_reason"]),
+        (&json!(false), &json!("disabled"))
+    );
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn sweep_of_too_many_at_once_is_refused() {
+    let bench = small().await;
+    bench.stage(Stage::VirtualMachines).await;
+    bench.proxmox.world().change(|world| world.guests.clear());
+    bench.take_writes();
+    let report = bench.job(SWEEP, SyncRequest::default()).await;
+    assert!(
+        report.errors()[0].contains("allow_shrink=true"),
+        "{:?}",
+        report.errors()
+    );
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+}

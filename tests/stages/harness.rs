@@ -1,0 +1,201 @@
+//! An estate in a mock Proxmox, an empty NetBox that knows its endpoint, and runs between them.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use proxbox_api::endpoint::{EndpointId, EndpointKey, Source};
+use proxbox_api::netbox;
+use proxbox_api::netbox::standin::{Request, Standin, StandinOptions};
+use proxbox_api::proxmox::mock::{MockOptions, MockProxmox, TOKEN_SECRET, World};
+use proxbox_api::proxmox::{self, Credential, Session, TlsPolicy};
+use proxbox_api::reconcile::Limits;
+use proxbox_api::stages::{EndpointFacts, Lookup, Stage};
+use proxbox_api::sync::{Event, Job, JobReport, Registry, Report, RunContext, SyncEndpoint, SyncRequest};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+pub(crate) const MACHINES: &str = "virtualization/virtual-machines";
+pub(crate) const MACHINE_STATES: &str = "plugins/proxbox/sync-state/virtual-machines";
+
+/// Both sides, and the runs between them.
+pub(crate) struct Bench {
+    pub(crate) proxmox: MockProxmox,
+    pub(crate) netbox: Standin,
+    registry: Registry,
+    session: Session,
+    client: netbox::Client,
+    pub(crate) delete_orphans: bool,
+}
+
+impl Bench {
+    /// A cluster of three nodes with 55 guests, and a NetBox of the newest release.
+    pub(crate) async fn start() -> Self {
+        Self::with(World::estate(3, 55), StandinOptions::default()).await
+    }
+
+    pub(crate) async fn with(world: World, options: StandinOptions) -> Self {
+        let nodes: Vec<String> = world.nodes.iter().map(|node| node.name.clone()).collect();
+        let cluster = world.cluster.clone().unwrap_or_default();
+        let proxmox = MockProxmox::start(MockOptions::default(), world).await.unwrap();
+        let netbox = Standin::start(options).await.unwrap();
+        let address = netbox
+            .seed("ipam/ip-addresses", &json!({"address": "127.0.0.1/32"}))
+            .unwrap();
+        let endpoint =
+            json!({"name": "lab", "ip_address": address, "mode": "cluster", "port": proxmox.address().port()});
+        let endpoint = netbox.seed("plugins/proxbox/endpoints/proxmox", &endpoint).unwrap();
+        let tracked = json!({"endpoint": endpoint, "name": cluster, "mode": "cluster"});
+        let tracked = netbox.seed("plugins/proxbox/proxmox-clusters", &tracked).unwrap();
+        for node in nodes {
+            let node = json!({
+                "endpoint": endpoint, "name": node, "ip_address": "127.0.0.1", "proxmox_cluster": tracked
+            });
+            netbox.seed("plugins/proxbox/proxmox-nodes", &node).unwrap();
+        }
+        let session = Session::new(endpoint_of(&proxmox)).unwrap();
+        let token = netbox::Token::V1(SecretString::from(netbox.token()));
+        let mut target = netbox::Endpoint::new("netbox", "127.0.0.1", netbox.port(), token);
+        target.scheme = Some(netbox::Scheme::Http);
+        let client = netbox::Client::new(target).unwrap();
+        Self {
+            proxmox,
+            netbox,
+            registry: Registry::new(None),
+            session,
+            client,
+            delete_orphans: false,
+        }
+    }
+
+    fn context(&self) -> RunContext {
+        let facts = EndpointFacts {
+            key: key(),
+            name: "lab (nb:1)".to_owned(),
+            domain: None,
+            ip_address: Some("127.0.0.1".to_owned()),
+            port: self.proxmox.address().port(),
+            node_device_name_template: String::new(),
+            site: Lookup::default(),
+            tenant: Lookup::default(),
+        };
+        RunContext {
+            netbox: self.client.clone(),
+            endpoints: vec![SyncEndpoint {
+                facts,
+                session: Ok(self.session.clone()),
+            }],
+            endpoint_ids: Some([key().id.0].into()),
+            missing: Vec::new(),
+            delete_orphans: self.delete_orphans,
+            limits: Limits::default(),
+            stamp_interval: Duration::from_hours(24),
+            inventory_ttl: Duration::from_mins(1),
+            agent_timeout: Duration::from_secs(15),
+            sync_links: false,
+        }
+    }
+
+    /// Runs a job to its end.
+    pub(crate) async fn job(&self, job: impl Into<Job>, request: SyncRequest) -> JobReport {
+        let running = self.registry.start(job, request, self.context());
+        running.report().await.unwrap()
+    }
+
+    /// Runs a job to its end and returns what it told.
+    pub(crate) async fn events(&self, job: impl Into<Job>, request: SyncRequest) -> Vec<Event> {
+        let running = self.registry.start(job, request, self.context());
+        running.into_events().collect().await
+    }
+
+    /// Runs a stage on its own to its end; no endpoint may fail.
+    pub(crate) async fn stage(&self, stage: Stage) -> Report {
+        let mut request = SyncRequest::default();
+        request.options.guests.sync_network = false;
+        request.options.guests.sync_task_history = false;
+        self.stage_with(stage, request).await
+    }
+
+    pub(crate) async fn stage_with(&self, stage: Stage, request: SyncRequest) -> Report {
+        let report = self.job(stage, request).await.into_stage().unwrap();
+        assert_eq!(report.errors(), Vec::<String>::new(), "{}", stage.as_str());
+        report
+    }
+
+    /// Forgets what runs have read, as if a while had passed.
+    pub(crate) fn forget(&self) {
+        self.registry.memo.forget();
+    }
+
+    /// The writes since the last call, told apart by method and path.
+    pub(crate) fn take_writes(&self) -> Vec<String> {
+        let writes = self.netbox.writes();
+        self.netbox.clear_requests();
+        let told = |write: &Request| format!("{} {} ({}): {}", write.method, write.path, write.rows, write.status);
+        writes.iter().map(told).collect()
+    }
+
+    /// The virtual machine with this name.
+    pub(crate) fn machine(&self, name: &str) -> Value {
+        let rows = self.netbox.rows(MACHINES);
+        let found = rows.iter().find(|row| row["name"] == name);
+        found.unwrap_or_else(|| panic!("no virtual machine {name}")).clone()
+    }
+
+    /// The sync state of the guest with this number.
+    pub(crate) fn machine_state(&self, vmid: u32) -> Value {
+        let rows = self.netbox.rows(MACHINE_STATES);
+        let found = rows.iter().find(|row| row["proxmox_vm_id"] == vmid);
+        found.unwrap_or_else(|| panic!("no sync state of guest {vmid}")).clone()
+    }
+
+    /// The virtual machine of the guest with this number.
+    pub(crate) fn machine_of(&self, vmid: u32) -> Value {
+        let id = &self.machine_state(vmid)["virtual_machine"]["id"];
+        let rows = self.netbox.rows(MACHINES);
+        rows.iter().find(|row| row["id"] == *id).unwrap().clone()
+    }
+}
+
+/// The endpoint's key.
+fn key() -> EndpointKey {
+    EndpointKey {
+        source: Source::Database,
+        id: EndpointId(1),
+    }
+}
+
+fn endpoint_of(mock: &MockProxmox) -> proxmox::Endpoint {
+    proxmox::Endpoint {
+        key: key(),
+        name: "lab (nb:1)".to_owned(),
+        domain: None,
+        ip_address: Some("127.0.0.1".to_owned()),
+        port: mock.address().port(),
+        username: "root@pam".to_owned(),
+        credential: Credential::parse(
+            "root@pam",
+            Some("netbox"),
+            Some(&SecretString::from(TOKEN_SECRET)),
+            None,
+        )
+        .unwrap(),
+        tls: TlsPolicy {
+            verify: true,
+            fingerprints: Vec::new(),
+            ca_pem: Some(mock.ca_pem().to_owned()),
+        },
+        timeout: Duration::from_secs(10),
+        connect_timeout: Duration::from_secs(5),
+        max_retries: 0,
+        retry_backoff: Duration::from_millis(10),
+        max_parallel: 3,
+    }
+}
+
+/// Slugs of a row's tags.
+pub(crate) fn tags(row: &Value) -> Vec<&str> {
+    let tags = row["tags"].as_array().unwrap();
+    let mut slugs: Vec<&str> = tags.iter().map(|tag| tag["slug"].as_str().unwrap()).collect();
+    slugs.sort_unstable();
+    slugs
+}

@@ -1,0 +1,12 @@
+//! Whole stages: a mock Proxmox on one side, a stand-in for NetBox on the other, both over HTTP.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops where its surroundings fail"
+)]
+
+mod full_update;
+mod harness;
+mod virtual_machines;
