@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Cluster, Collected, ConfiguredGuest, Container, Gap, Guest, GuestAgent, GuestSystem, StorageConfig};
+use super::{
+    BackupJob, Cluster, Collected, ConfiguredGuest, Container, Gap, Guest, GuestAgent, GuestSystem, NodeNetwork,
+    ReplicationJob, StorageConfig,
+};
 use crate::proxmox::types::ClusterOptions;
 use crate::proxmox::{Error, GuestConfig, Session, Vmid};
 
@@ -92,6 +95,12 @@ inventory! {
     guests: Guest,
     /// The guests' configurations, by number.
     guest_configs: ConfiguredGuest,
+    /// Network interfaces, node by node.
+    node_networks: NodeNetwork,
+    /// Replication jobs of the cluster.
+    replications: ReplicationJob,
+    /// Backup jobs of the cluster.
+    backup_jobs: BackupJob,
     /// What guest agents tell, by number.
     guest_agents: GuestAgent,
     /// How running containers see their interfaces, by number.

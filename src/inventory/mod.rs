@@ -5,6 +5,7 @@
 //! gap.
 
 mod area;
+mod backup_jobs;
 mod cluster;
 mod cluster_options;
 mod containers;
@@ -13,6 +14,8 @@ mod guest_agents;
 mod guest_configs;
 mod guest_systems;
 mod guests;
+mod node_networks;
+mod replications;
 mod storages;
 
 use std::fmt;
@@ -20,9 +23,10 @@ use std::fmt;
 use crate::error::ErrorKind;
 use crate::proxmox::{Error, RejectedRow};
 
-pub use crate::proxmox::types::{GuestOs, StorageConfig};
+pub use crate::proxmox::types::{BackupJob, GuestOs, NodeInterface, ReplicationJob, StorageConfig};
 pub use crate::proxmox::{GuestAddress, GuestConfig, GuestInterface, GuestKind, Nic, Property, Vmid, canonical_mac};
 pub use area::{Area, Inventory, Reader, Slot};
+pub use backup_jobs::BackupJobs;
 pub use cluster::{Cluster, ClusterMode, Node, cluster};
 pub use cluster_options::ClusterOptions;
 pub use containers::{Container, Containers};
@@ -30,6 +34,8 @@ pub use guest_agents::{AgentAnswer, GuestAgent, GuestAgents};
 pub use guest_configs::{ConfiguredGuest, GuestConfigs};
 pub use guest_systems::{GuestSystem, GuestSystems};
 pub use guests::{Guest, Guests};
+pub use node_networks::{NodeNetwork, NodeNetworks};
+pub use replications::Replications;
 pub use storages::Storages;
 
 /// What was read in one area.

@@ -1,5 +1,6 @@
 //! From Proxmox's words to NetBox's. Pure; the only bilingual room.
 
+pub mod backup_routine;
 pub mod bootstrap;
 pub mod cloud_init;
 pub mod cluster;
@@ -7,8 +8,10 @@ pub mod device;
 pub mod guest_interface;
 pub mod ip_address;
 pub mod names;
+pub mod node_interface;
 pub mod notes;
 pub mod platform;
+pub mod replication;
 pub mod storage;
 pub mod tags;
 pub mod virtual_disk;

@@ -10,8 +10,8 @@ use super::resource::Resource;
 use super::rows::Rows;
 use super::session::Session;
 use super::types::{
-    ClusterOptions, ClusterResource, ClusterStatus, GuestConfig, GuestInterface, GuestKind, GuestOs, NodeRow,
-    Permissions, StorageConfig, Version, Vmid, host_name,
+    BackupJob, ClusterOptions, ClusterResource, ClusterStatus, GuestConfig, GuestInterface, GuestKind, GuestOs,
+    NodeInterface, NodeRow, Permissions, ReplicationJob, StorageConfig, Version, Vmid, host_name,
 };
 
 impl Session {
@@ -82,6 +82,33 @@ impl Session {
     /// Any [`Error`] of the exchange.
     pub async fn list_storages(&self) -> Result<Rows<StorageConfig>, Error> {
         self.storage().get_rows().await
+    }
+
+    /// `nodes/{node}/network`: the node's network interfaces, for any identity.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn list_node_interfaces(&self, node: &str) -> Result<Rows<NodeInterface>, Error> {
+        self.nodes(node).network().get_rows().await
+    }
+
+    /// `cluster/replication`: the replication jobs of the guests that the identity may see.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn list_replications(&self) -> Result<Rows<ReplicationJob>, Error> {
+        self.cluster().replication().get_rows().await
+    }
+
+    /// `cluster/backup`: the backup jobs. Needs Sys.Audit on `/`.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn list_backup_jobs(&self) -> Result<Rows<BackupJob>, Error> {
+        self.cluster().backup().get_rows().await
     }
 
     /// `nodes/{node}/{kind}/{vmid}/config`: how the guest is configured, pending changes included.

@@ -8,8 +8,9 @@ use crate::endpoint::EndpointKey;
 use crate::inventory::{Cluster as ProxmoxCluster, Inventory, Vmid};
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::{
-    Cluster, Device, DeviceState, GuestVmInterface, GuestVmInterfaceAddress, IpAddress, MacAddress, PluginEndpoint,
-    Storage, Tag, TrackingCluster, VirtualMachine, VirtualMachineState, Vlan, VmInterface, VmInterfaceState,
+    Cluster, Device, DeviceInterface, DeviceState, GuestVmInterface, GuestVmInterfaceAddress, IpAddress, MacAddress,
+    PluginEndpoint, Storage, Tag, TrackingCluster, TrackingNode, VirtualMachine, VirtualMachineState, Vlan,
+    VmInterface, VmInterfaceState,
 };
 use crate::reconcile::{ObjectId, Stored};
 
@@ -81,12 +82,30 @@ pub struct Known {
     pub guests: BTreeMap<ObjectId, Vmid>,
     /// The cluster's storages.
     pub storages: Vec<Stored<Storage>>,
+    /// The plugin's tracked nodes of this endpoint.
+    pub tracking_nodes: Vec<Stored<TrackingNode>>,
     /// Rows about the network interfaces of the cluster's virtual machines.
     pub network: KnownNetwork,
+    /// Rows about the network interfaces of the nodes' devices.
+    pub node_network: KnownNodeNetwork,
     /// The configured site.
     pub site: Option<ObjectId>,
     /// The configured tenant.
     pub tenant: Option<ObjectId>,
+}
+
+impl Known {
+    /// The cluster's storages, by name.
+    pub fn storage_ids(&self) -> BTreeMap<&str, ObjectId> {
+        let rows = self.storages.iter();
+        rows.map(|stored| (stored.object.name.as_str(), stored.id)).collect()
+    }
+
+    /// The plugin's row of `node`.
+    pub fn tracking_node(&self, node: &str) -> Option<ObjectId> {
+        let row = self.tracking_nodes.iter().find(|stored| stored.object.name == node);
+        row.map(|stored| stored.id)
+    }
 }
 
 /// Rows of NetBox about the network interfaces of the cluster's virtual machines, where a stage has read them.
@@ -110,6 +129,19 @@ pub struct KnownNetwork {
     pub stale_addresses: BTreeSet<ObjectId>,
     /// Rows of which guest's interface has which address that have to go.
     pub stale_links: BTreeSet<ObjectId>,
+}
+
+/// Rows of NetBox about the network interfaces of the nodes' devices, where a stage has read them.
+#[derive(Debug, Clone, Default)]
+pub struct KnownNodeNetwork {
+    /// The interfaces.
+    pub interfaces: Vec<Stored<DeviceInterface>>,
+    /// VLANs with the numbers that those interfaces should have.
+    pub vlans: Vec<Stored<Vlan>>,
+    /// Addresses that are hosts which those interfaces should be.
+    pub addresses: Vec<Stored<IpAddress>>,
+    /// MAC addresses of those interfaces.
+    pub macs: Vec<Stored<MacAddress>>,
 }
 
 /// Which rows of NetBox stand for the cluster.

@@ -5,6 +5,7 @@
 //! ([`Pass::settle`]) and what may be changed ([`Pass::policy`]). It is pure: `sync` does the reading and writing.
 
 pub mod address_owners;
+pub mod backup_routines;
 pub mod bootstrap;
 pub mod bridges;
 pub mod claim;
@@ -14,9 +15,12 @@ mod facts;
 pub mod guest_interfaces;
 pub mod guests;
 pub mod machines;
+pub mod node_addresses;
+pub mod node_interfaces;
 pub mod nodes;
 mod options;
 pub mod ports;
+pub mod replications;
 pub mod storages;
 pub mod virtual_disks;
 pub mod vm_addresses;

@@ -3,8 +3,6 @@
 //! A disk that is gone from the guest's configuration is deleted, if it is ours and the configuration shows any disk at
 //! all. A drive that cannot be sized keeps the row it has.
 
-use std::collections::BTreeMap;
-
 use super::guests::bindings;
 use super::{Desired, Facts, Pass, Selection};
 use crate::mapping::virtual_disk::{ParsedDisk, disks, virtual_disk};
@@ -32,12 +30,6 @@ fn machines(facts: &Facts) -> Vec<(ObjectId, &str, Vec<ParsedDisk>)> {
             ))
         })
         .collect()
-}
-
-/// The plugin's rows of the cluster's storages, by name.
-fn storages(facts: &Facts) -> BTreeMap<&str, ObjectId> {
-    let rows = facts.known.storages.iter();
-    rows.map(|stored| (stored.object.name.as_str(), stored.id)).collect()
 }
 
 impl Pass for VirtualDisks {
@@ -98,7 +90,7 @@ impl Pass for VirtualDiskStates {
 
     /// A disk whose storage is not known says nothing of it.
     fn desired(facts: &Facts) -> Desired<VirtualDiskState> {
-        let storages = storages(facts);
+        let storages = facts.known.storage_ids();
         let state = |machine: ObjectId, disk: &ParsedDisk| {
             let storage = storages.get(disk.storage.as_deref()?)?;
             let id = facts
@@ -122,10 +114,9 @@ impl Pass for VirtualDiskStates {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::tests::{CLUSTER, OURS, changes, converged, plan, plan_against};
+    use super::super::tests::{changes, converged, plan, plan_against, stand_for, storage};
     use super::*;
     use crate::inventory::{Collected, ConfiguredGuest, Guest, GuestConfig, GuestKind, Vmid};
-    use crate::netbox::objects::{Object, Storage, VirtualMachine, VirtualMachineState};
     use crate::reconcile::{Plan, Resource};
 
     const MACHINE: ObjectId = ObjectId(310);
@@ -175,35 +166,9 @@ mod tests {
             }],
             gaps: Vec::new(),
         });
-        facts.known.machines = vec![Stored {
-            id: MACHINE,
-            object: VirtualMachine {
-                name: Some("db".to_owned()),
-                cluster: Some(CLUSTER),
-                ..VirtualMachine::default()
-            },
-        }];
-        facts.known.machine_states = vec![Stored {
-            id: ObjectId(1),
-            object: VirtualMachineState {
-                endpoint_raw_id: Some(OURS),
-                cluster_name: Some("lab".to_owned()),
-                vmid: Some(101),
-                kind: Some("qemu".to_owned()),
-                ..VirtualMachineState::of(MACHINE)
-            },
-        }];
-        facts.known.guests = [(MACHINE, Vmid(101))].into();
+        stand_for(&mut facts, MACHINE, Vmid(101));
         facts.known.storages = vec![storage(21, "local-lvm"), storage(20, "local")];
         facts
-    }
-
-    fn storage(id: u64, name: &str) -> Stored<Storage> {
-        let row = json!({
-            "id": id, "cluster": {"id": 10}, "name": name, "port": null, "max_protected_backups": null, "shared": null,
-            "enabled": true, "raw_config": null, "tags": []
-        });
-        serde_json::from_value::<<Storage as Object>::Read>(row).unwrap().into()
     }
 
     fn disk(id: u64, name: &str, size: u64, description: &str) -> Stored<VirtualDisk> {

@@ -2,6 +2,7 @@
 //! fields, and what of it may be written.
 
 mod assignment;
+mod backup_routine;
 mod cloud_init;
 mod cluster;
 mod device;
@@ -12,6 +13,7 @@ mod mac_address;
 mod named;
 mod plugin;
 mod primary_addresses;
+mod replication;
 mod revival;
 mod shape;
 mod storage;
@@ -23,6 +25,7 @@ mod vm_interface;
 mod write;
 
 pub use assignment::Assignment;
+pub use backup_routine::{BackupRoutine, Retention};
 pub use cloud_init::CloudInit;
 pub use cluster::{Cluster, ClusterState};
 pub use device::{Device, DeviceState};
@@ -36,6 +39,7 @@ pub use named::{
 };
 pub use plugin::{PluginEndpoint, TrackingCluster, TrackingNode};
 pub use primary_addresses::PrimaryAddresses;
+pub use replication::{Replication, STALE};
 pub use revival::Revival;
 pub use shape::Said;
 pub use storage::{STORAGE_TEXTS, Storage};

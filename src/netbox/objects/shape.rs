@@ -52,6 +52,11 @@ pub(super) fn put(fields: &mut Fields, name: &'static str, value: Option<impl In
     }
 }
 
+/// Adds a field that is always asserted: as JSON null where it is empty.
+pub(super) fn put_or_null(fields: &mut Fields, name: &'static str, value: Option<impl Into<Value>>) {
+    fields.insert(name, value.map_or(Value::Null, Into::into));
+}
+
 /// Adds a relation where it is asserted.
 pub(super) fn put_id(fields: &mut Fields, name: &'static str, id: Option<ObjectId>) {
     put(fields, name, id.map(|id| id.0));

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::proxmox::types::{BackupJob, NodeInterface, ReplicationJob};
 use crate::proxmox::{
     ClusterResource, ClusterStatus, GuestConfig, GuestInterface, GuestKind, NodeRow, Permissions, Rows, StorageConfig,
     Version,
@@ -74,6 +75,21 @@ fn recorded_nodes_lose_no_row() {
 #[test]
 fn recorded_storages_lose_no_row() {
     check_rows::<StorageConfig>("storage", "GET /storage");
+}
+
+#[test]
+fn recorded_replications_lose_no_row() {
+    check_rows::<ReplicationJob>("replication", "GET /cluster/replication");
+}
+
+#[test]
+fn recorded_backup_jobs_lose_no_row() {
+    check_rows::<BackupJob>("backup-jobs", "GET /cluster/backup");
+}
+
+#[test]
+fn recorded_node_networks_lose_no_row() {
+    check_rows::<NodeInterface>("node-network", "GET /nodes/{node}/network");
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! The stages as sequences of passes.
 
+mod backup_routines;
 mod bootstrap;
 mod cluster;
 mod devices;
 mod guest_network;
+mod node_interfaces;
+mod replications;
 mod storage;
 mod virtual_disks;
 mod virtual_machines;
@@ -14,7 +17,7 @@ use serde_json::Value;
 
 use super::error::Error;
 use super::pass::EndpointRun;
-use super::report::Counts;
+use super::report::{Counts, Outcome};
 use crate::stages::Stage;
 
 pub use bootstrap::BootstrapStatus;
@@ -35,12 +38,21 @@ pub(super) async fn run(stage: Stage, run: &mut EndpointRun<'_>) -> Result<Summa
         Stage::VirtualDisks => virtual_disks::run(run).await,
         Stage::VmInterfaces => vm_interfaces::run(run).await,
         Stage::VmIpAddresses => vm_ip_addresses::run(run).await,
-        Stage::TaskHistory
-        | Stage::Backups
-        | Stage::Snapshots
-        | Stage::NodeInterfaces
-        | Stage::Sdn
-        | Stage::Replications
-        | Stage::BackupRoutines => Ok(Summary::default()),
+        Stage::NodeInterfaces => node_interfaces::run(run).await,
+        Stage::Replications => replications::run(run).await,
+        Stage::BackupRoutines => backup_routines::run(run).await,
+        Stage::TaskHistory | Stage::Backups | Stage::Snapshots | Stage::Sdn => Ok(Summary::default()),
+    }
+}
+
+/// That nothing at all could be written is more than a warning; `what` it is that was to be written.
+fn require_some(what: &str, outcome: &Outcome) -> Result<(), Error> {
+    match outcome.failed.first() {
+        Some(failure) if outcome.standing().next().is_none() => Err(Error::Prerequisite {
+            what: what.to_owned(),
+            kind: failure.kind,
+            message: failure.message.clone(),
+        }),
+        Some(_) | None => Ok(()),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::Summary;
+use super::{Summary, require_some};
 use crate::netbox::objects::{DeviceState, GuestVmInterface, MacAddress, Vlan, VmInterface, VmInterfaceState};
 use crate::reconcile::{Mode, ObjectId, Resource};
 use crate::stages::bridges::{Bridges, VmInterfaceStates, interface_state_selection};
@@ -41,7 +41,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     let vlans = run.pass::<Vlans>().await?;
     run.warn(PHASE, &vlans);
     let outcome = run.pass::<VmInterfaces>().await?;
-    require_some(&outcome)?;
+    require_some("interfaces of virtual machines", &outcome)?;
     for passed in [
         run.pass::<MacAddresses>().await?,
         run.pass::<PrimaryMacs>().await?,
@@ -56,18 +56,6 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
         records: run.interface_records(&outcome),
         ..summary
     })
-}
-
-/// That nothing at all could be written is more than a warning.
-fn require_some(outcome: &Outcome) -> Result<(), Error> {
-    match outcome.failed.first() {
-        Some(failure) if outcome.standing().next().is_none() => Err(Error::Prerequisite {
-            what: "interfaces of virtual machines".to_owned(),
-            kind: failure.kind,
-            message: failure.message.clone(),
-        }),
-        Some(_) | None => Ok(()),
-    }
 }
 
 impl EndpointRun<'_> {
