@@ -53,8 +53,9 @@ pub use rows::{RejectedRow, Rows};
 pub use session::{Answer, Session};
 pub use tls::{Fingerprint, FingerprintError, TlsPolicy};
 pub use types::{
-    Capabilities, ClusterResource, ClusterStatus, GuestConfig, GuestKind, LxcConfig, NodeRow, Permissions, QemuConfig,
-    ResourceKind, Snapshot, StorageConfig, Task, Verification, Version, Vmid, Volume,
+    Capabilities, ClusterResource, ClusterStatus, GuestAddress, GuestConfig, GuestInterface, GuestKind, LxcConfig, Nic,
+    NodeRow, Permissions, QemuConfig, ResourceKind, Snapshot, StorageConfig, Task, Verification, Version, Vmid, Volume,
+    canonical_mac,
 };
 
 #[cfg(test)]
