@@ -32,6 +32,7 @@ mod navigate;
 pub mod pool;
 pub mod property;
 mod reads;
+mod recent;
 pub mod resource;
 pub mod rows;
 pub mod session;
