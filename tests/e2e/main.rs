@@ -62,5 +62,4 @@ async fn plugin_keeps_netbox_in_step() {
     guests::assert_names(&netbox).await;
 
     changes::assert_changes(&netbox, &proxmox).await;
-    changes::assert_dead_node(&netbox, &proxmox).await;
 }
