@@ -9,7 +9,7 @@ use crate::state::State;
 
 fn change(world: &mut World) {
     let guest = |world: &mut World, vmid| world.guest(vmid).unwrap().clone();
-    world.guest(124).unwrap().name = "db-renamed".to_owned();
+    "db-renamed".clone_into(&mut world.guest(124).unwrap().name);
     assert!(world.migrate(110, "pve1"));
     assert!(world.guest(100).unwrap().resize_disk("scsi0", "160G"));
     world.guest(100).unwrap().agent = Agent::Interfaces(vec![AgentInterface::new(

@@ -9,6 +9,9 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
+    clippy::cognitive_complexity,
+    clippy::print_stdout,
+    clippy::too_many_lines,
     reason = "a test stops where something is not as it should be, and is told by its environment where NetBox is"
 )]
 
