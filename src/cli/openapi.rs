@@ -25,7 +25,7 @@ pub(super) struct ImportArgs {
     /// The release, such as 9.3; an OpenAPI document tells its own.
     #[arg(long, default_value = "")]
     release: String,
-    /// The file to write, such as 9.3.json in PROXBOX_GENERATED_DIR; standard output where it is absent.
+    /// The file to write, such as 9.3.json in `PROXBOX_GENERATED_DIR`; standard output where it is absent.
     #[arg(long)]
     to: Option<PathBuf>,
     /// The SHA-256 fingerprint of the host's certificate, where no authority vouches for it.

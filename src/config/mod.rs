@@ -141,6 +141,10 @@ pub struct Sync {
     pub stamp_interval: Duration,
     /// How long what one run has read of Proxmox serves the next; zero: not at all.
     pub inventory_ttl: Duration,
+    /// How long a guest agent may take to answer.
+    pub agent_timeout: Duration,
+    /// Whether the state of guests' links, their largest packets and the VLANs of their trunks are kept too.
+    pub links: bool,
     /// Whether NetBox is left alone at start.
     pub skip_netbox_at_start: bool,
 }
@@ -248,6 +252,7 @@ fn mock(reader: &mut Reader) -> Mock {
 fn sync(reader: &mut Reader) -> Sync {
     const DAY: Duration = Duration::from_hours(24);
     const INVENTORY: Duration = Duration::from_secs(30);
+    const AGENT: Duration = Duration::from_secs(15);
     Sync {
         shrink_percent: reader.number("PROXBOX_SHRINK_LIMIT_PERCENT", 0..=100).unwrap_or(30),
         shrink_rows: reader.number("PROXBOX_SHRINK_LIMIT_ROWS", 1..=1_000_000).unwrap_or(10),
@@ -257,6 +262,10 @@ fn sync(reader: &mut Reader) -> Sync {
         inventory_ttl: reader
             .seconds("PROXBOX_INVENTORY_TTL", 0.0..=600.0)
             .unwrap_or(INVENTORY),
+        agent_timeout: reader
+            .seconds("PROXBOX_GUEST_AGENT_TIMEOUT", 1.0..=600.0)
+            .unwrap_or(AGENT),
+        links: reader.flag("PROXBOX_SYNC_VM_LINKS").unwrap_or_default(),
         skip_netbox_at_start: reader.flag("PROXBOX_SKIP_NETBOX_BOOTSTRAP").unwrap_or_default(),
     }
 }

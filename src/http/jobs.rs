@@ -72,6 +72,8 @@ impl Job {
             },
             stamp_interval: limits.stamp_interval,
             inventory_ttl: limits.inventory_ttl,
+            agent_timeout: limits.agent_timeout,
+            sync_links: limits.links,
         };
         Ok(Self {
             request,

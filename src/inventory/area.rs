@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    Cluster, Collected, ConfiguredGuest, Gap, Guest, GuestSnapshots, GuestSystem, RecordedTasks, StorageBackups,
-    StorageConfig, Task,
+    BackupJob, Cluster, Collected, ConfiguredGuest, Container, Gap, Guest, GuestAgent, GuestSnapshots, GuestSystem,
+    NodeNetwork, RecordedTasks, ReplicationJob, StorageBackups, StorageConfig, Task,
 };
 use crate::proxmox::types::ClusterOptions;
 use crate::proxmox::{Error, GuestConfig, Session, Vmid};
@@ -101,6 +101,16 @@ inventory! {
     backups: StorageBackups,
     /// Snapshots, by the guest's number.
     snapshots: GuestSnapshots,
+    /// Network interfaces, node by node.
+    node_networks: NodeNetwork,
+    /// Replication jobs of the cluster.
+    replications: ReplicationJob,
+    /// Backup jobs of the cluster.
+    backup_jobs: BackupJob,
+    /// What guest agents tell, by number.
+    guest_agents: GuestAgent,
+    /// How running containers see their interfaces, by number.
+    containers: Container,
     /// The cluster's options: one item.
     cluster_options: ClusterOptions,
     /// The operating systems that guests' agents find themselves in.
@@ -153,6 +163,23 @@ impl Inventory {
         let place = guests.items.binary_search_by_key(&vmid, |guest| guest.vmid).ok()?;
         guests.items.get(place)
     }
+
+    /// What the agent of the guest with this number tells.
+    pub fn agent(&self, vmid: Vmid) -> Option<&GuestAgent> {
+        let agents = self.guest_agents.get()?;
+        let place = agents.items.binary_search_by_key(&vmid, |agent| agent.vmid).ok()?;
+        agents.items.get(place)
+    }
+
+    /// How the running container with this number sees its interfaces.
+    pub fn container(&self, vmid: Vmid) -> Option<&Container> {
+        let containers = self.containers.get()?;
+        let place = containers
+            .items
+            .binary_search_by_key(&vmid, |container| container.vmid)
+            .ok()?;
+        containers.items.get(place)
+    }
 }
 
 /// Who reads an area, of what, and how much of it.
@@ -170,6 +197,8 @@ pub struct Reader<'a> {
     pub recorded: &'a RecordedTasks,
     /// How many calls may be under way at once.
     pub concurrency: usize,
+    /// How long a guest agent may take to answer.
+    pub agent_timeout: Duration,
 }
 
 impl Reader<'_> {

@@ -5,13 +5,18 @@
 //! gap.
 
 mod area;
+mod backup_jobs;
 mod backups;
 mod cluster;
 mod cluster_options;
+mod containers;
 mod fan_out;
+mod guest_agents;
 mod guest_configs;
 mod guest_systems;
 mod guests;
+mod node_networks;
+mod replications;
 mod snapshots;
 mod storages;
 mod tasks;
@@ -21,15 +26,22 @@ use std::fmt;
 use crate::error::ErrorKind;
 use crate::proxmox::{Error, RejectedRow};
 
-pub use crate::proxmox::types::{GuestOs, StorageConfig};
-pub use crate::proxmox::{GuestConfig, GuestKind, Property, Snapshot, Task, Vmid, Volume};
+pub use crate::proxmox::types::{BackupJob, GuestOs, NodeInterface, ReplicationJob, StorageConfig};
+pub use crate::proxmox::{
+    GuestAddress, GuestConfig, GuestInterface, GuestKind, Nic, Property, Snapshot, Task, Vmid, Volume, canonical_mac,
+};
 pub use area::{Area, Inventory, Reader, Slot};
+pub use backup_jobs::BackupJobs;
 pub use backups::{Backups, StorageBackups};
 pub use cluster::{Cluster, ClusterMode, Node, cluster};
 pub use cluster_options::ClusterOptions;
+pub use containers::{Container, Containers};
+pub use guest_agents::{AgentAnswer, GuestAgent, GuestAgents};
 pub use guest_configs::{ConfiguredGuest, GuestConfigs};
 pub use guest_systems::{GuestSystem, GuestSystems};
 pub use guests::{Guest, Guests};
+pub use node_networks::{NodeNetwork, NodeNetworks};
+pub use replications::Replications;
 pub use snapshots::{GuestSnapshots, Snapshots};
 pub use storages::Storages;
 pub use tasks::{RecordedTasks, TaskEnding, Tasks};

@@ -200,7 +200,7 @@ mod tests {
 
     fn page(from: usize, count: usize) -> Rows<Task> {
         let row = |number: usize| json!({"upid": format!("UPID:a1:{number}"), "id": "204"});
-        Rows::decode((from..from + count).map(row).collect())
+        Rows::decode((from..from + count).map(row))
     }
 
     #[test]

@@ -78,6 +78,7 @@ impl Bench {
 
     async fn read<A: Area>(&mut self) -> &Collected<A::Item> {
         let reader = Reader {
+            agent_timeout: Duration::from_secs(1),
             session: &self.session,
             cluster: &self.cluster,
             inventory: &self.inventory,
@@ -345,6 +346,7 @@ async fn reading_fails_only_where_no_node_can_be_read() {
     let bench = Bench::new().await;
     bench.mock.faults().fail("/nodes/*/tasks", 500, "got timeout");
     let reader = Reader {
+        agent_timeout: Duration::from_secs(1),
         session: &bench.session,
         cluster: &bench.cluster,
         inventory: &bench.inventory,

@@ -1,13 +1,18 @@
 //! From Proxmox's words to NetBox's. Pure; the only bilingual room.
 
 pub mod backup;
+pub mod backup_routine;
 pub mod bootstrap;
 pub mod cloud_init;
 pub mod cluster;
 pub mod device;
+pub mod guest_interface;
+pub mod ip_address;
 pub mod names;
+pub mod node_interface;
 pub mod notes;
 pub mod platform;
+pub mod replication;
 pub mod snapshot;
 pub mod storage;
 pub mod tags;
@@ -16,3 +21,4 @@ pub mod times;
 pub mod virtual_disk;
 pub mod virtual_machine;
 pub mod virtual_machine_state;
+pub mod vm_interface;

@@ -59,7 +59,7 @@ fn texts(definition: &StorageConfig) -> [(&'static str, &Option<String>); STORAG
 }
 
 /// NetBox refuses NUL characters, in JSON columns too.
-fn without_nul(raw: &Map<String, Value>) -> Map<String, Value> {
+pub(super) fn without_nul(raw: &Map<String, Value>) -> Map<String, Value> {
     raw.iter()
         .map(|(key, value)| match value.as_str() {
             Some(text) if text.contains('\0') => (key.clone(), Value::String(text.replace('\0', ""))),

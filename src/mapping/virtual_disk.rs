@@ -1,5 +1,7 @@
 //! The drives in a guest's configuration as virtual disks.
 
+use crate::netbox::ObjectId;
+use crate::netbox::objects::{PROXBOX_TAG, VirtualDisk};
 use crate::proxmox::types::GuestConfig;
 use crate::proxmox::{Property, wire};
 
@@ -40,6 +42,18 @@ pub fn disks(config: &GuestConfig) -> Vec<ParsedDisk> {
 /// The size of all `disks` together.
 pub fn total_mib(disks: &[ParsedDisk]) -> u64 {
     disks.iter().fold(0, |total, disk| total.saturating_add(disk.size_mib))
+}
+
+/// The virtual disk that `disk` is on the virtual machine `machine`, called `machine_name`.
+pub fn virtual_disk(disk: ParsedDisk, machine: ObjectId, machine_name: &str) -> VirtualDisk {
+    VirtualDisk {
+        virtual_machine: machine,
+        machine_name: Some(machine_name.to_owned()),
+        name: disk.key,
+        size: Some(disk.size_mib),
+        description: Some(disk.description),
+        tags: [PROXBOX_TAG.to_owned()].into(),
+    }
 }
 
 fn is_drive(key: &str) -> bool {

@@ -33,6 +33,7 @@ mod navigate;
 pub mod pool;
 pub mod property;
 mod reads;
+mod recent;
 pub mod relay;
 pub mod resource;
 pub mod rows;
@@ -59,8 +60,9 @@ pub use session::{Answer, Session};
 pub use tls::{Fingerprint, FingerprintError, TlsPolicy};
 pub use topics::{BackupOptions, BackupServerStorage, ContentFilter, FirewallOf, GuestPlace, Power};
 pub use types::{
-    Capabilities, ClusterResource, ClusterStatus, GuestConfig, GuestKind, LxcConfig, NodeRow, Permissions, QemuConfig,
-    ResourceKind, Snapshot, StorageConfig, Task, Verification, Version, Vmid, Volume,
+    Capabilities, ClusterResource, ClusterStatus, GuestAddress, GuestConfig, GuestInterface, GuestKind, LxcConfig, Nic,
+    NodeRow, Permissions, QemuConfig, ResourceKind, Snapshot, StorageConfig, Task, Verification, Version, Vmid, Volume,
+    canonical_mac,
 };
 pub use wait::{TaskEnd, TaskProgress, TaskStatus, Wait};
 

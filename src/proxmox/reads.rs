@@ -1,15 +1,18 @@
 //! The reads that every run makes, typed.
 
+use super::error::{Error, Refusal};
+use super::resource::Resource;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::error::Error;
 use super::rows::Rows;
 use super::session::Session;
 use super::types::{
-    ClusterOptions, ClusterResource, ClusterStatus, GuestConfig, GuestKind, GuestOs, NodeRow, Permissions, Snapshot,
-    StorageConfig, Task, Version, Vmid, Volume,
+    BackupJob, ClusterOptions, ClusterResource, ClusterStatus, GuestConfig, GuestInterface, GuestKind, GuestOs,
+    NodeInterface, NodeRow, Permissions, ReplicationJob, Snapshot, StorageConfig, Task, Version, Vmid, Volume,
+    host_name,
 };
 
 /// Which finished tasks of a node are read.
@@ -147,6 +150,69 @@ impl Session {
         self.nodes(node).guest(kind, vmid).snapshots().get_rows().await
     }
 
+    /// `nodes/{node}/network`: the node's network interfaces, for any identity.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn list_node_interfaces(&self, node: &str) -> Result<Rows<NodeInterface>, Error> {
+        self.nodes(node).network().get_rows().await
+    }
+
+    /// `cluster/replication`: the replication jobs of the guests that the identity may see.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn list_replications(&self) -> Result<Rows<ReplicationJob>, Error> {
+        self.cluster().replication().get_rows().await
+    }
+
+    /// `cluster/backup`: the backup jobs. Needs Sys.Audit on `/`.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn list_backup_jobs(&self) -> Result<Rows<BackupJob>, Error> {
+        self.cluster().backup().get_rows().await
+    }
+
+    /// `nodes/{node}/qemu/{vmid}/agent/network-get-interfaces`: the interfaces as the guest sees them, within `limit`.
+    /// Needs VM.GuestAgent.Audit, up to release 8 VM.Monitor.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange; [`Error::GuestUnavailable`] where the agent does not run or refuses the question.
+    pub async fn agent_interfaces(
+        &self,
+        node: &str,
+        vmid: Vmid,
+        limit: Duration,
+    ) -> Result<Vec<GuestInterface>, Error> {
+        let place = self.nodes(node).qemu(vmid).agent("network-get-interfaces");
+        interfaces(&place.within(limit)).await
+    }
+
+    /// `nodes/{node}/qemu/{vmid}/agent/get-host-name`: the name the guest gives itself, within `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn agent_host_name(&self, node: &str, vmid: Vmid, limit: Duration) -> Result<Option<String>, Error> {
+        let place = self.nodes(node).qemu(vmid).agent("get-host-name").within(limit);
+        Ok(host_name(&place.get().await?.data))
+    }
+
+    /// `nodes/{node}/lxc/{vmid}/interfaces`: the interfaces as a running container sees them; none of one that is
+    /// stopped.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn container_interfaces(&self, node: &str, vmid: Vmid) -> Result<Vec<GuestInterface>, Error> {
+        interfaces(&self.nodes(node).lxc(vmid).interfaces()).await
+    }
+
     /// `access/permissions`: the session's own rights, for any identity.
     ///
     /// # Errors
@@ -165,4 +231,15 @@ impl Session {
             }),
         }
     }
+}
+
+async fn interfaces(place: &Resource) -> Result<Vec<GuestInterface>, Error> {
+    let answer = place.get().await?;
+    GuestInterface::decode(answer.data).map_err(|message| Error::GuestUnavailable {
+        answer: Refusal {
+            call: format!("GET {}", place.plain_path().unwrap_or_default()),
+            status: 200,
+            message,
+        },
+    })
 }

@@ -85,7 +85,7 @@ impl Pass for Backups {
         let bindings = bindings(facts);
         let mut desired = Desired::by_key(volumes(facts).filter_map(|volume| {
             let bound = bindings.of(volume.vmid?)?;
-            let storage = facts.known.storages.get(storage_of(&volume.volid)).copied();
+            let storage = facts.known.storage_ids.get(storage_of(&volume.volid)).copied();
             Some(backup(volume, bound.id, storage))
         }));
         let storages = facts.inventory.items::<inventory::Backups>().iter();

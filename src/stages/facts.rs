@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Options;
 use super::machines::GuestFacts;
 use crate::endpoint::EndpointKey;
-use crate::inventory::{Cluster as ProxmoxCluster, Inventory};
+use crate::inventory::{Cluster as ProxmoxCluster, Inventory, Vmid};
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::{
-    Cluster, Device, DeviceState, PluginEndpoint, Tag, TaskHistory, TrackingCluster, VirtualMachine,
-    VirtualMachineState,
+    Cluster, Device, DeviceInterface, DeviceState, GuestVmInterface, GuestVmInterfaceAddress, IpAddress, MacAddress,
+    PluginEndpoint, Storage, Tag, TaskHistory, TrackingCluster, TrackingNode, VirtualMachine, VirtualMachineState,
+    Vlan, VmInterface, VmInterfaceState,
 };
 use crate::reconcile::{ObjectId, Stored};
 
@@ -80,16 +81,76 @@ pub struct Known {
     /// Virtual machines that are known to stand for a guest and of whose children a stage has read all that it can prove
     /// anything by: a row of theirs that is not desired may be taken for gone.
     pub proven: BTreeSet<ObjectId>,
-    /// The cluster's storages, by name.
-    pub storages: BTreeMap<String, ObjectId>,
+    /// Ids of the cluster's storages, by name.
+    pub storage_ids: BTreeMap<String, ObjectId>,
     /// Rows of tasks that may be among those which were read.
     pub tasks: Vec<Stored<TaskHistory>>,
     /// Sync states of virtual machines that hold the row of a task which is another one's.
     pub task_holders: Vec<Stored<VirtualMachineState>>,
+    /// Which guest each virtual machine stands for that a stage may touch.
+    pub guests: BTreeMap<ObjectId, Vmid>,
+    /// The cluster's storages.
+    pub storages: Vec<Stored<Storage>>,
+    /// The plugin's tracked nodes of this endpoint.
+    pub tracking_nodes: Vec<Stored<TrackingNode>>,
+    /// Rows about the network interfaces of the cluster's virtual machines.
+    pub network: KnownNetwork,
+    /// Rows about the network interfaces of the nodes' devices.
+    pub node_network: KnownNodeNetwork,
     /// The configured site.
     pub site: Option<ObjectId>,
     /// The configured tenant.
     pub tenant: Option<ObjectId>,
+}
+
+impl Known {
+    /// The cluster's storages, by name.
+    pub fn storage_ids(&self) -> BTreeMap<&str, ObjectId> {
+        let rows = self.storages.iter();
+        rows.map(|stored| (stored.object.name.as_str(), stored.id)).collect()
+    }
+
+    /// The plugin's row of `node`.
+    pub fn tracking_node(&self, node: &str) -> Option<ObjectId> {
+        let row = self.tracking_nodes.iter().find(|stored| stored.object.name == node);
+        row.map(|stored| stored.id)
+    }
+}
+
+/// Rows of NetBox about the network interfaces of the cluster's virtual machines, where a stage has read them.
+#[derive(Debug, Clone, Default)]
+pub struct KnownNetwork {
+    /// The interfaces.
+    pub interfaces: Vec<Stored<VmInterface>>,
+    /// VLANs that those interfaces have or should have.
+    pub vlans: Vec<Stored<Vlan>>,
+    /// MAC addresses of those interfaces.
+    pub macs: Vec<Stored<MacAddress>>,
+    /// The plugin's sync states of those interfaces.
+    pub interface_states: Vec<Stored<VmInterfaceState>>,
+    /// The plugin's rows of what guests see of their interfaces.
+    pub guest_interfaces: Vec<Stored<GuestVmInterface>>,
+    /// The plugin's rows of which of those has which address.
+    pub guest_addresses: Vec<Stored<GuestVmInterfaceAddress>>,
+    /// Addresses of those interfaces, and others that are the same hosts.
+    pub addresses: Vec<Stored<IpAddress>>,
+    /// Of those, the ones that have to go.
+    pub stale_addresses: BTreeSet<ObjectId>,
+    /// Rows of which guest's interface has which address that have to go.
+    pub stale_links: BTreeSet<ObjectId>,
+}
+
+/// Rows of NetBox about the network interfaces of the nodes' devices, where a stage has read them.
+#[derive(Debug, Clone, Default)]
+pub struct KnownNodeNetwork {
+    /// The interfaces.
+    pub interfaces: Vec<Stored<DeviceInterface>>,
+    /// VLANs with the numbers that those interfaces should have.
+    pub vlans: Vec<Stored<Vlan>>,
+    /// Addresses that are hosts which those interfaces should be.
+    pub addresses: Vec<Stored<IpAddress>>,
+    /// MAC addresses of those interfaces.
+    pub macs: Vec<Stored<MacAddress>>,
 }
 
 /// Which rows of NetBox stand for the cluster.

@@ -4,24 +4,37 @@
 //! compares with ([`Pass::scope`]), what should be ([`Pass::desired`]), which conflicts only NetBox can show
 //! ([`Pass::settle`]) and what may be changed ([`Pass::policy`]). It is pure: `sync` does the reading and writing.
 
+pub mod address_owners;
+pub mod backup_routines;
 pub mod backups;
 pub mod bootstrap;
+pub mod bridges;
 pub mod claim;
 pub mod clusters;
 pub mod devices;
 mod facts;
+pub mod guest_interfaces;
 pub mod guests;
 pub mod machines;
+pub mod node_addresses;
+pub mod node_interfaces;
 pub mod nodes;
 mod options;
+pub mod ports;
+pub mod replications;
 pub mod snapshots;
 pub mod storages;
 pub mod task_history;
+pub mod virtual_disks;
+pub mod vm_addresses;
+pub mod vm_interfaces;
+pub mod vm_ip_addresses;
+pub mod vm_macs;
 
 use crate::netbox::objects::Object;
 use crate::reconcile::{Policy, Refused, Resource, Retire, Stored, Wanted};
 
-pub use facts::{EndpointFacts, Facts, Known, Lookup, Target};
+pub use facts::{EndpointFacts, Facts, Known, KnownNetwork, Lookup, Target};
 pub use options::{Family, Flag, GuestOptions, InterfaceNaming, Modes, Options, Overwrite};
 
 macro_rules! stages {

@@ -174,7 +174,7 @@ pub enum InterfaceNaming {
 }
 
 /// A family of IP addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Family {
     /// IPv4.
     #[default]
@@ -208,6 +208,8 @@ pub struct GuestOptions {
     pub use_agent_names: bool,
     /// Leave out link-local addresses.
     pub ignore_link_local: bool,
+    /// Keep the state of an interface's link, its largest packet and the VLANs of its trunk too.
+    pub sync_links: bool,
     /// Which family's primary address is looked for first.
     pub primary_family: Family,
     /// Read overrides from a guest's description.
@@ -234,6 +236,7 @@ impl Default for GuestOptions {
             naming: InterfaceNaming::GuestOsModel,
             use_agent_names: true,
             ignore_link_local: true,
+            sync_links: false,
             primary_family: Family::V4,
             parse_metadata: false,
             platform_from_agent: false,

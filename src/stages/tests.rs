@@ -5,7 +5,7 @@ mod guests;
 mod snapshots;
 mod task_history;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -13,22 +13,22 @@ use super::claim::{self, Ambiguity, Claim};
 use super::nodes::resolve;
 use super::*;
 use crate::endpoint::{EndpointId, EndpointKey, Source};
-use crate::inventory::{Cluster as ProxmoxCluster, ClusterMode, Inventory, Node};
+use crate::inventory::{Cluster as ProxmoxCluster, ClusterMode, Collected, Inventory, Node, NodeNetwork, Vmid};
 use crate::mapping::device::managed_description;
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::{
-    Cluster, ClusterType, Device, DeviceRole, DeviceState, DeviceType, PROXBOX_TAG, PluginEndpoint, TrackingCluster,
-    TrackingNode,
+    Cluster, ClusterType, Device, DeviceInterface, DeviceRole, DeviceState, DeviceType, PROXBOX_TAG, PluginEndpoint,
+    Said, Storage, TrackingCluster, TrackingNode, VirtualMachine, VirtualMachineState, Vlan,
 };
 use crate::reconcile::{Mode, ObjectId, Plan, diff};
 
 const NOW: &str = "2026-11-24T12:00:00Z";
-const CLUSTER: ObjectId = ObjectId(10);
-const SITE: ObjectId = ObjectId(20);
+pub(super) const CLUSTER: ObjectId = ObjectId(10);
+pub(super) const SITE: ObjectId = ObjectId(20);
 const TYPE: ObjectId = ObjectId(30);
 const ROLE: ObjectId = ObjectId(40);
-const ENDPOINT: ObjectId = ObjectId(3);
-const OURS: i64 = 1;
+pub(super) const ENDPOINT: ObjectId = ObjectId(3);
+pub(super) const OURS: i64 = 1;
 
 /// Facts of a cluster `lab` with two nodes whose devices 101 and 102 are as they should be.
 pub(super) fn converged() -> Facts {
@@ -150,10 +150,98 @@ fn state(device: u64, node: &str) -> Stored<DeviceState> {
     }
 }
 
+pub(super) fn tracking_node(id: u64, name: &str) -> Stored<TrackingNode> {
+    let object = TrackingNode {
+        endpoint: ENDPOINT,
+        name: name.to_owned(),
+        netbox_device: None,
+    };
+    Stored {
+        id: ObjectId(id),
+        object,
+    }
+}
+
+pub(super) fn storage(id: u64, name: &str) -> Stored<Storage> {
+    let object = Storage {
+        cluster: CLUSTER,
+        name: name.to_owned(),
+        texts: BTreeMap::new(),
+        port: None,
+        max_protected_backups: None,
+        shared: None,
+        enabled: None,
+        raw_config: None,
+        tags: BTreeSet::new(),
+    };
+    Stored {
+        id: ObjectId(id),
+        object,
+    }
+}
+
+/// Lets the virtual machine `id` stand for the guest `vmid`, a virtual machine too.
+pub(super) fn stand_for(facts: &mut Facts, id: ObjectId, vmid: Vmid) {
+    facts.known.machines.push(Stored {
+        id,
+        object: VirtualMachine {
+            name: Some("db".to_owned()),
+            cluster: Some(CLUSTER),
+            ..VirtualMachine::default()
+        },
+    });
+    facts.known.machine_states.push(Stored {
+        id,
+        object: VirtualMachineState {
+            endpoint_raw_id: Some(OURS),
+            cluster_name: Some("lab".to_owned()),
+            vmid: Some(vmid.0),
+            kind: Some("qemu".to_owned()),
+            ..VirtualMachineState::of(id)
+        },
+    });
+    facts.known.guests.insert(id, vmid);
+}
+
+/// Lets the nodes have `rows` as their network interfaces.
+pub(super) fn network(facts: &mut Facts, nodes: &[(&str, Value)]) {
+    let items = nodes
+        .iter()
+        .map(|(node, rows)| NodeNetwork {
+            node: (*node).to_owned(),
+            interfaces: serde_json::from_value(rows.clone()).unwrap(),
+        })
+        .collect();
+    let gaps = Vec::new();
+    facts.inventory.node_networks.fill(Collected { items, gaps });
+}
+
+/// Takes what the plan of the interfaces would make as made, with ids from 1 on in the plan's order.
+pub(super) fn make_interfaces(facts: &mut Facts) {
+    let vlans = plan::<node_interfaces::NodeVlans>(facts);
+    for (row, id) in vlans.create.iter().zip(501..) {
+        facts.ids.learn(Vlan::PATH, row.key.clone(), ObjectId(id));
+    }
+    let wanted = node_interfaces::NodeInterfaces::desired(facts).wanted;
+    for (wanted, id) in wanted.into_iter().zip(1..) {
+        let mut object = wanted.object;
+        object.mode = Said::Empty;
+        object.untagged_vlan = Said::Empty;
+        object.tagged_vlans = Some(BTreeSet::new());
+        (object.bridge, object.lag, object.parent) = (Said::Empty, Said::Empty, Said::Empty);
+        facts.ids.learn(DeviceInterface::PATH, object.key(), ObjectId(id));
+        let id = ObjectId(id);
+        facts.known.node_network.interfaces.push(Stored { id, object });
+    }
+}
+
 pub(super) fn plan<P: Pass>(facts: &Facts) -> Plan {
-    let actual = P::at_hand(facts).unwrap_or_default();
-    let desired = P::settle(facts, P::desired(facts), &actual);
-    let mut plan = diff(desired.wanted, &actual, &P::policy(facts), |stored| {
+    plan_against::<P>(facts, &P::at_hand(facts).unwrap_or_default())
+}
+
+pub(super) fn plan_against<P: Pass>(facts: &Facts, actual: &[Stored<P::Object>]) -> Plan {
+    let desired = P::settle(facts, P::desired(facts), actual);
+    let mut plan = diff(desired.wanted, actual, &P::policy(facts), |stored| {
         P::retire(facts, stored)
     });
     plan.refused.extend(desired.refused);

@@ -210,21 +210,32 @@ impl Progress {
 
     /// The row form of an item's progress, which the plugin's table shows.
     pub(super) fn row(&self, object: &str, id: ObjectId, name: &str, operation: &str) {
+        let columns = json!({
+            "completed": true,
+            "increment_count": "yes",
+            "sync_status": operation,
+            "rowid": name,
+            "name": name,
+            "netbox_id": id,
+        });
+        self.columns(object, "create", name, &columns);
+    }
+
+    /// A row of one of the plugin's tables, with the columns of that table. It has failed where there is an `error`.
+    pub(super) fn columns(&self, object: &str, action: &str, rowid: &str, columns: &Value) {
+        let error = columns.get("error").and_then(Value::as_str);
+        let (status, message) = match error {
+            Some(error) => ("failed", error.to_owned()),
+            None => ("completed", format!("Synced {object} {rowid}")),
+        };
         self.send(
             "step",
             json!({
                 "step": object,
-                "status": "completed",
-                "message": format!("Synced {object} {name}"),
-                "rowid": name,
-                "payload": {"object": object, "type": "create", "data": {
-                    "completed": true,
-                    "increment_count": "yes",
-                    "sync_status": operation,
-                    "rowid": name,
-                    "name": name,
-                    "netbox_id": id,
-                }},
+                "status": status,
+                "message": message,
+                "rowid": rowid,
+                "payload": {"object": object, "type": action, "data": columns},
             }),
         );
     }

@@ -42,6 +42,8 @@ pub(super) struct EndpointRun<'a> {
     pub(super) recorded: RecordedTasks,
     /// How many calls to Proxmox may be under way at once.
     pub(super) concurrency: usize,
+    /// How long a guest agent may take to answer.
+    pub(super) agent_timeout: Duration,
     pub(super) plans: Vec<Plan>,
     pub(super) warnings: Vec<String>,
 }

@@ -1,14 +1,16 @@
 //! What a stage reads before it compares: areas of Proxmox, and which virtual machines stand for which guests.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Error;
 use super::memo::KnownMachines;
 use super::pass::EndpointRun;
 use crate::inventory::{Area, Guests, Reader};
-use crate::netbox::objects::{VirtualMachine, VirtualMachineState};
-use crate::stages::Selection;
+use crate::netbox::objects::{Storage, TrackingNode, VirtualMachine, VirtualMachineState};
+use crate::stages::devices::NodeLinks;
 use crate::stages::guests::bindings;
+use crate::stages::storages::Storages as StorageRows;
+use crate::stages::{Pass, Selection};
 
 impl EndpointRun<'_> {
     /// Reads an area, unless this run or one that ended a short while ago has. Its gaps become warnings.
@@ -21,6 +23,7 @@ impl EndpointRun<'_> {
                 only: self.only.as_ref(),
                 recorded: &self.recorded,
                 concurrency: self.concurrency,
+                agent_timeout: self.agent_timeout,
             };
             let collected = A::collect(&reader).await?;
             A::slot_mut(&mut self.facts.inventory).fill(collected);
@@ -51,6 +54,23 @@ impl EndpointRun<'_> {
         if self.facts.options.guests.only.is_some() {
             self.select_guests()?;
         }
+        let active: BTreeMap<_, _> = bindings(&self.facts)
+            .active()
+            .map(|bound| (bound.id, bound.vmid))
+            .collect();
+        self.facts.known.guests = active;
+        Ok(())
+    }
+
+    /// Reads the cluster's storages.
+    pub(super) async fn read_storages(&mut self) -> Result<(), Error> {
+        self.facts.known.storages = self.list::<Storage>(StorageRows::scope(&self.facts)).await?;
+        Ok(())
+    }
+
+    /// Reads the nodes that the plugin tracks for the endpoint.
+    pub(super) async fn read_tracking_nodes(&mut self) -> Result<(), Error> {
+        self.facts.known.tracking_nodes = self.list::<TrackingNode>(NodeLinks::scope(&self.facts)).await?;
         Ok(())
     }
 

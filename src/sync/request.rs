@@ -211,6 +211,7 @@ fn guest_options(query: &Query) -> Result<GuestOptions, BadParameter> {
             }
         },
         use_agent_names: switch("use_guest_agent_interface_name", default.use_agent_names)?,
+        sync_links: default.sync_links,
         ignore_link_local: switch("ignore_ipv6_link_local_addresses", default.ignore_link_local)?,
         primary_family: match word(query, "primary_ip_preference") {
             None | Some("ipv4") => Family::V4,

@@ -57,6 +57,10 @@ pub struct RunContext {
     pub stamp_interval: Duration,
     /// How long what one run has read of Proxmox serves the next; zero: not at all.
     pub inventory_ttl: Duration,
+    /// How long a guest agent may take to answer.
+    pub agent_timeout: Duration,
+    /// Keep the state of guests' links, their largest packets and the VLANs of their trunks too.
+    pub sync_links: bool,
 }
 
 /// What a run works on and whom it tells.
@@ -241,6 +245,7 @@ impl<'a> Part<'a> {
             only: None,
             recorded: RecordedTasks::default(),
             concurrency: request.fetch_max_concurrency.unwrap_or(CONCURRENCY),
+            agent_timeout: context.agent_timeout,
             plans: Vec::new(),
             warnings: Vec::new(),
         })
@@ -251,6 +256,7 @@ impl<'a> Part<'a> {
         let context = self.work.context;
         let now = OffsetDateTime::now_utc();
         let mut options = self.work.request.options.clone();
+        options.guests.sync_links = context.sync_links;
         options.stamps_overdue_before = Some(stamp(now - context.stamp_interval));
         Facts {
             endpoint: endpoint.facts.clone(),

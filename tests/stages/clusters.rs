@@ -120,6 +120,8 @@ impl Estate {
             limits: Limits::default(),
             stamp_interval: Duration::from_hours(24),
             inventory_ttl: Duration::ZERO,
+            agent_timeout: Duration::from_secs(15),
+            sync_links: false,
         };
         let running = self.registry.start(stage, request, context);
         running.report().await.unwrap().into_stage().unwrap()

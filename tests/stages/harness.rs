@@ -15,6 +15,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 pub(crate) const MACHINES: &str = "virtualization/virtual-machines";
+pub(crate) const INTERFACES: &str = "virtualization/interfaces";
 pub(crate) const MACHINE_STATES: &str = "plugins/proxbox/sync-state/virtual-machines";
 
 /// Both sides, and the runs between them.
@@ -36,7 +37,12 @@ impl Bench {
     pub(crate) async fn with(world: World, options: StandinOptions) -> Self {
         let nodes: Vec<String> = world.nodes.iter().map(|node| node.name.clone()).collect();
         let cluster = world.cluster.clone().unwrap_or_default();
-        let proxmox = MockProxmox::start(MockOptions::default(), world).await.unwrap();
+        let options_of_mock = MockOptions {
+            // What a wedged agent costs is not waited for.
+            agent_limit: Duration::from_millis(50),
+            ..MockOptions::default()
+        };
+        let proxmox = MockProxmox::start(options_of_mock, world).await.unwrap();
         let netbox = Standin::start(options).await.unwrap();
         let address = netbox
             .seed("ipam/ip-addresses", &json!({"address": "127.0.0.1/32"}))
@@ -90,6 +96,8 @@ impl Bench {
             limits: Limits::default(),
             stamp_interval: Duration::from_hours(24),
             inventory_ttl: Duration::from_mins(1),
+            agent_timeout: Duration::from_secs(15),
+            sync_links: false,
         }
     }
 
@@ -151,6 +159,17 @@ impl Bench {
         let id = &self.machine_state(vmid)["virtual_machine"]["id"];
         let rows = self.netbox.rows(MACHINES);
         rows.iter().find(|row| row["id"] == *id).unwrap().clone()
+    }
+
+    /// The interface `name` of the virtual machine of the guest with this number.
+    pub(crate) fn interface_of(&self, vmid: u32, name: &str) -> Value {
+        let machine = &self.machine_of(vmid)["id"];
+        let rows = self.netbox.rows(INTERFACES);
+        let mut own = rows.iter().filter(|row| row["virtual_machine"]["id"] == *machine);
+        let found = own.find(|row| row["name"] == name);
+        found
+            .unwrap_or_else(|| panic!("no interface {name} of guest {vmid}"))
+            .clone()
     }
 }
 

@@ -14,3 +14,5 @@ mod harness;
 mod snapshots;
 mod task_history;
 mod virtual_machines;
+mod vm_interfaces;
+mod vm_ip_addresses;

@@ -1,38 +1,61 @@
 //! NetBox's objects, one file each: the shape in which NetBox answers a row (private), the object with its comparable
 //! fields, and what of it may be written.
 
+mod assignment;
 mod backup;
+mod backup_routine;
 mod cloud_init;
 mod cluster;
 mod device;
+mod device_interface;
+mod guest_vm_interface;
+mod ip_address;
 mod journal_entry;
+mod mac_address;
 mod named;
 mod plugin;
+mod primary_addresses;
+mod replication;
 mod revival;
 mod shape;
 mod snapshot;
 mod storage;
 mod task_history;
+mod virtual_disk;
 mod virtual_machine;
 mod virtual_machine_state;
+mod vlan;
+mod vm_interface;
 mod write;
 
+pub use assignment::Assignment;
 pub use backup::Backup;
+pub use backup_routine::{BackupRoutine, Retention};
 pub use cloud_init::CloudInit;
 pub use cluster::{Cluster, ClusterState};
 pub use device::{Device, DeviceState};
+pub use device_interface::DeviceInterface;
+pub use guest_vm_interface::{GuestVmInterface, GuestVmInterfaceAddress};
+pub use ip_address::{IpAddress, IpAddressHolder};
 pub use journal_entry::JournalEntry;
+pub use mac_address::MacAddress;
 pub use named::{
     ClusterTypeKind, DeviceRoleKind, DeviceTypeKind, ManufacturerKind, Named, NamedKind, PlatformKind, SiteKind,
     TagKind, TenantKind, VirtualMachineTypeKind,
 };
 pub use plugin::{PluginEndpoint, TrackingCluster, TrackingNode};
+pub use primary_addresses::PrimaryAddresses;
+pub use replication::{Replication, STALE};
 pub use revival::Revival;
+pub use shape::Said;
 pub use snapshot::Snapshot;
 pub use storage::{STORAGE_TEXTS, Storage};
 pub use task_history::TaskHistory;
+pub use virtual_disk::{VirtualDisk, VirtualDiskState};
 pub use virtual_machine::{DECOMMISSIONING, SOFT_DELETED_TAG, VirtualMachine};
 pub use virtual_machine_state::VirtualMachineState;
+pub use vlan::Vlan;
+pub use vm_interface::{VmInterface, VmInterfaceState};
 pub use write::{create_body, update_body};
 
 use serde::de::DeserializeOwned;

@@ -15,6 +15,13 @@ pub(super) struct Nested {
     pub(super) id: ObjectId,
 }
 
+/// A related object with its name: `{"id": 5, "name": "db-1", …}`.
+#[derive(Debug, Deserialize)]
+pub(super) struct NestedNamed {
+    pub(super) id: ObjectId,
+    pub(super) name: Option<String>,
+}
+
 /// A choice: `{"value": "active", "label": "Active"}`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Choice {
@@ -35,11 +42,21 @@ pub(super) fn slugs(tags: Vec<Tagged>) -> BTreeSet<String> {
     tags.into_iter().map(|tag| tag.slug).collect()
 }
 
+/// What a part of `owner` is called in reports.
+pub(super) fn member_label(owner: Option<&str>, name: &str) -> String {
+    owner.map_or_else(|| name.to_owned(), |owner| format!("{owner}/{name}"))
+}
+
 /// Adds a field where it is asserted.
 pub(super) fn put(fields: &mut Fields, name: &'static str, value: Option<impl Into<Value>>) {
     if let Some(value) = value {
         fields.insert(name, value.into());
     }
+}
+
+/// Adds a field that is always asserted: as JSON null where it is empty.
+pub(super) fn put_or_null(fields: &mut Fields, name: &'static str, value: Option<impl Into<Value>>) {
+    fields.insert(name, value.map_or(Value::Null, Into::into));
 }
 
 /// Adds a relation where it is asserted.
@@ -52,6 +69,58 @@ pub(super) fn put_tags(fields: &mut Fields, tags: &BTreeSet<String>) {
     if !tags.is_empty() {
         fields.insert("tags", tags.iter().cloned().map(Value::String).collect());
     }
+}
+
+/// What a row says of a value that may be empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Said<T> {
+    /// Nothing: whatever is there stays.
+    #[default]
+    Nothing,
+    /// There is none.
+    Empty,
+    /// It is this.
+    Is(T),
+}
+
+impl<T> Said<T> {
+    /// The value, where there is one.
+    pub fn value(&self) -> Option<&T> {
+        match self {
+            Self::Is(value) => Some(value),
+            Self::Nothing | Self::Empty => None,
+        }
+    }
+}
+
+impl<T> From<Option<T>> for Said<T> {
+    /// What is there, or that there is none.
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Empty, Self::Is)
+    }
+}
+
+/// Adds a field that is asserted, be it as empty.
+pub(super) fn put_said(fields: &mut Fields, name: &'static str, said: &Said<impl Into<Value> + Clone>) {
+    match said {
+        Said::Nothing => {}
+        Said::Empty => {
+            fields.insert(name, Value::Null);
+        }
+        Said::Is(value) => {
+            fields.insert(name, value.clone().into());
+        }
+    }
+}
+
+/// Adds a relation that is asserted, be it as empty.
+pub(super) fn put_said_id(fields: &mut Fields, name: &'static str, said: Said<ObjectId>) {
+    let said = match said {
+        Said::Nothing => Said::Nothing,
+        Said::Empty => Said::Empty,
+        Said::Is(id) => Said::Is(id.0),
+    };
+    put_said(fields, name, &said);
 }
 
 /// Whether two texts name the same instant, whatever their offset and precision.

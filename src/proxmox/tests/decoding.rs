@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::proxmox::types::{BackupJob, NodeInterface, ReplicationJob};
 use crate::proxmox::{
-    ClusterResource, ClusterStatus, GuestConfig, GuestKind, NodeRow, Permissions, Rows, Snapshot, StorageConfig, Task,
-    Version, Volume,
+    ClusterResource, ClusterStatus, GuestConfig, GuestInterface, GuestKind, NodeRow, Permissions, Rows, Snapshot,
+    StorageConfig, Task, Version, Volume,
 };
 
 const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/proxmox/recorded");
@@ -98,6 +99,21 @@ fn recorded_snapshots_lose_no_row() {
 }
 
 #[test]
+fn recorded_replications_lose_no_row() {
+    check_rows::<ReplicationJob>("replication", "GET /cluster/replication");
+}
+
+#[test]
+fn recorded_backup_jobs_lose_no_row() {
+    check_rows::<BackupJob>("backup-jobs", "GET /cluster/backup");
+}
+
+#[test]
+fn recorded_node_networks_lose_no_row() {
+    check_rows::<NodeInterface>("node-network", "GET /nodes/{node}/network");
+}
+
+#[test]
 fn recorded_versions_are_read() {
     for (path, data) in recorded("version", |request| request == "GET /version") {
         let version: Version =
@@ -122,4 +138,21 @@ fn recorded_virtual_machine_configs_are_read_and_kept_whole() {
 #[test]
 fn recorded_container_configs_are_read_and_kept_whole() {
     check_config("lxc-config", GuestKind::Lxc);
+}
+
+#[test]
+fn recorded_interfaces_inside_guests_lose_no_row() {
+    for (family, request) in [
+        ("qemu-agent-interfaces", "network-get-interfaces"),
+        ("lxc-interfaces", "/interfaces"),
+    ] {
+        for (path, data) in recorded(family, |found| found.ends_with(request)) {
+            let inner = data.get("result").unwrap_or(&data).clone();
+            let rows = inner.as_array().map_or(0, Vec::len);
+            match GuestInterface::decode(data) {
+                Ok(interfaces) => assert_eq!(interfaces.len(), rows, "{}", path.display()),
+                Err(words) => assert!(inner.get("error").is_some(), "{}: {words}", path.display()),
+            }
+        }
+    }
 }

@@ -1,15 +1,20 @@
 //! What Proxmox answers, typed as far as it matters downstream; unknown keys pass.
 
 mod access;
+mod backup_job;
 mod cluster;
 mod guest;
 mod guest_status;
 mod ha;
 mod host;
+mod interface;
 mod network_rules;
+mod nic;
 mod node;
+mod node_interface;
 mod options;
 mod pool;
+mod replication;
 mod snapshot;
 mod storage;
 mod system;
@@ -19,15 +24,21 @@ mod version;
 mod volume;
 
 pub use access::{Capabilities, Permissions};
+pub use backup_job::BackupJob;
 pub use cluster::{ClusterResource, ClusterStatus, ResourceKind};
 pub use guest::{GuestConfig, GuestKind, LxcConfig, QemuConfig, Vmid};
 pub use guest_status::{GuestStatus, MigrationPreflight};
 pub use ha::{HaGroup, HaResource, HaRule, HaStatus};
 pub use host::{Certificate, Disk, Service, ZfsDevice, ZfsPool, ZfsPoolDetail};
+pub(super) use interface::host_name;
+pub use interface::{GuestAddress, GuestInterface};
 pub use network_rules::{FirewallName, FirewallRule, SdnSubnet, SdnVnet, SdnZone};
+pub use nic::{Nic, canonical_mac};
 pub use node::NodeRow;
+pub use node_interface::NodeInterface;
 pub use options::ClusterOptions;
 pub use pool::Pool;
+pub use replication::ReplicationJob;
 pub use snapshot::Snapshot;
 pub use storage::StorageConfig;
 pub use system::GuestOs;

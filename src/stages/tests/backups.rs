@@ -29,7 +29,7 @@ fn on(storage: &str, volumes: Vec<Volume>) -> StorageBackups {
 fn facts() -> Facts {
     let mut facts = with_guests();
     facts.options.guests.delete_missing_backups = true;
-    facts.known.storages = [("vault".to_owned(), ObjectId(9))].into();
+    facts.known.storage_ids = [("vault".to_owned(), ObjectId(9))].into();
     let definition = |name: &str| serde_json::from_value(json!({"storage": name, "content": "backup"})).unwrap();
     fill::<Storages>(&mut facts, vec![definition("nas"), definition("vault")]);
     fill::<inventory::Backups>(

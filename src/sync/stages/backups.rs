@@ -38,7 +38,7 @@ impl EndpointRun<'_> {
         let cluster = self.facts.target.cluster;
         let selection = cluster.map(|cluster| Selection::with("cluster", &cluster));
         let rows = self.list::<Storage>(selection.into_iter().collect()).await?;
-        self.facts.known.storages = rows.into_iter().map(|stored| (stored.object.name, stored.id)).collect();
+        self.facts.known.storage_ids = rows.into_iter().map(|stored| (stored.object.name, stored.id)).collect();
         Ok(())
     }
 

@@ -94,7 +94,7 @@ impl EndpointRun<'_> {
     }
 
     /// Reads the devices that may stand for a node, and their sync states.
-    async fn read_devices(&mut self) -> Result<(), Error> {
+    pub(super) async fn read_devices(&mut self) -> Result<(), Error> {
         self.facts.known.device_states = self.list::<DeviceState>(vec![state_selection(&self.facts)]).await?;
         self.facts.known.devices = self.list::<Device>(device_selections(&self.facts)).await?;
         let more = self

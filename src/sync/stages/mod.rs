@@ -1,20 +1,27 @@
 //! The stages as sequences of passes.
 
+mod backup_routines;
 mod backups;
 mod bootstrap;
 mod cluster;
 mod devices;
+mod guest_network;
+mod node_interfaces;
 mod owners;
+mod replications;
 mod snapshots;
 mod storage;
 mod task_history;
+mod virtual_disks;
 mod virtual_machines;
+mod vm_interfaces;
+mod vm_ip_addresses;
 
 use serde_json::Value;
 
 use super::error::Error;
 use super::pass::EndpointRun;
-use super::report::Counts;
+use super::report::{Counts, Outcome};
 use crate::stages::Stage;
 
 pub use bootstrap::BootstrapStatus;
@@ -35,12 +42,24 @@ pub(super) async fn run(stage: Stage, run: &mut EndpointRun<'_>) -> Result<Summa
         Stage::TaskHistory => task_history::run(run).await,
         Stage::Backups => backups::run(run).await,
         Stage::Snapshots => snapshots::run(run).await,
-        Stage::VirtualDisks
-        | Stage::NodeInterfaces
-        | Stage::VmInterfaces
-        | Stage::VmIpAddresses
-        | Stage::Sdn
-        | Stage::Replications
-        | Stage::BackupRoutines => Ok(Summary::default()),
+        Stage::VirtualDisks => virtual_disks::run(run).await,
+        Stage::VmInterfaces => vm_interfaces::run(run).await,
+        Stage::VmIpAddresses => vm_ip_addresses::run(run).await,
+        Stage::NodeInterfaces => node_interfaces::run(run).await,
+        Stage::Replications => replications::run(run).await,
+        Stage::BackupRoutines => backup_routines::run(run).await,
+        Stage::Sdn => Ok(Summary::default()),
+    }
+}
+
+/// That nothing at all could be written is more than a warning; `what` it is that was to be written.
+fn require_some(what: &str, outcome: &Outcome) -> Result<(), Error> {
+    match outcome.failed.first() {
+        Some(failure) if outcome.standing().next().is_none() => Err(Error::Prerequisite {
+            what: what.to_owned(),
+            kind: failure.kind,
+            message: failure.message.clone(),
+        }),
+        Some(_) | None => Ok(()),
     }
 }

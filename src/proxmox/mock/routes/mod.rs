@@ -11,9 +11,11 @@ pub(super) mod described;
 mod firewall;
 mod guests;
 mod ha;
+mod metrics;
 mod nodes;
 pub(super) mod params;
 mod resources;
+mod sdn;
 mod storage;
 mod tasks;
 pub(super) mod writes;
@@ -165,8 +167,10 @@ pub(super) fn find(method: &str, path: &str, release: Release) -> Option<(&'stat
         firewall::ROUTES,
         guests::ROUTES,
         ha::ROUTES,
+        metrics::ROUTES,
         nodes::ROUTES,
         resources::ROUTES,
+        sdn::ROUTES,
         storage::ROUTES,
         tasks::ROUTES,
         writes::ROUTES,

@@ -1,0 +1,102 @@
+//! What guest agents tell of their guests.
+
+use super::fan_out::fan_out;
+use super::{Area, Collected, Gap, Guest, GuestConfig, GuestInterface, Guests, Inventory, Reader, Slot};
+use crate::proxmox::{Error, Vmid};
+
+/// How many agents are asked at once. The session lets only a few of them through per node; one that hangs there
+/// must not keep those of other nodes waiting.
+const AT_ONCE: usize = 64;
+
+/// What guest agents tell of their guests.
+#[derive(Debug)]
+pub struct GuestAgents;
+
+/// What a guest's agent tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuestAgent {
+    /// The guest's number.
+    pub vmid: Vmid,
+    /// Its answer to the question for its interfaces.
+    pub answer: AgentAnswer,
+    /// The name that the guest gives itself; `None` where it could not be learned this time.
+    pub host_name: Option<String>,
+}
+
+/// A guest agent's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AgentAnswer {
+    /// The interfaces as the guest sees them.
+    Interfaces(Vec<GuestInterface>),
+    /// The agent does not run in the guest, or refuses the question: an expected state.
+    Silence,
+    /// It could not be asked.
+    Failure(Gap),
+}
+
+impl Area for GuestAgents {
+    type Item = GuestAgent;
+
+    fn slot(inventory: &Inventory) -> &Slot<GuestAgent> {
+        &inventory.guest_agents
+    }
+
+    fn slot_mut(inventory: &mut Inventory) -> &mut Slot<GuestAgent> {
+        &mut inventory.guest_agents
+    }
+
+    /// Asks the agents of running virtual machines of [`Guests`] that are no templates and whose configuration
+    /// switches the agent on: two requests each. An agent that does not answer is no gap; its item says so.
+    async fn collect(reader: &Reader<'_>) -> Result<Collected<GuestAgent>, Error> {
+        let guests = reader.inventory.items::<Guests>().iter();
+        let asked = guests.filter(|guest| reader.wants(guest.vmid) && has_agent(reader.inventory, guest));
+        let answers = fan_out(asked.collect(), AT_ONCE, |guest| ask(reader, guest)).await;
+        Ok(Collected {
+            items: answers.into_iter().map(|(_, agent)| agent).collect(),
+            gaps: Vec::new(),
+        })
+    }
+}
+
+fn has_agent(inventory: &Inventory, guest: &Guest) -> bool {
+    let is_on = match inventory.config(guest.vmid) {
+        Some(GuestConfig::Qemu(config)) => config.has_agent(),
+        Some(GuestConfig::Lxc(_)) | None => false,
+    };
+    is_on && guest.is_running() && !guest.is_template
+}
+
+async fn ask(reader: &Reader<'_>, guest: &Guest) -> GuestAgent {
+    let (session, limit) = (reader.session, reader.agent_timeout);
+    let (interfaces, host_name) = tokio::join!(
+        session.agent_interfaces(&guest.node, guest.vmid, limit),
+        session.agent_host_name(&guest.node, guest.vmid, limit),
+    );
+    let answer = match interfaces {
+        Ok(interfaces) => AgentAnswer::Interfaces(interfaces),
+        Err(Error::GuestUnavailable { .. }) => AgentAnswer::Silence,
+        Err(error) => AgentAnswer::Failure(diagnosis(guest, &error)),
+    };
+    GuestAgent {
+        vmid: guest.vmid,
+        answer,
+        host_name: host_name.ok().flatten(),
+    }
+}
+
+/// What is wrong, and what an operator can do about it.
+fn diagnosis(guest: &Guest, error: &Error) -> Gap {
+    let gap = Gap::new(format!("guest agent of {}/{}", guest.kind, guest.vmid), error);
+    let advice = if matches!(error, Error::PermissionDenied { .. }) {
+        "grant VM.GuestAgent.Audit (Proxmox VE 8: VM.Monitor) to the user and its token, or addresses of virtual \
+         machines stay unknown"
+    } else if matches!(error, Error::Timeout { .. }) {
+        "raise PROXBOX_GUEST_AGENT_TIMEOUT if the guest is merely slow"
+    } else {
+        return gap;
+    };
+    Gap {
+        message: format!("{}; {advice}", gap.message),
+        ..gap
+    }
+}

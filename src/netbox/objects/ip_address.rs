@@ -1,0 +1,248 @@
+//! IP addresses.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::Object;
+use super::assignment::{Assignment, assigned_key, put_assignment};
+use super::shape::{Choice, Nested, Tagged, id, put, put_tags, slugs};
+use crate::reconcile::{Fields, ObjectId, Resource, Stored};
+
+/// An IP address. In the global table NetBox takes each host address once, whatever its mask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IpAddress {
+    /// The host's address.
+    pub host: IpAddr,
+    /// The length of the network's prefix; a row that is not to be renumbered does not say it.
+    pub prefix: Option<u8>,
+    /// The interface that has it.
+    pub assigned: Option<Assignment>,
+    /// The table that it is in; `None` is the global one. Never written.
+    pub vrf: Option<ObjectId>,
+    /// Its status word.
+    pub status: Option<String>,
+    /// Its DNS name, in lower case.
+    pub dns_name: Option<String>,
+    /// Slugs of its tags.
+    pub tags: BTreeSet<String>,
+}
+
+impl IpAddress {
+    /// The key of `host` on what it is assigned to.
+    pub fn key_of(host: IpAddr, assigned: Option<&Assignment>) -> String {
+        assigned_key(&host.to_string(), assigned)
+    }
+
+    /// The interface of a virtual machine that has it.
+    pub fn vm_interface(&self) -> Option<ObjectId> {
+        self.assigned.as_ref().and_then(Assignment::vm_interface)
+    }
+}
+
+impl Resource for IpAddress {
+    const PATH: &'static str = "/api/ipam/ip-addresses/";
+    const KIND: &'static str = "IP address";
+    type Key = String;
+
+    fn key(&self) -> String {
+        Self::key_of(self.host, self.assigned.as_ref())
+    }
+
+    fn label(&self) -> String {
+        self.host.to_string()
+    }
+
+    fn fields(&self) -> Fields {
+        let mut fields = Fields::new();
+        let address = self.prefix.map(|prefix| format!("{}/{prefix}", self.host));
+        put(&mut fields, "address", address);
+        put_assignment(&mut fields, self.assigned.as_ref());
+        put(&mut fields, "status", self.status.clone());
+        put(&mut fields, "dns_name", self.dns_name.clone());
+        put_tags(&mut fields, &self.tags);
+        fields
+    }
+}
+
+/// A row as NetBox answers it.
+#[derive(Debug, Deserialize)]
+pub struct IpAddressRead {
+    id: ObjectId,
+    address: Cidr,
+    assigned_object_type: Option<String>,
+    assigned_object_id: Option<ObjectId>,
+    vrf: Option<Nested>,
+    status: Option<Choice>,
+    dns_name: String,
+    tags: Vec<Tagged>,
+}
+
+/// An address with its mask: `10.0.0.1/24`.
+#[derive(Debug, Clone, Copy)]
+struct Cidr(IpAddr, u8);
+
+impl<'de> Deserialize<'de> for Cidr {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let parts = text.split_once('/');
+        let parsed = parts.and_then(|(host, prefix)| Some(Self(host.parse().ok()?, prefix.parse().ok()?)));
+        parsed.ok_or_else(|| D::Error::custom(format!("{text:?} is no address with a mask")))
+    }
+}
+
+impl From<IpAddressRead> for Stored<IpAddress> {
+    fn from(row: IpAddressRead) -> Self {
+        let Cidr(host, prefix) = row.address;
+        let object = IpAddress {
+            host,
+            prefix: Some(prefix),
+            assigned: Assignment::of(row.assigned_object_type, row.assigned_object_id),
+            vrf: id(row.vrf),
+            status: row.status.map(|status| status.value),
+            dns_name: Some(row.dns_name),
+            tags: slugs(row.tags),
+        };
+        Self { id: row.id, object }
+    }
+}
+
+impl Object for IpAddress {
+    type Read = IpAddressRead;
+    const READ_FIELDS: &'static [&'static str] = &[
+        "id",
+        "address",
+        "assigned_object_type",
+        "assigned_object_id",
+        "vrf",
+        "status",
+        "dns_name",
+        "tags",
+    ];
+}
+
+/// Who has an IP address, in NetBox's words; read only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IpAddressHolder {
+    /// The address as NetBox shows it.
+    pub address: String,
+    /// The virtual machine or device, and its interface.
+    pub holder: Option<String>,
+}
+
+impl Resource for IpAddressHolder {
+    const PATH: &'static str = IpAddress::PATH;
+    const KIND: &'static str = IpAddress::KIND;
+    type Key = String;
+
+    fn key(&self) -> String {
+        self.address.clone()
+    }
+
+    fn fields(&self) -> Fields {
+        Fields::new()
+    }
+}
+
+/// A row as NetBox answers it.
+#[derive(Debug, Deserialize)]
+pub struct IpAddressHolderRead {
+    id: ObjectId,
+    address: String,
+    assigned_object: Option<Value>,
+}
+
+impl From<IpAddressHolderRead> for Stored<IpAddressHolder> {
+    fn from(row: IpAddressHolderRead) -> Self {
+        let object = IpAddressHolder {
+            address: row.address,
+            holder: row.assigned_object.as_ref().map(holder),
+        };
+        Self { id: row.id, object }
+    }
+}
+
+/// The names of an interface and of what it belongs to; one of another kind has only its own.
+fn holder(interface: &Value) -> String {
+    let name = |path: &str| interface.pointer(path).and_then(Value::as_str);
+    let owner = name("/virtual_machine/name").or_else(|| name("/device/name"));
+    let own = name("/name").or_else(|| name("/display")).unwrap_or_default();
+    owner.map_or_else(|| own.to_owned(), |owner| format!("{owner} {own}"))
+}
+
+impl Object for IpAddressHolder {
+    type Read = IpAddressHolderRead;
+    const READ_FIELDS: &'static [&'static str] = &["id", "address", "assigned_object"];
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn stored(address: &str, assigned: Value) -> Stored<IpAddress> {
+        let mut row = json!({
+            "id": 6, "address": address, "vrf": null, "status": {"value": "active", "label": "Active"},
+            "dns_name": "db-500.example.net", "tags": [{"id": 1, "slug": "proxbox"}],
+            "assigned_object_type": null, "assigned_object_id": null
+        });
+        if let Value::Object(assigned) = assigned {
+            row.as_object_mut().unwrap().extend(assigned);
+        }
+        serde_json::from_value::<IpAddressRead>(row).unwrap().into()
+    }
+
+    #[test]
+    fn row_of_netbox_decodes_into_the_object_it_was_made_from() {
+        for (kind, address, key) in [
+            (
+                "virtualization.vminterface",
+                "10.20.8.247/24",
+                "10.20.8.247 on virtualization.vminterface 5",
+            ),
+            ("dcim.interface", "fd00:20::11/64", "fd00:20::11 on dcim.interface 5"),
+            ("ipam.fhrpgroup", "10.0.0.1/32", "10.0.0.1 on ipam.fhrpgroup 5"),
+        ] {
+            let row = stored(address, json!({"assigned_object_type": kind, "assigned_object_id": 5}));
+            let expected = json!({
+                "address": address, "assigned_object_type": kind, "assigned_object_id": 5, "status": "active",
+                "dns_name": "db-500.example.net", "tags": ["proxbox"]
+            });
+            assert_eq!(json!(row.object.fields()), expected, "{kind}");
+            assert_eq!(row.object.key(), key);
+        }
+    }
+
+    #[test]
+    fn unassigned_row_has_no_holder() {
+        let row = stored("10.20.8.77/32", Value::Null);
+        assert_eq!(
+            (row.object.assigned.clone(), row.object.key().as_str()),
+            (None, "10.20.8.77")
+        );
+    }
+
+    #[test]
+    fn holder_is_named_by_what_it_belongs_to() {
+        for (assigned, expected) in [
+            (
+                json!({"id": 1, "name": "net0", "virtual_machine": {"id": 2, "name": "db"}}),
+                Some("db net0"),
+            ),
+            (
+                json!({"id": 1, "name": "vmbr0", "device": {"id": 2, "name": "pve1"}}),
+                Some("pve1 vmbr0"),
+            ),
+            (json!({"id": 1, "display": "VRRPv3: 7"}), Some("VRRPv3: 7")),
+            (Value::Null, None),
+        ] {
+            let row = json!({"id": 1, "address": "10.0.0.1/24", "assigned_object": assigned});
+            let stored: Stored<IpAddressHolder> = serde_json::from_value::<IpAddressHolderRead>(row).unwrap().into();
+            assert_eq!(stored.object.holder.as_deref(), expected);
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Network interfaces of guests as they look from inside: what a guest agent or the kernel of a container tells.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::proxmox::wire;
+
+/// An interface as the guest sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuestInterface {
+    /// Its name in the guest, such as `ens18`, `eth0.100` or `Ethernet 2`.
+    pub name: String,
+    /// Its hardware address as sent; loopbacks and tunnels may have none.
+    pub mac: Option<String>,
+    /// Its addresses, in the order sent.
+    pub addresses: Vec<GuestAddress>,
+}
+
+/// An address of an interface, as sent: nothing of it has been checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuestAddress {
+    /// The address; an IPv6 one may have a zone index (`%3`).
+    pub address: String,
+    /// The length of the network's prefix; some guests answer -1.
+    pub prefix: Option<i64>,
+}
+
+impl GuestInterface {
+    /// The interfaces in an answer: a list, or an object that holds it under `result` or `interfaces`. Entries without a
+    /// name are left out. `Err` has the words of a guest that refuses the question with a status of 200.
+    pub(in crate::proxmox) fn decode(answer: Value) -> Result<Vec<Self>, String> {
+        match answer {
+            Value::Array(rows) => Ok(rows.into_iter().filter_map(Self::of_row).collect()),
+            Value::Object(mut object) => {
+                let inner = ["result", "interfaces"].iter().find_map(|key| object.remove(*key));
+                match (inner, object.get("error")) {
+                    (Some(inner), _) => Self::decode(inner),
+                    (None, Some(error)) => Err(complaint(error)),
+                    (None, None) => Err("the answer holds no interfaces".to_owned()),
+                }
+            }
+            Value::Null => Ok(Vec::new()),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) => Err("the answer is no list".to_owned()),
+        }
+    }
+
+    fn of_row(row: Value) -> Option<Self> {
+        let row = Row::deserialize(row).ok()?;
+        let name = row.name.filter(|name| !name.trim().is_empty())?;
+        let listed = row.addresses.into_iter().filter_map(|address| {
+            Some(GuestAddress {
+                address: address.address?,
+                prefix: address.prefix,
+            })
+        });
+        let mut addresses: Vec<GuestAddress> = listed.collect();
+        if addresses.is_empty() {
+            // Older containers tell one address of each family.
+            addresses.extend([row.inet, row.inet6].into_iter().flatten().map(|text| split(&text)));
+        }
+        Some(Self {
+            name,
+            mac: row.mac.or(row.hwaddr),
+            addresses,
+        })
+    }
+}
+
+/// The host name in an answer to `get-host-name`, under `result` or at the top.
+pub(in crate::proxmox) fn host_name(answer: &Value) -> Option<String> {
+    let inner = answer.get("result").unwrap_or(answer);
+    let keys = ["host-name", "hostname", "host_name"];
+    let found = keys.iter().find_map(|key| wire::text_of(inner.get(*key)?).ok()?);
+    found.filter(|name| !name.trim().is_empty())
+}
+
+fn complaint(error: &Value) -> String {
+    let words = error.get("desc").or_else(|| error.get("class")).and_then(Value::as_str);
+    words.unwrap_or("the guest refuses the question").to_owned()
+}
+
+fn split(text: &str) -> GuestAddress {
+    let (address, prefix) = text.split_once('/').unwrap_or((text, ""));
+    GuestAddress {
+        address: address.to_owned(),
+        prefix: prefix.parse().ok(),
+    }
+}
+
+#[derive(Deserialize)]
+struct Row {
+    #[serde(default, deserialize_with = "wire::text")]
+    name: Option<String>,
+    #[serde(
+        rename = "hardware-address",
+        alias = "hardware_address",
+        default,
+        deserialize_with = "wire::text"
+    )]
+    mac: Option<String>,
+    #[serde(default, deserialize_with = "wire::text")]
+    hwaddr: Option<String>,
+    #[serde(rename = "ip-addresses", alias = "ip_addresses", default, deserialize_with = "rows")]
+    addresses: Vec<AddressRow>,
+    #[serde(default, deserialize_with = "wire::text")]
+    inet: Option<String>,
+    #[serde(default, deserialize_with = "wire::text")]
+    inet6: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct AddressRow {
+    #[serde(
+        rename = "ip-address",
+        alias = "ip_address",
+        default,
+        deserialize_with = "wire::text"
+    )]
+    address: Option<String>,
+    #[serde(default, deserialize_with = "wire::number")]
+    prefix: Option<i64>,
+}
+
+/// The rows that can be read; `null` is none.
+fn rows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AddressRow>, D::Error> {
+    let rows = Option::<Vec<Value>>::deserialize(deserializer)?.unwrap_or_default();
+    let rows = rows.into_iter().filter_map(|row| AddressRow::deserialize(row).ok());
+    Ok(rows.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn texts(answer: Value) -> Vec<String> {
+        let interfaces = GuestInterface::decode(answer).unwrap();
+        let text = |interface: GuestInterface| {
+            let addresses = interface.addresses.iter().map(|address| match address.prefix {
+                Some(prefix) => format!("{}/{prefix}", address.address),
+                None => address.address.clone(),
+            });
+            let addresses: Vec<_> = addresses.collect();
+            format!(
+                "{} {} {}",
+                interface.name,
+                interface.mac.unwrap_or_default(),
+                addresses.join(" ")
+            )
+        };
+        interfaces.into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn interfaces_are_found_in_every_form_of_the_answer() {
+        let row = json!({"name": "ens18", "hardware-address": "bc:24:11:00:00:01", "ip-addresses": [
+            {"ip-address": "10.0.0.1", "ip-address-type": "ipv4", "prefix": 24},
+            {"ip-address": "fe80::1%3", "prefix": -1}, {"prefix": 8}, {"ip-address": "10.0.0.2", "prefix": "16"},
+        ]});
+        let underscored = json!({"name": "ens18", "hardware_address": "bc:24:11:00:00:01", "ip_addresses": [
+            {"ip_address": "10.0.0.1", "prefix": 24}, {"ip_address": "fe80::1%3", "prefix": -1},
+            {"ip_address": "10.0.0.2", "prefix": 16},
+        ]});
+        let expected = ["ens18 bc:24:11:00:00:01 10.0.0.1/24 fe80::1%3/-1 10.0.0.2/16"];
+        for answer in [
+            json!([row]),
+            json!({"result": [row]}),
+            json!({"interfaces": [row]}),
+            json!({"result": {"interfaces": [row]}}),
+            json!([underscored]),
+        ] {
+            assert_eq!(texts(answer.clone()), expected, "{answer}");
+        }
+    }
+
+    #[test]
+    fn containers_of_every_release_tell_their_addresses() {
+        let old =
+            json!({"name": "eth0", "hwaddr": "bc:24:11:89:67:07", "inet": "192.168.3.95/22", "inet6": "fd00::7/64"});
+        let mut new = old.clone();
+        new["ip-addresses"] =
+            json!([{"ip-address": "192.168.3.95", "prefix": 22}, {"ip-address": "fd00::7", "prefix": 64}]);
+        new["hardware-address"] = json!("bc:24:11:89:67:07");
+        for answer in [old, new] {
+            let expected = ["eth0 bc:24:11:89:67:07 192.168.3.95/22 fd00::7/64"];
+            assert_eq!(texts(json!([answer])), expected, "{answer}");
+        }
+    }
+
+    #[test]
+    fn odd_entries_cost_only_themselves() {
+        let answer = json!([
+            {"name": ""}, {"hardware-address": "aa:bb:cc:dd:ee:ff"}, "no entry", {"name": "vrrp.1", "ip-addresses": null},
+            {"name": "wg0", "hardware-address": null, "ip-addresses": [{"ip-address": ["x"]}, {"ip-address": "10.9.0.2"}]},
+        ]);
+        assert_eq!(texts(answer), ["vrrp.1  ", "wg0  10.9.0.2"]);
+        assert_eq!(texts(Value::Null), Vec::<String>::new());
+    }
+
+    #[test]
+    fn refusal_inside_an_answer_has_the_guests_words() {
+        let answer = json!({"result": {"error": {"class": "CommandDisabled", "desc": "it has been disabled"}}});
+        assert_eq!(GuestInterface::decode(answer).unwrap_err(), "it has been disabled");
+    }
+
+    #[test]
+    fn host_name_is_found_under_every_key() {
+        for (answer, expected) in [
+            (json!({"result": {"host-name": "db-1"}}), Some("db-1")),
+            (json!({"hostname": "db-1"}), Some("db-1")),
+            (json!({"result": {"host_name": "db-1"}}), Some("db-1")),
+            (json!({"result": {"host-name": " "}}), None),
+            (json!({"result": {"error": {"desc": "no"}}}), None),
+            (Value::Null, None),
+        ] {
+            assert_eq!(host_name(&answer).as_deref(), expected, "{answer}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Scheduled backup jobs. A job that is gone keeps its row, marked as stale.
+
+use super::replications::{of_endpoint, stale};
+use super::{Desired, Facts, Pass, Selection};
+use crate::inventory::{BackupJob, BackupJobs};
+use crate::mapping::backup_routine::{RoutineParents, backup_routine, fleecing_storage};
+use crate::mapping::names::clean;
+use crate::netbox::objects::{BackupRoutine, STALE};
+use crate::reconcile::{Policy, Retire, Stored};
+
+/// The backup routines of the endpoint.
+#[derive(Debug)]
+pub struct BackupRoutines;
+
+impl Pass for BackupRoutines {
+    type Object = BackupRoutine;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        of_endpoint(facts)
+    }
+
+    fn desired(facts: &Facts) -> Desired<BackupRoutine> {
+        let mut desired = Desired::default();
+        let Some(endpoint) = facts.target.plugin_endpoint else {
+            return desired;
+        };
+        let storages = facts.known.storage_ids();
+        let storage = |name: Option<&str>| storages.get(name?).copied();
+        let parents = |job: &BackupJob| RoutineParents {
+            endpoint,
+            node: job.node.as_deref().and_then(|node| facts.known.tracking_node(node)),
+            storage: storage(job.storage.as_deref()),
+            fleecing_storage: storage(fleecing_storage(job).as_deref()),
+        };
+        let mut routines = Vec::new();
+        for job in facts.inventory.items::<BackupJobs>() {
+            match backup_routine(job, parents(job)) {
+                Ok(routine) => routines.push(routine),
+                Err(reason) => desired.refuse(&job.id, reason.to_string()),
+            }
+        }
+        desired.wanted = Desired::by_key(routines).wanted;
+        desired
+    }
+
+    /// When a job runs next is no change of the job: it is brought up to date once it has passed.
+    fn policy(facts: &Facts) -> Policy {
+        Policy::default().rider("next_run", Some(facts.now.clone()))
+    }
+
+    fn retire(facts: &Facts, stored: &Stored<BackupRoutine>) -> Retire {
+        if stored.object.status.as_deref() == Some(STALE) {
+            return Retire::Keep;
+        }
+        let is_known = |id: &str| {
+            let jobs = facts.inventory.items::<BackupJobs>();
+            jobs.iter().any(|job| clean(&job.id) == id)
+        };
+        if facts.inventory.is_complete::<BackupJobs>() && !is_known(&stored.object.job_id) {
+            stale()
+        } else {
+            Retire::Keep
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::tests::{changes, converged, plan, plan_against, storage, tracking_node};
+    use super::*;
+    use crate::inventory::{Collected, Inventory};
+    use crate::reconcile::ObjectId;
+
+    fn jobs(facts: &mut Facts, rows: &[Value]) {
+        let items: Vec<BackupJob> = rows
+            .iter()
+            .map(|row| serde_json::from_value(row.clone()).unwrap())
+            .collect();
+        let gaps = Vec::new();
+        facts.inventory.backup_jobs.fill(Collected { items, gaps });
+    }
+
+    fn job() -> Value {
+        json!({
+            "id": "backup-1", "enabled": 1, "all": 1, "storage": "nas", "node": "pve2", "schedule": "21:00",
+            "prune-backups": "keep-last=3", "comment": "nightly", "fleecing": {"enabled": "1", "storage": "local-lvm"},
+            "next-run": 1_795_608_000,
+        })
+    }
+
+    /// Facts of one job whose row is as it should be.
+    fn world() -> (Facts, Vec<Stored<BackupRoutine>>) {
+        let mut facts = converged();
+        facts.known.tracking_nodes = vec![tracking_node(62, "pve2")];
+        facts.known.storages = vec![storage(20, "nas"), storage(21, "local-lvm")];
+        jobs(&mut facts, &[job()]);
+        let object = BackupRoutines::desired(&facts).wanted.remove(0).object;
+        let stored = Stored {
+            id: ObjectId(1),
+            object,
+        };
+        (facts, vec![stored])
+    }
+
+    #[test]
+    fn converged_job_plans_nothing_and_knows_its_parents() {
+        let (facts, rows) = world();
+        assert!(plan_against::<BackupRoutines>(&facts, &rows).is_empty());
+        let routine = &rows[0].object;
+        let parents = [routine.node, routine.storage, routine.fleecing_storage];
+        assert_eq!(parents, [62, 20, 21].map(|id| Some(ObjectId(id))));
+    }
+
+    #[test]
+    fn what_a_job_no_longer_has_is_cleared() {
+        let (mut facts, rows) = world();
+        jobs(
+            &mut facts,
+            &[json!({"id": "backup-1", "vmid": "100,101", "next-run": 1_795_608_000})],
+        );
+        let plan = plan_against::<BackupRoutines>(&facts, &rows);
+        let changed = changes(&plan);
+        let mut changed = changed["1"].clone();
+        changed.as_object_mut().unwrap().remove("raw_config");
+        let expected = json!({
+            "comment": "", "fleecing": "", "fleecing_storage": null, "keep_last": null, "node": null, "schedule": "",
+            "selection": [100, 101], "storage": null
+        });
+        assert_eq!(changed, expected);
+    }
+
+    #[test]
+    fn next_run_is_brought_up_to_date_once_it_has_passed() {
+        let (mut facts, rows) = world();
+        let mut later = job();
+        later["next-run"] = json!(1_795_694_400);
+        jobs(&mut facts, std::slice::from_ref(&later));
+        facts.now = "2026-11-25T11:59:59Z".to_owned();
+        assert!(plan_against::<BackupRoutines>(&facts, &rows).is_empty());
+        facts.now = "2026-11-25T12:00:01Z".to_owned();
+        let expected = json!({"1": {"next_run": "2026-11-26T12:00:00Z"}});
+        assert_eq!(changes(&plan_against::<BackupRoutines>(&facts, &rows)), expected);
+        facts.now = "2026-11-25T11:59:59Z".to_owned();
+        later["enabled"] = json!(0);
+        jobs(&mut facts, &[later.clone()]);
+        let expected = json!({"1": {"enabled": false, "next_run": "2026-11-26T12:00:00Z", "raw_config": later}});
+        assert_eq!(changes(&plan_against::<BackupRoutines>(&facts, &rows)), expected);
+    }
+
+    #[test]
+    fn job_that_is_gone_is_marked_unless_the_jobs_were_not_read() {
+        let (mut facts, rows) = world();
+        jobs(&mut facts, &[]);
+        let plan = plan_against::<BackupRoutines>(&facts, &rows);
+        assert_eq!(
+            (changes(&plan), plan.retirements()),
+            (json!({"1": {"status": "stale"}}), 1)
+        );
+        facts.inventory = Inventory::default();
+        assert!(plan_against::<BackupRoutines>(&facts, &rows).is_empty());
+    }
+
+    #[test]
+    fn job_that_selects_nobody_is_refused_by_name_and_its_row_kept() {
+        let (mut facts, rows) = world();
+        jobs(&mut facts, &[json!({"id": "backup-1"})]);
+        let plan_of_it = plan_against::<BackupRoutines>(&facts, &rows);
+        assert_eq!(
+            (plan_of_it.refused[0].label.as_str(), plan_of_it.is_empty()),
+            ("backup-1", true)
+        );
+        assert!(plan::<BackupRoutines>(&facts).create.is_empty());
+    }
+}

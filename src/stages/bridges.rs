@@ -1,0 +1,136 @@
+//! The bridges that guests' interfaces are attached to: interfaces of their node's device. NetBox knows bridges only
+//! inside one machine, so the plugin's sync state of an interface says which bridge it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::ports::{guest_ports, interface_of};
+use super::vm_interfaces::all_ports;
+use super::{Desired, Facts, Flag, Pass, Selection};
+use crate::netbox::objects::{DeviceInterface, PROXBOX_TAG, Said, VmInterfaceState};
+use crate::reconcile::{ObjectId, Policy, Stored};
+
+/// The bridges.
+#[derive(Debug)]
+pub struct Bridges;
+/// The sync states of the interfaces.
+#[derive(Debug)]
+pub struct VmInterfaceStates;
+
+/// Sync states of all interfaces, or of those that were read because the request names their virtual machines.
+pub fn interface_state_selection(facts: &Facts) -> Vec<Selection> {
+    if facts.options.guests.only.is_none() {
+        return vec![Selection::all()];
+    }
+    let known = facts.known.network.interfaces.iter().map(|stored| stored.id);
+    vec![Selection::any_of("vm_interface_id", known)]
+}
+
+const BRIDGE: &str = "bridge";
+/// Types that this service gives; an operator's hardware type is kept.
+const OURS: [&str; 4] = [BRIDGE, "lag", "virtual", "other"];
+
+/// The devices of the nodes, where exactly one is this endpoint's.
+fn devices(facts: &Facts) -> BTreeMap<&str, ObjectId> {
+    let mut found: BTreeMap<&str, BTreeSet<ObjectId>> = BTreeMap::new();
+    let owner = facts.endpoint.key.id.0;
+    for Stored { object: state, .. } in &facts.known.device_states {
+        let is_ours = state.endpoint_raw_id == Some(owner);
+        let is_here = state.cluster_name.as_deref() == Some(facts.cluster.name.as_str());
+        if let Some(node) = state.node_name.as_deref().filter(|_| is_ours && is_here) {
+            found.entry(node).or_default().insert(state.device);
+        }
+    }
+    found
+        .into_iter()
+        .filter_map(|(node, devices)| Some((node, *devices.first().filter(|_| devices.len() == 1)?)))
+        .collect()
+}
+
+/// Each interface with a bridge, and where the bridge is: device and name.
+fn attached(facts: &Facts) -> Vec<(Option<ObjectId>, ObjectId, String)> {
+    let devices = devices(facts);
+    let ports = guest_ports(facts);
+    let attached = all_ports(&ports).filter_map(|(guest, port)| {
+        let device = devices.get(guest.bound.guest?.node.as_str())?;
+        Some((interface_of(facts, guest, port), *device, port.nic.bridge.clone()?))
+    });
+    attached.collect()
+}
+
+impl Pass for Bridges {
+    type Object = DeviceInterface;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        let devices: BTreeSet<ObjectId> = attached(facts).into_iter().map(|(_, device, _)| device).collect();
+        vec![Selection::any_of("device_id", devices)]
+    }
+
+    fn desired(facts: &Facts) -> Desired<DeviceInterface> {
+        let places = attached(facts).into_iter().map(|(_, device, name)| (device, name));
+        let places: BTreeSet<_> = places.collect();
+        Desired::by_key(places.into_iter().map(|(device, name)| DeviceInterface {
+            kind: Some(BRIDGE.to_owned()),
+            tags: [PROXBOX_TAG.to_owned()].into(),
+            ..DeviceInterface::of(device, &name)
+        }))
+    }
+
+    fn settle(
+        _: &Facts,
+        mut desired: Desired<DeviceInterface>,
+        actual: &[Stored<DeviceInterface>],
+    ) -> Desired<DeviceInterface> {
+        let operators = actual.iter().map(|stored| &stored.object).filter(|stored| {
+            let kind = stored.kind.as_deref();
+            stored.is_connected || kind.is_some_and(|kind| !OURS.contains(&kind))
+        });
+        let operators: BTreeSet<(ObjectId, &str)> =
+            operators.map(|stored| (stored.device, stored.name.as_str())).collect();
+        for wanted in &mut desired.wanted {
+            if operators.contains(&(wanted.object.device, wanted.object.name.as_str())) {
+                wanted.object.kind = None;
+            }
+        }
+        desired
+    }
+
+    fn policy(facts: &Facts) -> Policy {
+        Policy::with_mode(facts.options.modes.effective_interface())
+            .update_if("tags", facts.options.overwrite.allows(Flag::NodeInterfaceTags))
+    }
+}
+
+impl Pass for VmInterfaceStates {
+    type Object = VmInterfaceState;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        interface_state_selection(facts)
+    }
+
+    fn at_hand(facts: &Facts) -> Option<Vec<Stored<VmInterfaceState>>> {
+        Some(facts.known.network.interface_states.clone())
+    }
+
+    fn desired(facts: &Facts) -> Desired<VmInterfaceState> {
+        let states = attached(facts).into_iter().filter_map(|(interface, device, name)| {
+            let bridge = facts
+                .ids
+                .find::<DeviceInterface>(&DeviceInterface::key_of(device, &name))?;
+            Some(VmInterfaceState {
+                vm_interface: interface?,
+                bridge: Some(bridge),
+                bridge_raw_id: Said::Empty,
+                bridge_raw_value: Some(String::new()),
+            })
+        });
+        Desired::by_key(states)
+    }
+
+    fn policy(facts: &Facts) -> Policy {
+        let may_update = facts.options.overwrite.allows(Flag::VmInterfaceCustomFields);
+        Policy::with_mode(facts.options.modes.effective_interface())
+            .update_if("proxbox_bridge", may_update)
+            .update_if("proxbox_bridge_raw_id", may_update)
+            .update_if("proxbox_bridge_raw_value", may_update)
+    }
+}

@@ -1,0 +1,127 @@
+//! The plugin's rows of what guests see of their interfaces. They are never deleted.
+
+use std::collections::BTreeMap;
+
+use super::ports::{guest_ports, interface_of};
+use super::vm_interfaces::of_machines;
+use super::{Desired, Facts, InterfaceNaming, Pass, Selection};
+use crate::mapping::guest_interface::guest_vm_interface;
+use crate::netbox::objects::{GuestVmInterface, Said};
+use crate::reconcile::{Mode, ObjectId, Policy, Resource, Row, Stored, Wanted};
+
+/// Takes an interface from the row that has it, so that another row can have it: each is of one row at most, and NetBox
+/// looks at each change for itself.
+#[derive(Debug)]
+pub struct GuestInterfaceReleases;
+/// The rows.
+#[derive(Debug)]
+pub struct GuestInterfaces;
+
+/// The rows of the cluster's virtual machines, or of those that the request names.
+pub fn guest_interface_selection(facts: &Facts) -> Vec<Selection> {
+    of_machines(facts, || Some(Selection::all()))
+}
+
+pub(super) fn mode(facts: &Facts) -> Mode {
+    match facts.options.guests.naming {
+        InterfaceNaming::GuestOsModel => facts.options.modes.effective_interface(),
+        InterfaceNaming::LegacyRename => Mode::Disabled,
+    }
+}
+
+fn rows(facts: &Facts) -> Vec<GuestVmInterface> {
+    let mut rows = Vec::new();
+    for guest in guest_ports(facts) {
+        for (interface, port) in guest.mapped() {
+            let mapped = port.and_then(|port| interface_of(facts, &guest, port));
+            let row = guest_vm_interface(interface, guest.bound.id, mapped);
+            // An interface that NetBox should have and has not may get its row another time.
+            rows.extend(row.map(|row| GuestVmInterface {
+                machine_name: Some(guest.bound.label().to_owned()),
+                vm_interface: if port.is_some() && mapped.is_none() {
+                    Said::Nothing
+                } else {
+                    row.vm_interface
+                },
+                ..row
+            }));
+        }
+    }
+    rows
+}
+
+impl Pass for GuestInterfaceReleases {
+    type Object = GuestVmInterface;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        guest_interface_selection(facts)
+    }
+
+    fn at_hand(facts: &Facts) -> Option<Vec<Stored<GuestVmInterface>>> {
+        Some(facts.known.network.guest_interfaces.clone())
+    }
+
+    fn desired(_: &Facts) -> Desired<GuestVmInterface> {
+        Desired::default()
+    }
+
+    fn settle(
+        facts: &Facts,
+        mut desired: Desired<GuestVmInterface>,
+        actual: &[Stored<GuestVmInterface>],
+    ) -> Desired<GuestVmInterface> {
+        let rows = rows(facts).into_iter();
+        let takers: BTreeMap<ObjectId, String> = rows
+            .filter_map(|row| Some((*row.vm_interface.value()?, row.key())))
+            .collect();
+        for stored in actual {
+            let holds = stored.object.vm_interface.value();
+            let taker = holds.and_then(|interface| takers.get(interface));
+            if taker.is_some_and(|taker| *taker != stored.object.key()) {
+                desired.wanted.push(Wanted {
+                    object: released(&stored.object),
+                    row: Row::Is(stored.id),
+                });
+            }
+        }
+        desired
+    }
+
+    fn policy(facts: &Facts) -> Policy {
+        Policy::with_mode(mode(facts))
+    }
+}
+
+/// Says of a row only that it is no interface.
+fn released(row: &GuestVmInterface) -> GuestVmInterface {
+    GuestVmInterface {
+        virtual_machine: row.virtual_machine,
+        machine_name: row.machine_name.clone(),
+        name: row.name.clone(),
+        vm_interface: Said::Empty,
+        mac_address: None,
+        enabled: None,
+        mtu: Said::Nothing,
+        tags: std::collections::BTreeSet::new(),
+    }
+}
+
+impl Pass for GuestInterfaces {
+    type Object = GuestVmInterface;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        guest_interface_selection(facts)
+    }
+
+    fn at_hand(facts: &Facts) -> Option<Vec<Stored<GuestVmInterface>>> {
+        Some(facts.known.network.guest_interfaces.clone())
+    }
+
+    fn desired(facts: &Facts) -> Desired<GuestVmInterface> {
+        Desired::by_key(rows(facts))
+    }
+
+    fn policy(facts: &Facts) -> Policy {
+        Policy::with_mode(mode(facts))
+    }
+}

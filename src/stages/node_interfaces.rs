@@ -1,0 +1,508 @@
+//! Network interfaces of the nodes' devices and the VLANs they are in. Neither is ever deleted.
+//!
+//! By default an interface of a VLAN is an access port of it. With the topology, it is a virtual interface on its
+//! parent that carries the VLAN tagged, and bridges and bonds know their ports.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::nodes::{devices_of, resolve};
+use super::{Desired, Facts, Flag, Pass, Selection};
+use crate::inventory::{NodeInterface, NodeNetworks};
+use crate::mapping::node_interface::{
+    BRIDGE, LAG, Links, OTHER, VIRTUAL, device_interface, is_topology, links, mac_address, vlan_id,
+};
+use crate::mapping::vm_interface::vlan;
+use crate::netbox::objects::{Device, DeviceInterface, MacAddress, Said, Vlan};
+use crate::reconcile::{ObjectId, Policy, Resource, Stored};
+
+/// VLANs that the interfaces' configurations name.
+#[derive(Debug)]
+pub struct NodeVlans;
+/// The interfaces.
+#[derive(Debug)]
+pub struct NodeInterfaces;
+/// What the interfaces are part of, once all of them stand.
+#[derive(Debug)]
+pub struct NodeLinks;
+
+/// A node's interfaces, and the device that they belong to.
+#[derive(Debug, Clone)]
+pub struct NodePorts<'a> {
+    /// The node's name.
+    pub node: &'a str,
+    /// Its device.
+    pub device: ObjectId,
+    /// The device's site.
+    pub site: Option<ObjectId>,
+    /// The interfaces, each name once.
+    pub ports: BTreeMap<&'a str, &'a NodeInterface>,
+}
+
+impl NodePorts<'_> {
+    /// The id of the interface called `name`, where one stands.
+    pub fn find(&self, facts: &Facts, name: &str) -> Option<ObjectId> {
+        let key = DeviceInterface::key_of(self.device, name);
+        facts.ids.find::<DeviceInterface>(&key)
+    }
+}
+
+/// The nodes whose interfaces were read and that have a device.
+pub fn node_ports(facts: &Facts) -> Vec<NodePorts<'_>> {
+    let devices: BTreeMap<String, ObjectId> = devices_of(facts).into_iter().collect();
+    let known: BTreeMap<ObjectId, &Device> = facts
+        .known
+        .devices
+        .iter()
+        .map(|stored| (stored.id, &stored.object))
+        .collect();
+    let networks = facts.inventory.items::<NodeNetworks>().iter();
+    networks
+        .filter_map(|network| {
+            let device = *devices.get(&network.node)?;
+            let ports = network.interfaces.iter().filter_map(|port| {
+                let name = port.iface.as_deref().map(str::trim).filter(|name| !name.is_empty())?;
+                (!facts.options.sync_node_topology || is_topology(port)).then_some((name, port))
+            });
+            Some(NodePorts {
+                node: &network.node,
+                device,
+                site: known.get(&device).and_then(|device| device.site),
+                ports: ports.collect(),
+            })
+        })
+        .collect()
+}
+
+/// Interfaces of the devices.
+pub fn interface_selection(facts: &Facts) -> Selection {
+    Selection::any_of("device_id", node_ports(facts).iter().map(|node| node.device))
+}
+
+/// VLANs with the numbers that the interfaces name, of any site.
+pub fn vlan_selection(facts: &Facts) -> Selection {
+    let nodes = node_ports(facts);
+    let vids: BTreeSet<u16> = nodes
+        .iter()
+        .flat_map(|node| node.ports.values().filter_map(|port| vlan_id(port)))
+        .collect();
+    Selection::any_of("vid", vids)
+}
+
+/// The VLAN of a device in `site`: one of that site, else a global one; of several the oldest.
+fn find_vlan(facts: &Facts, vid: u16, site: Option<ObjectId>) -> Option<ObjectId> {
+    let rows = facts.known.node_network.vlans.iter();
+    let usable = rows.filter(|stored| {
+        let vlan = &stored.object;
+        vlan.vid == vid && (vlan.site.is_none() || vlan.site == site)
+    });
+    let best = usable.min_by_key(|stored| (stored.object.site.is_none(), stored.id));
+    best.map(|stored| stored.id)
+        .or_else(|| facts.ids.find::<Vlan>(&Vlan::key_of(vid, None, None)))
+}
+
+fn policy(facts: &Facts) -> Policy {
+    Policy::with_mode(facts.options.modes.effective_node())
+        .update_if("tags", facts.options.overwrite.allows(Flag::NodeInterfaceTags))
+}
+
+impl Pass for NodeVlans {
+    type Object = Vlan;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        vec![vlan_selection(facts)]
+    }
+
+    fn at_hand(facts: &Facts) -> Option<Vec<Stored<Vlan>>> {
+        Some(facts.known.node_network.vlans.clone())
+    }
+
+    /// A global one for each number of which a device can use none. VLANs that exist are an operator's.
+    fn desired(facts: &Facts) -> Desired<Vlan> {
+        let mut missing = BTreeSet::new();
+        for node in node_ports(facts) {
+            let vids = node.ports.values().filter_map(|port| vlan_id(port));
+            missing.extend(vids.filter(|vid| find_vlan(facts, *vid, node.site).is_none()));
+        }
+        Desired::by_key(missing.into_iter().map(|vid| vlan(vid, None, None)))
+    }
+
+    fn policy(facts: &Facts) -> Policy {
+        policy(facts)
+    }
+}
+
+impl Pass for NodeInterfaces {
+    type Object = DeviceInterface;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        vec![interface_selection(facts)]
+    }
+
+    fn at_hand(facts: &Facts) -> Option<Vec<Stored<DeviceInterface>>> {
+        Some(facts.known.node_network.interfaces.clone())
+    }
+
+    fn desired(facts: &Facts) -> Desired<DeviceInterface> {
+        let mut desired = Desired::default();
+        for resolved in resolve(facts) {
+            let reason = match resolved.verdict {
+                Ok(choice) if choice.device.is_some() => continue,
+                Ok(_) => "no device stands for it yet: run the stage devices first".to_owned(),
+                Err(reason) => reason,
+            };
+            desired.refuse(resolved.node, reason);
+        }
+        let is_topology = facts.options.sync_node_topology;
+        let mut interfaces = Vec::new();
+        for node in node_ports(facts) {
+            interfaces.extend(node.ports.iter().map(|(name, port)| {
+                let mut interface = device_interface(port, name, node.device, is_topology);
+                interface.device_name = Some(node.node.to_owned());
+                let vlan = vlan_id(port).and_then(|vid| find_vlan(facts, vid, node.site));
+                if let Some(vlan) = vlan.filter(|_| !is_topology) {
+                    interface.mode = Said::Is("access".to_owned());
+                    interface.untagged_vlan = Said::Is(vlan);
+                }
+                interface
+            }));
+        }
+        desired.wanted = Desired::by_key(interfaces).wanted;
+        desired
+    }
+
+    /// An operator's type stays: only types without hardware make way for each other.
+    fn settle(
+        _: &Facts,
+        mut desired: Desired<DeviceInterface>,
+        actual: &[Stored<DeviceInterface>],
+    ) -> Desired<DeviceInterface> {
+        let stored = by_key(actual);
+        for wanted in &mut desired.wanted {
+            if let Some(stored) = stored.get(&wanted.object.key()) {
+                fit(&mut wanted.object, stored);
+            }
+        }
+        desired
+    }
+
+    fn policy(facts: &Facts) -> Policy {
+        policy(facts).update_if("enabled", facts.options.sync_node_topology)
+    }
+}
+
+fn by_key(rows: &[Stored<DeviceInterface>]) -> BTreeMap<String, &DeviceInterface> {
+    rows.iter()
+        .map(|stored| (stored.object.key(), &stored.object))
+        .collect()
+}
+
+/// Takes from `wanted` what would destroy an operator's choice, and adds what NetBox wants along with the rest.
+fn fit(wanted: &mut DeviceInterface, stored: &DeviceInterface) {
+    let soft = [BRIDGE, LAG, VIRTUAL];
+    let is_soft = |kind: &Option<String>| kind.as_deref().is_some_and(|kind| soft.contains(&kind));
+    let may_change = is_soft(&stored.kind) || stored.kind.as_deref() == Some(OTHER);
+    if stored.is_connected || !may_change || !is_soft(&wanted.kind) {
+        wanted.kind = None;
+    }
+    let stays_virtual = wanted.kind.as_deref().or(stored.kind.as_deref()) == Some(VIRTUAL);
+    if !stays_virtual && stored.parent.value().is_some() {
+        wanted.parent = Said::Empty;
+    }
+    let becomes_access = wanted.mode.value().is_some() && wanted.mode != stored.mode;
+    if becomes_access && stored.tagged_vlans.as_ref().is_some_and(|vlans| !vlans.is_empty()) {
+        wanted.tagged_vlans = Some(BTreeSet::new());
+    }
+}
+
+impl Pass for NodeLinks {
+    type Object = DeviceInterface;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        vec![interface_selection(facts)]
+    }
+
+    fn at_hand(facts: &Facts) -> Option<Vec<Stored<DeviceInterface>>> {
+        Some(facts.known.node_network.interfaces.clone())
+    }
+
+    fn desired(facts: &Facts) -> Desired<DeviceInterface> {
+        let mut interfaces = Vec::new();
+        for node in node_ports(facts) {
+            let ports: Vec<&NodeInterface> = node.ports.values().copied().collect();
+            let links = links(&ports);
+            interfaces.extend(node.ports.iter().map(|(name, port)| {
+                let link = links.get(name).copied().unwrap_or_default();
+                linked(facts, &node, (name, port), link)
+            }));
+        }
+        Desired::by_key(interfaces)
+    }
+
+    /// Only interfaces that stand are linked, and each only as its type allows. Tagged VLANs are taken only from what
+    /// can have been a VLAN's interface: those of other interfaces are an operator's.
+    fn settle(
+        _: &Facts,
+        mut desired: Desired<DeviceInterface>,
+        actual: &[Stored<DeviceInterface>],
+    ) -> Desired<DeviceInterface> {
+        let stored = by_key(actual);
+        desired.wanted.retain_mut(|wanted| {
+            let interface = &mut wanted.object;
+            let Some(stored) = stored.get(&interface.key()) else {
+                return false;
+            };
+            if stored.kind.as_deref() == Some(VIRTUAL) {
+                interface.lag = Said::Nothing;
+            } else {
+                interface.parent = Said::Nothing;
+                if interface.mode == Said::Empty {
+                    (interface.mode, interface.tagged_vlans) = (Said::Nothing, None);
+                }
+            }
+            true
+        });
+        desired
+    }
+
+    fn policy(facts: &Facts) -> Policy {
+        policy(facts)
+    }
+}
+
+/// What is said of an interface's relations. One to an interface that this node does not list is cleared, one to an
+/// interface that could not be written is left alone.
+fn linked(
+    facts: &Facts,
+    node: &NodePorts<'_>,
+    (name, port): (&str, &NodeInterface),
+    link: Links<'_>,
+) -> DeviceInterface {
+    let relation = |other: Option<&str>| match other.filter(|other| node.ports.contains_key(other)) {
+        Some(other) => node.find(facts, other).map_or(Said::Nothing, Said::Is),
+        None => Said::Empty,
+    };
+    let mut interface = DeviceInterface {
+        device_name: Some(node.node.to_owned()),
+        bridge: relation(link.bridge),
+        lag: relation(link.bond),
+        ..DeviceInterface::of(node.device, name)
+    };
+    if let Some(vid) = vlan_id(port) {
+        interface.parent = relation(link.parent);
+        if let Some(vlan) = find_vlan(facts, vid, node.site) {
+            interface.mode = Said::Is("tagged".to_owned());
+            interface.tagged_vlans = Some([vlan].into());
+        }
+    } else {
+        (interface.mode, interface.tagged_vlans) = (Said::Empty, Some(BTreeSet::new()));
+    }
+    let mac = node.find(facts, name).and_then(|id| mac_address(port, id));
+    if let Some(mac) = mac.and_then(|mac| facts.ids.find::<MacAddress>(&mac.key())) {
+        interface.primary_mac_address = Said::Is(mac);
+    }
+    interface
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::tests::{changes, converged, make_interfaces, network, plan, plan_against};
+    use super::*;
+    use crate::reconcile::Plan;
+
+    fn ports() -> Value {
+        json!([
+            {"iface": "bond0", "type": "bond", "slaves": "eno1", "active": 1},
+            {"iface": "eno1", "type": "eth", "active": 1},
+            {"iface": "lo", "type": "loopback"},
+            {"iface": "vmbr0", "type": "bridge", "bridge_ports": "bond0", "cidr": "10.0.7.11/24", "active": 1},
+            {"iface": "vmbr0.110", "type": "vlan", "vlan-id": "110", "vlan-raw-device": "vmbr0"},
+        ])
+    }
+
+    fn world(is_topology: bool) -> Facts {
+        let mut facts = converged();
+        facts.options.sync_node_topology = is_topology;
+        network(&mut facts, &[("pve1", ports()), ("pve2", ports())]);
+        facts
+    }
+
+    fn row<'a>(facts: &'a mut Facts, name: &str) -> &'a mut DeviceInterface {
+        let rows = facts.known.node_network.interfaces.iter_mut();
+        let mut objects = rows.map(|stored| &mut stored.object);
+        objects.find(|object| object.name == name).unwrap()
+    }
+
+    fn created(plan: &Plan) -> Vec<Value> {
+        plan.create.iter().map(|row| json!(row.fields)).collect()
+    }
+
+    #[test]
+    fn new_interfaces_are_made_under_their_own_device_and_in_their_vlan() {
+        let mut facts = world(false);
+        let vlan = json!({"vid": 110, "name": "VLAN 110", "status": "active", "tags": ["proxbox"]});
+        assert_eq!(created(&plan::<NodeVlans>(&facts)), [vlan]);
+        facts
+            .ids
+            .learn(Vlan::PATH, Vlan::key_of(110, None, None), ObjectId(501));
+        let plan = plan::<NodeInterfaces>(&facts);
+        assert_eq!(plan.create.len(), 10, "five on each node: {plan:#?}");
+        let expected = json!({
+            "device": 102, "name": "vmbr0.110", "type": "virtual", "enabled": true, "mode": "access",
+            "untagged_vlan": 501, "tags": ["proxbox"]
+        });
+        assert_eq!(json!(plan.create[9].fields), expected);
+    }
+
+    #[test]
+    fn converged_interfaces_plan_nothing() {
+        let mut facts = world(false);
+        make_interfaces(&mut facts);
+        for stored in &mut facts.known.node_network.interfaces {
+            if stored.object.name == "vmbr0.110" {
+                stored.object.mode = Said::Is("access".to_owned());
+                stored.object.untagged_vlan = Said::Is(ObjectId(501));
+            }
+        }
+        let plan = plan::<NodeInterfaces>(&facts);
+        assert!(plan.is_empty() && plan.refused.is_empty(), "{plan:#?}");
+    }
+
+    #[test]
+    fn operators_type_stays_and_soft_types_make_way_for_each_other() {
+        for (name, stored, is_connected, expected) in [
+            ("eno1", "1000base-t", false, None),
+            ("eno1", "virtual", false, None),
+            ("vmbr0", "10gbase-x-sfpp", false, None),
+            ("vmbr0", "other", false, Some("bridge")),
+            ("vmbr0", "lag", false, Some("bridge")),
+            ("vmbr0", "other", true, None),
+            ("bond0", "bridge", false, Some("lag")),
+        ] {
+            let mut facts = world(true);
+            make_interfaces(&mut facts);
+            let row = row(&mut facts, name);
+            (row.kind, row.is_connected) = (Some(stored.to_owned()), is_connected);
+            let changed = changes(&plan::<NodeInterfaces>(&facts));
+            let kinds: Vec<_> = changed
+                .as_object()
+                .unwrap()
+                .values()
+                .map(|row| row["type"].clone())
+                .collect();
+            let expected: Vec<_> = expected.map(|kind| json!(kind)).into_iter().collect();
+            assert_eq!(kinds, expected, "{name} of type {stored}");
+        }
+    }
+
+    #[test]
+    fn operators_tags_and_switches_survive_by_default() {
+        let mut facts = world(false);
+        make_interfaces(&mut facts);
+        let eno1 = row(&mut facts, "eno1");
+        eno1.tags.insert("gold".to_owned());
+        eno1.enabled = Some(false);
+        let changed = changes(&plan::<NodeInterfaces>(&facts));
+        assert!(changed.get("2").is_none(), "{changed}");
+        facts.options.sync_node_topology = true;
+        let changed = changes(&plan::<NodeInterfaces>(&facts));
+        assert_eq!(changed["2"], json!({"enabled": true}));
+    }
+
+    #[test]
+    fn interface_that_becomes_an_access_port_gives_up_its_tagged_vlans() {
+        let mut facts = world(false);
+        make_interfaces(&mut facts);
+        let vlan = row(&mut facts, "vmbr0.110");
+        vlan.mode = Said::Is("tagged".to_owned());
+        vlan.tagged_vlans = Some([ObjectId(501)].into());
+        let changed = changes(&plan::<NodeInterfaces>(&facts));
+        assert_eq!(
+            changed["5"],
+            json!({"mode": "access", "tagged_vlans": [], "untagged_vlan": 501})
+        );
+    }
+
+    #[test]
+    fn vlan_of_the_devices_site_goes_before_a_global_one_and_others_are_not_used() {
+        let vlan = |id, site| {
+            let object = vlan(110, site, None);
+            let id = ObjectId(id);
+            Stored { id, object }
+        };
+        let (here, elsewhere) = (Some(ObjectId(20)), Some(ObjectId(21)));
+        for (rows, expected) in [
+            (vec![vlan(1, None), vlan(2, here), vlan(3, here)], Some(2)),
+            (vec![vlan(1, elsewhere), vlan(4, None)], Some(4)),
+            (vec![vlan(1, elsewhere)], None),
+        ] {
+            let mut facts = world(false);
+            facts.known.node_network.vlans = rows;
+            assert_eq!(find_vlan(&facts, 110, here), expected.map(ObjectId));
+            assert_eq!(plan::<NodeVlans>(&facts).create.is_empty(), expected.is_some());
+        }
+    }
+
+    #[test]
+    fn topology_links_interfaces_of_the_same_device_once() {
+        let mut facts = world(true);
+        make_interfaces(&mut facts);
+        let linked = plan::<NodeLinks>(&facts);
+        let on_first = json!({
+            "1": {"bridge": 3}, "2": {"lag": 1}, "4": {"mode": "tagged", "parent": 3, "tagged_vlans": [501]}
+        });
+        let on_second = json!({
+            "5": {"bridge": 7}, "6": {"lag": 5}, "8": {"mode": "tagged", "parent": 7, "tagged_vlans": [501]}
+        });
+        let mut expected = on_first.as_object().unwrap().clone();
+        expected.extend(on_second.as_object().unwrap().clone());
+        assert_eq!(changes(&linked), Value::Object(expected));
+        let wanted: BTreeMap<String, DeviceInterface> = NodeLinks::desired(&facts)
+            .wanted
+            .into_iter()
+            .map(|wanted| (wanted.object.key(), wanted.object))
+            .collect();
+        for stored in &mut facts.known.node_network.interfaces {
+            let links = &wanted[&stored.object.key()];
+            (stored.object.bridge, stored.object.lag, stored.object.parent) = (links.bridge, links.lag, links.parent);
+            (stored.object.mode, stored.object.tagged_vlans) = (links.mode.clone(), links.tagged_vlans.clone());
+            if stored.object.parent == Said::Nothing {
+                stored.object.parent = Said::Empty;
+            }
+        }
+        assert!(plan::<NodeLinks>(&facts).is_empty());
+        network(
+            &mut facts,
+            &[("pve1", json!([{"iface": "eno1", "type": "eth", "active": 1}]))],
+        );
+        assert_eq!(changes(&plan::<NodeLinks>(&facts)), json!({"2": {"lag": null}}));
+    }
+
+    #[test]
+    fn trunk_that_an_operator_made_survives_the_topology() {
+        let mut facts = world(true);
+        make_interfaces(&mut facts);
+        let eno1 = row(&mut facts, "eno1");
+        eno1.mode = Said::Is("tagged".to_owned());
+        eno1.tagged_vlans = Some([ObjectId(7)].into());
+        assert_eq!(changes(&plan::<NodeLinks>(&facts))["2"], json!({"lag": 1}));
+    }
+
+    #[test]
+    fn node_without_a_device_is_refused_by_name_and_the_others_go_on() {
+        let mut facts = world(false);
+        facts.known.devices.remove(0);
+        facts.known.device_states.remove(0);
+        let plan = plan_against::<NodeInterfaces>(&facts, &[]);
+        assert_eq!((plan.refused[0].label.as_str(), plan.create.len()), ("pve1", 5));
+    }
+
+    #[test]
+    fn device_that_an_operator_renamed_keeps_its_interfaces() {
+        let mut facts = world(false);
+        make_interfaces(&mut facts);
+        facts.known.devices[0].object.name = Some("rack-7-top".to_owned());
+        assert!(plan::<NodeInterfaces>(&facts).create.is_empty());
+    }
+}

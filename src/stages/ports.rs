@@ -1,0 +1,138 @@
+//! Guests' network interfaces: as configured, as NetBox calls them, and as the guest itself sees them.
+
+use std::collections::BTreeSet;
+
+use super::guests::{Bound, bindings};
+use super::{Facts, InterfaceNaming};
+use crate::inventory::{AgentAnswer, Guest, GuestConfig, GuestInterface, GuestKind, Nic};
+use crate::mapping::guest_interface::{has_mac, row_name, seen, without_aliases};
+use crate::mapping::ip_address::dns_name;
+use crate::mapping::vm_interface::{core_name, interface_name};
+use crate::netbox::objects::VmInterface;
+use crate::reconcile::ObjectId;
+
+/// A guest, and what it has to be reached by.
+#[derive(Debug, Clone)]
+pub struct GuestPorts<'a> {
+    /// The guest, and the virtual machine that stands for it.
+    pub bound: Bound<'a>,
+    /// Its interfaces, by their number; those whose name another one has are left out.
+    pub ports: Vec<Port>,
+    /// Keys of interfaces that were left out.
+    pub doubles: Vec<String>,
+    /// The interfaces that its agent told, aliases folded in; `None` where it told none.
+    pub agent: Option<Vec<GuestInterface>>,
+    /// Who told of its addresses.
+    pub source: Source,
+    /// Its DNS name, where it could be learned.
+    pub dns_name: Option<String>,
+}
+
+/// Who told of a guest's addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The guest itself, by its agent or its kernel.
+    Guest,
+    /// Its configuration alone: it does not run, or nothing in it could be asked.
+    Configuration,
+    /// Nobody: it should have told, and did not.
+    Nobody,
+}
+
+/// A network interface of a guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// How it is configured.
+    pub nic: Nic,
+    /// What NetBox calls it.
+    pub name: String,
+    /// How the guest sees it.
+    pub seen: Option<GuestInterface>,
+}
+
+impl GuestPorts<'_> {
+    /// The key of a port's interface.
+    pub fn key(&self, port: &Port) -> String {
+        VmInterface::key_of(self.bound.id, &port.name)
+    }
+
+    /// The interfaces that the agent told, each with the one of the guest's ports that it is. Of several with one
+    /// hardware address the first one is it.
+    pub fn mapped(&self) -> Vec<(&GuestInterface, Option<&Port>)> {
+        let (mut names, mut taken) = (BTreeSet::new(), BTreeSet::new());
+        let told = self.agent.iter().flatten();
+        let told = told.filter(|interface| row_name(interface).is_some_and(|name| names.insert(name)));
+        told.map(|interface| {
+            let port = self.ports.iter().find(|port| has_mac(interface, &port.nic));
+            (interface, port.filter(|port| taken.insert(&port.name)))
+        })
+        .collect()
+    }
+}
+
+/// The guests that have a virtual machine and whose configuration was read, by their number.
+pub fn guest_ports(facts: &Facts) -> Vec<GuestPorts<'_>> {
+    let bindings = bindings(facts);
+    let active = bindings.active().filter(|bound| bound.guest.is_some());
+    active
+        .filter_map(|bound| Some(ports_of(facts, *bound, facts.inventory.config(bound.vmid)?)))
+        .collect()
+}
+
+fn ports_of<'a>(facts: &'a Facts, bound: Bound<'a>, config: &GuestConfig) -> GuestPorts<'a> {
+    let told = facts.inventory.agent(bound.vmid);
+    let agent = match told.map(|told| &told.answer) {
+        Some(AgentAnswer::Interfaces(interfaces)) => Some(without_aliases(interfaces)),
+        Some(AgentAnswer::Silence | AgentAnswer::Failure(_)) | None => None,
+    };
+    let container = facts.inventory.container(bound.vmid);
+    let live = agent
+        .clone()
+        .or_else(|| container.map(|container| container.interfaces.clone()));
+    let host_name = match config {
+        GuestConfig::Qemu(_) => told.and_then(|told| told.host_name.as_deref()),
+        GuestConfig::Lxc(config) => config.hostname.as_deref(),
+    };
+    let mut guest = GuestPorts {
+        bound,
+        ports: Vec::new(),
+        doubles: Vec::new(),
+        source: source(&bound, live.is_some()),
+        dns_name: host_name.and_then(dns_name),
+        agent,
+    };
+    let mut names = BTreeSet::new();
+    for nic in Nic::list(config) {
+        let seen = live.as_ref().and_then(|live| seen(live, &nic, core_name(&nic)));
+        let name = port_name(facts, &nic, guest.agent.as_ref().and(seen.as_ref()));
+        if names.insert(name.clone()) {
+            guest.ports.push(Port { nic, name, seen });
+        } else {
+            guest.doubles.push(nic.key);
+        }
+    }
+    guest
+}
+
+/// A running container is always asked; a virtual machine has no addresses but those its agent tells.
+fn source(bound: &Bound<'_>, is_live: bool) -> Source {
+    let is_running = bound.guest.is_some_and(Guest::is_running);
+    match (is_live, bound.kind) {
+        (true, _) => Source::Guest,
+        (false, GuestKind::Lxc) if is_running => Source::Nobody,
+        (false, GuestKind::Lxc | GuestKind::Qemu) => Source::Configuration,
+    }
+}
+
+fn port_name(facts: &Facts, nic: &Nic, told: Option<&GuestInterface>) -> String {
+    let options = &facts.options.guests;
+    let takes_agents = options.naming == InterfaceNaming::LegacyRename && options.use_agent_names;
+    let own = core_name(nic);
+    let name = told.filter(|_| takes_agents).map_or(own, |told| &told.name);
+    interface_name(name, own)
+}
+
+/// The id of a port's interface, where one stands.
+pub fn interface_of(facts: &Facts, guest: &GuestPorts<'_>, port: &Port) -> Option<ObjectId> {
+    facts.ids.find::<VmInterface>(&guest.key(port))
+}

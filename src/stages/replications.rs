@@ -1,0 +1,185 @@
+//! Replication jobs. A job that is gone keeps its row, marked as stale.
+
+use std::collections::BTreeSet;
+
+use super::guests::bindings;
+use super::{Desired, Facts, Pass, Selection};
+use crate::inventory;
+use crate::mapping::names::clean;
+use crate::mapping::replication::{ReplicationParents, replication};
+use crate::netbox::objects::{Replication, STALE};
+use crate::reconcile::{Fields, Retire, Stored};
+
+/// The replications of the endpoint.
+#[derive(Debug)]
+pub struct Replications;
+
+/// Rows of the plugin's endpoint.
+pub(super) fn of_endpoint(facts: &Facts) -> Vec<Selection> {
+    let endpoint = facts.target.plugin_endpoint;
+    endpoint
+        .map(|endpoint| Selection::with("endpoint", &endpoint))
+        .into_iter()
+        .collect()
+}
+
+/// What marks a row whose job is gone.
+pub(super) fn stale() -> Retire {
+    Retire::Mark(Fields::from([("status", STALE.into())]))
+}
+
+impl Pass for Replications {
+    type Object = Replication;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        of_endpoint(facts)
+    }
+
+    /// A job of a guest for which no virtual machine stands is left out; its row, where it has one, stays as it is.
+    fn desired(facts: &Facts) -> Desired<Replication> {
+        let Some(endpoint) = facts.target.plugin_endpoint else {
+            return Desired::default();
+        };
+        let bindings = bindings(facts);
+        let jobs = facts.inventory.items::<inventory::Replications>();
+        Desired::by_key(jobs.iter().filter_map(|job| {
+            let parents = ReplicationParents {
+                endpoint,
+                virtual_machine: bindings.of(job.guest?)?.id,
+                target: facts.known.tracking_node(job.target.as_deref().unwrap_or_default()),
+            };
+            replication(job, parents)
+        }))
+    }
+
+    fn retire(facts: &Facts, stored: &Stored<Replication>) -> Retire {
+        if stored.object.status == STALE {
+            return Retire::Keep;
+        }
+        let is_known = |id: &str| {
+            let jobs = facts.inventory.items::<inventory::Replications>();
+            jobs.iter().any(|job| clean(&job.id) == id)
+        };
+        if facts.inventory.is_complete::<inventory::Replications>() && !is_known(&stored.object.replication_id) {
+            stale()
+        } else {
+            Retire::Keep
+        }
+    }
+}
+
+/// How many jobs have no virtual machine to belong to.
+pub fn count_homeless(facts: &Facts) -> usize {
+    let bindings = bindings(facts);
+    let known: BTreeSet<_> = bindings.bound.iter().map(|bound| bound.vmid).collect();
+    let jobs = facts.inventory.items::<inventory::Replications>().iter();
+    jobs.filter(|job| job.guest.is_none_or(|guest| !known.contains(&guest)))
+        .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::tests::{ENDPOINT, changes, converged, plan, plan_against, stand_for, tracking_node};
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::inventory::{Collected, Gap, ReplicationJob, Vmid};
+    use crate::reconcile::ObjectId;
+
+    const MACHINE: ObjectId = ObjectId(310);
+
+    fn jobs(facts: &mut Facts, rows: &[Value], gaps: Vec<Gap>) {
+        let items: Vec<ReplicationJob> = rows
+            .iter()
+            .map(|row| serde_json::from_value(row.clone()).unwrap())
+            .collect();
+        facts.inventory.replications.fill(Collected { items, gaps });
+    }
+
+    fn job(id: &str, guest: u32) -> Value {
+        json!({"id": id, "guest": guest, "jobnum": 0, "type": "local", "source": "pve1", "target": "pve2", "rate": "50"})
+    }
+
+    /// Facts of one job whose row is as it should be.
+    fn world() -> (Facts, Vec<Stored<Replication>>) {
+        let mut facts = converged();
+        stand_for(&mut facts, MACHINE, Vmid(101));
+        facts.known.tracking_nodes = vec![tracking_node(62, "pve2")];
+        jobs(&mut facts, &[job("101-0", 101)], Vec::new());
+        let object = Replications::desired(&facts).wanted.remove(0).object;
+        let stored = Stored {
+            id: ObjectId(1),
+            object,
+        };
+        (facts, vec![stored])
+    }
+
+    #[test]
+    fn converged_job_plans_nothing_and_knows_its_target() {
+        let (facts, rows) = world();
+        let plan = plan_against::<Replications>(&facts, &rows);
+        assert!(plan.is_empty() && plan.unchanged.len() == 1, "{plan:#?}");
+        assert_eq!(rows[0].object.proxmox_node, Some(ObjectId(62)));
+        assert_eq!(rows[0].object.endpoint, Some(ENDPOINT));
+    }
+
+    #[test]
+    fn what_a_job_no_longer_has_is_cleared() {
+        let (mut facts, rows) = world();
+        jobs(
+            &mut facts,
+            &[json!({"id": "101-0", "guest": 101, "jobnum": 0, "target": "pve2"})],
+            Vec::new(),
+        );
+        let changed = changes(&plan_against::<Replications>(&facts, &rows));
+        assert_eq!(
+            (&changed["1"]["rate"], &changed["1"]["source"]),
+            (&Value::Null, &Value::Null)
+        );
+        assert!(changed["1"].as_object().unwrap().contains_key("rate"), "{changed}");
+    }
+
+    #[test]
+    fn job_that_is_gone_is_marked_once_and_comes_back() {
+        let (mut facts, mut rows) = world();
+        jobs(&mut facts, &[], Vec::new());
+        let plan = plan_against::<Replications>(&facts, &rows);
+        assert_eq!(
+            (changes(&plan), plan.retirements()),
+            (json!({"1": {"status": "stale"}}), 1)
+        );
+        rows[0].object.status = STALE.to_owned();
+        assert!(plan_against::<Replications>(&facts, &rows).is_empty());
+        jobs(&mut facts, &[job("101-0", 101)], Vec::new());
+        let plan = plan_against::<Replications>(&facts, &rows);
+        assert_eq!(changes(&plan), json!({"1": {"status": "active"}}));
+    }
+
+    #[test]
+    fn nothing_is_marked_where_the_jobs_were_not_read_completely() {
+        let (mut facts, rows) = world();
+        let gap = Gap {
+            source: "replications".to_owned(),
+            kind: ErrorKind::Permission,
+            message: "some are not visible".to_owned(),
+        };
+        jobs(&mut facts, &[], vec![gap]);
+        assert!(plan_against::<Replications>(&facts, &rows).is_empty());
+        facts.inventory = inventory::Inventory::default();
+        assert!(plan_against::<Replications>(&facts, &rows).is_empty());
+    }
+
+    #[test]
+    fn job_without_a_virtual_machine_is_left_out_and_its_row_kept() {
+        let (mut facts, rows) = world();
+        facts.known.machine_states.clear();
+        let plan_of_it = plan_against::<Replications>(&facts, &rows);
+        assert!(
+            plan_of_it.is_empty() && plan_of_it.refused.is_empty(),
+            "{plan_of_it:#?}"
+        );
+        assert!(plan::<Replications>(&facts).create.is_empty());
+        assert_eq!(count_homeless(&facts), 1);
+    }
+}

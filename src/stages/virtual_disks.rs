@@ -1,0 +1,260 @@
+//! The disks of virtual machines, and the storage each is on.
+//!
+//! A disk that is gone from the guest's configuration is deleted, if it is ours and the configuration shows any disk at
+//! all. A drive that cannot be sized keeps the row it has.
+
+use super::guests::bindings;
+use super::{Desired, Facts, Pass, Selection};
+use crate::mapping::virtual_disk::{ParsedDisk, disks, virtual_disk};
+use crate::netbox::objects::{PROXBOX_TAG, VirtualDisk, VirtualDiskState};
+use crate::reconcile::{ObjectId, Policy, Retire, Stored};
+
+/// The disks.
+#[derive(Debug)]
+pub struct VirtualDisks;
+/// The disks' sync states.
+#[derive(Debug)]
+pub struct VirtualDiskStates;
+
+/// The virtual machines whose guest's configuration was read, each with its name and its drives.
+fn machines(facts: &Facts) -> Vec<(ObjectId, &str, Vec<ParsedDisk>)> {
+    let active: Vec<_> = bindings(facts).active().copied().collect();
+    active
+        .into_iter()
+        .filter_map(|bound| {
+            let config = facts.inventory.config(bound.vmid)?;
+            Some((
+                bound.id,
+                bound.machine.name.as_deref().unwrap_or_default(),
+                disks(config),
+            ))
+        })
+        .collect()
+}
+
+impl Pass for VirtualDisks {
+    type Object = VirtualDisk;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        if facts.options.guests.only.is_some() {
+            return vec![Selection::any_of("virtual_machine_id", facts.known.guests.keys())];
+        }
+        let cluster = facts.target.cluster;
+        cluster
+            .map(|cluster| Selection::with("cluster_id", &cluster))
+            .into_iter()
+            .collect()
+    }
+
+    fn desired(facts: &Facts) -> Desired<VirtualDisk> {
+        Desired::by_key(
+            machines(facts).into_iter().flat_map(|(machine, name, disks)| {
+                disks.into_iter().map(move |disk| virtual_disk(disk, machine, name))
+            }),
+        )
+    }
+
+    fn policy(facts: &Facts) -> Policy {
+        Policy::with_mode(facts.options.modes.effective_guest())
+    }
+
+    fn retire(facts: &Facts, stored: &Stored<VirtualDisk>) -> Retire {
+        let disk = &stored.object;
+        let guest = facts.known.guests.get(&disk.virtual_machine);
+        let Some(config) = guest.and_then(|vmid| facts.inventory.config(*vmid)) else {
+            return Retire::Keep;
+        };
+        let is_gone = !config.raw().contains_key(&disk.name) && !disks(config).is_empty();
+        if is_gone && disk.tags.contains(PROXBOX_TAG) {
+            Retire::Delete
+        } else {
+            Retire::Keep
+        }
+    }
+}
+
+impl Pass for VirtualDiskStates {
+    type Object = VirtualDiskState;
+
+    /// Sync states of disks can be selected by their disk alone; of a whole cluster that would take many requests.
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        if facts.options.guests.only.is_none() {
+            return vec![Selection::all()];
+        }
+        let wanted = Self::desired(facts).wanted;
+        vec![Selection::any_of(
+            "virtual_disk_id",
+            wanted.iter().map(|wanted| wanted.object.virtual_disk),
+        )]
+    }
+
+    /// A disk whose storage is not known says nothing of it.
+    fn desired(facts: &Facts) -> Desired<VirtualDiskState> {
+        let storages = facts.known.storage_ids();
+        let state = |machine: ObjectId, disk: &ParsedDisk| {
+            let storage = storages.get(disk.storage.as_deref()?)?;
+            let id = facts
+                .ids
+                .find::<VirtualDisk>(&VirtualDisk::key_of(machine, &disk.key))?;
+            Some(VirtualDiskState::on(*storage, id, disk.key.clone()))
+        };
+        let mut states = Vec::new();
+        for (machine, _, disks) in machines(facts) {
+            states.extend(disks.iter().filter_map(|disk| state(machine, disk)));
+        }
+        Desired::by_key(states)
+    }
+
+    fn policy(facts: &Facts) -> Policy {
+        Policy::with_mode(facts.options.modes.effective_guest())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::tests::{changes, converged, plan, plan_against, stand_for, storage};
+    use super::*;
+    use crate::inventory::{Collected, ConfiguredGuest, Guest, GuestConfig, GuestKind, Vmid};
+    use crate::reconcile::{Plan, Resource};
+
+    const MACHINE: ObjectId = ObjectId(310);
+
+    /// Facts of one virtual machine, and the rows of its disks as they should be.
+    fn world() -> (Facts, Vec<Stored<VirtualDisk>>) {
+        let config = json!({
+            "scsi0": "local-lvm:vm-101-disk-0,size=32G",
+            "ide2": "local:iso/debian-12.iso,media=cdrom,size=629M",
+            "scsi3": "/dev/sdb",
+        });
+        let mut facts = configured(config);
+        let rows = [
+            (1, "ide2", 0, "CD-ROM drive | ISO: local:iso/debian-12.iso"),
+            (2, "scsi0", 32_768, "Storage: local-lvm"),
+        ];
+        let rows: Vec<_> = rows
+            .into_iter()
+            .map(|(id, name, size, description)| disk(id, name, size, description))
+            .collect();
+        for row in &rows {
+            facts.ids.learn(VirtualDisk::PATH, row.object.key(), row.id);
+        }
+        (facts, rows)
+    }
+
+    fn configured(config: Value) -> Facts {
+        let mut facts = converged();
+        let guest = Guest {
+            vmid: Vmid(101),
+            kind: GuestKind::Qemu,
+            node: "pve1".to_owned(),
+            name: Some("db".to_owned()),
+            status: Some("running".to_owned()),
+            is_template: false,
+            processors: None,
+            memory: None,
+        };
+        facts.inventory.guests.fill(Collected {
+            items: vec![guest],
+            gaps: Vec::new(),
+        });
+        facts.inventory.guest_configs.fill(Collected {
+            items: vec![ConfiguredGuest {
+                vmid: Vmid(101),
+                config: GuestConfig::decode(GuestKind::Qemu, config).unwrap(),
+            }],
+            gaps: Vec::new(),
+        });
+        stand_for(&mut facts, MACHINE, Vmid(101));
+        facts.known.storages = vec![storage(21, "local-lvm"), storage(20, "local")];
+        facts
+    }
+
+    fn disk(id: u64, name: &str, size: u64, description: &str) -> Stored<VirtualDisk> {
+        Stored {
+            id: ObjectId(id),
+            object: VirtualDisk {
+                virtual_machine: MACHINE,
+                machine_name: Some("db".to_owned()),
+                name: name.to_owned(),
+                size: Some(size),
+                description: Some(description.to_owned()),
+                tags: [PROXBOX_TAG.to_owned()].into(),
+            },
+        }
+    }
+
+    fn deleted(plan: &Plan) -> Vec<&str> {
+        plan.delete.iter().map(|row| row.label.as_str()).collect()
+    }
+
+    #[test]
+    fn converged_disks_plan_nothing() {
+        let (facts, rows) = world();
+        let plan = plan_against::<VirtualDisks>(&facts, &rows);
+        assert!(plan.is_empty() && plan.unchanged.len() == 2, "{plan:#?}");
+    }
+
+    #[test]
+    fn resized_disk_updates_only_its_size() {
+        let (facts, mut rows) = world();
+        rows[1].object.size = Some(16_384);
+        rows[1].object.tags = ["gold".to_owned(), PROXBOX_TAG.to_owned()].into();
+        assert_eq!(
+            changes(&plan_against::<VirtualDisks>(&facts, &rows)),
+            json!({"2": {"size": 32_768}})
+        );
+    }
+
+    #[test]
+    fn disk_that_is_gone_is_deleted_only_if_it_is_ours() {
+        let (facts, mut rows) = world();
+        rows.push(disk(3, "scsi1", 5, ""));
+        rows.push(disk(4, "by-hand", 5, ""));
+        rows[3].object.tags.clear();
+        assert_eq!(deleted(&plan_against::<VirtualDisks>(&facts, &rows)), ["db/scsi1"]);
+    }
+
+    #[test]
+    fn disk_that_cannot_be_sized_keeps_its_row() {
+        let (facts, mut rows) = world();
+        rows.push(disk(3, "scsi3", 5, ""));
+        assert!(plan_against::<VirtualDisks>(&facts, &rows).is_empty());
+    }
+
+    #[test]
+    fn nothing_is_deleted_where_no_disk_or_no_configuration_was_read() {
+        let (_, rows) = world();
+        let diskless = configured(json!({"scsi3": "/dev/sdb"}));
+        assert!(plan_against::<VirtualDisks>(&diskless, &rows).is_empty());
+        let mut unread = configured(json!({"virtio0": "local-lvm:x,size=1G"}));
+        assert_eq!(
+            deleted(&plan_against::<VirtualDisks>(&unread, &rows)),
+            ["db/ide2", "db/scsi0"]
+        );
+        unread.inventory.guest_configs.fill(Collected::default());
+        assert!(plan_against::<VirtualDisks>(&unread, &rows).is_empty());
+        let mut foreign = configured(json!({"virtio0": "local-lvm:x,size=1G"}));
+        foreign.known.guests.clear();
+        assert!(plan_against::<VirtualDisks>(&foreign, &rows).delete.is_empty());
+    }
+
+    #[test]
+    fn sync_states_name_the_storage_of_each_disk_where_it_is_known() {
+        let (mut facts, _) = world();
+        let wanted = |facts: &Facts| -> Vec<Value> {
+            let plan = plan::<VirtualDiskStates>(facts);
+            plan.create.iter().map(|row| json!(row.fields)).collect()
+        };
+        let row = |disk: u64, storage: u64| {
+            json!({
+                "virtual_disk": disk, "proxbox_storage": storage, "proxbox_storage_raw_id": null,
+                "proxbox_storage_raw_value": ""
+            })
+        };
+        assert_eq!(wanted(&facts), [row(1, 20), row(2, 21)]);
+        facts.known.storages.pop();
+        assert_eq!(wanted(&facts), [row(2, 21)]);
+    }
+}

@@ -1,0 +1,111 @@
+//! Which addresses guests' interfaces should have, and which they have no more.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::ports::{GuestPorts, Port, Source, guest_ports, interface_of};
+use super::vm_interfaces::all_ports;
+use super::{Facts, Family};
+use crate::mapping::ip_address::{Address, addresses_of};
+use crate::netbox::objects::{IpAddress, PROXBOX_TAG};
+use crate::reconcile::{ObjectId, Stored};
+
+/// An address that an interface should have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The virtual machine.
+    pub machine: ObjectId,
+    /// Its interface.
+    pub interface: ObjectId,
+    /// What both are called.
+    pub label: String,
+    /// The address.
+    pub address: Address,
+    /// The guest's DNS name, where it is known.
+    pub dns_name: Option<String>,
+}
+
+/// What all guests should have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// The addresses, in the order of guests, interfaces and what those told.
+    pub claims: Vec<Claim>,
+    /// How many addresses were left out because NetBox is no place for them.
+    pub left_out: usize,
+    /// Virtual machines of which interfaces are missing in NetBox, and how many.
+    pub missing: BTreeMap<String, usize>,
+    /// Interfaces of which it is known what addresses they have, and of which families.
+    pub covered: BTreeMap<ObjectId, BTreeSet<Family>>,
+}
+
+/// The family of an address.
+pub fn family(host: IpAddr) -> Family {
+    if host.is_ipv4() { Family::V4 } else { Family::V6 }
+}
+
+/// What all guests should have.
+pub fn claims(facts: &Facts) -> Claims {
+    let ports = guest_ports(facts);
+    let mut claims = Claims::default();
+    for (guest, port) in all_ports(&ports) {
+        let (addresses, left_out) = addresses(facts, port);
+        claims.left_out += left_out;
+        let Some(interface) = interface_of(facts, guest, port) else {
+            *claims.missing.entry(guest.bound.label().to_owned()).or_default() += 1;
+            continue;
+        };
+        let families = covered(guest, &addresses);
+        claims.covered.entry(interface).or_default().extend(families);
+        claims.claims.extend(addresses.into_iter().map(|address| Claim {
+            machine: guest.bound.id,
+            interface,
+            label: format!("{} {}", guest.bound.label(), port.name),
+            address,
+            dns_name: guest.dns_name.clone(),
+        }));
+    }
+    claims
+}
+
+/// The addresses of a port, those of the preferred family first: what the guest told, else what is configured.
+fn addresses(facts: &Facts, port: &Port) -> (Vec<Address>, usize) {
+    let options = &facts.options.guests;
+    let wants_link_local = !options.ignore_link_local;
+    let seen = port.seen.as_ref().map(|seen| addresses_of(seen, wants_link_local));
+    let (mut addresses, left_out) = seen.unwrap_or_default();
+    if addresses.is_empty() {
+        let configured = port.nic.addresses.iter();
+        addresses.extend(configured.filter_map(|text| Address::parse(text, wants_link_local)));
+    }
+    addresses.sort_by_key(|address| family(address.host) != options.primary_family);
+    (addresses, left_out)
+}
+
+/// The families of which an interface has no other addresses than `addresses`. Where there are none nothing is known: an
+/// agent may be down, or a lease not taken yet. A configuration tells nothing of a family that it does not set.
+fn covered(guest: &GuestPorts<'_>, addresses: &[Address]) -> BTreeSet<Family> {
+    match guest.source {
+        Source::Guest if !addresses.is_empty() => [Family::V4, Family::V6].into(),
+        Source::Configuration => addresses.iter().map(|address| family(address.host)).collect(),
+        Source::Guest | Source::Nobody => BTreeSet::new(),
+    }
+}
+
+/// Rows of ours on covered interfaces that no claim is about.
+pub(super) fn leftovers(claims: &Claims, rows: &[Stored<IpAddress>]) -> BTreeSet<ObjectId> {
+    let wanted: BTreeSet<(ObjectId, IpAddr)> = claims
+        .claims
+        .iter()
+        .map(|claim| (claim.interface, claim.address.host))
+        .collect();
+    let is_left = |row: &IpAddress| {
+        row.vm_interface().is_some_and(|interface| {
+            let families = claims.covered.get(&interface);
+            row.tags.contains(PROXBOX_TAG)
+                && families.is_some_and(|families| families.contains(&family(row.host)))
+                && !wanted.contains(&(interface, row.host))
+        })
+    };
+    let left = rows.iter().filter(|stored| is_left(&stored.object));
+    left.map(|stored| stored.id).collect()
+}

@@ -1,0 +1,205 @@
+//! Interfaces of virtual machines and the VLANs they are in. Neither is ever deleted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::guests::bindings;
+use super::ports::{GuestPorts, Port, guest_ports};
+use super::{Desired, Facts, Flag, Pass, Selection};
+use crate::inventory::Nic;
+use crate::mapping::vm_interface::{vlan, vm_interface, with_link};
+use crate::netbox::objects::{PROXBOX_TAG, Said, Vlan, VmInterface};
+use crate::reconcile::{ObjectId, Policy, Resource, Row, Stored};
+
+/// VLANs that the interfaces' configurations name.
+#[derive(Debug)]
+pub struct Vlans;
+/// The interfaces.
+#[derive(Debug)]
+pub struct VmInterfaces;
+
+/// Interfaces of the cluster's virtual machines, or of those that the request names.
+pub fn interface_selection(facts: &Facts) -> Vec<Selection> {
+    of_machines(facts, || {
+        let cluster = facts.target.cluster;
+        cluster.map(|cluster| Selection::with("cluster_id", &cluster))
+    })
+}
+
+/// Rows of the virtual machines that the request names, else those of `all`.
+pub(super) fn of_machines(facts: &Facts, all: impl FnOnce() -> Option<Selection>) -> Vec<Selection> {
+    if facts.options.guests.only.is_none() {
+        return all().into_iter().collect();
+    }
+    let bound = bindings(facts).bound;
+    vec![Selection::any_of(
+        "virtual_machine_id",
+        bound.iter().map(|bound| bound.id),
+    )]
+}
+
+/// VLANs that interfaces should be in, and those that interfaces without a VLAN are in.
+pub fn vlan_selections(facts: &Facts) -> Vec<Selection> {
+    let ports = guest_ports(facts);
+    let vids: BTreeSet<u16> = all_ports(&ports).flat_map(|(_, port)| vids(facts, &port.nic)).collect();
+    let free: BTreeSet<String> = all_ports(&ports)
+        .filter(|(_, port)| is_free(facts, &port.nic))
+        .map(|(guest, port)| guest.key(port))
+        .collect();
+    let stored = facts.known.network.interfaces.iter().map(|stored| &stored.object);
+    let left = stored
+        .filter(|interface| free.contains(&interface.key()))
+        .flat_map(vlans_of);
+    vec![
+        Selection::any_of("vid", vids),
+        Selection::any_of("id", left.collect::<BTreeSet<_>>()),
+    ]
+}
+
+pub(super) fn all_ports<'a, 'b>(guests: &'b [GuestPorts<'a>]) -> impl Iterator<Item = (&'b GuestPorts<'a>, &'b Port)> {
+    guests
+        .iter()
+        .flat_map(|guest| guest.ports.iter().map(move |port| (guest, port)))
+}
+
+/// The VLANs that a configuration asks for.
+fn vids(facts: &Facts, nic: &Nic) -> Vec<u16> {
+    let trunks = nic.trunks.iter().filter(|_| facts.options.guests.sync_links);
+    nic.vlan.iter().chain(trunks).copied().collect()
+}
+
+/// Whether a configuration asks for no VLAN.
+fn is_free(facts: &Facts, nic: &Nic) -> bool {
+    vids(facts, nic).is_empty()
+}
+
+fn vlans_of(interface: &VmInterface) -> impl Iterator<Item = ObjectId> {
+    let untagged = interface.untagged_vlan.value().copied();
+    untagged
+        .into_iter()
+        .chain(interface.tagged_vlans.iter().flatten().copied())
+}
+
+impl Pass for Vlans {
+    type Object = Vlan;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        vlan_selections(facts)
+    }
+
+    fn at_hand(facts: &Facts) -> Option<Vec<Stored<Vlan>>> {
+        Some(facts.known.network.vlans.clone())
+    }
+
+    /// One per number, site and tenant of the virtual machines.
+    fn desired(facts: &Facts) -> Desired<Vlan> {
+        let ports = guest_ports(facts);
+        let places: BTreeSet<_> = all_ports(&ports)
+            .flat_map(|(guest, port)| {
+                let machine = guest.bound.machine;
+                let vids = vids(facts, &port.nic).into_iter();
+                vids.map(move |vid| (vid, machine.site, machine.tenant))
+            })
+            .collect();
+        Desired::by_key(places.into_iter().map(|(vid, site, tenant)| vlan(vid, site, tenant)))
+    }
+
+    /// Of several VLANs with the same number, site and tenant the oldest is taken.
+    fn settle(_: &Facts, desired: Desired<Vlan>, actual: &[Stored<Vlan>]) -> Desired<Vlan> {
+        take_oldest(desired, actual)
+    }
+
+    /// A VLAN that exists is an operator's.
+    fn policy(facts: &Facts) -> Policy {
+        Policy::with_mode(facts.options.modes.effective_interface())
+            .update_if("name", false)
+            .update_if("status", false)
+            .update_if("tags", false)
+    }
+}
+
+/// Takes the oldest of several rows with the same key.
+pub(super) fn take_oldest<R: Resource>(mut desired: Desired<R>, actual: &[Stored<R>]) -> Desired<R> {
+    let mut oldest: BTreeMap<R::Key, ObjectId> = BTreeMap::new();
+    for stored in actual {
+        let id = oldest.entry(stored.object.key()).or_insert(stored.id);
+        *id = stored.id.min(*id);
+    }
+    for wanted in &mut desired.wanted {
+        if let Some(id) = oldest.get(&wanted.object.key()) {
+            wanted.row = Row::Is(*id);
+        }
+    }
+    desired
+}
+
+impl Pass for VmInterfaces {
+    type Object = VmInterface;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        interface_selection(facts)
+    }
+
+    fn at_hand(facts: &Facts) -> Option<Vec<Stored<VmInterface>>> {
+        Some(facts.known.network.interfaces.clone())
+    }
+
+    fn desired(facts: &Facts) -> Desired<VmInterface> {
+        let ports = guest_ports(facts);
+        let wanted = all_ports(&ports).map(|(guest, port)| {
+            let machine = guest.bound.machine;
+            let vlans = |vid| facts.ids.find::<Vlan>(&Vlan::key_of(vid, machine.site, machine.tenant));
+            let mut interface = vm_interface(&port.nic, guest.bound.id, &port.name, &vlans);
+            interface.machine_name = Some(guest.bound.label().to_owned());
+            if facts.options.guests.sync_links {
+                interface = with_link(interface, &port.nic, &vlans);
+            }
+            if is_free(facts, &port.nic) {
+                (interface.mode, interface.untagged_vlan) = (Said::Empty, Said::Empty);
+            }
+            interface
+        });
+        Desired::by_key(wanted)
+    }
+
+    /// A VLAN is taken from an interface only where this service has put it there.
+    fn settle(
+        facts: &Facts,
+        mut desired: Desired<VmInterface>,
+        actual: &[Stored<VmInterface>],
+    ) -> Desired<VmInterface> {
+        let vlans = facts.known.network.vlans.iter();
+        let ours: BTreeSet<ObjectId> = vlans
+            .filter(|stored| stored.object.tags.contains(PROXBOX_TAG))
+            .map(|stored| stored.id)
+            .collect();
+        let has_ours = |interface: &VmInterface| {
+            let is_mode = match interface.mode.value().map(String::as_str) {
+                Some("access") => true,
+                Some("tagged") => facts.options.guests.sync_links,
+                _ => false,
+            };
+            let mut vlans = vlans_of(interface).peekable();
+            is_mode && vlans.peek().is_some() && vlans.all(|vlan| ours.contains(&vlan))
+        };
+        let cleared: BTreeSet<String> = actual
+            .iter()
+            .filter(|stored| has_ours(&stored.object))
+            .map(|stored| stored.object.key())
+            .collect();
+        for wanted in &mut desired.wanted {
+            let interface = &mut wanted.object;
+            if interface.mode == Said::Empty && !cleared.contains(&interface.key()) {
+                (interface.mode, interface.untagged_vlan) = (Said::Nothing, Said::Nothing);
+            }
+        }
+        desired
+    }
+
+    fn policy(facts: &Facts) -> Policy {
+        Policy::with_mode(facts.options.modes.effective_interface())
+            .update_if("tags", facts.options.overwrite.allows(Flag::VmInterfaceTags))
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

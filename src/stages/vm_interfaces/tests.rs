@@ -1,0 +1,645 @@
+//! Plans of guests' interfaces: two guests, a virtual machine with an agent and a container that does not run.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::inventory::{
+    AgentAnswer, Collected, ConfiguredGuest, Guest, GuestAddress, GuestAgent, GuestConfig, GuestInterface, GuestKind,
+    Vmid,
+};
+use crate::netbox::objects::{
+    Assignment, DeviceInterface, MacAddress, VirtualMachine, VirtualMachineState, VmInterfaceState,
+};
+use crate::reconcile::Mode;
+use crate::stages::bridges::{Bridges, VmInterfaceStates};
+use crate::stages::guest_interfaces::{GuestInterfaceReleases, GuestInterfaces};
+use crate::stages::tests::{CLUSTER, OURS, SITE, changes, converged, plan, plan_against};
+use crate::stages::vm_macs::{MacAddresses, PrimaryMacs};
+use crate::stages::{InterfaceNaming, Pass};
+
+/// The virtual machine, guest 101.
+pub(in crate::stages) const SHOP: ObjectId = ObjectId(310);
+/// The container, guest 202.
+pub(in crate::stages) const PROXY: ObjectId = ObjectId(311);
+
+/// Facts of the two guests; nothing of their network is in NetBox.
+pub(in crate::stages) fn empty_world() -> Facts {
+    let mut facts = converged();
+    add_guest(&mut facts, SHOP, guest(101, GuestKind::Qemu, "pve2", "running"));
+    add_guest(&mut facts, PROXY, guest(202, GuestKind::Lxc, "pve1", "stopped"));
+    configure(
+        &mut facts,
+        101,
+        json!({
+            "agent": "enabled=1,fstrim_cloned_disks=1",
+            "net0": "virtio=BC:24:11:AA:00:01,bridge=vmbr0,firewall=1,tag=120",
+            "net1": "e1000=BC:24:11:AA:00:02,bridge=vmbr1",
+        }),
+    );
+    configure(
+        &mut facts,
+        202,
+        json!({
+            "hostname": "proxy1.example.net",
+            "net0": "name=eth0,bridge=vmbr0,gw=10.20.0.1,hwaddr=BC:24:11:BB:00:01,ip=10.20.0.30/24,\
+                     ip6=fd00:20::30/64,tag=120,type=veth",
+            "net1": "name=eth1,bridge=vmbr9,hwaddr=BC:24:11:BB:00:02,ip=dhcp,type=veth",
+        }),
+    );
+    tell(
+        &mut facts,
+        101,
+        Some("shop-db-1"),
+        &[
+            ("lo", "00:00:00:00:00:00", &["127.0.0.1/8"]),
+            (
+                "ens18",
+                "bc:24:11:aa:00:01",
+                &["10.20.0.11/24", "fd00:20::11/64", "fe80::1/64"],
+            ),
+            ("ens18:1", "bc:24:11:aa:00:01", &["10.20.0.12/24"]),
+            ("ens19", "bc:24:11:aa:00:02", &["10.30.0.11/24"]),
+            ("docker0", "02:42:5f:1e:2a:3b", &["172.17.0.1/16"]),
+        ],
+    );
+    facts
+}
+
+fn guest(vmid: u32, kind: GuestKind, node: &str, status: &str) -> Guest {
+    Guest {
+        vmid: Vmid(vmid),
+        kind,
+        node: node.to_owned(),
+        name: None,
+        status: Some(status.to_owned()),
+        is_template: false,
+        processors: None,
+        memory: None,
+    }
+}
+
+fn add_guest(facts: &mut Facts, id: ObjectId, guest: Guest) {
+    let name = if id == SHOP { "shop-db-1" } else { "proxy1" };
+    facts.known.machines.push(Stored {
+        id,
+        object: VirtualMachine {
+            name: Some(name.to_owned()),
+            cluster: Some(CLUSTER),
+            site: Some(SITE),
+            ..VirtualMachine::default()
+        },
+    });
+    facts.known.machine_states.push(Stored {
+        id,
+        object: VirtualMachineState {
+            endpoint_raw_id: Some(OURS),
+            cluster_name: Some("lab".to_owned()),
+            vmid: Some(guest.vmid.0),
+            kind: Some(guest.kind.to_string()),
+            ..VirtualMachineState::of(id)
+        },
+    });
+    let mut guests = facts.inventory.guests.get().cloned().unwrap_or_default();
+    guests.items.push(guest);
+    facts.inventory.guests.fill(guests);
+}
+
+/// Gives a guest another configuration.
+pub(in crate::stages) fn configure(facts: &mut Facts, vmid: u32, config: Value) {
+    let kind = facts.inventory.guest(Vmid(vmid)).unwrap().kind;
+    let mut configs = facts.inventory.guest_configs.get().cloned().unwrap_or_default();
+    configs.items.retain(|configured| configured.vmid != Vmid(vmid));
+    configs.items.push(ConfiguredGuest {
+        vmid: Vmid(vmid),
+        config: GuestConfig::decode(kind, config).unwrap(),
+    });
+    configs.items.sort_by_key(|configured| configured.vmid);
+    facts.inventory.guest_configs.fill(configs);
+}
+
+/// Interfaces as a guest tells them: name, hardware address, addresses with their masks.
+pub(in crate::stages) fn interfaces(told: &[(&str, &str, &[&str])]) -> Vec<GuestInterface> {
+    let address = |text: &&str| {
+        let (address, prefix) = text.split_once('/').unwrap();
+        GuestAddress {
+            address: address.to_owned(),
+            prefix: prefix.parse().ok(),
+        }
+    };
+    let interface = |(name, mac, addresses): &(&str, &str, &[&str])| GuestInterface {
+        name: (*name).to_owned(),
+        mac: Some((*mac).to_owned()),
+        addresses: addresses.iter().map(address).collect(),
+    };
+    told.iter().map(interface).collect()
+}
+
+/// Lets the agent of guest `vmid` tell something.
+pub(in crate::stages) fn tell(facts: &mut Facts, vmid: u32, name: Option<&str>, told: &[(&str, &str, &[&str])]) {
+    let agent = GuestAgent {
+        vmid: Vmid(vmid),
+        answer: AgentAnswer::Interfaces(interfaces(told)),
+        host_name: name.map(str::to_owned),
+    };
+    facts.inventory.guest_agents.fill(Collected {
+        items: vec![agent],
+        gaps: Vec::new(),
+    });
+}
+
+/// Makes the rows that a pass wants, with ids from `first` on in the order of their keys.
+pub(in crate::stages) fn make<P: Pass>(facts: &mut Facts, first: u64) -> Vec<Stored<P::Object>> {
+    let desired = P::settle(facts, P::desired(facts), &[]);
+    assert_eq!(desired.refused, []);
+    let mut objects: Vec<P::Object> = desired.wanted.into_iter().map(|wanted| wanted.object).collect();
+    objects.sort_by_key(Resource::key);
+    let rows = objects.into_iter().zip(first..);
+    let rows: Vec<_> = rows
+        .map(|(object, id)| Stored {
+            id: ObjectId(id),
+            object,
+        })
+        .collect();
+    for row in &rows {
+        facts.ids.learn(P::Object::PATH, row.object.key().to_string(), row.id);
+    }
+    rows
+}
+
+/// Facts of the two guests whose interfaces are in NetBox as they should be, and the bridges.
+pub(in crate::stages) fn world() -> (Facts, Vec<Stored<DeviceInterface>>) {
+    let mut facts = empty_world();
+    facts.known.network.vlans = make::<Vlans>(&mut facts, 88);
+    facts.known.network.interfaces = make::<VmInterfaces>(&mut facts, 900);
+    facts.known.network.macs = make::<MacAddresses>(&mut facts, 1500);
+    for interface in &mut facts.known.network.interfaces {
+        let macs = facts.known.network.macs.iter();
+        let mut own =
+            macs.filter(|mac| mac.object.assigned.as_ref().and_then(Assignment::vm_interface) == Some(interface.id));
+        interface.object.primary_mac_address = own.next().map(|mac| mac.id);
+    }
+    let bridges = make::<Bridges>(&mut facts, 600);
+    facts.known.network.interface_states = make::<VmInterfaceStates>(&mut facts, 700);
+    facts.known.network.guest_interfaces = make::<GuestInterfaces>(&mut facts, 800);
+    (facts, bridges)
+}
+
+fn created(plan: &crate::reconcile::Plan) -> Vec<Value> {
+    plan.create.iter().map(|row| json!(row.fields)).collect()
+}
+
+fn interface(facts: &mut Facts, id: u64) -> &mut VmInterface {
+    let mut interfaces = facts.known.network.interfaces.iter_mut();
+    &mut interfaces.find(|stored| stored.id == ObjectId(id)).unwrap().object
+}
+
+#[test]
+fn converged_interfaces_plan_nothing() {
+    let (facts, bridges) = world();
+    for plan in [
+        plan::<Vlans>(&facts),
+        plan::<VmInterfaces>(&facts),
+        plan::<MacAddresses>(&facts),
+        plan::<PrimaryMacs>(&facts),
+        plan_against::<Bridges>(&facts, &bridges),
+        plan::<VmInterfaceStates>(&facts),
+        plan::<GuestInterfaceReleases>(&facts),
+        plan::<GuestInterfaces>(&facts),
+    ] {
+        assert!(plan.is_empty() && plan.refused.is_empty(), "{plan:#?}");
+    }
+}
+
+#[test]
+fn new_guests_get_their_vlan_interfaces_and_macs() {
+    let mut facts = empty_world();
+    let vlan = json!({"vid": 120, "name": "VLAN 120", "status": "active", "site": 20, "tags": ["proxbox"]});
+    assert_eq!(created(&plan::<Vlans>(&facts)), [vlan]);
+    make::<Vlans>(&mut facts, 88);
+    let plain = |machine: u64, name: &str| json!({"virtual_machine": machine, "name": name, "enabled": true, "tags": ["proxbox"]});
+    let tagged = |machine: u64, name: &str| {
+        let mut row = plain(machine, name);
+        row["untagged_vlan"] = json!(88);
+        row["mode"] = json!("access");
+        row
+    };
+    assert_eq!(
+        created(&plan::<VmInterfaces>(&facts)),
+        [
+            tagged(310, "net0"),
+            plain(310, "net1"),
+            tagged(311, "eth0"),
+            plain(311, "eth1")
+        ]
+    );
+    make::<VmInterfaces>(&mut facts, 900);
+    let mac = |mac: &str, interface: u64| {
+        json!({
+            "mac_address": mac, "assigned_object_type": "virtualization.vminterface",
+            "assigned_object_id": interface, "tags": ["proxbox"]
+        })
+    };
+    assert_eq!(
+        created(&plan::<MacAddresses>(&facts)),
+        [
+            mac("BC:24:11:AA:00:01", 900),
+            mac("BC:24:11:AA:00:02", 901),
+            mac("BC:24:11:BB:00:01", 902),
+            mac("BC:24:11:BB:00:02", 903)
+        ]
+    );
+    make::<MacAddresses>(&mut facts, 1500);
+    assert_eq!(
+        changes(&plan::<PrimaryMacs>(&facts)),
+        json!({
+            "900": {"primary_mac_address": 1500}, "901": {"primary_mac_address": 1501},
+            "902": {"primary_mac_address": 1502}, "903": {"primary_mac_address": 1503},
+        })
+    );
+}
+
+#[test]
+fn bridges_are_made_on_the_guests_node_and_named_in_the_sync_states() {
+    let mut facts = empty_world();
+    make::<VmInterfaces>(&mut facts, 900);
+    let bridge =
+        |device: u64, name: &str| json!({"device": device, "name": name, "type": "bridge", "tags": ["proxbox"]});
+    assert_eq!(
+        created(&plan_against::<Bridges>(&facts, &[])),
+        [
+            bridge(101, "vmbr0"),
+            bridge(101, "vmbr9"),
+            bridge(102, "vmbr0"),
+            bridge(102, "vmbr1")
+        ]
+    );
+    make::<Bridges>(&mut facts, 600);
+    let state = |interface: u64, bridge: u64| {
+        json!({
+            "vm_interface": interface, "proxbox_bridge": bridge, "proxbox_bridge_raw_id": null,
+            "proxbox_bridge_raw_value": ""
+        })
+    };
+    assert_eq!(
+        created(&plan::<VmInterfaceStates>(&facts)),
+        [state(900, 602), state(901, 603), state(902, 600), state(903, 601)]
+    );
+}
+
+#[test]
+fn bridge_of_a_node_that_several_devices_claim_to_be_is_left_alone() {
+    let mut facts = empty_world();
+    facts.known.device_states[1].object.node_name = Some("pve1".to_owned());
+    assert!(plan_against::<Bridges>(&facts, &[]).is_empty());
+}
+
+#[test]
+fn type_that_an_operator_gave_to_a_bridge_stays() {
+    for (kind, is_connected, expected) in [
+        ("other", false, json!({"type": "bridge"})),
+        ("1000base-t", false, Value::Null),
+        ("virtual", true, Value::Null),
+    ] {
+        let (facts, mut bridges) = world();
+        bridges[0].object.kind = Some(kind.to_owned());
+        bridges[0].object.is_connected = is_connected;
+        let changes = changes(&plan_against::<Bridges>(&facts, &bridges));
+        assert_eq!(changes.get("600").cloned().unwrap_or_default(), expected, "{kind}");
+    }
+}
+
+#[test]
+fn vlan_that_exists_is_never_touched() {
+    let (mut facts, _) = world();
+    let vlan = &mut facts.known.network.vlans[0].object;
+    vlan.name = Some("Servers".to_owned());
+    vlan.status = Some("reserved".to_owned());
+    vlan.tags = ["gold".to_owned()].into();
+    assert!(plan::<Vlans>(&facts).is_empty());
+}
+
+#[test]
+fn oldest_of_several_equal_vlans_is_taken() {
+    let (mut facts, _) = world();
+    let double = facts.known.network.vlans[0].object.clone();
+    facts.known.network.vlans.insert(
+        0,
+        Stored {
+            id: ObjectId(99),
+            object: double,
+        },
+    );
+    let plan = plan::<Vlans>(&facts);
+    assert!(plan.is_empty() && plan.refused.is_empty(), "{plan:#?}");
+    assert_eq!(plan.unchanged[0].id, ObjectId(88));
+}
+
+#[test]
+fn vlans_are_told_apart_by_site_and_tenant() {
+    let (mut facts, _) = world();
+    facts.known.machines[0].object.tenant = Some(ObjectId(5));
+    facts.known.machines[1].object.site = None;
+    let rows = created(&plan::<Vlans>(&facts));
+    let places: Vec<_> = rows
+        .iter()
+        .map(|row| (&row["vid"], &row["site"], &row["tenant"]))
+        .collect();
+    let (vid, none) = (json!(120), Value::Null);
+    assert_eq!(places, [(&vid, &none, &none), (&vid, &json!(20), &json!(5))]);
+}
+
+#[test]
+fn one_difference_plans_just_that() {
+    type Edit = fn(&mut VmInterface);
+    let cases: [(Edit, Value); 4] = [
+        (|interface| interface.enabled = Some(false), json!({"enabled": true})),
+        (
+            |interface| interface.untagged_vlan = Said::Is(ObjectId(77)),
+            json!({"untagged_vlan": 88}),
+        ),
+        (
+            |interface| interface.mode = Said::Is("tagged".to_owned()),
+            json!({"mode": "access"}),
+        ),
+        (
+            |interface| interface.tags = ["gold".to_owned()].into(),
+            json!({"tags": ["gold", "proxbox"]}),
+        ),
+    ];
+    for (edit, expected) in cases {
+        let (mut facts, _) = world();
+        edit(interface(&mut facts, 900));
+        assert_eq!(changes(&plan::<VmInterfaces>(&facts)), json!({"900": expected}));
+    }
+}
+
+#[test]
+fn tags_stay_as_they_are_where_the_flag_is_off() {
+    let (mut facts, _) = world();
+    interface(&mut facts, 900).tags.clear();
+    facts.options.overwrite.set(Flag::VmInterfaceTags, false);
+    assert!(plan::<VmInterfaces>(&facts).is_empty());
+}
+
+#[test]
+fn vlan_is_taken_from_an_interface_only_if_it_is_ours() {
+    let is_cleared = |edit: fn(&mut Facts)| {
+        let (mut facts, _) = world();
+        configure(
+            &mut facts,
+            101,
+            json!({"net0": "virtio=BC:24:11:AA:00:01,bridge=vmbr0"}),
+        );
+        edit(&mut facts);
+        let plan = plan::<VmInterfaces>(&facts);
+        let cleared = json!({"900": {"mode": null, "untagged_vlan": null}});
+        assert!(plan.is_empty() || changes(&plan) == cleared, "{plan:#?}");
+        !plan.is_empty()
+    };
+    assert!(is_cleared(|_| {}));
+    assert!(
+        !is_cleared(|facts| facts.known.network.vlans[0].object.tags.clear()),
+        "an operator's VLAN"
+    );
+    assert!(
+        !is_cleared(|facts| interface(facts, 900).mode = Said::Is("tagged".to_owned())),
+        "an operator's mode"
+    );
+    assert!(
+        !is_cleared(|facts| facts.known.network.vlans.clear()),
+        "a VLAN that could not be read"
+    );
+}
+
+#[test]
+fn interface_whose_vlan_could_not_be_made_keeps_what_it_has() {
+    let mut facts = empty_world();
+    let row = VmInterface {
+        mode: Said::Is("access".to_owned()),
+        untagged_vlan: Said::Is(ObjectId(77)),
+        ..make::<VmInterfaces>(&mut facts, 900)[0].object.clone()
+    };
+    facts.known.network.interfaces = vec![Stored {
+        id: ObjectId(900),
+        object: row,
+    }];
+    assert!(plan::<VmInterfaces>(&facts).update.is_empty());
+}
+
+#[test]
+fn vlans_of_interfaces_without_one_are_read_by_their_id() {
+    let (mut facts, _) = world();
+    configure(
+        &mut facts,
+        101,
+        json!({"net0": "virtio=BC:24:11:AA:00:01,bridge=vmbr0"}),
+    );
+    let selections = vlan_selections(&facts);
+    assert_eq!(
+        selections,
+        [Selection::any_of("vid", [120]), Selection::any_of("id", [88])]
+    );
+}
+
+#[test]
+fn links_are_kept_where_that_is_asked_for() {
+    let (mut facts, _) = world();
+    let net = "virtio=BC:24:11:AA:00:01,bridge=vmbr0,tag=120,link_down=1,mtu=9000,trunks=120";
+    configure(&mut facts, 101, json!({"net0": net}));
+    assert!(plan::<VmInterfaces>(&facts).is_empty());
+    facts.options.guests.sync_links = true;
+    let expected = json!({"900": {"enabled": false, "mtu": 9000, "mode": "tagged", "tagged_vlans": [88]}});
+    assert_eq!(changes(&plan::<VmInterfaces>(&facts)), expected);
+}
+
+#[test]
+fn interfaces_are_named_by_the_agent_where_that_is_asked_for() {
+    let names = |facts: &Facts| -> Vec<Value> {
+        created(&plan::<VmInterfaces>(facts))
+            .iter()
+            .map(|row| row["name"].clone())
+            .collect()
+    };
+    let mut facts = empty_world();
+    facts.options.guests.naming = InterfaceNaming::LegacyRename;
+    assert_eq!(names(&facts), ["ens18", "ens19", "eth0", "eth1"]);
+    facts.options.guests.use_agent_names = false;
+    assert_eq!(names(&facts), ["net0", "net1", "eth0", "eth1"]);
+    assert_eq!(<GuestInterfaces as Pass>::policy(&facts).mode, Mode::Disabled);
+}
+
+#[test]
+fn interface_whose_name_another_one_has_is_left_out() {
+    let mut facts = empty_world();
+    let net = |mac: &str| format!("name=eth0,bridge=vmbr0,hwaddr={mac}");
+    configure(
+        &mut facts,
+        202,
+        json!({"net0": net("BC:24:11:BB:00:01"), "net1": net("BC:24:11:BB:00:02")}),
+    );
+    let plan = plan::<VmInterfaces>(&facts);
+    assert_eq!((plan.create.len(), plan.refused.len()), (3, 0));
+    let guests = guest_ports(&facts);
+    assert_eq!(guests[1].doubles, ["net1"]);
+}
+
+#[test]
+fn hundred_and_ten_interfaces_of_one_guest_are_made_in_numeric_order() {
+    let mut facts = empty_world();
+    let nics = (0..110).map(|number| {
+        let net = format!("virtio=BC:24:11:AA:01:{number:02X},bridge=vmbr0");
+        (format!("net{number}"), Value::from(net))
+    });
+    configure(&mut facts, 101, Value::Object(nics.collect()));
+    let guests = guest_ports(&facts);
+    let names: Vec<_> = guests[0].ports.iter().map(|port| port.name.clone()).collect();
+    let expected: Vec<_> = (0..110).map(|number| format!("net{number}")).collect();
+    assert_eq!(names, expected);
+    assert_eq!(plan::<VmInterfaces>(&facts).create.len(), 112);
+}
+
+#[test]
+fn changed_mac_leaves_the_old_row_and_becomes_primary() {
+    let (mut facts, _) = world();
+    let mut config = json!({"net0": "virtio=BC:24:11:AA:00:99,bridge=vmbr0,tag=120"});
+    config["net1"] = json!("e1000=BC:24:11:AA:00:02,bridge=vmbr1");
+    configure(&mut facts, 101, config);
+    let plan_of_macs = plan::<MacAddresses>(&facts);
+    let made: Vec<_> = plan_of_macs.create.iter().map(|row| row.label.as_str()).collect();
+    assert_eq!((made, plan_of_macs.delete.len()), (vec!["BC:24:11:AA:00:99"], 0));
+    let key = plan_of_macs.create[0].key.clone();
+    facts.ids.learn(MacAddress::PATH, key, ObjectId(1600));
+    assert_eq!(
+        changes(&plan::<PrimaryMacs>(&facts)),
+        json!({"900": {"primary_mac_address": 1600}})
+    );
+}
+
+#[test]
+fn primary_one_of_several_equal_macs_is_taken() {
+    let (mut facts, _) = world();
+    let double = facts.known.network.macs[0].object.clone();
+    facts.known.network.macs.insert(
+        0,
+        Stored {
+            id: ObjectId(7),
+            object: double,
+        },
+    );
+    let plan = plan::<MacAddresses>(&facts);
+    assert!(plan.is_empty() && plan.refused.is_empty(), "{plan:#?}");
+    assert!(plan.unchanged.iter().any(|row| row.id == ObjectId(1500)));
+    interface(&mut facts, 900).primary_mac_address = None;
+    assert!(
+        super::super::tests::plan::<MacAddresses>(&facts)
+            .unchanged
+            .iter()
+            .any(|row| row.id == ObjectId(7))
+    );
+}
+
+#[test]
+fn macs_are_left_alone_where_they_are_not_wanted() {
+    let (mut facts, _) = world();
+    facts.known.network.macs.clear();
+    facts.options.guests.sync_macs = false;
+    for plan in [
+        plan::<MacAddresses>(&facts).is_empty(),
+        plan::<PrimaryMacs>(&facts).is_empty(),
+    ] {
+        assert!(plan);
+    }
+}
+
+#[test]
+fn first_primary_mac_is_set_but_none_is_changed_in_bootstrap_only_mode() {
+    let (mut facts, _) = world();
+    facts.options.modes.mac = Mode::BootstrapOnly;
+    interface(&mut facts, 900).primary_mac_address = None;
+    interface(&mut facts, 901).primary_mac_address = Some(ObjectId(5));
+    assert_eq!(
+        changes(&plan::<PrimaryMacs>(&facts)),
+        json!({"900": {"primary_mac_address": 1500}})
+    );
+}
+
+#[test]
+fn sync_state_of_an_interface_that_was_attached_elsewhere_follows() {
+    let (mut facts, _) = world();
+    facts.known.network.interface_states[0].object = VmInterfaceState {
+        bridge: Some(ObjectId(600)),
+        bridge_raw_id: Said::Is(7),
+        ..facts.known.network.interface_states[0].object.clone()
+    };
+    let expected = json!({"700": {"proxbox_bridge": 602, "proxbox_bridge_raw_id": null}});
+    assert_eq!(changes(&plan::<VmInterfaceStates>(&facts)), expected);
+    facts.options.overwrite.set(Flag::VmInterfaceCustomFields, false);
+    assert!(plan::<VmInterfaceStates>(&facts).is_empty());
+}
+
+#[test]
+fn rows_of_what_the_guest_sees_name_the_interface_they_are() {
+    let mut facts = empty_world();
+    make::<VmInterfaces>(&mut facts, 900);
+    let row = |name: &str, mac: &str, interface: Value| {
+        json!({
+            "virtual_machine": 310, "vm_interface": interface, "name": name, "mac_address": mac, "enabled": true,
+            "mtu": null, "tags": ["proxbox"]
+        })
+    };
+    assert_eq!(
+        created(&plan::<GuestInterfaces>(&facts)),
+        [
+            row("docker0", "02:42:5f:1e:2a:3b", Value::Null),
+            row("ens18", "bc:24:11:aa:00:01", json!(900)),
+            row("ens19", "bc:24:11:aa:00:02", json!(901)),
+            row("lo", "00:00:00:00:00:00", Value::Null),
+        ]
+    );
+}
+
+#[test]
+fn only_the_first_of_several_with_one_hardware_address_is_the_interface() {
+    let (mut facts, _) = world();
+    let mac = "bc:24:11:aa:00:01";
+    tell(
+        &mut facts,
+        101,
+        None,
+        &[
+            ("ens18", mac, &[]),
+            ("ens18.100", mac, &[]),
+            ("ens19", "bc:24:11:aa:00:02", &[]),
+        ],
+    );
+    let plan = plan::<GuestInterfaces>(&facts);
+    assert_eq!((plan.update.len(), plan.create.len()), (0, 1));
+    assert_eq!(plan.create[0].fields["vm_interface"], Value::Null);
+}
+
+#[test]
+fn interface_is_taken_from_one_row_before_another_gets_it() {
+    let (mut facts, _) = world();
+    tell(
+        &mut facts,
+        101,
+        None,
+        &[
+            ("enp6s18", "bc:24:11:aa:00:01", &[]),
+            ("ens19", "bc:24:11:aa:00:02", &[]),
+        ],
+    );
+    assert_eq!(
+        changes(&plan::<GuestInterfaceReleases>(&facts)),
+        json!({"801": {"vm_interface": null}})
+    );
+    assert_eq!(created(&plan::<GuestInterfaces>(&facts))[0]["vm_interface"], json!(900));
+}
+
+#[test]
+fn guests_that_nothing_is_known_of_are_left_alone() {
+    let (mut facts, _) = world();
+    facts.known.machines[0].object.status = Some("decommissioning".to_owned());
+    facts.inventory.guest_configs.fill(Collected::default());
+    assert!(guest_ports(&facts).is_empty());
+}

@@ -1,0 +1,351 @@
+//! Addresses of virtual machines' interfaces, the plugin's rows of who in the guest has which, and the primary ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::address_owners::{Title, estate, follows_mask};
+use super::guest_interfaces::mode as guest_mode;
+use super::ports::{guest_ports, interface_of};
+use super::vm_addresses::{claims, family};
+use super::vm_interfaces::of_machines;
+use super::{Desired, Facts, Family, Flag, Pass, Selection};
+use crate::inventory::GuestInterface;
+use crate::mapping::guest_interface::row_name;
+use crate::mapping::ip_address::{addresses_of, ip_address};
+use crate::netbox::objects::{
+    Assignment, GuestVmInterface, GuestVmInterfaceAddress, IpAddress, PROXBOX_TAG, PrimaryAddresses,
+};
+use crate::reconcile::{Mode, ObjectId, Policy, Retire, Row, Stored, Wanted};
+
+/// Links between guests' interfaces and addresses that hold no more; while they stand NetBox does not let the addresses
+/// go.
+#[derive(Debug)]
+pub struct StaleLinks;
+/// Addresses that interfaces have no more. They go before others come, so that one may move to another guest.
+#[derive(Debug)]
+pub struct StaleAddresses;
+/// The addresses.
+#[derive(Debug)]
+pub struct Addresses;
+/// Links between guests' interfaces and addresses.
+#[derive(Debug)]
+pub struct Links;
+/// Primary addresses of virtual machines that have none.
+#[derive(Debug)]
+pub struct PrimaryIps;
+
+/// Addresses of all virtual machines' interfaces, or of those that the request names.
+pub fn address_selection(facts: &Facts) -> Vec<Selection> {
+    of_machines(facts, || {
+        Some(Selection::with("assigned_object_type", "virtualization.vminterface"))
+    })
+}
+
+/// Addresses that are one of `hosts`, whatever their mask.
+pub fn host_selection(hosts: &BTreeSet<IpAddr>) -> Selection {
+    Selection::any_of("address", hosts)
+}
+
+/// Links of all guests, or of those that the request names.
+pub fn link_selection(facts: &Facts) -> Vec<Selection> {
+    if facts.options.guests.only.is_none() {
+        return vec![Selection::all()];
+    }
+    let known = facts.known.network.guest_interfaces.iter().map(|stored| stored.id);
+    vec![Selection::any_of("guest_interface_id", known)]
+}
+
+fn mode(facts: &Facts) -> Mode {
+    facts.options.modes.effective_ip_address()
+}
+
+/// Addresses that have to go, and the links that keep them or hold no more.
+pub fn find_stale(facts: &Facts) -> (BTreeSet<ObjectId>, BTreeSet<ObjectId>) {
+    let addresses = estate(facts, &facts.known.network.addresses).stale;
+    let told = told(facts);
+    let known = &facts.known;
+    let rows: BTreeMap<ObjectId, &GuestVmInterface> = known
+        .network
+        .guest_interfaces
+        .iter()
+        .map(|stored| (stored.id, &stored.object))
+        .collect();
+    let hosts: BTreeMap<ObjectId, IpAddr> = known
+        .network
+        .addresses
+        .iter()
+        .map(|stored| (stored.id, stored.object.host))
+        .collect();
+    let is_over = |link: &GuestVmInterfaceAddress| {
+        let row = rows.get(&link.guest_interface)?;
+        let names = told
+            .get(&row.virtual_machine)
+            .filter(|_| row.tags.contains(PROXBOX_TAG))?;
+        let host = hosts.get(&link.ip_address)?;
+        Some(!names.get(&row.name).is_some_and(|hosts| hosts.contains(host)))
+    };
+    let links = known.network.guest_addresses.iter().filter(|stored| {
+        let link = &stored.object;
+        addresses.contains(&link.ip_address) || is_over(link).unwrap_or_default()
+    });
+    let links = links.map(|stored| stored.id).collect();
+    (addresses, links)
+}
+
+/// What the agents of virtual machines told: the hosts of each interface.
+fn told(facts: &Facts) -> BTreeMap<ObjectId, BTreeMap<String, BTreeSet<IpAddr>>> {
+    let mut told: BTreeMap<ObjectId, BTreeMap<String, BTreeSet<IpAddr>>> = BTreeMap::new();
+    for guest in guest_ports(facts) {
+        if let Some(interfaces) = &guest.agent {
+            let names = told.entry(guest.bound.id).or_default();
+            for interface in interfaces {
+                let Some(name) = row_name(interface) else { continue };
+                names.entry(name).or_insert_with(|| hosts(facts, interface).collect());
+            }
+        }
+    }
+    told
+}
+
+fn hosts(facts: &Facts, interface: &GuestInterface) -> impl Iterator<Item = IpAddr> {
+    let (addresses, _) = addresses_of(interface, !facts.options.guests.ignore_link_local);
+    addresses.into_iter().map(|address| address.host)
+}
+
+impl Pass for StaleLinks {
+    type Object = GuestVmInterfaceAddress;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        link_selection(facts)
+    }
+
+    fn at_hand(facts: &Facts) -> Option<Vec<Stored<GuestVmInterfaceAddress>>> {
+        Some(facts.known.network.guest_addresses.clone())
+    }
+
+    fn desired(_: &Facts) -> Desired<GuestVmInterfaceAddress> {
+        Desired::default()
+    }
+
+    fn policy(facts: &Facts) -> Policy {
+        Policy::with_mode(mode(facts))
+    }
+
+    fn retire(facts: &Facts, stored: &Stored<GuestVmInterfaceAddress>) -> Retire {
+        if facts.known.network.stale_links.contains(&stored.id) {
+            Retire::Delete
+        } else {
+            Retire::Keep
+        }
+    }
+}
+
+impl Pass for StaleAddresses {
+    type Object = IpAddress;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        address_selection(facts)
+    }
+
+    fn at_hand(facts: &Facts) -> Option<Vec<Stored<IpAddress>>> {
+        let known = facts.known.network.addresses.iter();
+        let of_machines = known.filter(|stored| stored.object.vm_interface().is_some());
+        Some(of_machines.cloned().collect())
+    }
+
+    fn desired(_: &Facts) -> Desired<IpAddress> {
+        Desired::default()
+    }
+
+    fn policy(facts: &Facts) -> Policy {
+        Policy::with_mode(mode(facts))
+    }
+
+    fn retire(facts: &Facts, stored: &Stored<IpAddress>) -> Retire {
+        if facts.known.network.stale_addresses.contains(&stored.id) {
+            Retire::Delete
+        } else {
+            Retire::Keep
+        }
+    }
+}
+
+impl Pass for Addresses {
+    type Object = IpAddress;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        let claims = claims(facts).claims;
+        let hosts = claims.iter().map(|claim| claim.address.host).collect();
+        vec![host_selection(&hosts)]
+    }
+
+    fn at_hand(facts: &Facts) -> Option<Vec<Stored<IpAddress>>> {
+        Some(facts.known.network.addresses.clone())
+    }
+
+    fn desired(_: &Facts) -> Desired<IpAddress> {
+        Desired::default()
+    }
+
+    /// Each claim gets its row; one that somebody else has is left out.
+    fn settle(facts: &Facts, mut desired: Desired<IpAddress>, actual: &[Stored<IpAddress>]) -> Desired<IpAddress> {
+        let rows: BTreeMap<ObjectId, &IpAddress> = actual.iter().map(|stored| (stored.id, &stored.object)).collect();
+        for (claim, title) in estate(facts, actual).met {
+            let mut object = ip_address(claim.address, claim.interface, claim.dns_name.as_deref());
+            let row = match title {
+                Title::New => Row::New,
+                Title::Own(id) | Title::Taken(id) => Row::Is(id),
+            };
+            let keeps_mask = match title {
+                Title::New => false,
+                Title::Own(id) => !rows.get(&id).is_some_and(|row| follows_mask(row)),
+                Title::Taken(_) => true,
+            };
+            if keeps_mask {
+                object.prefix = None;
+            }
+            desired.wanted.push(Wanted { object, row });
+        }
+        desired
+    }
+
+    fn policy(facts: &Facts) -> Policy {
+        let overwrite = &facts.options.overwrite;
+        Policy::with_mode(mode(facts))
+            .update_if("status", overwrite.allows(Flag::IpStatus))
+            .update_if("dns_name", overwrite.allows(Flag::IpDnsName))
+            .update_if("tags", overwrite.allows(Flag::IpTags))
+    }
+}
+
+impl Pass for Links {
+    type Object = GuestVmInterfaceAddress;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        link_selection(facts)
+    }
+
+    fn at_hand(facts: &Facts) -> Option<Vec<Stored<GuestVmInterfaceAddress>>> {
+        Some(facts.known.network.guest_addresses.clone())
+    }
+
+    /// For each interface of a guest that is one of the virtual machine: its addresses there.
+    fn desired(facts: &Facts) -> Desired<GuestVmInterfaceAddress> {
+        let mut links = Vec::new();
+        for guest in guest_ports(facts) {
+            for (interface, port) in guest.mapped() {
+                let core = port.and_then(|port| interface_of(facts, &guest, port));
+                let (Some(core), Some(name)) = (core, row_name(interface)) else {
+                    continue;
+                };
+                let key = GuestVmInterface::key_of(guest.bound.id, &name);
+                let Some(row) = facts.ids.find::<GuestVmInterface>(&key) else {
+                    continue;
+                };
+                let assigned = Assignment::VmInterface(core);
+                let ids = hosts(facts, interface)
+                    .filter_map(|host| facts.ids.find::<IpAddress>(&IpAddress::key_of(host, Some(&assigned))));
+                links.extend(ids.map(|ip_address| GuestVmInterfaceAddress {
+                    guest_interface: row,
+                    ip_address,
+                }));
+            }
+        }
+        Desired::by_key(links)
+    }
+
+    fn policy(facts: &Facts) -> Policy {
+        match mode(facts) {
+            Mode::Disabled => Policy::with_mode(Mode::Disabled),
+            Mode::Always | Mode::BootstrapOnly => Policy::with_mode(guest_mode(facts)),
+        }
+    }
+}
+
+/// The first address of each family that a virtual machine has, by its id.
+fn firsts(facts: &Facts) -> BTreeMap<ObjectId, BTreeMap<Family, ObjectId>> {
+    let mut firsts: BTreeMap<ObjectId, BTreeMap<Family, ObjectId>> = BTreeMap::new();
+    for claim in claims(facts).claims {
+        let assigned = Assignment::VmInterface(claim.interface);
+        let key = IpAddress::key_of(claim.address.host, Some(&assigned));
+        if let Some(id) = facts.ids.find::<IpAddress>(&key) {
+            let families = firsts.entry(claim.machine).or_default();
+            families.entry(family(claim.address.host)).or_insert(id);
+        }
+    }
+    firsts
+}
+
+/// Virtual machines that lack a primary address of a family of which they have an address.
+fn lacking(facts: &Facts) -> BTreeMap<ObjectId, PrimaryAddresses> {
+    let stale = &facts.known.network.stale_addresses;
+    let firsts = firsts(facts);
+    let machines = facts.known.machines.iter();
+    let lacking = machines.filter_map(|stored| {
+        let families = firsts.get(&stored.id)?;
+        let first = |family, primary: Option<ObjectId>| {
+            let is_lacking = primary.is_none_or(|primary| stale.contains(&primary));
+            families.get(&family).copied().filter(|_| is_lacking)
+        };
+        let object = PrimaryAddresses {
+            machine: stored.id,
+            name: stored.object.name.clone().unwrap_or_default(),
+            ip4: first(Family::V4, stored.object.primary_ip4),
+            ip6: first(Family::V6, stored.object.primary_ip6),
+        };
+        (object.ip4.is_some() || object.ip6.is_some()).then_some((stored.id, object))
+    });
+    lacking.collect()
+}
+
+impl Pass for PrimaryIps {
+    type Object = PrimaryAddresses;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        vec![Selection::any_of("id", lacking(facts).into_keys())]
+    }
+
+    fn desired(facts: &Facts) -> Desired<PrimaryAddresses> {
+        let wanted = lacking(facts).into_iter().map(|(id, object)| Wanted {
+            object,
+            row: Row::Is(id),
+        });
+        Desired {
+            wanted: wanted.collect(),
+            refused: Vec::new(),
+            ..Desired::default()
+        }
+    }
+
+    /// An address that was chosen meanwhile stays.
+    fn settle(
+        facts: &Facts,
+        mut desired: Desired<PrimaryAddresses>,
+        actual: &[Stored<PrimaryAddresses>],
+    ) -> Desired<PrimaryAddresses> {
+        let stale = &facts.known.network.stale_addresses;
+        let stored: BTreeMap<ObjectId, &PrimaryAddresses> =
+            actual.iter().map(|stored| (stored.id, &stored.object)).collect();
+        let is_set = |primary: Option<ObjectId>| primary.is_some_and(|primary| !stale.contains(&primary));
+        for wanted in &mut desired.wanted {
+            let object = &mut wanted.object;
+            let Some(stored) = stored.get(&object.machine) else {
+                continue;
+            };
+            object.ip4 = object.ip4.filter(|_| !is_set(stored.ip4));
+            object.ip6 = object.ip6.filter(|_| !is_set(stored.ip6));
+        }
+        desired
+    }
+
+    /// To choose an address where there is none is part of making it.
+    fn policy(facts: &Facts) -> Policy {
+        match mode(facts) {
+            Mode::Disabled => Policy::with_mode(Mode::Disabled),
+            Mode::Always | Mode::BootstrapOnly => Policy::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,33 @@
+//! Stage `backup-routines`: the scheduled backup jobs of a cluster.
+
+use serde_json::json;
+
+use super::Summary;
+use crate::inventory::BackupJobs;
+use crate::stages::backup_routines::BackupRoutines;
+use crate::sync::error::Error;
+use crate::sync::pass::EndpointRun;
+use crate::sync::tell::Subject;
+
+const PHASE: &str = "backup-routines";
+const ROUTINES: Subject = Subject {
+    phase: PHASE,
+    kind: "backup-routine",
+    page: Some("/plugins/proxbox/backup-routines/"),
+    row: None,
+};
+
+pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
+    run.read::<BackupJobs>().await?;
+    let jobs = run.facts.inventory.items::<BackupJobs>();
+    let items: Vec<_> = jobs
+        .iter()
+        .map(|job| json!({"name": job.id, "item_type": "backup-routine"}))
+        .collect();
+    run.progress.discovered(PHASE, "backup routine", &items);
+    run.find_cluster().await?;
+    run.read_tracking_nodes().await?;
+    run.read_storages().await?;
+    let outcome = run.pass::<BackupRoutines>().await?;
+    Ok(run.tell(&ROUTINES, &outcome))
+}

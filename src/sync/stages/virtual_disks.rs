@@ -1,0 +1,162 @@
+//! Stage `virtual-disks`: disks of the virtual machines that stand in NetBox. It counts virtual machines, not disks.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::Summary;
+use crate::inventory::GuestConfigs;
+use crate::netbox::objects::VirtualDisk;
+use crate::reconcile::{Mode, ObjectId, Resource};
+use crate::stages::guests::bindings;
+use crate::stages::virtual_disks::{VirtualDiskStates, VirtualDisks};
+use crate::sync::error::Error;
+use crate::sync::pass::EndpointRun;
+use crate::sync::report::{Counts, Failure, Outcome, Written};
+use crate::sync::tell::Subject;
+
+const PHASE: &str = "virtual-disks";
+const TABLE: &str = "virtual_disk";
+const MACHINES: Subject = Subject {
+    phase: PHASE,
+    kind: "virtual_machine",
+    page: Some("/virtualization/virtual-machines/"),
+    row: None,
+};
+
+pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
+    if run.facts.options.modes.effective_guest() == Mode::Disabled {
+        run.progress.summary(PHASE, &Counts::default());
+        return Ok(Summary::default());
+    }
+    run.bootstrap().await?;
+    run.find_cluster().await?;
+    run.read_machines().await?;
+    run.read::<GuestConfigs>().await?;
+    run.read_storages().await?;
+    let disks = run.pass::<VirtualDisks>().await?;
+    let states = run.pass::<VirtualDiskStates>().await?;
+    run.warn(PHASE, &states);
+    if disks.created.len() + disks.updated.len() + disks.deleted.len() > 0 {
+        // NetBox sums the disks up in their virtual machine.
+        run.place().forget_machines();
+    }
+    let outcome = run.tell_disks(&disks);
+    let summary = run.tell(&MACHINES, &outcome);
+    run.progress.rows_end(TABLE);
+    Ok(summary)
+}
+
+/// What became of the disks of one virtual machine.
+#[derive(Debug, Default)]
+struct Tally {
+    created: usize,
+    updated: usize,
+    deleted: usize,
+    unchanged: usize,
+    failures: Vec<Failure>,
+}
+
+impl Tally {
+    fn total(&self) -> usize {
+        self.created + self.updated + self.unchanged + self.failures.len()
+    }
+
+    fn text(&self) -> String {
+        let (created, updated, deleted) = (self.created, self.updated, self.deleted);
+        let total = self.total();
+        format!("{total} disks ({created} created, {updated} updated, {deleted} deleted)")
+    }
+
+    fn error(&self) -> Option<String> {
+        let texts: Vec<_> = self
+            .failures
+            .iter()
+            .map(|failure| format!("{}: {}", failure.label, failure.message))
+            .collect();
+        (!texts.is_empty()).then(|| texts.join("; "))
+    }
+}
+
+/// What became of disks, by virtual machine.
+fn tallies(disks: &Outcome) -> BTreeMap<String, Tally> {
+    let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
+    let machine = |key: &str| key.split('/').next().unwrap_or_default().to_owned();
+    for row in &disks.created {
+        tallies.entry(machine(&row.key)).or_default().created += 1;
+    }
+    for row in &disks.updated {
+        tallies.entry(machine(&row.key)).or_default().updated += 1;
+    }
+    for row in &disks.deleted {
+        tallies.entry(machine(&row.key)).or_default().deleted += 1;
+    }
+    for row in &disks.unchanged {
+        tallies.entry(machine(&row.key)).or_default().unchanged += 1;
+    }
+    for failure in &disks.failed {
+        let tally = tallies.entry(machine(&failure.key)).or_default();
+        tally.failures.push(failure.clone());
+    }
+    tallies
+}
+
+impl EndpointRun<'_> {
+    /// Tells what became of the disks of each virtual machine that was not as it should be, and says it of the machines.
+    fn tell_disks(&self, disks: &Outcome) -> Outcome {
+        let mut tallies = tallies(disks);
+        let mut machines = Outcome {
+            left_out: disks.left_out,
+            ..Outcome::default()
+        };
+        let bindings = bindings(&self.facts);
+        for bound in bindings.active() {
+            let name = bound.label();
+            let row = Written {
+                id: bound.id,
+                key: bound.id.to_string(),
+                name: name.to_owned(),
+            };
+            let Some(tally) = tallies.remove(&row.key) else {
+                let is_read = self.facts.inventory.config(bound.vmid).is_some();
+                if is_read {
+                    machines.unchanged.push(row);
+                } else {
+                    machines.left_out += 1;
+                }
+                continue;
+            };
+            if tally.created + tally.updated + tally.deleted + tally.failures.len() > 0 {
+                self.tell_machine(bound.id, name, &tally);
+            }
+            match (tally.error(), tally.failures.first()) {
+                (Some(message), Some(first)) => machines.failed.push(Failure {
+                    object: VirtualDisk::KIND,
+                    label: name.to_owned(),
+                    message,
+                    ..first.clone()
+                }),
+                _ if tally.created > 0 => machines.created.push(row),
+                _ if tally.updated + tally.deleted > 0 => machines.updated.push(row),
+                _ => machines.unchanged.push(row),
+            }
+        }
+        machines
+    }
+
+    fn tell_machine(&self, id: ObjectId, name: &str, tally: &Tally) {
+        let rowid = format!("{name}-disks");
+        let error = tally.error();
+        let columns = json!({
+            "completed": true,
+            "increment_count": if tally.created > 0 { "yes" } else { "no" },
+            "rowid": rowid,
+            "name": name,
+            "netbox_id": id,
+            "sync_status": if error.is_some() { "failed" } else { "completed" },
+            "disks": tally.text(),
+            "error": error,
+        });
+        self.progress.columns(TABLE, "sync", &rowid, &columns);
+    }
+}

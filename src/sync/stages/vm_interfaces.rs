@@ -1,0 +1,117 @@
+//! Stage `vm-interfaces`: VLANs, interfaces, their MAC addresses and bridges, and what guests see of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use super::{Summary, require_some};
+use crate::netbox::objects::{DeviceState, GuestVmInterface, MacAddress, Vlan, VmInterface, VmInterfaceState};
+use crate::reconcile::{Mode, ObjectId, Resource};
+use crate::stages::bridges::{Bridges, VmInterfaceStates, interface_state_selection};
+use crate::stages::devices::state_selection;
+use crate::stages::guest_interfaces::guest_interface_selection;
+use crate::stages::ports::guest_ports;
+use crate::stages::vm_interfaces::{Vlans, VmInterfaces, interface_selection, vlan_selections};
+use crate::stages::vm_macs::{MacAddresses, PrimaryMacs, mac_selection};
+use crate::sync::error::Error;
+use crate::sync::pass::EndpointRun;
+use crate::sync::report::{Counts, Outcome};
+use crate::sync::tell::Subject;
+
+const PHASE: &str = "vm-interfaces";
+const INTERFACES: Subject = Subject {
+    phase: PHASE,
+    kind: "vm_interface",
+    page: Some("/virtualization/interfaces/"),
+    row: Some("vm_interface"),
+};
+
+pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
+    if run.facts.options.modes.effective_interface() == Mode::Disabled {
+        run.progress.summary(PHASE, &Counts::default());
+        return Ok(Summary::default());
+    }
+    run.bootstrap().await?;
+    run.read_guests().await?;
+    run.discover_interfaces();
+    run.warn_of_doubles();
+    let interfaces = run.list::<VmInterface>(interface_selection(&run.facts)).await?;
+    run.learn_interfaces(interfaces);
+    run.read_interface_parts().await?;
+    let vlans = run.pass::<Vlans>().await?;
+    run.warn(PHASE, &vlans);
+    let outcome = run.pass::<VmInterfaces>().await?;
+    require_some("interfaces of virtual machines", &outcome)?;
+    for passed in [
+        run.pass::<MacAddresses>().await?,
+        run.pass::<PrimaryMacs>().await?,
+        run.pass::<Bridges>().await?,
+        run.pass::<VmInterfaceStates>().await?,
+    ] {
+        run.warn(PHASE, &passed);
+    }
+    run.write_guest_interfaces(PHASE).await?;
+    let summary = run.tell(&INTERFACES, &outcome);
+    Ok(Summary {
+        records: run.interface_records(&outcome),
+        ..summary
+    })
+}
+
+impl EndpointRun<'_> {
+    fn discover_interfaces(&self) {
+        let items: Vec<Value> = guest_ports(&self.facts)
+            .iter()
+            .flat_map(|guest| guest.ports.iter().map(|port| (guest.bound.label(), &port.name)))
+            .map(|(machine, name)| json!({"name": format!("{machine} {name}"), "item_type": "vm_interface"}))
+            .collect();
+        self.progress.discovered(PHASE, "interface", &items);
+    }
+
+    /// Reads, side by side, everything else that is compared.
+    async fn read_interface_parts(&mut self) -> Result<(), Error> {
+        let facts = &self.facts;
+        let (vlans, macs, states, devices, guests) = tokio::try_join!(
+            self.list::<Vlan>(vlan_selections(facts)),
+            self.list::<MacAddress>(mac_selection(facts)),
+            self.list::<VmInterfaceState>(interface_state_selection(facts)),
+            self.list::<DeviceState>(vec![state_selection(facts)]),
+            self.list::<GuestVmInterface>(guest_interface_selection(facts)),
+        )?;
+        let known = &mut self.facts.known;
+        known.network.vlans = vlans;
+        known.network.macs = macs;
+        known.network.interface_states = states;
+        known.device_states = devices;
+        known.network.guest_interfaces = guests;
+        Ok(())
+    }
+
+    /// The interfaces that stand, as they were read or made, each with its MAC address.
+    fn interface_records(&self, outcome: &Outcome) -> Vec<Value> {
+        let known = self.facts.known.network.interfaces.iter();
+        let before: BTreeMap<ObjectId, &VmInterface> = known.map(|stored| (stored.id, &stored.object)).collect();
+        let standing: BTreeSet<&str> = outcome.standing().map(|row| row.key.as_str()).collect();
+        let guests = guest_ports(&self.facts);
+        let ports = guests
+            .iter()
+            .flat_map(|guest| guest.ports.iter().map(move |port| (guest, port)));
+        let records = ports.filter_map(|(guest, port)| {
+            let key = guest.key(port);
+            let id = self
+                .facts
+                .ids
+                .find::<VmInterface>(&key)
+                .filter(|_| standing.contains(key.as_str()))?;
+            let new = VmInterface::of(guest.bound.id, &port.name);
+            let fields = before.get(&id).copied().unwrap_or(&new).fields();
+            let mut interface: Map<String, Value> = fields
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect();
+            interface.insert("id".to_owned(), json!(id));
+            Some(json!({"id": id, "mac_address": port.nic.mac, "interface": interface}))
+        });
+        records.collect()
+    }
+}

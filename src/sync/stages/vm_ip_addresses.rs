@@ -1,0 +1,143 @@
+//! Stage `vm-ip-addresses`: addresses of virtual machines' interfaces, who in the guest has them, and the primary ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::Summary;
+use crate::inventory::Containers;
+use crate::netbox::objects::{GuestVmInterface, GuestVmInterfaceAddress, IpAddress, IpAddressHolder, VmInterface};
+use crate::reconcile::{Mode, ObjectId};
+use crate::stages::Selection;
+use crate::stages::address_owners::{estate, unknown_hosts};
+use crate::stages::guest_interfaces::guest_interface_selection;
+use crate::stages::vm_addresses::claims;
+use crate::stages::vm_interfaces::interface_selection;
+use crate::stages::vm_ip_addresses::{
+    Addresses, Links, PrimaryIps, StaleAddresses, StaleLinks, address_selection, find_stale, host_selection,
+    link_selection,
+};
+use crate::sync::error::Error;
+use crate::sync::pass::EndpointRun;
+use crate::sync::report::{Counts, Outcome};
+use crate::sync::tell::Subject;
+
+const PHASE: &str = "vm-ip-addresses";
+const ADDRESSES: Subject = Subject {
+    phase: PHASE,
+    kind: "ip_address",
+    page: Some("/ipam/ip-addresses/"),
+    row: Some("vm_ip"),
+};
+
+pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
+    if run.facts.options.modes.effective_ip_address() == Mode::Disabled {
+        run.progress.summary(PHASE, &Counts::default());
+        return Ok(Summary::default());
+    }
+    run.bootstrap().await?;
+    run.read_guests().await?;
+    run.read::<Containers>().await?;
+    run.read_addresses().await?;
+    let left_out = run.discover_addresses();
+    run.warn_of_holders().await?;
+    let mut outcome = run.clear_stale().await?;
+    outcome.absorb(run.pass::<Addresses>().await?);
+    run.write_guest_interfaces(PHASE).await?;
+    let links = run.pass::<Links>().await?;
+    run.warn(PHASE, &links);
+    let primaries = run.pass::<PrimaryIps>().await?;
+    run.warn(PHASE, &primaries);
+    if !primaries.updated.is_empty() || !outcome.deleted.is_empty() {
+        run.place().forget_machines();
+    }
+    outcome.left_out += left_out;
+    let summary = run.tell(&ADDRESSES, &outcome);
+    let records = outcome
+        .standing()
+        .map(|row| json!({"ip_id": row.id, "address": row.name}));
+    Ok(Summary {
+        records: records.collect(),
+        ..summary
+    })
+}
+
+impl EndpointRun<'_> {
+    /// Reads the interfaces, their addresses, and addresses of others that interfaces should have.
+    async fn read_addresses(&mut self) -> Result<(), Error> {
+        let facts = &self.facts;
+        let (interfaces, addresses, guests) = tokio::try_join!(
+            self.list::<VmInterface>(interface_selection(facts)),
+            self.list::<IpAddress>(address_selection(facts)),
+            self.list::<GuestVmInterface>(guest_interface_selection(facts)),
+        )?;
+        self.learn_interfaces(interfaces);
+        self.facts.known.network.addresses = addresses;
+        self.facts.known.network.guest_interfaces = guests;
+        let hosts = host_selection(&unknown_hosts(&self.facts));
+        let (others, links) = tokio::try_join!(
+            self.list::<IpAddress>(vec![hosts]),
+            self.list::<GuestVmInterfaceAddress>(link_selection(&self.facts)),
+        )?;
+        let known = &mut self.facts.known;
+        let listed: BTreeSet<ObjectId> = known.network.addresses.iter().map(|stored| stored.id).collect();
+        let others = others.into_iter().filter(|stored| !listed.contains(&stored.id));
+        known.network.addresses.extend(others);
+        known.network.guest_addresses = links;
+        Ok(())
+    }
+
+    /// Tells what was found; returns how many addresses are nothing for NetBox.
+    fn discover_addresses(&mut self) -> usize {
+        let claims = claims(&self.facts);
+        let items: Vec<Value> = claims
+            .claims
+            .iter()
+            .map(|claim| json!({"name": claim.address.host, "item_type": "ip_address"}))
+            .collect();
+        self.progress.discovered(PHASE, "address", &items);
+        if !claims.missing.is_empty() {
+            let (interfaces, machines) = (claims.missing.values().sum::<usize>(), claims.missing.len());
+            self.warnings.push(format!(
+                "{interfaces} interfaces of {machines} virtual machines are not in NetBox yet: run the stage \
+                 vm-interfaces first"
+            ));
+        }
+        claims.left_out
+    }
+
+    /// Says who has addresses that guests should have.
+    async fn warn_of_holders(&mut self) -> Result<(), Error> {
+        let foreign = estate(&self.facts, &self.facts.known.network.addresses).foreign;
+        let rows = foreign.iter().filter_map(|foreign| foreign.row);
+        let holders = self
+            .list::<IpAddressHolder>(vec![Selection::any_of("id", rows)])
+            .await?;
+        let holders: BTreeMap<ObjectId, Option<String>> = holders
+            .into_iter()
+            .map(|stored| (stored.id, stored.object.holder))
+            .collect();
+        for foreign in foreign {
+            let named = foreign.row.and_then(|row| holders.get(&row).cloned().flatten());
+            let holder = foreign.rival.or(named).unwrap_or_else(|| "another object".to_owned());
+            self.warnings.push(format!(
+                "address {} of {} was left alone: it belongs to {holder}",
+                foreign.host, foreign.label
+            ));
+        }
+        Ok(())
+    }
+
+    /// Deletes addresses that interfaces have no more, after what protects them.
+    async fn clear_stale(&mut self) -> Result<Outcome, Error> {
+        let (addresses, links) = find_stale(&self.facts);
+        self.facts.known.network.stale_addresses = addresses;
+        self.facts.known.network.stale_links = links;
+        let cleared = self.pass::<StaleLinks>().await?;
+        self.warn(PHASE, &cleared);
+        let deleted: BTreeSet<ObjectId> = cleared.deleted.iter().map(|row| row.id).collect();
+        let links = &mut self.facts.known.network.guest_addresses;
+        links.retain(|stored| !deleted.contains(&stored.id));
+        self.pass::<StaleAddresses>().await
+    }
+}
