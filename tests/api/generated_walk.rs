@@ -120,6 +120,7 @@ fn named_in_cluster(world: &World, path: &str, name: &str) -> Option<String> {
         "group" if path.contains("/ha/") => first(&world.ha.groups, "group"),
         "sid" => first(&world.ha.resources, "sid"),
         "rule" => first(&world.ha.rules, "rule"),
+        "name" if path.contains("/disks/zfs/") => Some("rpool".to_owned()),
         "cputype" => first(&world.cpu_models, "cputype"),
         _ => None,
     }
