@@ -182,3 +182,27 @@ fn commands_that_need_no_service_do_their_work_and_end() {
         text(&imported.stderr)
     );
 }
+
+#[test]
+fn shipped_description_imported_again_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/proxmox/9.2.json");
+    let made = folder.path().join("made.json");
+    let import = |from: &str| {
+        run(
+            folder.path(),
+            &[],
+            &["openapi", "import", "--from", from, "--to", made.to_str().unwrap()],
+        )
+    };
+    let imported = import(shipped);
+    assert!(
+        text(&imported.stdout).contains("675 operations of release 9.2"),
+        "{}",
+        text(&imported.stderr)
+    );
+    assert!(std::fs::read(&made).unwrap() == std::fs::read(shipped).unwrap());
+    let script = folder.path().join("apidoc.js");
+    std::fs::write(&script, "const apiSchema = [];").unwrap();
+    assert_eq!(import(script.to_str().unwrap()).status.code(), Some(1));
+}

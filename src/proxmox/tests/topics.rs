@@ -21,7 +21,7 @@ async fn mock(release: Release) -> MockProxmox {
 }
 
 /// The mock, as root.
-pub(crate) fn root(mock: &MockProxmox) -> Endpoint {
+fn root(mock: &MockProxmox) -> Endpoint {
     let (user, token) = ROOT_TOKEN.split_once('!').unwrap();
     Endpoint {
         port: mock.address().port(),
@@ -219,19 +219,4 @@ async fn waiting_tells_the_log_outlasts_a_node_that_is_away_and_ends_at_the_limi
         session.wait_task(&unknown, quick(), |_| {}).await,
         Err(Error::NotFound { .. })
     ));
-}
-
-#[test]
-fn blocking_session_answers_without_a_runtime_around_it() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
-    let mock = runtime.block_on(mock(Release::V9_2));
-    let session = crate::blocking::Session::new(root(&mock)).unwrap();
-    assert_eq!(session.version_info().unwrap().release.as_deref(), Some("9.2"));
-    assert_eq!(session.list_nodes().unwrap().items.len(), 3);
-    let pools = session.wait(async |session| session.pools().get().await);
-    assert!(pools.unwrap().data.is_array());
 }

@@ -1,0 +1,55 @@
+//! The session for callers without a runtime.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where its surroundings fail")]
+
+use std::time::Duration;
+
+use proxbox_api::blocking::Session;
+use proxbox_api::endpoint::{EndpointId, EndpointKey, Source};
+use proxbox_api::proxmox::mock::{MockOptions, MockProxmox, ROOT_TOKEN, TOKEN_SECRET, World};
+use proxbox_api::proxmox::{Credential, Endpoint, TlsPolicy};
+use tokio::runtime::Builder;
+
+fn root(mock: &MockProxmox) -> Endpoint {
+    let (user, token) = ROOT_TOKEN.split_once('!').unwrap();
+    Endpoint {
+        key: EndpointKey {
+            source: Source::Database,
+            id: EndpointId(1),
+        },
+        name: "lab".to_owned(),
+        domain: None,
+        ip_address: Some("127.0.0.1".to_owned()),
+        port: mock.address().port(),
+        username: user.to_owned(),
+        credential: Credential::Token {
+            name: token.to_owned(),
+            secret: TOKEN_SECRET.to_owned().into(),
+        },
+        tls: TlsPolicy {
+            fingerprints: vec![mock.fingerprint().parse().unwrap()],
+            ..TlsPolicy::default()
+        },
+        timeout: Duration::from_secs(5),
+        connect_timeout: Duration::from_secs(2),
+        max_retries: 0,
+        retry_backoff: Duration::from_millis(1),
+        max_parallel: 3,
+    }
+}
+
+#[test]
+fn blocking_session_answers_without_a_runtime_around_it() {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let starting = MockProxmox::start(MockOptions::default(), World::estate(3, 5));
+    let mock = runtime.block_on(starting).unwrap();
+    let session = Session::new(root(&mock)).unwrap();
+    assert_eq!(session.version_info().unwrap().release.as_deref(), Some("9.2"));
+    assert_eq!(session.list_nodes().unwrap().items.len(), 3);
+    let pools = session.wait(async |session| session.pools().get().await);
+    assert!(pools.unwrap().data.is_array());
+}
