@@ -9,4 +9,7 @@
 
 mod full_update;
 mod harness;
+mod node_interfaces;
+mod schedules;
+mod virtual_disks;
 mod virtual_machines;
