@@ -1,5 +1,7 @@
 //! Extractors that answer in our own error shape.
 
+use std::ops::Deref;
+
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -115,6 +117,30 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     }
 }
 
+/// The name of a node in a path, of letters, digits, `.`, `_` and `-`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub struct NodeName(String);
+
+impl Deref for NodeName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for NodeName {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        let is_letter = |byte: u8| byte.is_ascii_alphanumeric();
+        let is_valid = name.bytes().next().is_some_and(is_letter)
+            && name.bytes().all(|byte| is_letter(byte) || b"._-".contains(&byte));
+        is_valid.then_some(Self(name)).ok_or("not the name of a node")
+    }
+}
+
 /// For `deserialize_with` in queries: every word that clients use for a boolean.
 ///
 /// # Errors
@@ -148,6 +174,22 @@ mod tests {
         Query::from_request_parts(&mut parts, &())
             .await
             .map(|Query(wanted)| wanted)
+    }
+
+    #[test]
+    fn node_name_is_made_of_letters_digits_and_three_signs() {
+        for (name, is_valid) in [
+            ("pve1", true),
+            ("1.a_b-C", true),
+            ("", false),
+            ("-pve", false),
+            (".", false),
+            ("pve 1", false),
+            ("pve/1", false),
+            ("pv\u{e9}", false),
+        ] {
+            assert_eq!(NodeName::try_from(name.to_owned()).is_ok(), is_valid, "{name:?}");
+        }
     }
 
     #[tokio::test]

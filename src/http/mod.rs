@@ -21,6 +21,7 @@ mod rate_limit;
 mod routes;
 mod scope;
 pub mod settings;
+mod single;
 mod source;
 mod sse;
 mod state;

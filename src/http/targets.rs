@@ -3,6 +3,7 @@
 //! Nothing is opened here: sessions and clients are long-lived and come from their pools, which replace them when the
 //! stored row has changed.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -40,6 +41,16 @@ impl Target {
     /// address.
     pub(super) fn name_in(&self, metadata: &Metadata) -> String {
         metadata.name().map_or_else(|| self.label(), str::to_owned)
+    }
+
+    /// What `read` gives, with [`Self::name`].
+    pub(super) fn named<T>(
+        &self,
+        read: impl Future<Output = Result<T, Error>>,
+    ) -> impl Future<Output = Result<(String, T), Error>> {
+        // Boxed: reads are large, and handlers hold several of them.
+        let (name, read) = (Box::pin(self.name()), Box::pin(read));
+        async { tokio::try_join!(name, read) }
     }
 
     /// The operator's name for the endpoint.

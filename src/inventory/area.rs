@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    BackupJob, Cluster, Collected, ConfiguredGuest, Container, Gap, Guest, GuestAgent, GuestSystem, NodeNetwork,
-    ReplicationJob, StorageConfig,
+    BackupJob, Cluster, Collected, ConfiguredGuest, Container, Gap, Guest, GuestAgent, GuestSnapshots, GuestSystem,
+    NodeNetwork, RecordedTasks, ReplicationJob, StorageBackups, StorageConfig, Task,
 };
 use crate::proxmox::types::ClusterOptions;
 use crate::proxmox::{Error, GuestConfig, Session, Vmid};
@@ -95,6 +95,12 @@ inventory! {
     guests: Guest,
     /// The guests' configurations, by number.
     guest_configs: ConfiguredGuest,
+    /// Finished tasks of the nodes.
+    tasks: Task,
+    /// Backups, by storage.
+    backups: StorageBackups,
+    /// Snapshots, by the guest's number.
+    snapshots: GuestSnapshots,
     /// Network interfaces, node by node.
     node_networks: NodeNetwork,
     /// Replication jobs of the cluster.
@@ -141,6 +147,23 @@ impl Inventory {
         configs.items.get(place).map(|guest| &guest.config)
     }
 
+    /// The backups on the storage of this name; `None` where it holds none or was not read.
+    pub fn backups_on(&self, storage: &str) -> Option<&StorageBackups> {
+        let storages = self.backups.get()?;
+        let place = storages
+            .items
+            .binary_search_by(|backups| backups.storage.as_str().cmp(storage))
+            .ok()?;
+        storages.items.get(place)
+    }
+
+    /// The snapshots of the guest with this number; `None` where they could not be read.
+    pub fn snapshots_of(&self, vmid: Vmid) -> Option<&GuestSnapshots> {
+        let guests = self.snapshots.get()?;
+        let place = guests.items.binary_search_by_key(&vmid, |guest| guest.vmid).ok()?;
+        guests.items.get(place)
+    }
+
     /// What the agent of the guest with this number tells.
     pub fn agent(&self, vmid: Vmid) -> Option<&GuestAgent> {
         let agents = self.guest_agents.get()?;
@@ -170,6 +193,8 @@ pub struct Reader<'a> {
     pub inventory: &'a Inventory,
     /// Only what belongs to these guests; `None`: everything.
     pub only: Option<&'a BTreeSet<Vmid>>,
+    /// Tasks that need not be read again.
+    pub recorded: &'a RecordedTasks,
     /// How many calls may be under way at once.
     pub concurrency: usize,
     /// How long a guest agent may take to answer.
@@ -180,6 +205,12 @@ impl Reader<'_> {
     /// Whether the guest with this number is to be read.
     pub fn wants(&self, vmid: Vmid) -> bool {
         self.only.is_none_or(|only| only.contains(&vmid))
+    }
+
+    /// The guest that is to be read, where it is exactly one.
+    pub fn only_guest(&self) -> Option<Vmid> {
+        let only = self.only?;
+        only.first().filter(|_| only.len() == 1).copied()
     }
 
     /// Whether the cluster says that `node` is offline.

@@ -2,7 +2,6 @@
 
 use super::fan_out::fan_out;
 use super::{Area, Collected, Gap, Guest, GuestConfig, GuestInterface, Guests, Inventory, Reader, Slot};
-use crate::error::ErrorKind;
 use crate::proxmox::{Error, Vmid};
 
 /// How many agents are asked at once. The session lets only a few of them through per node; one that hangs there
@@ -88,10 +87,10 @@ async fn ask(reader: &Reader<'_>, guest: &Guest) -> GuestAgent {
 /// What is wrong, and what an operator can do about it.
 fn diagnosis(guest: &Guest, error: &Error) -> Gap {
     let gap = Gap::new(format!("guest agent of {}/{}", guest.kind, guest.vmid), error);
-    let advice = if gap.kind == ErrorKind::Permission {
+    let advice = if matches!(error, Error::PermissionDenied { .. }) {
         "grant VM.GuestAgent.Audit (Proxmox VE 8: VM.Monitor) to the user and its token, or addresses of virtual \
          machines stay unknown"
-    } else if gap.kind == ErrorKind::Timeout {
+    } else if matches!(error, Error::Timeout { .. }) {
         "raise PROXBOX_GUEST_AGENT_TIMEOUT if the guest is merely slow"
     } else {
         return gap;

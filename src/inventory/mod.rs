@@ -6,6 +6,7 @@
 
 mod area;
 mod backup_jobs;
+mod backups;
 mod cluster;
 mod cluster_options;
 mod containers;
@@ -16,7 +17,9 @@ mod guest_systems;
 mod guests;
 mod node_networks;
 mod replications;
+mod snapshots;
 mod storages;
+mod tasks;
 
 use std::fmt;
 
@@ -24,9 +27,12 @@ use crate::error::ErrorKind;
 use crate::proxmox::{Error, RejectedRow};
 
 pub use crate::proxmox::types::{BackupJob, GuestOs, NodeInterface, ReplicationJob, StorageConfig};
-pub use crate::proxmox::{GuestAddress, GuestConfig, GuestInterface, GuestKind, Nic, Property, Vmid, canonical_mac};
+pub use crate::proxmox::{
+    GuestAddress, GuestConfig, GuestInterface, GuestKind, Nic, Property, Snapshot, Task, Vmid, Volume, canonical_mac,
+};
 pub use area::{Area, Inventory, Reader, Slot};
 pub use backup_jobs::BackupJobs;
+pub use backups::{Backups, StorageBackups};
 pub use cluster::{Cluster, ClusterMode, Node, cluster};
 pub use cluster_options::ClusterOptions;
 pub use containers::{Container, Containers};
@@ -36,7 +42,9 @@ pub use guest_systems::{GuestSystem, GuestSystems};
 pub use guests::{Guest, Guests};
 pub use node_networks::{NodeNetwork, NodeNetworks};
 pub use replications::Replications;
+pub use snapshots::{GuestSnapshots, Snapshots};
 pub use storages::Storages;
+pub use tasks::{RecordedTasks, TaskEnding, Tasks};
 
 /// What was read in one area.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,3 +116,6 @@ impl fmt::Display for Gap {
         write!(formatter, "{}: {}", self.source, self.message)
     }
 }
+
+#[cfg(test)]
+mod tests;

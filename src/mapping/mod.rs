@@ -1,5 +1,6 @@
 //! From Proxmox's words to NetBox's. Pure; the only bilingual room.
 
+pub mod backup;
 pub mod backup_routine;
 pub mod bootstrap;
 pub mod cloud_init;
@@ -12,8 +13,11 @@ pub mod node_interface;
 pub mod notes;
 pub mod platform;
 pub mod replication;
+pub mod snapshot;
 pub mod storage;
 pub mod tags;
+pub mod task_history;
+pub mod times;
 pub mod virtual_disk;
 pub mod virtual_machine;
 pub mod virtual_machine_state;

@@ -85,6 +85,8 @@ fn by_text(answer: Refusal, parameters: Vec<(String, String)>, said: &str) -> Er
         "is not running",
     ]) {
         Error::GuestUnavailable { answer }
+    } else if text.contains("qmp command 'guest-") && text.contains("got timeout") {
+        Error::GuestTimeout { answer }
     } else if (text.contains("storage '") && text.contains("is not online")) || has(&["is not available on node"]) {
         Error::StorageOffline { answer }
     } else if has(&[
@@ -269,6 +271,11 @@ mod tests {
         (500, "QEMU guest agent is not running", "proxmox_guest_unavailable"),
         (500, "No QEMU guest agent configured", "proxmox_guest_unavailable"),
         (500, "VM 100 is not running", "proxmox_guest_unavailable"),
+        (
+            500,
+            "VM 100 qmp command 'guest-network-get-interfaces' failed - got timeout",
+            "proxmox_guest_timeout",
+        ),
         (
             500,
             "cannot index groups: ha groups have been migrated to rules",

@@ -94,6 +94,13 @@ pub enum Error {
         /// Proxmox's answer.
         answer: Refusal,
     },
+    /// The guest's agent was asked and did not answer within the server's own limit. Asking again at once keeps a worker
+    /// of the node waiting for as long again.
+    #[error("the guest's agent does not answer; {answer}")]
+    GuestTimeout {
+        /// Proxmox's answer.
+        answer: Refusal,
+    },
     /// The storage is not online, or not on this node.
     #[error("the storage is not available; {answer}")]
     StorageOffline {

@@ -32,6 +32,7 @@ mod navigate;
 pub mod pool;
 pub mod property;
 mod reads;
+mod recent;
 pub mod resource;
 pub mod rows;
 pub mod session;
@@ -47,13 +48,15 @@ pub use metadata::{Metadata, Mode};
 pub use navigate::Param;
 pub use pool::Pool;
 pub use property::{Property, indexed};
+pub use reads::TaskPage;
 pub use resource::{Access, Cluster, Guest, Node, NodeStorage, Resource};
 pub use rows::{RejectedRow, Rows};
 pub use session::{Answer, Session};
 pub use tls::{Fingerprint, FingerprintError, TlsPolicy};
 pub use types::{
     Capabilities, ClusterResource, ClusterStatus, GuestAddress, GuestConfig, GuestInterface, GuestKind, LxcConfig, Nic,
-    NodeRow, Permissions, QemuConfig, ResourceKind, StorageConfig, Version, Vmid, canonical_mac,
+    NodeRow, Permissions, QemuConfig, ResourceKind, Snapshot, StorageConfig, Task, Verification, Version, Vmid, Volume,
+    canonical_mac,
 };
 
 #[cfg(test)]

@@ -1,18 +1,32 @@
 //! The reads that every run makes, typed.
 
+use super::error::{Error, Refusal};
+use super::resource::Resource;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::error::{Error, Refusal};
-use super::resource::Resource;
 use super::rows::Rows;
 use super::session::Session;
 use super::types::{
     BackupJob, ClusterOptions, ClusterResource, ClusterStatus, GuestConfig, GuestInterface, GuestKind, GuestOs,
-    NodeInterface, NodeRow, Permissions, ReplicationJob, StorageConfig, Version, Vmid, host_name,
+    NodeInterface, NodeRow, Permissions, ReplicationJob, Snapshot, StorageConfig, Task, Version, Vmid, Volume,
+    host_name,
 };
+
+/// Which finished tasks of a node are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskPage {
+    /// How many newer ones are passed over.
+    pub start: u64,
+    /// How many are read at most.
+    pub limit: u64,
+    /// Only those that began no later than this, in seconds since 1970.
+    pub until: i64,
+    /// Only those that worked on this guest.
+    pub vmid: Option<Vmid>,
+}
 
 impl Session {
     /// `version`: the release of the host that answers.
@@ -84,6 +98,58 @@ impl Session {
         self.storage().get_rows().await
     }
 
+    /// `nodes/{node}/{kind}/{vmid}/config`: how the guest is configured, pending changes included.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange; [`Error::Decode`] where the answer is no configuration.
+    pub async fn guest_config(&self, node: &str, kind: GuestKind, vmid: Vmid) -> Result<GuestConfig, Error> {
+        let place = self.nodes(node).guest(kind, vmid).config();
+        let answer = place.get().await?;
+        GuestConfig::decode(kind, answer.data).map_err(|source| Error::Decode {
+            call: format!("GET {}", place.plain_path().unwrap_or_default()),
+            source: Arc::new(source),
+        })
+    }
+
+    /// `nodes/{node}/tasks`: finished tasks of the node, newest first. Without Sys.Audit on the node only the identity's
+    /// own.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn list_tasks(&self, node: &str, page: TaskPage) -> Result<Rows<Task>, Error> {
+        let parameters = [
+            ("source", "archive".into()),
+            ("start", page.start.into()),
+            ("limit", page.limit.into()),
+            ("until", page.until.into()),
+            ("vmid", page.vmid.into()),
+        ];
+        self.nodes(node).tasks().get_rows_with(&parameters).await
+    }
+
+    /// `nodes/{node}/storage/{storage}/content` of kind `backup`, of all guests or of one. Rows that the identity may not
+    /// see are left out without a word.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn list_backups(&self, node: &str, storage: &str, vmid: Option<Vmid>) -> Result<Rows<Volume>, Error> {
+        let parameters = [("content", "backup".into()), ("vmid", vmid.into())];
+        let content = self.nodes(node).storage(storage).content();
+        content.get_rows_with(&parameters).await
+    }
+
+    /// `nodes/{node}/{kind}/{vmid}/snapshot`: the guest's snapshots, and a row for the guest as it is now.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn list_snapshots(&self, node: &str, kind: GuestKind, vmid: Vmid) -> Result<Rows<Snapshot>, Error> {
+        self.nodes(node).guest(kind, vmid).snapshots().get_rows().await
+    }
+
     /// `nodes/{node}/network`: the node's network interfaces, for any identity.
     ///
     /// # Errors
@@ -109,20 +175,6 @@ impl Session {
     /// Any [`Error`] of the exchange.
     pub async fn list_backup_jobs(&self) -> Result<Rows<BackupJob>, Error> {
         self.cluster().backup().get_rows().await
-    }
-
-    /// `nodes/{node}/{kind}/{vmid}/config`: how the guest is configured, pending changes included.
-    ///
-    /// # Errors
-    ///
-    /// Any [`Error`] of the exchange; [`Error::Decode`] where the answer is no configuration.
-    pub async fn guest_config(&self, node: &str, kind: GuestKind, vmid: Vmid) -> Result<GuestConfig, Error> {
-        let place = self.nodes(node).guest(kind, vmid).config();
-        let answer = place.get().await?;
-        GuestConfig::decode(kind, answer.data).map_err(|source| Error::Decode {
-            call: format!("GET {}", place.plain_path().unwrap_or_default()),
-            source: Arc::new(source),
-        })
     }
 
     /// `nodes/{node}/qemu/{vmid}/agent/network-get-interfaces`: the interfaces as the guest sees them, within `limit`.

@@ -54,6 +54,10 @@ impl Resource {
         self
     }
 
+    pub(super) const fn session(&self) -> &Session {
+        &self.session
+    }
+
     /// The path below `/api2/json`, as a person reads it; `None` where a segment was refused.
     pub fn plain_path(&self) -> Option<&str> {
         self.path.as_ref().ok().map(|path| path.plain.as_str())
@@ -114,6 +118,19 @@ impl Resource {
             total: answer.total,
             ..Rows::decode(rows)
         })
+    }
+
+    /// Reads the list that stands at `key` of the answer, with `parameters` in the query.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange; [`Error::Decode`] where there is no list.
+    pub async fn get_list_at(&self, key: &str, parameters: &[(&str, Param)]) -> Result<Vec<Value>, Error> {
+        let mut answer = self.get_with(parameters).await?;
+        match answer.data.get_mut(key).map(Value::take) {
+            Some(Value::Array(rows)) => Ok(rows),
+            _ => Err(self.undecodable(serde_json::Error::custom(format!("the answer holds no list `{key}`")))),
+        }
     }
 
     /// Creates or starts something here, with `parameters` in a form body.

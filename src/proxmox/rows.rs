@@ -32,9 +32,9 @@ pub struct RejectedRow {
 
 impl<T: DeserializeOwned> Rows<T> {
     /// Decodes each row of `rows` on its own.
-    pub fn decode(rows: Vec<Value>) -> Self {
+    pub fn decode(rows: impl IntoIterator<Item = Value>) -> Self {
         let mut decoded = Self {
-            items: Vec::with_capacity(rows.len()),
+            items: Vec::new(),
             rejected: Vec::new(),
             total: None,
         };

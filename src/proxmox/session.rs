@@ -16,6 +16,7 @@ use super::error::Error;
 use super::gate::Gates;
 use super::login::Login;
 use super::metadata::MetadataCell;
+use super::recent::Recent;
 
 /// Longest pause before a repetition.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -36,6 +37,7 @@ pub(super) struct Inner {
     login: Login,
     gates: Gates,
     pub(super) metadata: MetadataCell,
+    pub(super) recent: Recent,
     /// Reads that were answered with 501, and when. A plain lock: held for a look-up.
     absent: Mutex<HashMap<String, (Error, Instant)>>,
 }
@@ -104,6 +106,7 @@ impl Session {
             login: Login::new(&endpoint)?,
             gates: Gates::new(endpoint.max_parallel),
             metadata: MetadataCell::default(),
+            recent: Recent::default(),
             absent: Mutex::new(HashMap::new()),
             endpoint,
         };

@@ -16,7 +16,9 @@ impl Error {
             | Self::GuestUnavailable { .. }
             | Self::InvalidPath { .. }
             | Self::InvalidEndpoint { .. } => ErrorKind::Validation,
-            Self::Busy { .. } | Self::NodeTimeout { .. } | Self::Timeout { .. } => ErrorKind::Timeout,
+            Self::Busy { .. } | Self::GuestTimeout { .. } | Self::NodeTimeout { .. } | Self::Timeout { .. } => {
+                ErrorKind::Timeout
+            }
             Self::Unavailable { answer, .. } if answer.status == 429 => ErrorKind::RateLimit,
             Self::Unavailable { .. }
             | Self::NodeUnreachable { .. }
@@ -71,6 +73,7 @@ impl Error {
             | Self::NotImplemented { answer }
             | Self::Busy { answer }
             | Self::GuestUnavailable { answer }
+            | Self::GuestTimeout { answer }
             | Self::StorageOffline { answer }
             | Self::Conflict { answer }
             | Self::NodeUnreachable { answer, .. }
@@ -118,6 +121,7 @@ impl Error {
             Self::NotImplemented { .. } => "proxmox_not_implemented",
             Self::Busy { .. } => "proxmox_busy",
             Self::GuestUnavailable { .. } => "proxmox_guest_unavailable",
+            Self::GuestTimeout { .. } => "proxmox_guest_timeout",
             Self::StorageOffline { .. } => "proxmox_storage_offline",
             Self::Conflict { .. } => "proxmox_conflict",
             Self::NodeUnreachable { .. } => "proxmox_node_unreachable",

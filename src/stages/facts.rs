@@ -9,7 +9,7 @@ use crate::inventory::{Cluster as ProxmoxCluster, Inventory, Vmid};
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::{
     Cluster, Device, DeviceInterface, DeviceState, GuestVmInterface, GuestVmInterfaceAddress, IpAddress, MacAddress,
-    PluginEndpoint, Storage, Tag, TrackingCluster, VirtualMachine, VirtualMachineState, Vlan, VmInterface,
+    PluginEndpoint, Storage, Tag, TaskHistory, TrackingCluster, VirtualMachine, VirtualMachineState, Vlan, VmInterface,
     VmInterfaceState,
 };
 use crate::reconcile::{ObjectId, Stored};
@@ -80,6 +80,15 @@ pub struct Known {
     pub machines: Vec<Stored<VirtualMachine>>,
     /// Sync states of virtual machines that this endpoint owns.
     pub machine_states: Vec<Stored<VirtualMachineState>>,
+    /// Virtual machines that are known to stand for a guest and of whose children a stage has read all that it can prove
+    /// anything by: a row of theirs that is not desired may be taken for gone.
+    pub proven: BTreeSet<ObjectId>,
+    /// Ids of the cluster's storages, by name.
+    pub storage_ids: BTreeMap<String, ObjectId>,
+    /// Rows of tasks that may be among those which were read.
+    pub tasks: Vec<Stored<TaskHistory>>,
+    /// Sync states of virtual machines that hold the row of a task which is another one's.
+    pub task_holders: Vec<Stored<VirtualMachineState>>,
     /// Which guest each virtual machine stands for that a stage may touch.
     pub guests: BTreeMap<ObjectId, Vmid>,
     /// The cluster's storages.

@@ -77,7 +77,7 @@ pub fn bindings(facts: &Facts) -> Bindings<'_> {
         let id = state.virtual_machine;
         match vmid(facts, state) {
             Ok(vmid) => claims.entry(vmid).or_default().push((id, state)),
-            Err(reason) if is_selected(facts, id) => bindings.refuse(id, reason),
+            Err(reason) if is_selected(facts, id) && !is_elsewhere(facts, state) => bindings.refuse(id, reason),
             Err(_) => {}
         }
     }
@@ -117,6 +117,14 @@ impl Bindings<'_> {
 
 fn is_selected(facts: &Facts, id: ObjectId) -> bool {
     facts.options.guests.only.as_ref().is_none_or(|only| only.contains(&id))
+}
+
+/// Whether a sync state plainly names another cluster. That is no fault, unless the request names its virtual machine.
+fn is_elsewhere(facts: &Facts, state: &VirtualMachineState) -> bool {
+    let cluster = state.cluster_name.as_deref().unwrap_or_default().trim();
+    facts.options.guests.only.is_none()
+        && !cluster.is_empty()
+        && cluster.to_lowercase() != facts.cluster.name.to_lowercase()
 }
 
 /// The number of the guest of this cluster that a sync state names.

@@ -6,6 +6,7 @@
 
 pub mod address_owners;
 pub mod backup_routines;
+pub mod backups;
 pub mod bootstrap;
 pub mod bridges;
 pub mod claim;
@@ -21,7 +22,9 @@ pub mod nodes;
 mod options;
 pub mod ports;
 pub mod replications;
+pub mod snapshots;
 pub mod storages;
+pub mod task_history;
 pub mod virtual_disks;
 pub mod vm_addresses;
 pub mod vm_interfaces;
@@ -140,6 +143,8 @@ pub struct Desired<R> {
     pub wanted: Vec<Wanted<R>>,
     /// Rows that cannot be had, and why.
     pub refused: Vec<Refused>,
+    /// What an operator should know although every row can be had.
+    pub warnings: Vec<String>,
 }
 
 impl<R> Default for Desired<R> {
@@ -147,6 +152,7 @@ impl<R> Default for Desired<R> {
         Self {
             wanted: Vec::new(),
             refused: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 }
@@ -156,7 +162,7 @@ impl<R: Resource> Desired<R> {
     pub fn by_key(objects: impl IntoIterator<Item = R>) -> Self {
         Self {
             wanted: objects.into_iter().map(Wanted::by_key).collect(),
-            refused: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -192,6 +198,12 @@ pub trait Pass {
         _actual: &[Stored<Self::Object>],
     ) -> Desired<Self::Object> {
         desired
+    }
+
+    /// Whether a row that was read is one of the endpoint's: only those count when the shrink guard asks how many there
+    /// are.
+    fn is_ours(_facts: &Facts, _stored: &Stored<Self::Object>) -> bool {
+        true
     }
 
     /// What may be changed.

@@ -216,6 +216,8 @@ pub struct GuestOptions {
     pub parse_metadata: bool,
     /// Ask the guest agent for the operating system.
     pub platform_from_agent: bool,
+    /// Stage `task-history`: read all tasks that Proxmox still has, not only those that are not on record yet.
+    pub all_tasks: bool,
     /// Delete backups that are gone.
     pub delete_missing_backups: bool,
     /// Delete snapshots that are gone.
@@ -238,6 +240,7 @@ impl Default for GuestOptions {
             primary_family: Family::V4,
             parse_metadata: false,
             platform_from_agent: false,
+            all_tasks: false,
             delete_missing_backups: false,
             delete_missing_snapshots: false,
         }

@@ -1,5 +1,10 @@
 //! Plans of the first two stages: a world in step plans nothing, a world with one difference plans just that.
 
+mod backups;
+mod guests;
+mod snapshots;
+mod task_history;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};

@@ -313,6 +313,7 @@ impl Pass for PrimaryIps {
         Desired {
             wanted: wanted.collect(),
             refused: Vec::new(),
+            ..Desired::default()
         }
     }
 

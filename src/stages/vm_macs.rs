@@ -121,6 +121,7 @@ impl Pass for PrimaryMacs {
         Desired {
             wanted: wanted.collect(),
             refused: Vec::new(),
+            ..Desired::default()
         }
     }
 

@@ -133,19 +133,25 @@ impl Progress {
 
     /// What a stage is about to work on. `noun` is what one of `items` is called.
     pub(super) fn discovered(&self, phase: &str, noun: &str, items: &[Value]) {
+        self.discovered_with(phase, noun, items, None);
+    }
+
+    /// The same, with what else there is to say of the stage.
+    pub(super) fn discovered_with(&self, phase: &str, noun: &str, items: &[Value], metadata: Option<Value>) {
         let count = items.len();
-        self.send(
-            "discovery",
-            json!({
-                "event": "discovery",
-                "phase": phase,
-                "status": "discovered",
-                "message": format!("Discovered {count} {noun}(s) to synchronize"),
-                "count": count,
-                "items": items,
-                "progress": {"current": 0, "total": count, "percent": 0.0},
-            }),
-        );
+        let mut data = json!({
+            "event": "discovery",
+            "phase": phase,
+            "status": "discovered",
+            "message": format!("Discovered {count} {noun}(s) to synchronize"),
+            "count": count,
+            "items": items,
+            "progress": {"current": 0, "total": count, "percent": 0.0},
+        });
+        if let (Value::Object(data), Some(metadata)) = (&mut data, metadata) {
+            data.insert("metadata".to_owned(), metadata);
+        }
+        self.send("discovery", data);
     }
 
     /// A virtual machine that does not bear its guest's name: an operator gave it another, or the name was taken.

@@ -22,6 +22,8 @@ use crate::stages::Target;
 
 /// How long the supporting objects are taken to stand.
 const FRESH: Duration = Duration::from_mins(2);
+/// Of so many passes over the tasks of an endpoint one reads them all.
+const FULL_TASK_PASS_EVERY: u32 = 24;
 
 /// A memory that runs share.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +37,8 @@ struct State {
     supporting: HashMap<String, (Instant, Ids)>,
     endpoints: HashMap<(String, EndpointKey), Kept>,
     latest: Option<BootstrapStatus>,
+    /// How many passes over the tasks of an endpoint there were.
+    task_passes: HashMap<(String, EndpointKey), u32>,
 }
 
 /// What is remembered of one endpoint.
@@ -112,6 +116,7 @@ impl Memo {
         self.with(|state| {
             state.supporting.clear();
             state.endpoints.clear();
+            state.task_passes.clear();
         });
     }
 
@@ -203,6 +208,24 @@ impl Place<'_> {
     /// Forgets the virtual machines, because they were written.
     pub(super) fn forget_machines(&self) {
         self.with(|kept| kept.machines = None);
+    }
+
+    /// Whether this pass over the tasks reads all that Proxmox has: the first does, and then each
+    /// [`FULL_TASK_PASS_EVERY`]th, so that rows of old tasks are repaired too.
+    pub(super) fn is_full_task_pass(&self) -> bool {
+        self.memo.with(|state| {
+            let key = (side(self.netbox), self.endpoint);
+            let passes = state.task_passes.entry(key).or_default();
+            let is_full = passes.is_multiple_of(FULL_TASK_PASS_EVERY);
+            *passes = passes.wrapping_add(1);
+            is_full
+        })
+    }
+
+    /// Lets the next pass over the tasks read all again, because this one could not.
+    pub(super) fn repeat_full_task_pass(&self) {
+        let key = (side(self.netbox), self.endpoint);
+        self.memo.with(|state| state.task_passes.remove(&key));
     }
 
     /// Forgets everything of the endpoint, so that it is read afresh.

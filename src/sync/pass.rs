@@ -10,11 +10,12 @@ use super::error::Error;
 use super::event::Progress;
 use super::memo::{Memo, Place};
 use super::report::{Outcome, Written};
+use crate::inventory::RecordedTasks;
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::Object;
 use crate::netbox::{Client, NetBoxVersion, Query};
 use crate::proxmox::{Session, Vmid};
-use crate::reconcile::{Limits, Mode, Plan, Resource, Stored, check, diff};
+use crate::reconcile::{Create, Limits, Mode, Plan, Resource, Retire, Stored, check, diff};
 use crate::stages::{Facts, Pass, Selection, Stage};
 
 /// How often NetBox is read again in one pass because a write's fate was unknown.
@@ -37,6 +38,8 @@ pub(super) struct EndpointRun<'a> {
     pub(super) inventory_ttl: Duration,
     /// Only these guests; `None`: all.
     pub(super) only: Option<BTreeSet<Vmid>>,
+    /// Tasks that need not be read again.
+    pub(super) recorded: RecordedTasks,
     /// How many calls to Proxmox may be under way at once.
     pub(super) concurrency: usize,
     /// How long a guest agent may take to answer.
@@ -100,11 +103,17 @@ impl<'a> EndpointRun<'a> {
                     .retain(|wanted| pending.contains(&wanted.object.key().to_string()));
                 desired.refused.clear();
             }
-            let mut plan = diff(desired.wanted, &actual, &policy, |stored| {
-                P::retire(&self.facts, stored)
+            // A later round is about the rows whose fate is unknown alone: the others only look as if nobody wanted them.
+            let mut plan = diff(desired.wanted, &actual, &policy, |stored| match round {
+                0 => P::retire(&self.facts, stored),
+                _ => Retire::Keep,
             });
             plan.refused.extend(desired.refused);
-            check(&plan, actual.len(), self.limits)?;
+            let ours = actual.iter().filter(|stored| P::is_ours(&self.facts, stored));
+            check(&plan, ours.count(), self.limits)?;
+            if round == 0 {
+                self.warnings.extend(desired.warnings);
+            }
             if self.is_dry_run {
                 outcome.absorb(self.pretend(&plan));
                 self.plans.push(plan);
@@ -113,12 +122,7 @@ impl<'a> EndpointRun<'a> {
             if self.cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
-            let writer = Writer {
-                client: self.netbox,
-                has_add_tags: self.version.has_add_tags(),
-                cancel: self.cancel,
-            };
-            let mut applied = apply(&plan, writer, round == ROUNDS).await;
+            let mut applied = apply(&plan, self.writer(), round == ROUNDS).await;
             if round > 0 {
                 // What is there now and was not before came from the batch whose answer was lost.
                 applied.outcome.created.append(&mut applied.outcome.unchanged);
@@ -131,6 +135,32 @@ impl<'a> EndpointRun<'a> {
         }
         self.learn::<P::Object>(&outcome);
         Ok(outcome)
+    }
+
+    /// Adds rows of a kind that is never read back, such as journal entries. One whose fate is unknown is not sent
+    /// again: better none than two.
+    pub(super) async fn append<R: Resource>(&self, rows: &[R]) -> Outcome {
+        let create = rows.iter().map(|row| Create {
+            key: row.key().to_string(),
+            label: row.label(),
+            fields: row.fields(),
+        });
+        let plan = Plan {
+            create: create.collect(),
+            ..Plan::empty(R::KIND, R::PATH)
+        };
+        if self.is_dry_run {
+            return Outcome::default();
+        }
+        apply(&plan, self.writer(), true).await.outcome
+    }
+
+    fn writer(&self) -> Writer<'a> {
+        Writer {
+            client: self.netbox,
+            has_add_tags: self.version.has_add_tags(),
+            cancel: self.cancel,
+        }
     }
 
     async fn actual<P: Pass>(&self, round: usize) -> Result<Vec<Stored<P::Object>>, Error> {

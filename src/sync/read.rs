@@ -20,6 +20,7 @@ impl EndpointRun<'_> {
                 cluster: &self.facts.cluster,
                 inventory: &self.facts.inventory,
                 only: self.only.as_ref(),
+                recorded: &self.recorded,
                 concurrency: self.concurrency,
                 agent_timeout: self.agent_timeout,
             };

@@ -49,7 +49,8 @@ pub struct Outcome {
     pub unchanged: Vec<Written>,
     /// Rows that could not be written.
     pub failed: Vec<Failure>,
-    /// Rows that were left out because the run was asked to stop, or because nothing could be proven of them.
+    /// What was left out: because it is nobody's, because nothing sure is known of it, or because the run was asked to
+    /// stop.
     pub left_out: usize,
 }
 

@@ -163,11 +163,13 @@ impl SyncRequest {
         })
     }
 
-    /// The same for the guest of one virtual machine, which has to be found.
+    /// The same for the guest of one virtual machine, which has to be found. Its snapshots are only added to and updated:
+    /// the plugin asks for deletions here too and has never got any.
     #[must_use]
     pub fn of_machine(mut self, machine: ObjectId) -> Self {
         self.options.guests.only = Some([machine].into());
         self.options.guests.is_strict = true;
+        self.options.guests.delete_missing_snapshots = false;
         self
     }
 }
@@ -218,6 +220,7 @@ fn guest_options(query: &Query) -> Result<GuestOptions, BadParameter> {
         },
         parse_metadata: switch("parse_description_metadata", default.parse_metadata)?,
         platform_from_agent: switch("sync_vm_platform_from_guest_agent", default.platform_from_agent)?,
+        all_tasks: switch("all_tasks", default.all_tasks)?,
         delete_missing_backups: switch("delete_nonexistent_backup", default.delete_missing_backups)?,
         delete_missing_snapshots: switch("delete_nonexistent_snapshot", default.delete_missing_snapshots)?,
     })
@@ -332,6 +335,18 @@ mod tests {
             (Mode::BootstrapOnly, Mode::Always)
         );
         assert!(request.dry_run);
+    }
+
+    #[test]
+    fn request_for_one_machine_deletes_backups_but_no_snapshots() {
+        let wishes = [
+            ("delete_nonexistent_backup", "true"),
+            ("delete_nonexistent_snapshot", "true"),
+        ];
+        let request = SyncRequest::parse(&query(&wishes)).unwrap();
+        let guests = request.clone().of_machine(ObjectId(31)).options.guests;
+        assert!(request.options.guests.delete_missing_snapshots);
+        assert!(guests.is_strict && guests.delete_missing_backups && !guests.delete_missing_snapshots);
     }
 
     #[test]

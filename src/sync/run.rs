@@ -17,7 +17,7 @@ use super::report::{Counts, EndpointReport, Report};
 use super::request::SyncRequest;
 use super::{stages, sweep};
 use crate::endpoint::EndpointKey;
-use crate::inventory::{self, Cluster, Inventory};
+use crate::inventory::{self, Cluster, Inventory, RecordedTasks};
 use crate::netbox::ids::Ids;
 use crate::netbox::{Client, NetBoxVersion};
 use crate::proxmox::{self, Session};
@@ -113,7 +113,7 @@ impl<'a> Work<'a> {
             .endpoints
             .iter()
             .any(|part| part.error.is_some() || part.counts.failed > 0);
-        if had_trouble {
+        if had_trouble || report.is_cancelled {
             self.memo.forget();
         }
         report
@@ -243,6 +243,7 @@ impl<'a> Part<'a> {
             memo,
             inventory_ttl: context.inventory_ttl,
             only: None,
+            recorded: RecordedTasks::default(),
             concurrency: request.fetch_max_concurrency.unwrap_or(CONCURRENCY),
             agent_timeout: context.agent_timeout,
             plans: Vec::new(),

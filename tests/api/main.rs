@@ -8,6 +8,7 @@ mod mock_mode;
 mod netbox_endpoint;
 mod proxmox_endpoints;
 mod proxmox_reads;
+mod reads;
 mod replay;
 mod shell;
 mod stages;

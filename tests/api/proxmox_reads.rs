@@ -28,7 +28,7 @@ fn keys(row: &Value) -> Vec<&str> {
 
 #[tokio::test]
 async fn cluster_status_holds_the_cluster_and_every_node() {
-    let (app, mock, id) = paired().await;
+    let (app, _mock, id) = paired().await;
     let body = read(&app, &format!("/proxmox/cluster/status?proxmox_endpoint_ids={id}")).await;
     let cluster = &body[0];
     assert_eq!(
@@ -77,6 +77,7 @@ async fn cluster_status_holds_the_cluster_and_every_node() {
         keys(&cluster["node_list"][0]),
         ["id", "name", "type", "ip", "level", "local", "nodeid", "online"]
     );
+    let (app, mock, _) = paired().await;
     mock.faults().node_down("pve2");
     let body = self::read(&app, "/proxmox/cluster/status").await;
     assert_eq!(

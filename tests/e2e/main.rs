@@ -12,9 +12,12 @@
     reason = "a test stops where something is not as it should be, and is told by its environment where NetBox is"
 )]
 
+mod changes;
+mod guests;
 mod infrastructure;
 mod netbox;
 mod service;
+mod state;
 
 use netbox::{Job, NetBox};
 use proxbox_api::proxmox::mock::TOKEN_SECRET;
@@ -52,4 +55,12 @@ async fn plugin_keeps_netbox_in_step() {
     sync_twice(&netbox, &["devices", "storage"]).await;
     infrastructure::assert_devices(&netbox).await;
     infrastructure::assert_storages(&netbox).await;
+
+    sync_twice(&netbox, &["all"]).await;
+    guests::assert_machine(&netbox).await;
+    guests::assert_container(&netbox).await;
+    guests::assert_names(&netbox).await;
+
+    changes::assert_changes(&netbox, &proxmox).await;
+    changes::assert_dead_node(&netbox, &proxmox).await;
 }

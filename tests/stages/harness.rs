@@ -15,6 +15,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 pub(crate) const MACHINES: &str = "virtualization/virtual-machines";
+pub(crate) const INTERFACES: &str = "virtualization/interfaces";
 pub(crate) const MACHINE_STATES: &str = "plugins/proxbox/sync-state/virtual-machines";
 
 /// Both sides, and the runs between them.
@@ -36,7 +37,12 @@ impl Bench {
     pub(crate) async fn with(world: World, options: StandinOptions) -> Self {
         let nodes: Vec<String> = world.nodes.iter().map(|node| node.name.clone()).collect();
         let cluster = world.cluster.clone().unwrap_or_default();
-        let proxmox = MockProxmox::start(MockOptions::default(), world).await.unwrap();
+        let options_of_mock = MockOptions {
+            // What a wedged agent costs is not waited for.
+            agent_limit: Duration::from_millis(50),
+            ..MockOptions::default()
+        };
+        let proxmox = MockProxmox::start(options_of_mock, world).await.unwrap();
         let netbox = Standin::start(options).await.unwrap();
         let address = netbox
             .seed("ipam/ip-addresses", &json!({"address": "127.0.0.1/32"}))
@@ -52,7 +58,7 @@ impl Bench {
             });
             netbox.seed("plugins/proxbox/proxmox-nodes", &node).unwrap();
         }
-        let session = Session::new(endpoint_of(&proxmox)).unwrap();
+        let session = Session::new(endpoint_of(&proxmox, 1)).unwrap();
         let token = netbox::Token::V1(SecretString::from(netbox.token()));
         let mut target = netbox::Endpoint::new("netbox", "127.0.0.1", netbox.port(), token);
         target.scheme = Some(netbox::Scheme::Http);
@@ -69,7 +75,7 @@ impl Bench {
 
     fn context(&self) -> RunContext {
         let facts = EndpointFacts {
-            key: key(),
+            key: key(1),
             name: "lab (nb:1)".to_owned(),
             domain: None,
             ip_address: Some("127.0.0.1".to_owned()),
@@ -84,7 +90,7 @@ impl Bench {
                 facts,
                 session: Ok(self.session.clone()),
             }],
-            endpoint_ids: Some([key().id.0].into()),
+            endpoint_ids: Some([key(1).id.0].into()),
             missing: Vec::new(),
             delete_orphans: self.delete_orphans,
             limits: Limits::default(),
@@ -154,20 +160,32 @@ impl Bench {
         let rows = self.netbox.rows(MACHINES);
         rows.iter().find(|row| row["id"] == *id).unwrap().clone()
     }
-}
 
-/// The endpoint's key.
-fn key() -> EndpointKey {
-    EndpointKey {
-        source: Source::Database,
-        id: EndpointId(1),
+    /// The interface `name` of the virtual machine of the guest with this number.
+    pub(crate) fn interface_of(&self, vmid: u32, name: &str) -> Value {
+        let machine = &self.machine_of(vmid)["id"];
+        let rows = self.netbox.rows(INTERFACES);
+        let mut own = rows.iter().filter(|row| row["virtual_machine"]["id"] == *machine);
+        let found = own.find(|row| row["name"] == name);
+        found
+            .unwrap_or_else(|| panic!("no interface {name} of guest {vmid}"))
+            .clone()
     }
 }
 
-fn endpoint_of(mock: &MockProxmox) -> proxmox::Endpoint {
+/// The key of an endpoint.
+pub(crate) fn key(number: i64) -> EndpointKey {
+    EndpointKey {
+        source: Source::Database,
+        id: EndpointId(number),
+    }
+}
+
+/// How the mock is reached as endpoint `number`.
+pub(crate) fn endpoint_of(mock: &MockProxmox, number: i64) -> proxmox::Endpoint {
     proxmox::Endpoint {
-        key: key(),
-        name: "lab (nb:1)".to_owned(),
+        key: key(number),
+        name: format!("lab (nb:{number})"),
         domain: None,
         ip_address: Some("127.0.0.1".to_owned()),
         port: mock.address().port(),

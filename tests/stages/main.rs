@@ -7,9 +7,15 @@
     reason = "a test stops where its surroundings fail"
 )]
 
+mod backups;
+mod clusters;
 mod full_update;
 mod harness;
 mod node_interfaces;
 mod schedules;
+mod snapshots;
+mod task_history;
 mod virtual_disks;
 mod virtual_machines;
+mod vm_interfaces;
+mod vm_ip_addresses;

@@ -71,11 +71,45 @@ async fn empty_netbox_gets_every_guest_and_a_second_run_writes_nothing() {
         if pause {
             bench.forget();
         }
-        bench.take_writes();
+        bench.netbox.clear_requests();
         let report = bench.stage(Stage::VirtualMachines).await;
+        // Virtual machines, sync states, tags, cloud-init rows, and NetBox's status where it is asked again.
+        let reads = bench.netbox.requests().len();
+        assert!(pause || reads <= 5, "{reads} reads: {:#?}", bench.netbox.requests());
         assert_eq!(bench.take_writes(), Vec::<String>::new());
         assert_eq!(report.counts().unchanged, 55);
     }
+}
+
+#[tokio::test]
+async fn platform_follows_the_guest_agent_where_that_is_wanted() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    let mut request = alone();
+    request.options.guests.platform_from_agent = true;
+    bench.stage_with(Stage::VirtualMachines, request).await;
+    let rows = bench.netbox.rows(MACHINES);
+    let platforms: Vec<&str> = rows.iter().filter_map(|row| row["platform"]["name"].as_str()).collect();
+    assert!(platforms.contains(&"Debian GNU/Linux 12"), "{platforms:?}");
+    assert!(
+        platforms.contains(&"Linux (kernel 2.6 or newer)"),
+        "some do not run: {platforms:?}"
+    );
+}
+
+#[tokio::test]
+async fn operators_tag_of_the_same_name_is_used_and_left_as_it_is() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    let mine = json!({"name": "Prod", "slug": "production", "color": "123456", "description": "ours"});
+    bench.netbox.seed(TAGS, &mine).unwrap();
+    bench.stage(Stage::VirtualMachines).await;
+    assert!(tags(&bench.machine_of(100)).contains(&"production"));
+    let kept = bench
+        .netbox
+        .rows(TAGS)
+        .into_iter()
+        .find(|tag| tag["slug"] == "production")
+        .unwrap();
+    assert_eq!((&kept["name"], &kept["color"]), (&json!("Prod"), &json!("123456")));
 }
 
 #[tokio::test]

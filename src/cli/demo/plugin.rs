@@ -40,7 +40,10 @@ impl Plugin {
         let tracked = track_endpoint(netbox, proxmox)?;
         let row = proxmox_row(proxmox, tracked);
         let stored = plugin.call(Method::POST, "/proxmox/endpoints", Some(row)).await?;
-        plugin.endpoint = stored["id"].as_i64().ok_or("the stored Proxmox endpoint has no id")?;
+        plugin.endpoint = stored
+            .get("id")
+            .and_then(Value::as_i64)
+            .ok_or("the stored Proxmox endpoint has no id")?;
         plugin.track_cluster(netbox, tracked).await?;
         Ok(plugin)
     }
@@ -66,11 +69,12 @@ impl Plugin {
         let path = format!("/proxmox/cluster/status?proxmox_endpoint_ids={}", self.endpoint);
         let clusters = self.call(Method::GET, &path, None).await?;
         for cluster in clusters.as_array().into_iter().flatten() {
-            let row = json!({"endpoint": endpoint, "name": cluster["name"], "mode": cluster["mode"]});
+            let row = json!({"endpoint": endpoint, "name": cluster.get("name"), "mode": cluster.get("mode")});
             let tracked = netbox.seed(&format!("{PLUGIN}/proxmox-clusters/"), &row)?;
-            for node in cluster["node_list"].as_array().into_iter().flatten() {
+            for node in cluster.get("node_list").and_then(Value::as_array).into_iter().flatten() {
                 let row = json!({
-                    "endpoint": endpoint, "proxmox_cluster": tracked, "name": node["name"], "ip_address": node["ip"],
+                    "endpoint": endpoint, "proxmox_cluster": tracked, "name": node.get("name"),
+                    "ip_address": node.get("ip"),
                 });
                 netbox.seed(&format!("{PLUGIN}/proxmox-nodes/"), &row)?;
             }
@@ -96,12 +100,12 @@ impl Plugin {
                 let line: Vec<u8> = pending.drain(..=end).collect();
                 if let Some(data) = line.strip_prefix(b"data: ") {
                     last = serde_json::from_slice(data)?;
-                    listen(last["message"].as_str().unwrap_or_default());
+                    listen(last.get("message").and_then(Value::as_str).unwrap_or_default());
                 }
             }
         }
-        if last["ok"] == json!(true) {
-            Ok(last["result"].take())
+        if last.get("ok") == Some(&Value::Bool(true)) {
+            Ok(last.get_mut("result").map(Value::take).unwrap_or_default())
         } else {
             Err(format!("{}: {last}", stage.as_str()).into())
         }

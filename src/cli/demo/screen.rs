@@ -97,7 +97,7 @@ impl Line {
 
     /// Ends the line with what the stage did.
     pub(super) fn finish(self, result: &Value) {
-        let count = |name: &str| result[name].as_u64().unwrap_or_default();
+        let count = |name: &str| result.get(name).and_then(Value::as_u64).unwrap_or_default();
         let text = format!(
             "  {:18} {:5} created {:5} updated {:5} deleted {:5} unchanged {:5} failed",
             self.name,

@@ -2,6 +2,7 @@
 //! fields, and what of it may be written.
 
 mod assignment;
+mod backup;
 mod backup_routine;
 mod cloud_init;
 mod cluster;
@@ -9,6 +10,7 @@ mod device;
 mod device_interface;
 mod guest_vm_interface;
 mod ip_address;
+mod journal_entry;
 mod mac_address;
 mod named;
 mod plugin;
@@ -16,7 +18,9 @@ mod primary_addresses;
 mod replication;
 mod revival;
 mod shape;
+mod snapshot;
 mod storage;
+mod task_history;
 mod virtual_disk;
 mod virtual_machine;
 mod virtual_machine_state;
@@ -25,6 +29,7 @@ mod vm_interface;
 mod write;
 
 pub use assignment::Assignment;
+pub use backup::Backup;
 pub use backup_routine::{BackupRoutine, Retention};
 pub use cloud_init::CloudInit;
 pub use cluster::{Cluster, ClusterState};
@@ -32,6 +37,7 @@ pub use device::{Device, DeviceState};
 pub use device_interface::DeviceInterface;
 pub use guest_vm_interface::{GuestVmInterface, GuestVmInterfaceAddress};
 pub use ip_address::{IpAddress, IpAddressHolder};
+pub use journal_entry::JournalEntry;
 pub use mac_address::MacAddress;
 pub use named::{
     ClusterTypeKind, DeviceRoleKind, DeviceTypeKind, ManufacturerKind, Named, NamedKind, PlatformKind, SiteKind,
@@ -42,7 +48,9 @@ pub use primary_addresses::PrimaryAddresses;
 pub use replication::{Replication, STALE};
 pub use revival::Revival;
 pub use shape::Said;
+pub use snapshot::Snapshot;
 pub use storage::{STORAGE_TEXTS, Storage};
+pub use task_history::TaskHistory;
 pub use virtual_disk::{VirtualDisk, VirtualDiskState};
 pub use virtual_machine::{DECOMMISSIONING, SOFT_DELETED_TAG, VirtualMachine};
 pub use virtual_machine_state::VirtualMachineState;

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::reconcile::{Fields, ObjectId};
 
@@ -119,4 +121,33 @@ pub(super) fn put_said_id(fields: &mut Fields, name: &'static str, said: Said<Ob
         Said::Is(id) => Said::Is(id.0),
     };
     put_said(fields, name, &said);
+}
+
+/// Whether two texts name the same instant, whatever their offset and precision.
+pub(super) fn is_same_instant(before: &Value, after: &Value) -> bool {
+    let instant = |value: &Value| OffsetDateTime::parse(value.as_str()?, &Rfc3339).ok();
+    instant(before).is_some_and(|before| instant(after) == Some(before))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn instants_are_equal_in_every_spelling() {
+        let noon = json!("2026-11-24T12:00:00Z");
+        for (other, is_same) in [
+            (json!("2026-11-24T12:00:00+00:00"), true),
+            (json!("2026-11-24T12:00:00.000000Z"), true),
+            (json!("2026-11-24T13:00:00+01:00"), true),
+            (json!("2026-11-24T12:00:01Z"), false),
+            (json!("noon"), false),
+            (Value::Null, false),
+        ] {
+            assert_eq!(is_same_instant(&noon, &other), is_same, "{other}");
+        }
+        assert!(!is_same_instant(&Value::Null, &Value::Null), "no instant at all");
+    }
 }

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::proxmox::types::{BackupJob, NodeInterface, ReplicationJob};
 use crate::proxmox::{
-    ClusterResource, ClusterStatus, GuestConfig, GuestInterface, GuestKind, NodeRow, Permissions, Rows, StorageConfig,
-    Version,
+    ClusterResource, ClusterStatus, GuestConfig, GuestInterface, GuestKind, NodeRow, Permissions, Rows, Snapshot,
+    StorageConfig, Task, Version, Volume,
 };
 
 const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/proxmox/recorded");
@@ -40,7 +40,11 @@ fn recorded(family: &str, fits: impl Fn(&str) -> bool) -> Vec<(PathBuf, Value)> 
 }
 
 fn check_rows<T: DeserializeOwned>(family: &str, request: &str) {
-    for (path, data) in recorded(family, |found| found == request) {
+    check_rows_where::<T>(family, |found| found == request);
+}
+
+fn check_rows_where<T: DeserializeOwned>(family: &str, fits: impl Fn(&str) -> bool) {
+    for (path, data) in recorded(family, fits) {
         let Value::Array(rows) = data else {
             panic!("{} is no list", path.display());
         };
@@ -75,6 +79,23 @@ fn recorded_nodes_lose_no_row() {
 #[test]
 fn recorded_storages_lose_no_row() {
     check_rows::<StorageConfig>("storage", "GET /storage");
+}
+
+#[test]
+fn recorded_task_lists_lose_no_row() {
+    check_rows_where::<Task>("tasks", |request| {
+        request.starts_with("GET") && request.ends_with("/tasks")
+    });
+}
+
+#[test]
+fn recorded_storage_contents_lose_no_row() {
+    check_rows_where::<Volume>("storage-content", |request| request.ends_with("/content"));
+}
+
+#[test]
+fn recorded_snapshots_lose_no_row() {
+    check_rows_where::<Snapshot>("snapshots", |request| request.ends_with("/snapshot"));
 }
 
 #[test]

@@ -91,6 +91,14 @@ impl Capabilities {
         self.sees_all("/storage", &["Datastore.Audit", "Datastore.AllocateSpace"])
     }
 
+    /// Whether every backup on `storage` is visible: Datastore.Allocate there, or Datastore.AllocateSpace there and
+    /// VM.Backup on every guest.
+    pub fn sees_all_backups(&self, storage: &str) -> bool {
+        let path = format!("/storage/{storage}");
+        self.has(&path, "Datastore.Allocate")
+            || (self.has(&path, "Datastore.AllocateSpace") && self.sees_all("/vms", &["VM.Backup"]))
+    }
+
     fn sees_all(&self, root: &str, privileges: &[&str]) -> bool {
         let below = format!("{root}/");
         // Any object below the root stands for those without an entry of their own.
@@ -166,6 +174,23 @@ mod tests {
             assert_eq!(capabilities(&map).sees_all_guests(), wanted, "{map}");
         }
         assert!(!Capabilities::unknown().sees_all_guests());
+    }
+
+    #[test]
+    fn all_backups_of_a_storage_are_seen_only_with_the_rights_to_make_them() {
+        for (map, wanted) in [
+            (json!({"/storage/nas": {"Datastore.Allocate": 1}}), true),
+            (json!({"/": {"Datastore.AllocateSpace": 1, "VM.Backup": 1}}), true),
+            (
+                json!({"/": {"Datastore.AllocateSpace": 1, "VM.Backup": 1}, "/vms/100": {"VM.Audit": 1}}),
+                false,
+            ),
+            (json!({"/": {"Datastore.AllocateSpace": 1}}), false),
+            (json!({"/": {"Datastore.Audit": 1, "VM.Audit": 1}}), false),
+            (json!({"/storage/other": {"Datastore.Allocate": 1}}), false),
+        ] {
+            assert_eq!(capabilities(&map).sees_all_backups("nas"), wanted, "{map}");
+        }
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl Pass for FreedNames {
         });
         Desired {
             wanted: freed.collect(),
-            refused: Vec::new(),
+            ..Desired::default()
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The sync state remembers the role that this service wrote last. A role that differs from it is an operator's.
 
-use super::{MachineStates, overrides_of, prepared};
+use super::{MachineStates, handled, overrides_of, refusal};
 use crate::inventory::Guest;
 use crate::mapping::virtual_machine::{machine_type, role};
 use crate::netbox::objects::{DeviceRole, VirtualMachine, VirtualMachineState, VirtualMachineType};
@@ -78,14 +78,16 @@ impl Pass for RoleSnapshots {
         MachineStates::at_hand(facts)
     }
 
-    /// Where nothing is remembered yet, a write that is cut short does no harm: the next run remembers what stands.
+    /// Of guests that were refused the former role is remembered, because theirs was not written. Where nothing is
+    /// remembered yet, a write that is cut short does no harm: the next run remembers what stands.
     fn desired(facts: &Facts) -> Desired<VirtualMachineState> {
-        let changing = prepared(facts).filter_map(|prepared| {
-            let decision = prepared.matched.role;
-            decision.remembered?;
+        let changing = handled(facts).filter_map(|guest| {
+            let matched = facts.guests.matches.get(&guest.vmid)?;
+            let (before, after) = (matched.role.remembered?, matched.role.write?);
+            let is_refused = refusal(facts, guest).is_some();
             Some(VirtualMachineState {
-                last_synced_role: Some(decision.write?),
-                ..VirtualMachineState::of(prepared.matched.machine()?)
+                last_synced_role: Some(if is_refused { before } else { after }),
+                ..VirtualMachineState::of(matched.machine()?)
             })
         });
         Desired::by_key(changing)

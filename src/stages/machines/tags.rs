@@ -104,7 +104,7 @@ impl Pass for GuestTags {
         let mut seen = BTreeSet::new();
         Desired {
             wanted: wanted.filter(|wanted| seen.insert(wanted.object.key())).collect(),
-            refused: desired.refused,
+            ..desired
         }
     }
 }

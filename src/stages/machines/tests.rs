@@ -382,6 +382,27 @@ fn role_belongs_to_whoever_wrote_it_last() {
 }
 
 #[test]
+fn role_that_could_not_be_written_is_not_remembered() {
+    let mut pair = pair(101, "web");
+    pair.machine.object.role = Some(ObjectId(49));
+    pair.state.object.last_synced_role = Some(ObjectId(49));
+    let mut facts = facts_of(&[pair]);
+    facts.ids = Ids::default();
+    facts.ids.learn(
+        <DeviceRole as Resource>::PATH,
+        "virtual-machine-qemu".to_owned(),
+        ObjectId(41),
+    );
+    let mut facts = decide(facts);
+    let expected = json!({"2101": {"proxmox_last_synced_role_id": 41}});
+    assert_eq!(changes(&plan::<RoleSnapshots>(&facts)), expected);
+    facts.known.machine_states[0].object.last_synced_role = Some(ObjectId(41));
+    facts.guests.refused.insert(Vmid(101), "NetBox refused it".to_owned());
+    let expected = json!({"2101": {"proxmox_last_synced_role_id": 49}});
+    assert_eq!(changes(&plan::<RoleSnapshots>(&facts)), expected);
+}
+
+#[test]
 fn time_stamp_that_is_overdue_is_refreshed_with_the_run() {
     let mut pair = pair(101, "web");
     pair.state.object.last_updated = Some("2026-11-20T11:00:00Z".to_owned());

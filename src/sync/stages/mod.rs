@@ -1,13 +1,17 @@
 //! The stages as sequences of passes.
 
 mod backup_routines;
+mod backups;
 mod bootstrap;
 mod cluster;
 mod devices;
 mod guest_network;
 mod node_interfaces;
+mod owners;
 mod replications;
+mod snapshots;
 mod storage;
+mod task_history;
 mod virtual_disks;
 mod virtual_machines;
 mod vm_interfaces;
@@ -35,13 +39,16 @@ pub(super) async fn run(stage: Stage, run: &mut EndpointRun<'_>) -> Result<Summa
         Stage::Devices => devices::run(run).await,
         Stage::Storage => storage::run(run).await,
         Stage::VirtualMachines => virtual_machines::run(run).await,
+        Stage::TaskHistory => task_history::run(run).await,
+        Stage::Backups => backups::run(run).await,
+        Stage::Snapshots => snapshots::run(run).await,
         Stage::VirtualDisks => virtual_disks::run(run).await,
         Stage::VmInterfaces => vm_interfaces::run(run).await,
         Stage::VmIpAddresses => vm_ip_addresses::run(run).await,
         Stage::NodeInterfaces => node_interfaces::run(run).await,
         Stage::Replications => replications::run(run).await,
         Stage::BackupRoutines => backup_routines::run(run).await,
-        Stage::TaskHistory | Stage::Backups | Stage::Snapshots | Stage::Sdn => Ok(Summary::default()),
+        Stage::Sdn => Ok(Summary::default()),
     }
 }
 

@@ -83,7 +83,9 @@ impl EndpointRun<'_> {
         let items: Vec<_> = guests
             .map(|guest| json!({"name": guest.label(), "item_type": guest.kind.as_str()}))
             .collect();
-        self.progress.discovered(PHASE, "virtual machine", &items);
+        let with_network = json!({"sync_vm_network": self.facts.options.guests.sync_network});
+        self.progress
+            .discovered_with(PHASE, "virtual machine", &items, Some(with_network));
     }
 
     /// Tells which virtual machine each guest is and what it is called; returns how many guests are left alone because
@@ -165,14 +167,34 @@ impl EndpointRun<'_> {
         Ok(())
     }
 
-    /// Writes the virtual machines; roles are remembered before they are written.
+    /// Writes the virtual machines. Roles are remembered before they are written; those that then could not be written
+    /// are not remembered either.
     async fn write_machines(&mut self) -> Result<Outcome, Error> {
-        let remembered = self.pass::<RoleSnapshots>().await?;
+        let remembered = self.remember_roles().await?;
         self.refuse_guests(&remembered, "its role could not be remembered");
         let outcome = self.pass::<Machines>().await?;
         for failure in &outcome.failed {
             if let Ok(vmid) = failure.key.parse::<Vmid>() {
                 self.facts.guests.refused.insert(vmid, failure.message.clone());
+            }
+        }
+        if !outcome.failed.is_empty() {
+            let restored = self.remember_roles().await?;
+            self.warn(PHASE, &restored);
+        }
+        Ok(outcome)
+    }
+
+    async fn remember_roles(&mut self) -> Result<Outcome, Error> {
+        let outcome = self.pass::<RoleSnapshots>().await?;
+        let decided = self.facts.guests.matches.values();
+        let roles: BTreeMap<ObjectId, ObjectId> = decided
+            .filter_map(|matched| Some((matched.machine()?, matched.role.write?)))
+            .collect();
+        let written: BTreeSet<ObjectId> = outcome.updated.iter().map(|row| row.id).collect();
+        for stored in &mut self.facts.known.machine_states {
+            if written.contains(&stored.id) {
+                stored.object.last_synced_role = roles.get(&stored.object.virtual_machine).copied();
             }
         }
         Ok(outcome)

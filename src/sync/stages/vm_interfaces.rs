@@ -87,30 +87,31 @@ impl EndpointRun<'_> {
         Ok(())
     }
 
-    /// The interfaces as they stand now, each with its MAC address.
+    /// The interfaces that stand, as they were read or made, each with its MAC address.
     fn interface_records(&self, outcome: &Outcome) -> Vec<Value> {
         let known = self.facts.known.network.interfaces.iter();
         let before: BTreeMap<ObjectId, &VmInterface> = known.map(|stored| (stored.id, &stored.object)).collect();
-        let ports = guest_ports(&self.facts);
-        let macs: BTreeMap<String, Option<&str>> = ports
+        let standing: BTreeSet<&str> = outcome.standing().map(|row| row.key.as_str()).collect();
+        let guests = guest_ports(&self.facts);
+        let ports = guests
             .iter()
-            .flat_map(|guest| {
-                guest
-                    .ports
-                    .iter()
-                    .map(|port| (guest.key(port), port.nic.mac.as_deref()))
-            })
-            .collect();
-        let standing: BTreeSet<_> = outcome.standing().map(|row| (row.id, &row.key)).collect();
-        let record = |(id, key): (ObjectId, &String)| {
-            let fields = before.get(&id).map(|interface| interface.fields()).unwrap_or_default();
+            .flat_map(|guest| guest.ports.iter().map(move |port| (guest, port)));
+        let records = ports.filter_map(|(guest, port)| {
+            let key = guest.key(port);
+            let id = self
+                .facts
+                .ids
+                .find::<VmInterface>(&key)
+                .filter(|_| standing.contains(key.as_str()))?;
+            let new = VmInterface::of(guest.bound.id, &port.name);
+            let fields = before.get(&id).copied().unwrap_or(&new).fields();
             let mut interface: Map<String, Value> = fields
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect();
             interface.insert("id".to_owned(), json!(id));
-            json!({"id": id, "mac_address": macs.get(key), "interface": interface})
-        };
-        standing.into_iter().map(record).collect()
+            Some(json!({"id": id, "mac_address": port.nic.mac, "interface": interface}))
+        });
+        records.collect()
     }
 }

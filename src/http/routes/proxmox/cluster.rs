@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::response::Response;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::fields::{Field, Row, further, scalar, shaped, share, text, whole};
 use crate::http::AppState;
 use crate::http::answers::Answers;
 use crate::http::error::ApiError;
@@ -15,80 +16,48 @@ use crate::http::scope::Scope;
 use crate::http::targets::{Target, complete, select};
 use crate::proxmox::{ClusterStatus, Mode, NodeRow, Session, wire};
 
-/// What a key of `cluster/resources` holds.
-#[derive(Clone, Copy)]
-enum Form {
-    Text,
-    Whole,
-    Share,
-}
-
-/// The keys that every row has, null where Proxmox sent nothing; the plugin's contract, in its order.
-const DECLARED: &[(&str, Form)] = &[
-    ("cgroup_mode", Form::Whole),
-    ("content", Form::Text),
-    ("cpu", Form::Share),
-    ("disk", Form::Whole),
-    ("hastate", Form::Text),
-    ("id", Form::Text),
-    ("level", Form::Text),
-    ("maxcpu", Form::Share),
-    ("maxdisk", Form::Whole),
-    ("maxmem", Form::Whole),
-    ("mem", Form::Whole),
-    ("name", Form::Text),
-    ("node", Form::Text),
-    ("plugintype", Form::Text),
-    ("pool", Form::Text),
-    ("status", Form::Text),
-    ("storage", Form::Text),
-    ("type", Form::Text),
-    ("uptime", Form::Whole),
-    ("vmid", Form::Whole),
+/// The keys that every row of `cluster/resources` has; the plugin's contract, in its order.
+const RESOURCE: &[Field] = &[
+    whole("cgroup_mode"),
+    text("content"),
+    share("cpu"),
+    whole("disk"),
+    text("hastate"),
+    text("id"),
+    text("level"),
+    share("maxcpu"),
+    whole("maxdisk"),
+    whole("maxmem"),
+    whole("mem"),
+    text("name"),
+    text("node"),
+    text("plugintype"),
+    text("pool"),
+    text("status"),
+    text("storage"),
+    text("type"),
+    whole("uptime"),
+    whole("vmid"),
 ];
 /// Further keys that are flags.
 const FLAGS: &[&str] = &["template", "shared"];
 
 /// A row of `cluster/resources` with the declared keys first. Only scalars: the plugin takes a row that holds a list
 /// for a container of rows.
-fn resource(row: &Map<String, Value>) -> Value {
-    let mut shaped = Map::new();
-    for (key, form) in DECLARED {
-        let value = row.get(*key).unwrap_or(&Value::Null);
-        let read = match form {
-            Form::Text => wire::text_of(value).map(Value::from),
-            Form::Whole => wire::number_of::<u64>(value).map(Value::from),
-            Form::Share => wire::number_of::<f64>(value).map(Value::from),
-        };
-        // A form that Proxmox never sends is passed on for the plugin to judge, unless it would hide the whole row.
-        shaped.insert((*key).to_owned(), read.unwrap_or_else(|_| scalar(value)));
-    }
-    for (key, value) in row.iter().filter(|(key, value)| !shaped_keys(key) && !value.is_null()) {
+fn resource(row: &Row) -> Value {
+    let mut resource = shaped(row, RESOURCE);
+    for (key, value) in further(row, RESOURCE) {
         let flag = FLAGS
             .contains(&key.as_str())
             .then(|| wire::flag_of(value).ok().flatten())
             .flatten();
         let value = flag.map_or_else(|| scalar(value), Value::Bool);
         if !value.is_null() {
-            shaped.insert(key.clone(), value);
+            resource.insert(key.clone(), value);
         }
     }
-    Value::Object(shaped)
+    Value::Object(resource)
 }
-
-fn shaped_keys(key: &str) -> bool {
-    DECLARED.iter().any(|(declared, _)| *declared == key)
-}
-
-fn scalar(value: &Value) -> Value {
-    if value.is_array() || value.is_object() {
-        Value::Null
-    } else {
-        value.clone()
-    }
-}
-
-type Row = Map<String, Value>;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -104,7 +73,10 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     responses((status = 200, body = Vec<Value>)),
 )]
 async fn status(State(state): State<AppState>, scope: Scope) -> Result<Response, ApiError> {
-    let read = |_, session: Session| async move { complete("cluster/status", session.cluster_status().await?) };
+    let read = |_, session: Session| async move {
+        let rows = session.cluster().status().get_recent_rows(&[]).await?;
+        complete("cluster/status", rows)
+    };
     let answers = Answers::read(select(&state, &scope.filter).await?, read).await?;
     Ok(answers.respond(|items| items.iter().map(|(target, rows)| cluster(target, rows)).collect()))
 }
@@ -126,7 +98,7 @@ async fn resources(State(state): State<AppState>, scope: Scope) -> Result<Respon
     let read = |target: Target, session: Session| async move {
         let place = session.cluster().resources();
         let parameters = [("type", kind.into())];
-        let (rows, name) = tokio::try_join!(place.get_rows_with::<Row>(&parameters), target.name())?;
+        let (name, rows) = target.named(place.get_recent_rows::<Row>(&parameters)).await?;
         Ok((name, complete("cluster/resources", rows)?))
     };
     let answers = Answers::read(select(&state, &scope.filter).await?, read).await?;
@@ -140,7 +112,8 @@ async fn resources(State(state): State<AppState>, scope: Scope) -> Result<Respon
 )]
 async fn nodes(State(state): State<AppState>, scope: Scope) -> Result<Response, ApiError> {
     let read = |target: Target, session: Session| async move {
-        let (rows, name) = tokio::try_join!(session.list_nodes(), target.name())?;
+        let place = session.path("nodes")?;
+        let (name, rows) = target.named(place.get_recent_rows(&[])).await?;
         Ok((name, complete("nodes", rows)?))
     };
     let answers = Answers::read(select(&state, &scope.filter).await?, read).await?;

@@ -4,8 +4,17 @@ mod change;
 mod cluster;
 mod datacenter;
 mod endpoints;
+mod fields;
 mod firewall;
 mod guests;
+mod ha;
+mod metrics;
+mod nodes;
+mod overview;
+mod schedules;
+mod sdn;
+mod storage;
+mod zfs;
 
 use std::sync::Arc;
 
@@ -29,7 +38,15 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .merge(endpoints::routes())
         .routes(routes!(sessions))
         .routes(routes!(version))
+        .merge(overview::routes())
         .merge(cluster::routes())
+        .merge(ha::routes())
+        .merge(schedules::routes())
+        .merge(nodes::routes())
+        .merge(storage::routes())
+        .merge(zfs::routes())
+        .merge(metrics::routes())
+        .merge(sdn::routes())
         .merge(datacenter::routes())
         .merge(firewall::routes())
         .merge(guests::routes())

@@ -1,5 +1,7 @@
 //! Nodes, their networks, the storages and the options of the datacentre.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::super::world::{EPOCH, Node, NodeInterface, Row, Storage};
@@ -236,4 +238,14 @@ pub(super) fn options() -> Row {
         "next-id": {"lower": "100"},
     });
     options.as_object().cloned().unwrap_or_default()
+}
+
+/// The first node boots from a mirror.
+pub(super) fn zfs_pools() -> BTreeMap<String, Vec<Row>> {
+    let pool = json!({
+        "name": "rpool", "size": 478_518_706_176_u64, "alloc": 21_474_836_480_u64, "free": 457_043_869_696_u64, "frag": 3,
+        "dedup": 1, "health": "ONLINE",
+    });
+    let pools = pool.as_object().cloned().into_iter().collect();
+    BTreeMap::from([("pve1".to_owned(), pools)])
 }

@@ -10,6 +10,7 @@ mod guests;
 mod history;
 mod infrastructure;
 mod schedules;
+mod sdn;
 mod security;
 mod virtual_machines;
 
@@ -28,6 +29,8 @@ impl World {
         schedules::add(&mut world);
         history::add(&mut world);
         security::add(&mut world);
+        sdn::add(&mut world);
+        world.zfs_pools = infrastructure::zfs_pools();
         world
     }
 
@@ -43,6 +46,8 @@ impl World {
             .iter_mut()
             .filter_map(|backup| backup.node.as_mut())
             .for_each(renamed);
+        let pools = std::mem::take(&mut world.zfs_pools);
+        world.zfs_pools = pools.into_values().map(|pools| (node.to_owned(), pools)).collect();
         let rules = std::mem::take(&mut world.firewall.node_rules);
         world.firewall.node_rules = rules.into_values().map(|rules| (node.to_owned(), rules)).collect();
         world

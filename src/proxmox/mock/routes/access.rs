@@ -7,7 +7,7 @@ use super::super::auth::{self, Credentials, Login};
 use super::super::wire::Refusal;
 use super::super::world::World;
 use super::params::{flag, required, text};
-use super::{Answer, Call, Need, Route, get, write};
+use super::{Answer, Call, Need, Route, directory, get, write};
 
 const AUDIT: Need = Need::Right("/access", "Sys.Audit");
 
@@ -22,6 +22,7 @@ pub(super) const ROUTES: &[Route] = &[
         text("path"),
         text("privs"),
     ]),
+    get("/access", Need::Open, index),
     get("/access/domains", Need::Public, domains),
     get("/access/permissions", Need::Open, permissions).with(&[text("path"), text("userid")]),
     get("/access/users", Need::Open, users).with(&[flag("enabled"), flag("full")]),
@@ -135,6 +136,13 @@ fn users(call: &Call<'_>, world: &World) -> Answer {
             })
         });
     Ok(rows.collect::<Value>().into())
+}
+
+fn index(_: &Call<'_>, _: &World) -> Answer {
+    directory(
+        &["acl", "domains", "groups", "permissions", "roles", "ticket", "users"],
+        "subdir",
+    )
 }
 
 fn tokens(call: &Call<'_>, world: &World) -> Answer {

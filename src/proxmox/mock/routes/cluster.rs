@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::super::Release;
 use super::super::wire::Refusal;
 use super::super::world::{Replication, World};
-use super::params::{flag, number, text};
+use super::params::{number, text};
 use super::{Answer, Call, Need, Route, digest, directory, get, local_node};
 
 const AUDIT: Need = Need::Right("/", "Sys.Audit");
@@ -26,23 +26,6 @@ pub(super) const ROUTES: &[Route] = &[
     get("/cluster/qemu/custom-cpu-models", Need::Open, cpu_models).since(Release::V9_2),
     get("/cluster/qemu/custom-cpu-models/{cputype}", Need::Open, cpu_model).since(Release::V9_2),
     get("/cluster/metrics/server", AUDIT, nothing),
-    get("/cluster/sdn", Need::Open, sdn_index),
-    get("/cluster/sdn/zones", Need::Open, nothing).with(&[flag("pending"), flag("running"), text("type")]),
-    get("/cluster/sdn/vnets", Need::Open, nothing).with(&[flag("pending"), flag("running")]),
-    get("/cluster/sdn/vnets/{vnet}/subnets", Need::Open, nothing).with(&[flag("pending"), flag("running")]),
-    get("/cluster/sdn/controllers", Need::Open, nothing).with(&[flag("pending"), flag("running"), text("type")]),
-    get("/cluster/sdn/ipams", Need::Open, nothing).with(&[text("type")]),
-    get("/cluster/sdn/dns", Need::Open, nothing).with(&[text("type")]),
-    get("/cluster/sdn/fabrics", Need::Open, sdn_fabrics).since(Release::V9_1),
-    get("/cluster/sdn/fabrics/fabric", Need::Open, nothing)
-        .since(Release::V9_1)
-        .with(&[flag("pending"), flag("running")]),
-    get("/cluster/sdn/route-maps", Need::Open, nothing)
-        .since(Release::V9_2)
-        .with(&[flag("running")]),
-    get("/cluster/sdn/prefix-lists", Need::Open, nothing)
-        .since(Release::V9_2)
-        .with(&[flag("pending"), flag("running"), flag("verbose")]),
 ];
 
 fn version(call: &Call<'_>, _: &World) -> Answer {
@@ -64,14 +47,6 @@ fn index(_: &Call<'_>, _: &World) -> Answer {
         "tasks",
     ];
     directory(&names, "name")
-}
-
-fn sdn_index(_: &Call<'_>, _: &World) -> Answer {
-    directory(&["vnets", "zones", "controllers", "ipams", "dns", "fabrics"], "id")
-}
-
-fn sdn_fabrics(_: &Call<'_>, _: &World) -> Answer {
-    directory(&["fabric", "node", "all"], "subdir")
 }
 
 fn nothing(_: &Call<'_>, _: &World) -> Answer {

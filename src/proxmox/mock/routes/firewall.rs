@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::wire::Refusal;
 use super::super::world::{GuestKind, Row, World};
-use super::{Answer, Call, Need, Route, digest, get};
+use super::{Answer, Call, Need, Route, digest, directory, get};
 
 const AUDIT: Need = Need::Right("/", "Sys.Audit");
 const NODE: Need = Need::Right("/nodes/{node}", "Sys.Audit");
@@ -20,10 +20,12 @@ pub(super) const ROUTES: &[Route] = &[
     get("/cluster/firewall/aliases", AUDIT, aliases),
     get("/nodes/{node}/firewall/options", NODE, node_options),
     get("/nodes/{node}/firewall/rules", NODE, node_rules),
+    get("/nodes/{node}/qemu/{vmid}/firewall", GUEST, guest_index),
     get("/nodes/{node}/qemu/{vmid}/firewall/options", GUEST, qemu_options),
     get("/nodes/{node}/qemu/{vmid}/firewall/rules", GUEST, qemu_rules),
     get("/nodes/{node}/qemu/{vmid}/firewall/ipset", GUEST, nothing),
     get("/nodes/{node}/qemu/{vmid}/firewall/aliases", GUEST, nothing),
+    get("/nodes/{node}/lxc/{vmid}/firewall", GUEST, guest_index),
     get("/nodes/{node}/lxc/{vmid}/firewall/options", GUEST, lxc_options),
     get("/nodes/{node}/lxc/{vmid}/firewall/rules", GUEST, lxc_rules),
     get("/nodes/{node}/lxc/{vmid}/firewall/ipset", GUEST, nothing),
@@ -36,6 +38,10 @@ fn with_digest(rows: &[Row]) -> Answer {
         Value::Object(row)
     });
     Ok(rows.collect::<Value>().into())
+}
+
+fn guest_index(_: &Call<'_>, _: &World) -> Answer {
+    directory(&["aliases", "ipset", "log", "options", "refs", "rules"], "name")
 }
 
 fn nothing(_: &Call<'_>, _: &World) -> Answer {

@@ -10,9 +10,11 @@ mod cluster;
 mod firewall;
 mod guests;
 mod ha;
+mod metrics;
 mod nodes;
 pub(super) mod params;
 mod resources;
+mod sdn;
 mod storage;
 mod tasks;
 pub(super) mod writes;
@@ -163,8 +165,10 @@ pub(super) fn find(
         firewall::ROUTES,
         guests::ROUTES,
         ha::ROUTES,
+        metrics::ROUTES,
         nodes::ROUTES,
         resources::ROUTES,
+        sdn::ROUTES,
         storage::ROUTES,
         tasks::ROUTES,
         writes::ROUTES,

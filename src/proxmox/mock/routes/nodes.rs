@@ -34,13 +34,38 @@ pub(super) const ROUTES: &[Route] = &[
     get("/nodes/{node}/network/{iface}", Need::Open, interface),
     get("/nodes/{node}/replication", Need::Open, replications).with(&[number("guest")]),
     get("/nodes/{node}/replication/{id}/status", Need::Open, replication),
-    get("/nodes/{node}/disks/zfs", Need::Right("/", "Sys.Audit"), nothing),
+    get("/nodes/{node}/disks/zfs", Need::Right("/", "Sys.Audit"), zfs),
+    get(
+        "/nodes/{node}/disks/zfs/{name}",
+        Need::Right("/", "Sys.Audit"),
+        zfs_pool,
+    ),
     get("/nodes/{node}/subscription", Need::Open, subscription),
     get("/nodes/{node}/dns", AUDIT, dns),
 ];
 
-fn nothing(_: &Call<'_>, _: &World) -> Answer {
-    Ok(json!([]).into())
+fn zfs(call: &Call<'_>, world: &World) -> Answer {
+    let pools = world.zfs_pools.get(call.variable("node")).cloned();
+    Ok(pools
+        .unwrap_or_default()
+        .into_iter()
+        .map(Value::Object)
+        .collect::<Value>()
+        .into())
+}
+
+fn zfs_pool(call: &Call<'_>, world: &World) -> Answer {
+    let (node, name) = (call.variable("node"), call.variable("name"));
+    let mut pools = world.zfs_pools.get(node).into_iter().flatten();
+    if !pools.any(|pool| pool.get("name").and_then(Value::as_str) == Some(name)) {
+        return Err(Refusal::new(500, format!("cannot open '{name}': no such pool")));
+    }
+    let device = |name: &str| json!({"name": name, "state": "ONLINE", "read": 0, "write": 0, "cksum": 0, "msg": ""});
+    let mut mirror = device("mirror-0");
+    if let Some(mirror) = mirror.as_object_mut() {
+        mirror.insert("children".to_owned(), json!([device("sda3"), device("sdb3")]));
+    }
+    Ok(json!({"name": name, "state": "ONLINE", "errors": "No known data errors", "children": [mirror]}).into())
 }
 
 fn subscription(_: &Call<'_>, _: &World) -> Answer {

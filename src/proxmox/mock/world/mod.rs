@@ -73,6 +73,25 @@ pub struct HighAvailability {
     pub groups: Vec<Row>,
 }
 
+/// Software-defined networking.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Sdn {
+    /// Controllers.
+    pub controllers: Vec<Row>,
+    /// Zones.
+    pub zones: Vec<Row>,
+    /// Virtual networks.
+    pub vnets: Vec<Row>,
+    /// Subnets by virtual network.
+    pub subnets: BTreeMap<String, Vec<Row>>,
+    /// Fabrics (from release 9).
+    pub fabrics: Vec<Row>,
+    /// Entries of route maps (from release 9.2).
+    pub route_maps: Vec<Row>,
+    /// Entries of prefix lists by list (from release 9.2).
+    pub prefix_lists: BTreeMap<String, Vec<Row>>,
+}
+
 /// A whole estate: one cluster or one standalone node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct World {
@@ -102,6 +121,10 @@ pub struct World {
     pub ha: HighAvailability,
     /// Firewall.
     pub firewall: Firewall,
+    /// Software-defined networking.
+    pub sdn: Sdn,
+    /// ZFS pools by node.
+    pub zfs_pools: BTreeMap<String, Vec<Row>>,
     /// Custom processor models (from release 9.2).
     pub cpu_models: Vec<Row>,
     /// Users, tokens and rights.
@@ -125,6 +148,8 @@ impl World {
             pools: Vec::new(),
             ha: HighAvailability::default(),
             firewall: Firewall::default(),
+            sdn: Sdn::default(),
+            zfs_pools: BTreeMap::new(),
             cpu_models: Vec::new(),
             access: Access::usual(),
         }

@@ -1,0 +1,358 @@
+//! Areas read over the wire, from a Proxmox that fails here and there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::*;
+use crate::endpoint::{EndpointId, EndpointKey, Source};
+use crate::proxmox::mock::world::{AUDITOR_TOKEN, ROOT_TOKEN, TOKEN_SECRET, Task as MockTask};
+use crate::proxmox::mock::{MockOptions, MockProxmox, World};
+use crate::proxmox::{Credential, Endpoint, Session, TlsPolicy};
+
+/// A cluster of three nodes with twelve guests, and what was read of it.
+struct Bench {
+    mock: MockProxmox,
+    session: Session,
+    cluster: Cluster,
+    inventory: Inventory,
+    only: Option<BTreeSet<Vmid>>,
+    recorded: RecordedTasks,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        Self::of(World::estate(3, 12), ROOT_TOKEN).await
+    }
+
+    async fn of(world: World, token: &str) -> Self {
+        let mock = MockProxmox::start(MockOptions::default(), world).await.unwrap();
+        let (user, name) = token.split_once('!').unwrap();
+        let session = Session::new(Endpoint {
+            key: EndpointKey {
+                source: Source::Database,
+                id: EndpointId(1),
+            },
+            name: "lab".to_owned(),
+            domain: None,
+            ip_address: Some("127.0.0.1".to_owned()),
+            port: mock.address().port(),
+            username: user.to_owned(),
+            credential: Credential::Token {
+                name: name.to_owned(),
+                secret: SecretString::from(TOKEN_SECRET),
+            },
+            tls: TlsPolicy {
+                fingerprints: vec![mock.fingerprint().parse().unwrap()],
+                ..TlsPolicy::default()
+            },
+            timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(2),
+            max_retries: 0,
+            retry_backoff: Duration::from_millis(1),
+            max_parallel: 4,
+        });
+        let mut bench = Self {
+            mock,
+            session: session.unwrap(),
+            cluster: Cluster {
+                name: String::new(),
+                mode: ClusterMode::Cluster,
+                nodes: Vec::new(),
+            },
+            inventory: Inventory::default(),
+            only: None,
+            recorded: RecordedTasks::default(),
+        };
+        bench.look_around().await;
+        bench
+    }
+
+    /// Asks who is in the cluster, and forgets what was read.
+    async fn look_around(&mut self) {
+        self.cluster = cluster(&self.session.refresh().await.unwrap()).unwrap();
+        self.inventory = Inventory::default();
+        self.mock.clear_requests();
+    }
+
+    async fn read<A: Area>(&mut self) -> &Collected<A::Item> {
+        let reader = Reader {
+            agent_timeout: Duration::from_secs(1),
+            session: &self.session,
+            cluster: &self.cluster,
+            inventory: &self.inventory,
+            only: self.only.as_ref(),
+            recorded: &self.recorded,
+            concurrency: 4,
+        };
+        let collected = A::collect(&reader).await.unwrap();
+        A::slot_mut(&mut self.inventory).fill(collected);
+        A::slot(&self.inventory).get().unwrap()
+    }
+
+    async fn read_backups(&mut self) -> &Collected<StorageBackups> {
+        self.read::<Storages>().await;
+        self.mock.clear_requests();
+        self.read::<Backups>().await
+    }
+
+    /// Whether each storage's backups are known to be complete.
+    async fn completeness(&mut self) -> BTreeMap<String, bool> {
+        let found = self.read_backups().await;
+        found
+            .items
+            .iter()
+            .map(|item| (item.storage.clone(), item.is_complete))
+            .collect()
+    }
+
+    fn paths(&self) -> Vec<String> {
+        self.mock.requests().into_iter().map(|request| request.path).collect()
+    }
+}
+
+fn completeness(incomplete: &[&str]) -> BTreeMap<String, bool> {
+    let storages = ["local", "nas-backups", "pbs-main", "usb-disk"];
+    storages
+        .map(|storage| (storage.to_owned(), !incomplete.contains(&storage)))
+        .into()
+}
+
+#[tokio::test]
+async fn shared_storage_is_read_once_and_a_local_one_on_every_node_that_has_it() {
+    let mut bench = Bench::new().await;
+    let found = bench.read_backups().await;
+    let expected: usize = found.items.iter().map(|item| item.volumes.len()).sum();
+    assert_eq!(found.gaps, []);
+    assert_eq!(expected, bench.mock.world().read(|world| world.backups.len()));
+    let paths = bench.paths();
+    for (storage, times) in [
+        ("local", 3),
+        ("usb-disk", 2),
+        ("nas-backups", 1),
+        ("pbs-main", 1),
+        ("old-iscsi", 0),
+    ] {
+        let suffix = format!("/storage/{storage}/content");
+        let asked = paths.iter().filter(|path| path.ends_with(&suffix)).count();
+        assert_eq!(asked, times, "{storage}: {paths:?}");
+    }
+    assert_eq!(bench.completeness().await, completeness(&[]));
+}
+
+#[tokio::test]
+async fn shared_storage_that_one_node_cannot_read_is_read_through_another() {
+    let mut bench = Bench::new().await;
+    let faults = bench.mock.faults();
+    faults.fail_times("/nodes/*/storage/nas-backups/content", 500, "mount error", 1);
+    let found = bench.read_backups().await;
+    assert_eq!(found.gaps, []);
+    assert_eq!(bench.completeness().await, completeness(&[]));
+}
+
+#[tokio::test]
+async fn unreadable_storage_is_a_gap_of_its_own() {
+    let mut bench = Bench::new().await;
+    bench
+        .mock
+        .world()
+        .change(|world| world.storage("pbs-main").unwrap().reachable = false);
+    assert_eq!(bench.completeness().await, completeness(&["pbs-main"]));
+    let gaps = &bench.read_backups().await.gaps;
+    assert!(gaps.len() == 1 && gaps[0].source.contains("pbs-main"), "{gaps:?}");
+}
+
+#[tokio::test]
+async fn offline_node_hides_what_is_local_to_it_and_nothing_shared() {
+    let mut bench = Bench::new().await;
+    bench.mock.faults().node_down("pve2");
+    bench.look_around().await;
+    assert_eq!(bench.completeness().await, completeness(&["local", "usb-disk"]));
+    assert!(
+        bench.paths().iter().all(|path| !path.contains("pve2")),
+        "{:?}",
+        bench.paths()
+    );
+    bench.mock.faults().node_up("pve2");
+    bench.mock.faults().node_down("pve3");
+    bench.look_around().await;
+    assert_eq!(
+        bench.completeness().await,
+        completeness(&["local"]),
+        "pve3 has no usb-disk"
+    );
+}
+
+#[tokio::test]
+async fn storage_that_is_switched_off_is_not_asked_and_proves_nothing() {
+    let mut bench = Bench::new().await;
+    bench
+        .mock
+        .world()
+        .change(|world| world.storage("nas-backups").unwrap().disabled = true);
+    assert_eq!(bench.completeness().await, completeness(&["nas-backups"]));
+    assert_eq!(bench.read_backups().await.gaps, []);
+    assert!(bench.paths().iter().all(|path| !path.contains("nas-backups")));
+}
+
+#[tokio::test]
+async fn storage_without_a_node_or_without_kinds_of_content_proves_nothing() {
+    let mut bench = Bench::new().await;
+    bench
+        .mock
+        .world()
+        .change(|world| world.storage("nas-backups").unwrap().nodes = vec!["gone".to_owned()]);
+    assert_eq!(bench.completeness().await, completeness(&["nas-backups"]));
+    assert_eq!(bench.read_backups().await.gaps.len(), 1);
+    let silent: StorageConfig = serde_json::from_value(serde_json::json!({"storage": "odd", "type": "dir"})).unwrap();
+    let gaps = Vec::new();
+    bench.inventory.storages.fill(Collected {
+        items: vec![silent],
+        gaps,
+    });
+    let found = bench.read::<Backups>().await;
+    assert!(!found.items[0].is_complete && found.gaps.len() == 1, "{found:?}");
+}
+
+#[tokio::test]
+async fn credentials_that_may_not_see_backups_prove_nothing() {
+    let mut bench = Bench::of(World::estate(3, 12), AUDITOR_TOKEN).await;
+    let all = ["local", "nas-backups", "pbs-main", "usb-disk"];
+    assert_eq!(bench.completeness().await, completeness(&all));
+    let gaps = &bench.read_backups().await.gaps;
+    assert!(gaps.len() == 1 && gaps[0].kind == ErrorKind::Permission, "{gaps:?}");
+}
+
+#[tokio::test]
+async fn one_guest_is_asked_for_by_its_number() {
+    let mut bench = Bench::new().await;
+    bench.only = Some([Vmid(102)].into());
+    let found = bench.read_backups().await;
+    let of_others = found
+        .items
+        .iter()
+        .flat_map(|item| &item.volumes)
+        .filter(|volume| volume.vmid != Some(Vmid(102)));
+    assert_eq!(of_others.count(), 0);
+    assert!(
+        bench
+            .mock
+            .requests()
+            .iter()
+            .all(|request| request.query.contains("vmid=102"))
+    );
+}
+
+#[tokio::test]
+async fn snapshots_are_read_guest_by_guest_and_a_failure_is_one_guests_alone() {
+    let mut bench = Bench::new().await;
+    bench.mock.faults().fail("/nodes/*/*/101/snapshot", 500, "got timeout");
+    bench.read::<Guests>().await;
+    let found = bench.read::<Snapshots>().await;
+    assert_eq!((found.items.len(), found.gaps.len()), (11, 1));
+    assert!(found.gaps[0].source.contains("/101"), "{:?}", found.gaps);
+    let known = bench.mock.world().read(|world| world.guests.clone());
+    for (vmid, guest) in known.iter().filter(|(vmid, _)| **vmid != 101) {
+        let found = bench.inventory.snapshots_of(Vmid(*vmid)).unwrap();
+        assert_eq!(found.snapshots.len(), guest.snapshots.len(), "guest {vmid}");
+    }
+    assert_eq!(bench.inventory.snapshots_of(Vmid(101)), None);
+}
+
+#[tokio::test]
+async fn guests_of_an_offline_node_are_one_gap_and_are_not_asked() {
+    let mut bench = Bench::new().await;
+    bench.mock.faults().node_down("pve1");
+    bench.look_around().await;
+    bench.read::<Guests>().await;
+    let found = bench.read::<Snapshots>().await;
+    assert_eq!(found.gaps, [Gap::offline("pve1")]);
+    assert!(bench.paths().iter().all(|path| !path.starts_with("/nodes/pve1")));
+}
+
+/// An estate whose first node has `count` finished tasks of guest 100.
+fn with_tasks(count: u32) -> World {
+    let mut world = World::estate(3, 12);
+    let task = |number: u32| MockTask {
+        node: "pve1".into(),
+        pid: number,
+        pstart: number,
+        starts: world.now - 1_000_000 + i64::from(number),
+        ends: Some(world.now - 1_000_000 + i64::from(number)),
+        kind: "qmstart".into(),
+        id: "100".into(),
+        user: "root@pam".into(),
+        outcome: "OK".into(),
+    };
+    world.tasks = (0..count).map(task).collect();
+    world
+}
+
+fn ending(task: &Task) -> (String, TaskEnding) {
+    let ending = TaskEnding {
+        at: task.endtime,
+        outcome: task.outcome().to_owned(),
+    };
+    (task.upid.clone().unwrap(), ending)
+}
+
+#[tokio::test]
+async fn archive_is_read_page_by_page_to_its_end() {
+    let mut bench = Bench::of(with_tasks(1_100), ROOT_TOKEN).await;
+    let found = bench.read::<Tasks>().await;
+    assert_eq!((found.items.len(), found.gaps.len()), (1_100, 0));
+    let asked = bench
+        .paths()
+        .iter()
+        .filter(|path| path.starts_with("/nodes/pve1/tasks"))
+        .count();
+    assert_eq!(
+        (asked, bench.paths().len()),
+        (3, 5),
+        "three pages of one node, one of each other"
+    );
+}
+
+#[tokio::test]
+async fn reading_stops_at_a_page_that_is_on_record() {
+    let mut bench = Bench::of(with_tasks(1_100), ROOT_TOKEN).await;
+    let newest: Vec<Task> = bench.read::<Tasks>().await.items.clone();
+    bench.recorded = RecordedTasks {
+        guests: [Vmid(100)].into(),
+        endings: newest[..500].iter().map(ending).collect(),
+    };
+    bench.look_around().await;
+    assert_eq!(bench.read::<Tasks>().await.items.len(), 500);
+    bench.recorded.endings.remove(newest[499].upid.as_deref().unwrap());
+    assert_eq!(
+        bench.read::<Tasks>().await.items.len(),
+        1_100,
+        "one task of the page is not on record"
+    );
+}
+
+#[tokio::test]
+async fn node_that_fails_is_a_gap_and_the_others_stay() {
+    let mut bench = Bench::of(with_tasks(1_100), ROOT_TOKEN).await;
+    bench.mock.faults().fail("/nodes/pve2/tasks", 500, "got timeout");
+    let found = bench.read::<Tasks>().await;
+    assert_eq!((found.items.len(), found.gaps.len()), (1_100, 1));
+    assert!(found.gaps[0].source.contains("pve2"), "{:?}", found.gaps);
+}
+
+#[tokio::test]
+async fn reading_fails_only_where_no_node_can_be_read() {
+    let bench = Bench::new().await;
+    bench.mock.faults().fail("/nodes/*/tasks", 500, "got timeout");
+    let reader = Reader {
+        agent_timeout: Duration::from_secs(1),
+        session: &bench.session,
+        cluster: &bench.cluster,
+        inventory: &bench.inventory,
+        only: None,
+        recorded: &bench.recorded,
+        concurrency: 4,
+    };
+    assert!(Tasks::collect(&reader).await.is_err());
+}

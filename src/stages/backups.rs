@@ -1,0 +1,139 @@
+//! Backups of guests, and the journal of what became of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::guests::bindings;
+use super::{Desired, Facts, Pass, Selection};
+use crate::inventory::{self, StorageBackups, Storages, Volume};
+use crate::mapping::backup::{backup, storage_of};
+use crate::netbox::objects::{Backup, JournalEntry};
+use crate::reconcile::{ObjectId, Resource, Retire, Row, Stored};
+
+/// What the journal calls a backup.
+const BACKUP_TYPE: &str = "netbox_proxbox.vmbackup";
+
+/// The backups of the guests that virtual machines stand for.
+#[derive(Debug)]
+pub struct Backups;
+
+/// What became of a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// Its row was made.
+    Created,
+    /// Its row was changed.
+    Updated,
+}
+
+/// Virtual machines whose backups may be taken for gone where their storage lists them no more.
+pub fn proven(facts: &Facts) -> BTreeSet<ObjectId> {
+    bindings(facts).bound.iter().map(|bound| bound.id).collect()
+}
+
+/// The journal entries of backups that were written; each is named by its row and its key.
+pub fn journal<'a>(
+    facts: &Facts,
+    written: impl IntoIterator<Item = (Written, ObjectId, &'a str)>,
+) -> Vec<JournalEntry> {
+    let desired = Backups::desired(facts).wanted.into_iter();
+    let backups: BTreeMap<String, Backup> = desired.map(|wanted| (wanted.object.key(), wanted.object)).collect();
+    let entry = |(written, object, key): (Written, ObjectId, &str)| {
+        let backup = backups.get(key)?;
+        let verb = match written {
+            Written::Created => "created",
+            Written::Updated => "updated",
+        };
+        let (vmid, storage) = (backup.vmid?, backup.storage.as_deref()?);
+        Some(JournalEntry {
+            object_type: BACKUP_TYPE,
+            object,
+            comments: format!("Backup {verb} for VM {vmid} in storage {storage}"),
+        })
+    };
+    written.into_iter().filter_map(entry).collect()
+}
+
+/// Whether a volume that is not listed is gone: its storage was read completely, or is defined no more while others were.
+fn is_readable(facts: &Facts, storage: &str) -> bool {
+    if let Some(backups) = facts.inventory.backups_on(storage) {
+        return backups.is_complete;
+    }
+    let storages = facts.inventory.items::<inventory::Backups>();
+    facts.inventory.is_complete::<Storages>() && storages.iter().any(|backups| backups.is_complete)
+}
+
+fn volumes(facts: &Facts) -> impl Iterator<Item = &Volume> {
+    let storages = facts.inventory.items::<inventory::Backups>().iter();
+    storages.flat_map(|backups: &StorageBackups| &backups.volumes)
+}
+
+impl Pass for Backups {
+    type Object = Backup;
+
+    /// All there are, because no filter of the plugin fits an endpoint; those of the named guests where some are named.
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        match &facts.options.guests.only {
+            None => vec![Selection::all()],
+            Some(_) => vec![Selection::any_of(
+                "vmid",
+                bindings(facts).bound.iter().map(|bound| bound.vmid),
+            )],
+        }
+    }
+
+    fn desired(facts: &Facts) -> Desired<Backup> {
+        let bindings = bindings(facts);
+        let mut desired = Desired::by_key(volumes(facts).filter_map(|volume| {
+            let bound = bindings.of(volume.vmid?)?;
+            let storage = facts.known.storage_ids.get(storage_of(&volume.volid)).copied();
+            Some(backup(volume, bound.id, storage))
+        }));
+        let storages = facts.inventory.items::<inventory::Backups>().iter();
+        desired.warnings = storages
+            .flat_map(|backups| &backups.disputed)
+            .map(|volume_id| format!("backup {volume_id}: its nodes tell different things; the fuller one holds"))
+            .collect();
+        desired
+    }
+
+    /// Of several rows of one backup the oldest is it; the others are left alone.
+    fn settle(_facts: &Facts, mut desired: Desired<Backup>, actual: &[Stored<Backup>]) -> Desired<Backup> {
+        let mut rows: BTreeMap<String, Vec<ObjectId>> = BTreeMap::new();
+        for stored in actual {
+            rows.entry(stored.object.key()).or_default().push(stored.id);
+        }
+        for wanted in &mut desired.wanted {
+            let ids = rows.get(&wanted.object.key()).map(Vec::as_slice).unwrap_or_default();
+            if let (Some(oldest), true) = (ids.iter().min(), ids.len() > 1) {
+                wanted.row = Row::Is(*oldest);
+                desired.warnings.push(format!(
+                    "backup {}: NetBox has {} rows of it; the oldest, {oldest}, is kept in step",
+                    wanted.object.label(),
+                    ids.len()
+                ));
+            }
+        }
+        desired
+    }
+
+    fn is_ours(facts: &Facts, stored: &Stored<Backup>) -> bool {
+        facts.known.proven.contains(&stored.object.virtual_machine)
+    }
+
+    fn retire(facts: &Facts, stored: &Stored<Backup>) -> Retire {
+        let backup = &stored.object;
+        let Some(volume_id) = backup.volume_id.as_deref() else {
+            return Retire::Keep;
+        };
+        let storage = storage_of(volume_id);
+        let is_listed = facts
+            .inventory
+            .backups_on(storage)
+            .is_some_and(|backups| backups.holds(volume_id));
+        let is_gone = facts.options.guests.delete_missing_backups
+            && facts.known.proven.contains(&backup.virtual_machine)
+            && !is_listed
+            && is_readable(facts, storage);
+        if is_gone { Retire::Delete } else { Retire::Keep }
+    }
+}

@@ -1,0 +1,221 @@
+//! What was done to guests. Rows are never retired: Proxmox forgets old tasks, NetBox need not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::guests::{Bindings, Bound, bindings};
+use super::{Desired, Facts, Pass, Selection};
+use crate::inventory::{self, RecordedTasks, Task, TaskEnding};
+use crate::mapping::task_history::{TaskOwner, task_history};
+use crate::mapping::times::{instant, seconds};
+use crate::netbox::objects;
+use crate::reconcile::{ObjectId, Policy, Stored};
+
+/// How far back tasks are looked up before it is known which ones Proxmox still tells of.
+const RECENT_DAYS: i64 = 30;
+const DAY: i64 = 86_400;
+
+/// The tasks of the guests that virtual machines stand for.
+#[derive(Debug)]
+pub struct TaskHistory;
+
+/// The rows that can be told to be needed before any task was read: recent ones of the cluster's nodes, or those of the
+/// guests that the request names. The latter may hang below any virtual machine, and are repaired if so.
+pub fn recent(facts: &Facts) -> Vec<Selection> {
+    match recent_since(facts) {
+        Some(since) => vec![of_nodes(facts, vec![("start_time__gte", since)])],
+        None => vec![of_guests(facts)],
+    }
+}
+
+/// The rows that are needed besides once the tasks were read.
+pub fn older(facts: &Facts) -> Vec<Selection> {
+    let Some(since) = recent_since(facts) else {
+        return Vec::new();
+    };
+    let tasks = facts.inventory.items::<inventory::Tasks>();
+    let mut filters = vec![("start_time__lt", since.clone())];
+    match tasks.iter().map(|task| instant(task.starttime)).min() {
+        // A task that does not tell when it began may be on record under any time.
+        Some(None) => {}
+        Some(Some(oldest)) if oldest < since => filters.push(("start_time__gte", oldest)),
+        Some(Some(_)) | None => return Vec::new(),
+    }
+    vec![of_nodes(facts, filters)]
+}
+
+/// When what is recent begins; `None` where the request names virtual machines.
+fn recent_since(facts: &Facts) -> Option<String> {
+    if facts.options.guests.only.is_some() {
+        return None;
+    }
+    instant(Some(seconds(&facts.now)? - RECENT_DAYS * DAY))
+}
+
+fn of_nodes(facts: &Facts, filters: Vec<(&'static str, String)>) -> Selection {
+    let nodes = facts.cluster.nodes.iter().map(|node| &node.name);
+    Selection {
+        filters,
+        ..Selection::any_of("node", nodes)
+    }
+}
+
+fn of_guests(facts: &Facts) -> Selection {
+    Selection::any_of("task_id", bindings(facts).bound.iter().map(|bound| bound.vmid))
+}
+
+/// Which tasks need not be read again: those whose row hangs below the right virtual machine.
+pub fn recorded(facts: &Facts) -> RecordedTasks {
+    let bindings = bindings(facts);
+    let owners: BTreeMap<ObjectId, &Bound<'_>> = bindings.bound.iter().map(|bound| (bound.id, bound)).collect();
+    let is_owned = |row: &objects::TaskHistory| {
+        let owner = row.virtual_machine.and_then(|machine| owners.get(&machine));
+        owner.is_some_and(|bound| {
+            row.vm_type.as_deref() == Some(bound.kind.as_str()) && row.task_id == Some(bound.vmid.to_string())
+        })
+    };
+    let rows = facts.known.tasks.iter().map(|stored| &stored.object);
+    let endings = rows.filter(|row| is_owned(row)).map(|row| {
+        let ending = TaskEnding {
+            at: row.end_time.as_deref().and_then(seconds),
+            outcome: row.status.clone().unwrap_or_default(),
+        };
+        (row.upid.clone(), ending)
+    });
+    RecordedTasks {
+        guests: bindings.bound.iter().map(|bound| bound.vmid).collect(),
+        endings: endings.collect(),
+    }
+}
+
+/// Whether a node's archive could be read only in part. What lies behind the hole would be missed if the next reading
+/// stopped where tasks are on record.
+pub fn has_holes(facts: &Facts) -> bool {
+    let offline = facts.cluster.nodes.iter().filter(|node| !node.is_online).count();
+    facts.inventory.gaps::<inventory::Tasks>().len() > offline
+}
+
+/// How many tasks are no guest's, or a guest's that no virtual machine is known to stand for.
+pub fn unowned(facts: &Facts) -> usize {
+    let bindings = bindings(facts);
+    let tasks = facts.inventory.items::<inventory::Tasks>();
+    tasks.iter().filter(|task| owner(&bindings, task).is_none()).count()
+}
+
+/// Virtual machines that hold the row of a task which is another one's.
+pub fn holders(facts: &Facts) -> BTreeSet<ObjectId> {
+    let owners: BTreeMap<String, Option<ObjectId>> = TaskHistory::desired(facts)
+        .wanted
+        .into_iter()
+        .map(|wanted| (wanted.object.upid, wanted.object.virtual_machine))
+        .collect();
+    let rows = facts.known.tasks.iter().map(|stored| &stored.object);
+    let is_elsewhere =
+        |row: &&objects::TaskHistory| owners.get(&row.upid).is_some_and(|owner| *owner != row.virtual_machine);
+    rows.filter(is_elsewhere)
+        .filter_map(|row| row.virtual_machine)
+        .collect()
+}
+
+fn owner<'a>(bindings: &'a Bindings<'a>, task: &Task) -> Option<&'a Bound<'a>> {
+    task.guest().and_then(|vmid| bindings.of(vmid))
+}
+
+impl Pass for TaskHistory {
+    type Object = objects::TaskHistory;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        [recent(facts), older(facts)].concat()
+    }
+
+    fn at_hand(facts: &Facts) -> Option<Vec<Stored<objects::TaskHistory>>> {
+        Some(facts.known.tasks.clone())
+    }
+
+    /// Where several nodes tell of one task, the latest telling holds; where they name several guests, none does.
+    fn desired(facts: &Facts) -> Desired<objects::TaskHistory> {
+        let bindings = bindings(facts);
+        let mut told: BTreeMap<&str, (&Task, &Bound<'_>)> = BTreeMap::new();
+        let mut disputed = BTreeSet::new();
+        for task in facts.inventory.items::<inventory::Tasks>() {
+            let (Some(upid), Some(bound)) = (task.upid.as_deref(), owner(&bindings, task)) else {
+                continue;
+            };
+            let (best, first) = told.entry(upid).or_insert((task, bound));
+            if first.id != bound.id {
+                disputed.insert(upid);
+            } else if (task.endtime, task.starttime) > (best.endtime, best.starttime) {
+                *best = task;
+            }
+        }
+        let agreed = told.iter().filter(|(upid, _)| !disputed.contains(*upid));
+        let mut desired = Desired::by_key(agreed.filter_map(|(_, (task, bound))| {
+            let owner = TaskOwner {
+                machine: bound.id,
+                kind: bound.kind,
+            };
+            task_history(task, owner, &facts.now)
+        }));
+        for upid in disputed {
+            desired.refuse(upid, "nodes tell of it as the task of several guests");
+        }
+        desired
+    }
+
+    /// A row that hangs below another virtual machine moves to the right one, unless that other one stands for a guest of
+    /// the same number of another endpoint: then the task may well be that guest's.
+    fn settle(
+        facts: &Facts,
+        desired: Desired<objects::TaskHistory>,
+        actual: &[Stored<objects::TaskHistory>],
+    ) -> Desired<objects::TaskHistory> {
+        let guests: BTreeMap<ObjectId, u32> = facts
+            .known
+            .task_holders
+            .iter()
+            .map(|stored| &stored.object)
+            .filter(|state| state.endpoint_raw_id != Some(facts.endpoint.key.id.0))
+            .filter_map(|state| Some((state.virtual_machine, state.vmid?)))
+            .collect();
+        let holders: BTreeMap<&str, ObjectId> = actual
+            .iter()
+            .filter_map(|stored| Some((stored.object.upid.as_str(), stored.object.virtual_machine?)))
+            .collect();
+        let rival = |row: &objects::TaskHistory| {
+            let holder = holders.get(row.upid.as_str())?;
+            let vmid = guests.get(holder)?.to_string();
+            (row.task_id.as_ref() == Some(&vmid)).then_some(*holder)
+        };
+        let mut settled = Desired {
+            wanted: Vec::with_capacity(desired.wanted.len()),
+            ..desired
+        };
+        for wanted in desired.wanted {
+            match rival(&wanted.object) {
+                Some(holder) => settled.refuse(
+                    wanted.object.upid,
+                    format!(
+                        "its row belongs to virtual machine {holder}, a guest of the same number of another endpoint"
+                    ),
+                ),
+                None => settled.wanted.push(wanted),
+            }
+        }
+        settled
+    }
+
+    fn policy(_facts: &Facts) -> Policy {
+        let unchanging = [
+            "node",
+            "pid",
+            "pstart",
+            "task_id",
+            "task_type",
+            "username",
+            "start_time",
+            "description",
+        ];
+        unchanging
+            .into_iter()
+            .fold(Policy::default(), |policy, field| policy.update_if(field, false))
+    }
+}

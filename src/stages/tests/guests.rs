@@ -1,0 +1,116 @@
+//! A cluster with guests, for the stages that write what belongs to them; and which virtual machine stands for which.
+
+use super::*;
+use crate::inventory::{Area, Collected, Guest, GuestKind, Guests, Vmid};
+use crate::netbox::objects::{VirtualMachine, VirtualMachineState};
+use crate::stages::guests::bindings;
+
+/// Facts of the cluster `lab`: virtual machine 31 stands for the virtual machine 204 on `pve2`, 32 for the container 205
+/// on `pve1`.
+pub(super) fn with_guests() -> Facts {
+    let mut facts = converged();
+    facts.known.machines = vec![machine(31, "web"), machine(32, "db")];
+    facts.known.machine_states = vec![machine_state(31, 204, "qemu"), machine_state(32, 205, "lxc")];
+    let guests = vec![guest(204, GuestKind::Qemu, "pve2"), guest(205, GuestKind::Lxc, "pve1")];
+    fill::<Guests>(&mut facts, guests);
+    facts
+}
+
+pub(super) fn fill<A: Area>(facts: &mut Facts, items: Vec<A::Item>) {
+    let gaps = Vec::new();
+    A::slot_mut(&mut facts.inventory).fill(Collected { items, gaps });
+}
+
+pub(super) fn machine(id: u64, name: &str) -> Stored<VirtualMachine> {
+    let object = VirtualMachine {
+        name: Some(name.to_owned()),
+        cluster: Some(CLUSTER),
+        ..VirtualMachine::default()
+    };
+    Stored {
+        id: ObjectId(id),
+        object,
+    }
+}
+
+pub(super) fn machine_state(machine: u64, vmid: u32, kind: &str) -> Stored<VirtualMachineState> {
+    let object = VirtualMachineState {
+        cluster_name: Some("lab".to_owned()),
+        endpoint_raw_id: Some(OURS),
+        vmid: Some(vmid),
+        kind: Some(kind.to_owned()),
+        ..VirtualMachineState::of(ObjectId(machine))
+    };
+    Stored {
+        id: ObjectId(machine + 500),
+        object,
+    }
+}
+
+fn guest(vmid: u32, kind: GuestKind, node: &str) -> Guest {
+    Guest {
+        vmid: Vmid(vmid),
+        kind,
+        node: node.to_owned(),
+        name: None,
+        status: None,
+        is_template: false,
+        processors: None,
+        memory: None,
+    }
+}
+
+/// The plan of a pass over `actual` rows, and its warnings.
+pub(super) fn plan_over<P: Pass>(facts: &Facts, actual: &[Stored<P::Object>]) -> (Plan, Vec<String>) {
+    let desired = P::settle(facts, P::desired(facts), actual);
+    let mut plan = diff(desired.wanted, actual, &P::policy(facts), |stored| {
+        P::retire(facts, stored)
+    });
+    plan.refused.extend(desired.refused);
+    (plan, desired.warnings)
+}
+
+/// The rows that a plan deletes.
+pub(super) fn deleted(plan: &Plan) -> Vec<u64> {
+    plan.delete.iter().map(|row| row.id.0).collect()
+}
+
+#[test]
+fn virtual_machine_without_a_sound_identity_is_left_out_by_name() {
+    type Edit = fn(&mut Facts);
+    let cases: [(&str, Edit, usize); 6] = [
+        ("no number", |facts| facts.known.machine_states[0].object.vmid = None, 1),
+        ("no kind", |facts| facts.known.machine_states[0].object.kind = None, 1),
+        (
+            "no cluster",
+            |facts| facts.known.machine_states[0].object.cluster_name = Some(String::new()),
+            1,
+        ),
+        (
+            "claimed twice",
+            |facts| {
+                facts.known.machines.push(machine(33, "web-2"));
+                facts.known.machine_states.push(machine_state(33, 204, "qemu"));
+            },
+            2,
+        ),
+        (
+            "of another cluster",
+            |facts| facts.known.machine_states[0].object.cluster_name = Some("beta".to_owned()),
+            0,
+        ),
+        (
+            "cluster in other letters",
+            |facts| facts.known.machine_states[0].object.cluster_name = Some(" LAB ".to_owned()),
+            0,
+        ),
+    ];
+    for (case, edit, unbound) in cases {
+        let mut facts = with_guests();
+        edit(&mut facts);
+        let bindings = bindings(&facts);
+        assert_eq!(bindings.unbound.len(), unbound, "{case}: {bindings:?}");
+        assert_eq!(bindings.of(Vmid(204)).is_some(), case.contains("letters"), "{case}");
+        assert!(bindings.of(Vmid(205)).is_some(), "{case}: the others go on");
+    }
+}

@@ -1,0 +1,55 @@
+//! Stage `backups`: the backups of guests, and the journal of what became of them.
+
+use super::Summary;
+use crate::inventory::{Backups, Storages};
+use crate::netbox::objects::Storage;
+use crate::reconcile::Mode;
+use crate::stages::Selection;
+use crate::stages::backups::{self, Written, journal, proven};
+use crate::sync::error::Error;
+use crate::sync::pass::EndpointRun;
+use crate::sync::report::Outcome;
+use crate::sync::tell::Subject;
+
+const PHASE: &str = "vm-backups";
+const BACKUPS: Subject = Subject {
+    phase: PHASE,
+    kind: "backup",
+    page: Some("/plugins/proxbox/backups/"),
+    row: None,
+};
+
+pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
+    if run.facts.options.modes.effective_guest() == Mode::Disabled || !run.find_owners().await? {
+        return Ok(run.nothing(PHASE));
+    }
+    run.discovered_machines(PHASE, "virtual-machine");
+    run.read::<Storages>().await?;
+    run.read::<Backups>().await?;
+    run.read_storage_rows().await?;
+    run.facts.known.proven = proven(&run.facts);
+    let outcome = run.pass::<backups::Backups>().await?;
+    run.write_journal(&outcome).await;
+    Ok(run.tell(&BACKUPS, &outcome))
+}
+
+impl EndpointRun<'_> {
+    async fn read_storage_rows(&mut self) -> Result<(), Error> {
+        let cluster = self.facts.target.cluster;
+        let selection = cluster.map(|cluster| Selection::with("cluster", &cluster));
+        let rows = self.list::<Storage>(selection.into_iter().collect()).await?;
+        self.facts.known.storage_ids = rows.into_iter().map(|stored| (stored.object.name, stored.id)).collect();
+        Ok(())
+    }
+
+    async fn write_journal(&mut self, outcome: &Outcome) {
+        let created = outcome.created.iter().map(|row| (Written::Created, row));
+        let updated = outcome.updated.iter().map(|row| (Written::Updated, row));
+        let written = created
+            .chain(updated)
+            .map(|(written, row)| (written, row.id, row.key.as_str()));
+        let entries = journal(&self.facts, written);
+        let outcome = self.append(&entries).await;
+        self.warn(PHASE, &outcome);
+    }
+}

@@ -1,0 +1,52 @@
+//! Stage `task-history`: what was done to guests.
+
+use super::Summary;
+use crate::inventory::{RecordedTasks, Tasks};
+use crate::netbox::objects::VirtualMachineState;
+use crate::stages::Selection;
+use crate::stages::task_history::{TaskHistory, has_holes, holders, older, recent, recorded, unowned};
+use crate::sync::error::Error;
+use crate::sync::pass::EndpointRun;
+use crate::sync::report::{Counts, Outcome};
+
+const PHASE: &str = "task-history";
+
+pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
+    run.bootstrap().await?;
+    if !run.find_owners().await? {
+        return Ok(run.nothing(PHASE));
+    }
+    run.discovered_machines(PHASE, "vm");
+    let outcome = run.write_tasks().await?;
+    run.warn(PHASE, &outcome);
+    let counts = Counts::of(&outcome);
+    run.progress.summary(PHASE, &counts);
+    // Tasks are many and small: they are counted, not listed.
+    Ok(Summary {
+        counts,
+        records: Vec::new(),
+    })
+}
+
+impl EndpointRun<'_> {
+    async fn write_tasks(&mut self) -> Result<Outcome, Error> {
+        self.facts.known.tasks = self.list(recent(&self.facts)).await?;
+        let is_full = self.facts.options.guests.all_tasks || self.place().is_full_task_pass();
+        self.recorded = if is_full {
+            RecordedTasks::default()
+        } else {
+            recorded(&self.facts)
+        };
+        self.read::<Tasks>().await?;
+        if has_holes(&self.facts) {
+            self.place().repeat_full_task_pass();
+        }
+        let older = self.list(older(&self.facts)).await?;
+        self.facts.known.tasks.extend(older);
+        let holders = Selection::any_of("virtual_machine_id", holders(&self.facts));
+        self.facts.known.task_holders = self.list::<VirtualMachineState>(vec![holders]).await?;
+        let mut outcome = self.pass::<TaskHistory>().await?;
+        outcome.left_out += unowned(&self.facts);
+        Ok(outcome)
+    }
+}

@@ -1,0 +1,189 @@
+//! Stage `backups`.
+
+use proxbox_api::netbox::standin::{Fault, FaultRule};
+use proxbox_api::proxmox::mock::World;
+use proxbox_api::stages::Stage;
+use serde_json::json;
+
+use crate::clusters::{Estate, rows_where};
+
+const BACKUPS: &str = "/api/plugins/proxbox/backups/";
+const JOURNAL: &str = "/api/extras/journal-entries/";
+
+/// A cluster whose storages stand in NetBox. Backups that are gone are deleted, however many.
+async fn bench() -> Estate {
+    let mut bench = Estate::start(vec![World::estate(3, 12)]).await;
+    bench.add_machines(0);
+    bench.run(Stage::Storage).await;
+    bench.request.options.guests.delete_missing_backups = true;
+    bench.request.allow_shrink = true;
+    bench
+}
+
+fn forget_backups(bench: &Estate, storage: &str) {
+    let world = bench.clusters[0].proxmox.world();
+    world.change(|world| world.backups.retain(|backup| backup.storage != storage));
+}
+
+fn count_on(bench: &Estate, storage: &str) -> usize {
+    rows_where(bench, BACKUPS, "storage", &json!(storage)).len()
+}
+
+#[tokio::test]
+async fn every_backup_of_a_guest_gets_a_row_and_an_entry_and_a_second_run_writes_nothing() {
+    let bench = bench().await;
+    let report = bench.run(Stage::Backups).await;
+    let expected = bench.clusters[0].proxmox.world().read(|world| {
+        let of_guests = world
+            .backups
+            .iter()
+            .filter(|backup| world.guests.contains_key(&backup.vmid));
+        of_guests.count()
+    });
+    assert_eq!(
+        (report.counts().created, bench.netbox.count(BACKUPS)),
+        (expected, expected)
+    );
+    assert_eq!((report.counts().failed, bench.netbox.count(JOURNAL)), (0, expected));
+    let row = &rows_where(&bench, BACKUPS, "storage", &json!("pbs-main"))[0];
+    assert_eq!(row["proxmox_storage"]["name"], json!("pbs-main"));
+    assert_eq!(bench.writes(Stage::Backups).await, []);
+}
+
+#[tokio::test]
+async fn changed_backup_is_updated_with_one_entry_and_its_tags_survive() {
+    let bench = bench().await;
+    bench.run(Stage::Backups).await;
+    let tag = bench
+        .netbox
+        .seed("/api/extras/tags/", &json!({"name": "Gold", "slug": "gold"}))
+        .unwrap();
+    let row = bench.netbox.rows(BACKUPS)[0].clone();
+    let id = row["id"].as_u64().unwrap();
+    bench
+        .netbox
+        .change(BACKUPS, id, &json!({"size": 1, "tags": [tag]}))
+        .unwrap();
+    let before = bench.netbox.count(JOURNAL);
+    let writes = bench.writes(Stage::Backups).await;
+    let told: Vec<_> = writes
+        .iter()
+        .map(|write| (write.method.as_str(), write.path.as_str(), write.rows))
+        .collect();
+    assert_eq!(told, [("PATCH", BACKUPS, 1), ("POST", JOURNAL, 1)]);
+    let after = &rows_where(&bench, BACKUPS, "id", &json!(id))[0];
+    assert_eq!(
+        (&after["size"], after["tags"][0]["slug"].as_str()),
+        (&row["size"], Some("gold"))
+    );
+    assert_eq!(bench.netbox.count(JOURNAL), before + 1);
+}
+
+#[tokio::test]
+async fn backups_that_are_gone_are_deleted_in_one_request_without_an_entry() {
+    let bench = bench().await;
+    bench.run(Stage::Backups).await;
+    assert!(count_on(&bench, "nas-backups") > 0);
+    forget_backups(&bench, "nas-backups");
+    let writes = bench.writes(Stage::Backups).await;
+    assert!(
+        writes
+            .iter()
+            .all(|write| write.method == "DELETE" && write.path == BACKUPS),
+        "{writes:#?}"
+    );
+    assert_eq!(count_on(&bench, "nas-backups"), 0);
+    assert!(count_on(&bench, "pbs-main") > 0);
+}
+
+#[tokio::test]
+async fn storage_that_cannot_be_read_loses_no_row() {
+    let bench = bench().await;
+    bench.run(Stage::Backups).await;
+    forget_backups(&bench, "nas-backups");
+    let faults = bench.clusters[0].proxmox.faults();
+    faults.fail("/nodes/*/storage/nas-backups/content", 500, "mount error");
+    let report = bench.run(Stage::Backups).await;
+    assert_eq!(
+        (report.counts().deleted, report.result()["degraded"].clone()),
+        (0, json!(true))
+    );
+    assert!(count_on(&bench, "nas-backups") > 0);
+}
+
+#[tokio::test]
+async fn too_many_deletions_are_refused_and_the_refusal_says_how_to_allow_them() {
+    let mut bench = bench().await;
+    bench.run(Stage::Backups).await;
+    bench.request.allow_shrink = false;
+    let before = bench.netbox.fingerprint();
+    forget_backups(&bench, "nas-backups");
+    let report = bench.try_run(Stage::Backups, bench.request.clone()).await;
+    let errors = report.errors();
+    assert!(
+        errors.len() == 1 && errors[0].contains("allow_shrink=true"),
+        "{errors:?}"
+    );
+    assert_eq!(bench.netbox.fingerprint(), before);
+    bench.request.allow_shrink = true;
+    let report = bench.run(Stage::Backups).await;
+    assert!(report.counts().deleted >= 10, "{}", report.result());
+}
+
+#[tokio::test]
+async fn broken_identity_costs_its_virtual_machine_and_no_other() {
+    let bench = bench().await;
+    bench.run(Stage::Backups).await;
+    let machine = bench.machine(102);
+    let states = rows_where(&bench, crate::clusters::MACHINE_STATES, "proxmox_vm_id", &json!(102));
+    let state = states[0]["id"].as_u64().unwrap();
+    let broken = json!({"proxmox_vm_type": ""});
+    bench
+        .netbox
+        .change(crate::clusters::MACHINE_STATES, state, &broken)
+        .unwrap();
+    let world = bench.clusters[0].proxmox.world();
+    world.change(|world| world.backups.retain(|backup| backup.vmid != 102 && backup.vmid != 103));
+    let report = bench.run(Stage::Backups).await;
+    let warnings = report.result()["warnings"].to_string();
+    assert!(warnings.contains(&format!("virtual machine {machine}:")), "{warnings}");
+    let left = |vmid: u32| rows_where(&bench, BACKUPS, "vmid", &json!(vmid)).len();
+    assert!(left(102) > 0 && left(103) == 0, "{} and {}", left(102), left(103));
+}
+
+#[tokio::test]
+async fn journal_that_cannot_be_written_is_told_and_the_backups_stand() {
+    let bench = bench().await;
+    let rule = FaultRule::on(JOURNAL, Fault::Status(403)).method("POST");
+    bench.netbox.faults().add(rule);
+    let report = bench.run(Stage::Backups).await;
+    assert_eq!((report.counts().failed, bench.netbox.count(JOURNAL)), (0, 0));
+    assert_eq!(report.counts().created, bench.netbox.count(BACKUPS));
+    assert_eq!(report.result()["degraded"], json!(true));
+}
+
+#[tokio::test]
+async fn size_that_netbox_cannot_hold_is_left_out() {
+    let bench = bench().await;
+    let world = bench.clusters[0].proxmox.world();
+    world.change(|world| world.backups.iter_mut().for_each(|backup| backup.size = 1 << 63));
+    let report = bench.run(Stage::Backups).await;
+    assert_eq!(report.counts().failed, 0, "{}", report.result());
+    assert_eq!(
+        rows_where(&bench, BACKUPS, "size", &json!(null)).len(),
+        bench.netbox.count(BACKUPS)
+    );
+}
+
+#[tokio::test]
+async fn dry_run_tells_the_plan_and_writes_nothing() {
+    let bench = bench().await;
+    let mut request = bench.request.clone();
+    request.dry_run = true;
+    bench.netbox.clear_requests();
+    let report = bench.try_run(Stage::Backups, request).await;
+    assert_eq!(bench.netbox.writes(), []);
+    let plan = &report.result()["plan"];
+    assert_eq!(plan[0]["create"].as_array().unwrap().len(), report.counts().created);
+    assert!(report.counts().created > 0);
+}

@@ -1,0 +1,179 @@
+//! Several clusters in mock Proxmoxes whose guests have virtual machines in one NetBox, and runs between them.
+
+use std::time::Duration;
+
+use proxbox_api::netbox::standin::{Request, Standin, StandinOptions};
+use proxbox_api::netbox::{self, Client, Token};
+use proxbox_api::proxmox::Session;
+use proxbox_api::proxmox::mock::{MockOptions, MockProxmox, World};
+use proxbox_api::reconcile::{Limits, ObjectId};
+use proxbox_api::stages::{EndpointFacts, Lookup, Stage};
+use proxbox_api::sync::{Registry, Report, RunContext, SyncEndpoint, SyncRequest};
+use serde_json::{Value, json};
+
+use crate::harness::{endpoint_of, key};
+
+/// Where NetBox keeps virtual machines.
+pub(crate) const MACHINES: &str = "/api/virtualization/virtual-machines/";
+/// Where the plugin keeps what virtual machines stand for.
+pub(crate) const MACHINE_STATES: &str = "/api/plugins/proxbox/sync-state/virtual-machines/";
+
+/// A NetBox and the clusters that are synchronized with it. Estate are numbered from 0, their endpoints from 1.
+pub(crate) struct Estate {
+    pub(crate) netbox: Standin,
+    pub(crate) clusters: Vec<Cluster>,
+    /// What runs ask for unless they say otherwise.
+    pub(crate) request: SyncRequest,
+    client: Client,
+    registry: Registry,
+}
+
+/// A cluster and its session.
+pub(crate) struct Cluster {
+    pub(crate) proxmox: MockProxmox,
+    session: Session,
+    name: String,
+}
+
+impl Estate {
+    /// A NetBox in which the stage `devices` has run for each of `worlds`, and nothing else.
+    pub(crate) async fn start(worlds: Vec<World>) -> Self {
+        let netbox = Standin::start(StandinOptions::default()).await.unwrap();
+        let client = Client::new(netbox::Endpoint {
+            scheme: Some(netbox::Scheme::Http),
+            max_retries: 0,
+            timeout: Duration::from_secs(5),
+            ..netbox::Endpoint::new("main", "127.0.0.1", netbox.port(), Token::V1(netbox.token().into()))
+        });
+        let address = json!({"address": "127.0.0.1/32"});
+        let address = netbox.seed("/api/ipam/ip-addresses/", &address).unwrap();
+        let mut bench = Self {
+            netbox,
+            clusters: Vec::new(),
+            request: SyncRequest::default(),
+            client: client.unwrap(),
+            registry: Registry::new(None),
+        };
+        for world in worlds {
+            bench.add(world, address).await;
+        }
+        bench.run(Stage::Devices).await;
+        bench
+    }
+
+    async fn add(&mut self, world: World, address: u64) {
+        let number = number_of(self.clusters.len());
+        let name = world.cluster.clone().unwrap_or_else(|| world.nodes[0].name.clone());
+        let proxmox = MockProxmox::start(MockOptions::default(), world).await.unwrap();
+        let port = proxmox.address().port();
+        let row = json!({"name": format!("endpoint-{number}"), "ip_address": address, "port": port, "mode": "cluster"});
+        self.netbox
+            .seed("/api/plugins/proxbox/endpoints/proxmox/", &row)
+            .unwrap();
+        let session = Session::new(endpoint_of(&proxmox, number)).unwrap();
+        self.clusters.push(Cluster { proxmox, session, name });
+    }
+
+    /// Gives every guest of cluster `index` a virtual machine `vm-NUMBER`, as the stage `virtual-machines` would.
+    pub(crate) fn add_machines(&self, index: usize) {
+        let cluster = &self.clusters[index];
+        let rows = self.netbox.rows("/api/virtualization/clusters/");
+        let in_netbox = rows.iter().find(|row| row["name"] == json!(cluster.name)).unwrap()["id"].clone();
+        let guests = cluster.proxmox.world().read(|world| world.guests.clone());
+        for guest in guests.values() {
+            let row = json!({"name": format!("vm-{}", guest.vmid), "cluster": in_netbox});
+            let machine = self.netbox.seed(MACHINES, &row).unwrap();
+            let state = json!({
+                "virtual_machine": machine, "proxmox_vm_id": guest.vmid, "proxmox_vm_type": guest.kind.as_str(),
+                "proxmox_endpoint_raw_id": index + 1, "proxmox_cluster_name": cluster.name,
+            });
+            self.netbox.seed(MACHINE_STATES, &state).unwrap();
+        }
+    }
+
+    /// The virtual machine of the guest with this number, in cluster 0 where there are several.
+    pub(crate) fn machine(&self, vmid: u32) -> u64 {
+        let states = self.netbox.rows(MACHINE_STATES);
+        let state = states.iter().find(|row| row["proxmox_vm_id"] == json!(vmid)).unwrap();
+        state["virtual_machine"]["id"].as_u64().unwrap()
+    }
+
+    /// Runs a stage for all clusters and expects it to succeed.
+    pub(crate) async fn run(&self, stage: Stage) -> Report {
+        let report = self.try_run(stage, self.request.clone()).await;
+        assert_eq!(report.errors(), [""; 0], "{stage:?}");
+        report
+    }
+
+    /// Runs a stage for all clusters.
+    pub(crate) async fn try_run(&self, stage: Stage, request: SyncRequest) -> Report {
+        let endpoint = |(index, cluster): (usize, &Cluster)| SyncEndpoint {
+            facts: facts(number_of(index), cluster),
+            session: Ok(cluster.session.clone()),
+        };
+        let context = RunContext {
+            netbox: self.client.clone(),
+            endpoints: self.clusters.iter().enumerate().map(endpoint).collect(),
+            endpoint_ids: None,
+            missing: Vec::new(),
+            delete_orphans: false,
+            limits: Limits::default(),
+            stamp_interval: Duration::from_hours(24),
+            inventory_ttl: Duration::ZERO,
+            agent_timeout: Duration::from_secs(15),
+            sync_links: false,
+        };
+        let running = self.registry.start(stage, request, context);
+        running.report().await.unwrap().into_stage().unwrap()
+    }
+
+    /// Runs a stage and returns what it wrote, as method and path; it is expected to succeed.
+    pub(crate) async fn writes(&self, stage: Stage) -> Vec<Request> {
+        self.netbox.clear_requests();
+        self.run(stage).await;
+        self.netbox.writes()
+    }
+
+    /// Lets sessions see which nodes are up now.
+    pub(crate) async fn look_around(&self) {
+        for cluster in &self.clusters {
+            cluster.session.refresh().await.unwrap();
+        }
+    }
+
+    /// The request, limited to one virtual machine.
+    pub(crate) fn only(&self, machine: u64) -> SyncRequest {
+        let mut request = self.request.clone();
+        request.options.guests.only = Some([ObjectId(machine)].into());
+        request
+    }
+}
+
+/// The number of a cluster's endpoint.
+fn number_of(index: usize) -> i64 {
+    i64::try_from(index).unwrap() + 1
+}
+
+fn facts(number: i64, cluster: &Cluster) -> EndpointFacts {
+    EndpointFacts {
+        key: key(number),
+        name: format!("endpoint-{number} (nb:{number})"),
+        domain: None,
+        ip_address: Some("127.0.0.1".to_owned()),
+        port: cluster.proxmox.address().port(),
+        node_device_name_template: if number == 1 {
+            String::new()
+        } else {
+            format!("{{node}}-{number}")
+        },
+        site: Lookup::default(),
+        tenant: Lookup::default(),
+    }
+}
+
+/// The rows at `path` that hold `value` in `field`.
+pub(crate) fn rows_where(bench: &Estate, path: &str, field: &str, value: &Value) -> Vec<Value> {
+    let mut rows = bench.netbox.rows(path);
+    rows.retain(|row| row[field] == *value);
+    rows
+}

@@ -1,0 +1,187 @@
+//! Stage `snapshots`.
+
+use proxbox_api::netbox::standin::{Fault, FaultRule};
+use proxbox_api::proxmox::mock::World;
+use proxbox_api::stages::Stage;
+use serde_json::json;
+
+use crate::clusters::{Estate, rows_where};
+
+const SNAPSHOTS: &str = "/api/plugins/proxbox/snapshots/";
+
+/// Two clusters with the same nodes, guests and snapshots. Snapshots that are gone are deleted, however many.
+async fn twins() -> Estate {
+    let mut twin = World::estate(3, 12);
+    twin.cluster = Some("twin".to_owned());
+    prepared(vec![World::estate(3, 12), twin]).await
+}
+
+async fn bench() -> Estate {
+    prepared(vec![World::estate(3, 12)]).await
+}
+
+async fn prepared(worlds: Vec<World>) -> Estate {
+    let mut bench = Estate::start(worlds).await;
+    for index in 0..bench.clusters.len() {
+        bench.add_machines(index);
+    }
+    bench.request.options.guests.delete_missing_snapshots = true;
+    bench.request.allow_shrink = true;
+    bench
+}
+
+fn snapshots(bench: &Estate) -> usize {
+    let world = bench.clusters[0].proxmox.world();
+    world.read(|world| world.guests.values().map(|guest| guest.snapshots.len()).sum())
+}
+
+/// A guest with three snapshots.
+const RICH: u32 = 101;
+
+fn of(bench: &Estate, vmid: u32) -> Vec<(String, String)> {
+    let rows = rows_where(bench, SNAPSHOTS, "vmid", &json!(vmid));
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let mut told: Vec<_> = rows
+        .iter()
+        .map(|row| (text(&row["name"]), text(&row["node"])))
+        .collect();
+    told.sort();
+    told
+}
+
+#[tokio::test]
+async fn every_snapshot_gets_a_row_and_a_second_run_writes_nothing() {
+    let bench = bench().await;
+    let report = bench.run(Stage::Snapshots).await;
+    let expected = snapshots(&bench);
+    assert_eq!(
+        (report.counts().created, bench.netbox.count(SNAPSHOTS)),
+        (expected, expected)
+    );
+    assert_eq!((report.counts().failed, report.counts().skipped), (0, 0));
+    assert_eq!(bench.writes(Stage::Snapshots).await, []);
+    let reads = bench
+        .netbox
+        .requests()
+        .iter()
+        .filter(|request| request.path == SNAPSHOTS)
+        .count();
+    assert_eq!(reads, 1);
+}
+
+#[tokio::test]
+async fn guest_that_moved_takes_its_rows_along_and_one_gone_is_deleted() {
+    let bench = bench().await;
+    bench.run(Stage::Snapshots).await;
+    let before = of(&bench, RICH);
+    let target = if before[0].1 == "pve1" { "pve2" } else { "pve1" };
+    let world = bench.clusters[0].proxmox.world();
+    let gone = world.change(|world| {
+        world.migrate(RICH, target);
+        world.guest(RICH).unwrap().snapshots.pop().unwrap().name
+    });
+    let report = bench.run(Stage::Snapshots).await;
+    assert_eq!((report.counts().created, report.counts().deleted), (0, 1));
+    let mut expected: Vec<_> = before.into_iter().map(|(name, _)| (name, target.to_owned())).collect();
+    expected.retain(|(name, _)| *name != gone);
+    assert_eq!(of(&bench, RICH), expected);
+}
+
+#[tokio::test]
+async fn guest_that_cannot_be_read_keeps_its_rows_and_the_others_go_on() {
+    let bench = bench().await;
+    bench.run(Stage::Snapshots).await;
+    let world = bench.clusters[0].proxmox.world();
+    world.change(|world| world.guests.values_mut().for_each(|guest| guest.snapshots.clear()));
+    let faults = bench.clusters[0].proxmox.faults();
+    faults.fail(&format!("/nodes/*/*/{RICH}/snapshot"), 500, "got timeout");
+    let report = bench.run(Stage::Snapshots).await;
+    assert_eq!(
+        (report.counts().skipped, report.result()["degraded"].clone()),
+        (1, json!(true))
+    );
+    let left = of(&bench, RICH).len();
+    assert!(left > 0);
+    assert_eq!(bench.netbox.count(SNAPSHOTS), left);
+}
+
+#[tokio::test]
+async fn offline_node_loses_no_row() {
+    let bench = bench().await;
+    bench.run(Stage::Snapshots).await;
+    let before = bench.netbox.fingerprint();
+    bench.clusters[0].proxmox.faults().node_down("pve1");
+    bench.look_around().await;
+    bench.run(Stage::Snapshots).await;
+    assert_eq!(bench.netbox.fingerprint(), before);
+}
+
+#[tokio::test]
+async fn two_clusters_with_equal_guests_never_take_each_others_rows() {
+    let bench = twins().await;
+    let report = bench.run(Stage::Snapshots).await;
+    let expected = snapshots(&bench);
+    assert_eq!((report.counts().created, report.counts().failed), (expected, expected));
+    assert_eq!(report.result()["degraded"], json!(true));
+    assert_eq!(bench.writes(Stage::Snapshots).await, []);
+    let world = bench.clusters[1].proxmox.world();
+    world.change(|world| world.guests.values_mut().for_each(|guest| guest.snapshots.clear()));
+    assert_eq!(
+        bench.writes(Stage::Snapshots).await,
+        [],
+        "the rows are the first cluster's"
+    );
+}
+
+#[tokio::test]
+async fn row_that_netbox_refuses_is_named_and_the_rest_is_written() {
+    let bench = bench().await;
+    let world = bench.clusters[0].proxmox.world();
+    let guest = world.read(|world| world.guests[&RICH].clone());
+    let invisible = json!({
+        "virtual_machine": bench.machine(100), "vmid": RICH, "name": guest.snapshots[0].name, "node": guest.node,
+        "subtype": "qemu", "status": "active",
+    });
+    let id = bench.netbox.seed(SNAPSHOTS, &invisible).unwrap();
+    bench.netbox.hide(SNAPSHOTS, id);
+    let report = bench.run(Stage::Snapshots).await;
+    assert_eq!(
+        (report.counts().failed, report.counts().created),
+        (1, snapshots(&bench) - 1)
+    );
+    let warnings = report.result()["warnings"].to_string();
+    assert!(
+        warnings.contains(&guest.snapshots[0].name) && warnings.contains("already exists"),
+        "{warnings}"
+    );
+}
+
+#[tokio::test]
+async fn answer_that_is_lost_deletes_nothing_that_was_written_before() {
+    let bench = bench().await;
+    bench.run(Stage::Snapshots).await;
+    let row = &rows_where(&bench, SNAPSHOTS, "vmid", &json!(RICH))[0];
+    bench.netbox.remove(SNAPSHOTS, row["id"].as_u64().unwrap()).unwrap();
+    bench
+        .netbox
+        .faults()
+        .add(FaultRule::on(SNAPSHOTS, Fault::LoseAnswer).method("POST").only(1));
+    let report = bench.run(Stage::Snapshots).await;
+    assert_eq!((report.counts().created, report.counts().deleted), (1, 0));
+    assert_eq!(bench.netbox.count(SNAPSHOTS), snapshots(&bench));
+}
+
+#[tokio::test]
+async fn one_virtual_machine_is_served_alone_and_an_unknown_one_is_refused() {
+    let bench = bench().await;
+    bench.try_run(Stage::Snapshots, bench.only(bench.machine(RICH))).await;
+    assert_eq!(bench.netbox.count(SNAPSHOTS), of(&bench, RICH).len());
+    assert!(bench.netbox.count(SNAPSHOTS) > 0);
+    let mut strict = bench.only(9_999);
+    strict.options.guests.is_strict = true;
+    let errors = bench.try_run(Stage::Snapshots, strict).await.errors();
+    assert!(
+        errors.len() == 1 && errors[0].contains("Unable to resolve"),
+        "{errors:?}"
+    );
+}

@@ -1,0 +1,353 @@
+//! The stage `vm-interfaces`, from a Proxmox to a NetBox.
+
+use proxbox_api::netbox::standin::{Fault, FaultRule, Release, StandinOptions};
+use proxbox_api::proxmox::mock::World;
+use proxbox_api::proxmox::mock::world::{Agent, AgentInterface, Guest};
+use proxbox_api::reconcile::ObjectId;
+use proxbox_api::stages::Stage;
+use proxbox_api::sync::SyncRequest;
+use serde_json::{Value, json};
+
+use crate::harness::{Bench, INTERFACES, tags};
+
+const MACS: &str = "dcim/mac-addresses";
+const VLANS: &str = "ipam/vlans";
+const BRIDGES: &str = "dcim/interfaces";
+const STATES: &str = "plugins/proxbox/sync-state/vm-interfaces";
+const GUEST_INTERFACES: &str = "plugins/proxbox/guest-vm-interfaces";
+
+/// Reads that the stage may make in NetBox over an estate that has not changed.
+const READS: usize = 10;
+
+async fn synced() -> Bench {
+    let bench = Bench::start().await;
+    bench.stage(Stage::VirtualMachines).await;
+    let report = bench.stage(Stage::VmInterfaces).await;
+    assert_eq!(report.counts().failed, 0, "{:?}", report.endpoints[0].warnings);
+    bench
+}
+
+fn networks(guest: &Guest) -> usize {
+    (0..200)
+        .filter(|number| guest.config.text(&format!("net{number}")).is_some())
+        .count()
+}
+
+/// Changes the configured interface `net0` of a guest.
+fn change_net0(bench: &Bench, vmid: u32, change: impl Fn(&str) -> String) {
+    bench.proxmox.world().change(|world| {
+        let config = &mut world.guest(vmid).unwrap().config;
+        let net = change(config.text("net0").unwrap());
+        config.set("net0", net);
+    });
+}
+
+fn guest_interface(bench: &Bench, vmid: u32, name: &str) -> Value {
+    let machine = bench.machine_of(vmid)["id"].clone();
+    let rows = bench.netbox.rows(GUEST_INTERFACES);
+    let mut found = rows
+        .iter()
+        .filter(|row| row["virtual_machine"]["id"] == machine && row["name"] == name);
+    found.next().unwrap_or(&Value::Null).clone()
+}
+
+#[tokio::test]
+async fn empty_netbox_gets_every_interface_and_a_second_run_writes_nothing() {
+    let bench = synced().await;
+    let expected: usize = bench
+        .proxmox
+        .world()
+        .read(|world| world.guests.values().map(networks).sum());
+    for path in [INTERFACES, MACS, STATES] {
+        assert_eq!(bench.netbox.count(path), expected, "{path}");
+    }
+    let interface = bench.interface_of(100, "net0");
+    assert_eq!(
+        (
+            &interface["enabled"],
+            &interface["mode"]["value"],
+            &interface["untagged_vlan"]["vid"]
+        ),
+        (&json!(true), &json!("access"), &json!(120))
+    );
+    assert_eq!(tags(&interface), ["proxbox"]);
+    let mac = bench
+        .proxmox
+        .world()
+        .read(|world| world.guests[&100].mac(0).unwrap().to_owned());
+    assert_eq!(interface["primary_mac_address"]["mac_address"], json!(mac));
+    let states = bench.netbox.rows(STATES);
+    let state = states
+        .iter()
+        .find(|row| row["vm_interface"]["id"] == interface["id"])
+        .unwrap();
+    let bridges = bench.netbox.rows(BRIDGES);
+    let bridge = bridges
+        .iter()
+        .find(|row| row["id"] == state["proxbox_bridge"]["id"])
+        .unwrap();
+    assert_eq!(
+        (&bridge["name"], &bridge["type"]["value"], &bridge["device"]["name"]),
+        (&json!("vmbr0"), &json!("bridge"), &json!("pve1"))
+    );
+    let row = guest_interface(&bench, 100, "ens18");
+    assert_eq!(
+        (&row["vm_interface"]["id"], &row["mac_address"]),
+        (&interface["id"], &json!(mac.to_lowercase()))
+    );
+    assert_eq!(guest_interface(&bench, 100, "docker0")["vm_interface"], Value::Null);
+
+    for pause in [false, true] {
+        if pause {
+            bench.forget();
+            bench.stage(Stage::VirtualMachines).await;
+        }
+        bench.take_writes();
+        let report = bench.stage(Stage::VmInterfaces).await;
+        let reads = bench.netbox.requests().len();
+        assert_eq!(bench.take_writes(), Vec::<String>::new());
+        assert_eq!(report.counts().unchanged, expected);
+        assert!(reads <= READS, "{reads} requests");
+    }
+}
+
+#[tokio::test]
+async fn changes_in_proxmox_are_followed_and_nothing_else_is_written() {
+    let bench = synced().await;
+    change_net0(&bench, 100, |net| net.replace(",tag=120", ""));
+    change_net0(&bench, 101, |net| net.replace("tag=130", "tag=333"));
+    let old = bench.interface_of(102, "net0")["primary_mac_address"]["mac_address"].clone();
+    change_net0(&bench, 102, |net| {
+        net.replace(old.as_str().unwrap(), "BC:24:11:99:99:99")
+    });
+    bench.proxmox.world().change(|world| {
+        world
+            .guest(105)
+            .unwrap()
+            .config
+            .set("net7", "virtio=BC:24:11:77:77:77,bridge=vmbr7");
+    });
+    bench.forget();
+    bench.stage(Stage::VirtualMachines).await;
+    bench.take_writes();
+    let report = bench.stage(Stage::VmInterfaces).await;
+    let counts = report.counts();
+    assert_eq!((counts.created, counts.updated, counts.failed), (1, 2, 0));
+    let freed = bench.interface_of(100, "net0");
+    assert_eq!((&freed["mode"], &freed["untagged_vlan"]), (&Value::Null, &Value::Null));
+    assert_eq!(bench.interface_of(101, "net0")["untagged_vlan"]["vid"], 333);
+    let changed = bench.interface_of(102, "net0");
+    assert_eq!(changed["primary_mac_address"]["mac_address"], "BC:24:11:99:99:99");
+    assert_eq!(
+        changed["mac_addresses"].as_array().unwrap().len(),
+        2,
+        "the old one stays"
+    );
+    assert_eq!(bench.interface_of(105, "net7")["enabled"], true);
+    assert!(bench.netbox.rows(BRIDGES).iter().any(|row| row["name"] == "vmbr7"));
+    bench.take_writes();
+    bench.stage(Stage::VmInterfaces).await;
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn interface_renamed_inside_a_guest_takes_its_place_over() {
+    let bench = synced().await;
+    let interface = bench.interface_of(100, "net0");
+    let mac = bench
+        .proxmox
+        .world()
+        .read(|world| world.guests[&100].mac(0).unwrap().to_lowercase());
+    let renamed = AgentInterface::new("enp6s18", &mac, &["10.50.0.101/16"]);
+    bench
+        .proxmox
+        .world()
+        .change(|world| world.guest(100).unwrap().agent = Agent::Interfaces(vec![renamed]));
+    bench.forget();
+    let report = bench.stage(Stage::VmInterfaces).await;
+    assert!(
+        report.endpoints[0].warnings.is_empty(),
+        "{:?}",
+        report.endpoints[0].warnings
+    );
+    assert_eq!(
+        guest_interface(&bench, 100, "enp6s18")["vm_interface"]["id"],
+        interface["id"]
+    );
+    assert_eq!(guest_interface(&bench, 100, "ens18")["vm_interface"], Value::Null);
+}
+
+#[tokio::test]
+async fn operators_edits_survive() {
+    let bench = synced().await;
+    let gold = json!({"name": "Gold", "slug": "gold"});
+    let gold = bench.netbox.seed("extras/tags", &gold).unwrap();
+    let interface = bench.interface_of(100, "net0");
+    let id = |row: &Value| row["id"].as_u64().unwrap();
+    let tagged = json!({"tags": [gold], "description": "uplink", "mtu": 1400});
+    bench.netbox.change(INTERFACES, id(&interface), &tagged).unwrap();
+    let mac = id(&interface["primary_mac_address"]);
+    bench.netbox.change(MACS, mac, &json!({"tags": [gold]})).unwrap();
+    let vlan = id(&interface["untagged_vlan"]);
+    bench
+        .netbox
+        .change(VLANS, vlan, &json!({"name": "Servers", "status": "reserved"}))
+        .unwrap();
+    bench.forget();
+    bench.stage(Stage::VmInterfaces).await;
+    let interface = bench.interface_of(100, "net0");
+    assert_eq!(tags(&interface), ["gold", "proxbox"]);
+    assert_eq!(
+        (&interface["description"], &interface["mtu"]),
+        (&json!("uplink"), &json!(1400))
+    );
+    let rows = bench.netbox.rows(MACS);
+    assert_eq!(
+        tags(rows.iter().find(|row| id(row) == mac).unwrap()),
+        ["gold", "proxbox"]
+    );
+    let rows = bench.netbox.rows(VLANS);
+    let vlan = rows.iter().find(|row| id(row) == vlan).unwrap();
+    assert_eq!(
+        (&vlan["name"], &vlan["status"]["value"]),
+        (&json!("Servers"), &json!("reserved"))
+    );
+}
+
+#[tokio::test]
+async fn refused_interface_is_named_and_the_others_are_written() {
+    let bench = Bench::start().await;
+    bench.stage(Stage::VirtualMachines).await;
+    bench.proxmox.world().change(|world| {
+        world
+            .guest(105)
+            .unwrap()
+            .config
+            .set("net7", "virtio=BC:24:11:77:77:77,bridge=vmbr0");
+    });
+    bench.forget();
+    let words = "This interface is not to our taste.";
+    bench.netbox.faults().refuse_row(INTERFACES, "net7", "name", words);
+    let report = bench.stage(Stage::VmInterfaces).await;
+    let warnings = report.endpoints[0].warnings.join("\n");
+    assert_eq!(report.counts().failed, 1, "{warnings}");
+    let label = format!("{}/net7", bench.machine_of(105)["name"].as_str().unwrap());
+    assert!(warnings.contains(&label) && warnings.contains(words), "{warnings}");
+    assert_eq!(bench.netbox.count(INTERFACES), report.counts().created);
+}
+
+#[tokio::test]
+async fn stage_of_which_nothing_could_be_written_fails() {
+    let bench = Bench::with(World::estate(2, 4), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    let down = Fault::Status(503);
+    bench
+        .netbox
+        .faults()
+        .add(FaultRule::on(INTERFACES, down).method("POST"));
+    let report = bench.job(Stage::VmInterfaces, SyncRequest::default()).await;
+    assert!(
+        report.errors()[0].contains("interfaces of virtual machines"),
+        "{:?}",
+        report.errors()
+    );
+}
+
+#[tokio::test]
+async fn lost_answer_makes_no_second_mac_address() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    for path in [INTERFACES, MACS, VLANS] {
+        let lost = FaultRule::on(path, Fault::LoseAnswer).method("POST").only(1);
+        bench.netbox.faults().add(lost);
+    }
+    let report = bench.stage(Stage::VmInterfaces).await;
+    let made = report.counts().created;
+    assert_eq!((report.counts().failed, bench.netbox.count(MACS)), (0, made));
+    let vlans = bench.netbox.rows(VLANS);
+    let mut vids: Vec<_> = vlans.iter().map(|vlan| vlan["vid"].as_u64()).collect();
+    vids.sort_unstable();
+    vids.dedup();
+    assert_eq!(vids.len(), vlans.len());
+}
+
+#[tokio::test]
+async fn only_the_guests_that_were_asked_for_are_written() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    let wanted = bench.machine_of(101)["id"].as_u64().unwrap();
+    let mut request = SyncRequest::default();
+    request.options.guests.only = Some([ObjectId(wanted)].into());
+    for written in [2, 0] {
+        bench.forget();
+        let report = bench.stage_with(Stage::VmInterfaces, request.clone()).await;
+        assert_eq!((report.counts().created, report.counts().total()), (written, 2));
+    }
+    let rows = bench.netbox.rows(INTERFACES);
+    assert!(rows.iter().all(|row| row["virtual_machine"]["id"] == wanted) && rows.len() == 2);
+}
+
+#[tokio::test]
+async fn older_netbox_gets_the_same_and_a_second_run_writes_nothing() {
+    for release in [Release::V4_5, Release::V4_6] {
+        let options = StandinOptions {
+            release,
+            ..StandinOptions::default()
+        };
+        let bench = Bench::with(World::estate(2, 10), options).await;
+        bench.stage(Stage::VirtualMachines).await;
+        for stage in [Stage::VmInterfaces, Stage::VmIpAddresses] {
+            let report = bench.stage(stage).await;
+            assert_eq!(
+                report.counts().failed,
+                0,
+                "{release:?}: {:?}",
+                report.endpoints[0].warnings
+            );
+        }
+        bench.take_writes();
+        for stage in [Stage::VmInterfaces, Stage::VmIpAddresses] {
+            bench.stage(stage).await;
+            assert_eq!(bench.take_writes(), Vec::<String>::new(), "{release:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn dry_run_tells_what_would_be_written_and_writes_nothing() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    let request = SyncRequest {
+        dry_run: true,
+        ..SyncRequest::default()
+    };
+    for stage in [Stage::VmInterfaces, Stage::VmIpAddresses] {
+        bench.take_writes();
+        let dry = bench.stage_with(stage, request.clone()).await;
+        assert_eq!(bench.take_writes(), Vec::<String>::new());
+        let planned: usize = dry.endpoints[0].plans.iter().map(|plan| plan.create.len()).sum();
+        let report = bench.stage(stage).await;
+        assert_eq!(dry.counts(), report.counts(), "{}", stage.as_str());
+        assert!(
+            planned > report.counts().created,
+            "MAC addresses, bridges and so on too"
+        );
+    }
+}
+
+#[tokio::test]
+async fn interfaces_are_reported_with_their_mac_address() {
+    let bench = Bench::with(World::estate(2, 4), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    for _ in ["made", "found"] {
+        let report = bench.stage(Stage::VmInterfaces).await;
+        let interface = bench.interface_of(100, "net0");
+        let records = report.records();
+        let record = records.iter().find(|record| record["id"] == interface["id"]).unwrap();
+        assert_eq!(record["mac_address"], interface["primary_mac_address"]["mac_address"]);
+        assert_eq!(
+            (&record["interface"]["id"], &record["interface"]["name"]),
+            (&interface["id"], &json!("net0"))
+        );
+    }
+}

@@ -1,0 +1,273 @@
+//! The stage `vm-ip-addresses`, from a Proxmox to a NetBox.
+
+use proxbox_api::proxmox::mock::world::{Agent, AgentInterface};
+use proxbox_api::stages::Stage;
+use proxbox_api::sync::Report;
+use serde_json::{Value, json};
+
+use crate::harness::{Bench, INTERFACES, MACHINES, tags};
+
+const ADDRESSES: &str = "ipam/ip-addresses";
+const LINKS: &str = "plugins/proxbox/guest-vm-interface-addresses";
+
+/// Reads that the stage may make in NetBox over an estate that has not changed.
+const READS: usize = 7;
+
+async fn with_interfaces() -> Bench {
+    let bench = Bench::start().await;
+    bench.stage(Stage::VirtualMachines).await;
+    bench.stage(Stage::VmInterfaces).await;
+    bench
+}
+
+async fn synced() -> Bench {
+    let bench = with_interfaces().await;
+    let report = bench.stage(Stage::VmIpAddresses).await;
+    assert_eq!(report.counts().failed, 0, "{:?}", report.endpoints[0].warnings);
+    bench
+}
+
+async fn again(bench: &Bench) -> Report {
+    bench.forget();
+    bench.take_writes();
+    bench.stage(Stage::VmIpAddresses).await
+}
+
+/// The row of a host, whatever its mask.
+fn address(bench: &Bench, host: &str) -> Option<Value> {
+    let rows = bench.netbox.rows(ADDRESSES).into_iter();
+    let is_it = |row: &Value| row["address"].as_str().unwrap().split('/').next() == Some(host);
+    rows.filter(is_it).next()
+}
+
+/// The hosts on an interface of a guest, in the order in which they were made.
+fn hosts(bench: &Bench, vmid: u32, interface: &str) -> Vec<String> {
+    let id = bench.interface_of(vmid, interface)["id"].clone();
+    let rows = bench.netbox.rows(ADDRESSES).into_iter();
+    let on_it = rows
+        .filter(|row| row["assigned_object_type"] == "virtualization.vminterface" && row["assigned_object_id"] == id);
+    on_it.map(|row| row["address"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Lets the agent of a guest tell these addresses of its first interface.
+fn tell(bench: &Bench, vmid: u32, addresses: &[&str]) {
+    bench.proxmox.world().change(|world| {
+        let guest = world.guest(vmid).unwrap();
+        let mac = guest.mac(0).unwrap().to_lowercase();
+        guest.agent = Agent::Interfaces(vec![AgentInterface::new("ens18", &mac, addresses)]);
+    });
+}
+
+#[tokio::test]
+async fn empty_netbox_gets_every_address_and_a_second_run_writes_nothing() {
+    let bench = synced().await;
+    let on_machine = hosts(&bench, 100, "net0");
+    assert!(
+        on_machine.len() == 2 && on_machine[0].starts_with("10.50."),
+        "{on_machine:?}"
+    );
+    let machine = bench.machine_of(100);
+    assert_eq!(machine["primary_ip4"]["address"], json!(on_machine[0]));
+    assert_eq!(machine["primary_ip6"]["address"], json!(on_machine[1]));
+    let row = address(&bench, on_machine[0].split('/').next().unwrap()).unwrap();
+    assert_eq!(
+        (&row["status"]["value"], &row["dns_name"]),
+        (
+            &json!("active"),
+            &json!(machine["name"].as_str().unwrap().to_lowercase())
+        )
+    );
+    assert_eq!(tags(&row), ["proxbox"]);
+    let linked = bench.netbox.rows(LINKS);
+    assert!(linked.iter().any(|link| link["ip_address"]["id"] == row["id"]));
+    assert_eq!(address(&bench, "172.17.0.1"), None, "a bridge inside a guest");
+    let running = bench.proxmox.world().read(|world| {
+        let mut guests = world.guests.values().filter(|guest| guest.is_running());
+        let leased = |guest: &&proxbox_api::proxmox::mock::Guest| {
+            guest.config.text("net0").is_some_and(|net| net.contains("ip=dhcp"))
+        };
+        guests.find(leased).unwrap().vmid
+    });
+    assert!(
+        hosts(&bench, running, "eth0")[0].starts_with("10.61."),
+        "a lease of a container"
+    );
+
+    for pause in [false, true] {
+        if pause {
+            bench.forget();
+            bench.stage(Stage::VirtualMachines).await;
+        }
+        bench.take_writes();
+        bench.stage(Stage::VmIpAddresses).await;
+        let reads = bench.netbox.requests().len();
+        assert_eq!(bench.take_writes(), Vec::<String>::new());
+        assert!(reads <= READS, "{reads} requests");
+    }
+}
+
+#[tokio::test]
+async fn address_that_is_gone_goes_and_the_next_becomes_primary() {
+    let bench = synced().await;
+    let old = hosts(&bench, 100, "net0");
+    tell(&bench, 100, &["10.99.0.7/24"]);
+    let report = again(&bench).await;
+    let counts = report.counts();
+    assert_eq!((counts.created, counts.deleted, counts.failed), (1, 2, 0));
+    assert_eq!(hosts(&bench, 100, "net0"), ["10.99.0.7/24"]);
+    let machine = bench.machine_of(100);
+    assert_eq!(machine["primary_ip4"]["address"], "10.99.0.7/24");
+    assert_eq!(machine["primary_ip6"], Value::Null);
+    let rows = bench.netbox.rows(LINKS);
+    assert!(
+        !rows
+            .iter()
+            .any(|link| old.contains(&link["ip_address"]["address"].as_str().unwrap().to_owned()))
+    );
+}
+
+#[tokio::test]
+async fn address_that_moved_to_another_guest_is_there_after_one_run() {
+    let bench = with_interfaces().await;
+    tell(&bench, 100, &["10.99.0.7/24", "10.99.0.8/24"]);
+    tell(&bench, 101, &["10.99.0.9/24"]);
+    bench.forget();
+    bench.stage(Stage::VmIpAddresses).await;
+    tell(&bench, 100, &["10.99.0.8/24"]);
+    tell(&bench, 101, &["10.99.0.7/24"]);
+    let report = again(&bench).await;
+    assert_eq!(report.counts().failed, 0, "{:?}", report.endpoints[0].warnings);
+    assert_eq!(hosts(&bench, 100, "net0"), ["10.99.0.8/24"]);
+    assert_eq!(hosts(&bench, 101, "net0"), ["10.99.0.7/24"]);
+    assert_eq!(bench.machine_of(100)["primary_ip4"]["address"], "10.99.0.8/24");
+    assert_eq!(bench.machine_of(101)["primary_ip4"]["address"], "10.99.0.7/24");
+    again(&bench).await;
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn free_address_is_adopted_and_that_of_somebody_else_is_named() {
+    let bench = with_interfaces().await;
+    tell(&bench, 100, &["10.99.0.7/24", "10.99.0.8/24", "10.99.0.9/24"]);
+    let free = json!({"address": "10.99.0.7/32", "description": "reserved"});
+    let free = bench.netbox.seed(ADDRESSES, &free).unwrap();
+    let other = json!({"name": "by-hand", "cluster": bench.machine_of(100)["cluster"]["id"]});
+    let other = bench.netbox.seed(MACHINES, &other).unwrap();
+    let interface = json!({"virtual_machine": other, "name": "eth9"});
+    let interface = bench.netbox.seed(INTERFACES, &interface).unwrap();
+    let taken = json!({
+        "address": "10.99.0.8/24", "assigned_object_type": "virtualization.vminterface", "assigned_object_id": interface
+    });
+    bench.netbox.seed(ADDRESSES, &taken).unwrap();
+    let report = again(&bench).await;
+    let warnings = report.endpoints[0].warnings.join("\n");
+    assert_eq!(report.counts().failed, 0, "{warnings}");
+    assert!(
+        warnings.contains("10.99.0.8") && warnings.contains("by-hand eth9"),
+        "{warnings}"
+    );
+    let adopted = address(&bench, "10.99.0.7").unwrap();
+    assert_eq!(
+        (&adopted["id"], &adopted["address"], &adopted["description"]),
+        (&json!(free), &json!("10.99.0.7/32"), &json!("reserved"))
+    );
+    assert_eq!(hosts(&bench, 100, "net0"), ["10.99.0.7/32", "10.99.0.9/24"]);
+    assert_eq!(address(&bench, "10.99.0.8").unwrap()["assigned_object_id"], interface);
+    again(&bench).await;
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_where_guests_cannot_be_asked() {
+    let bench = synced().await;
+    bench.proxmox.world().change(|world| {
+        world.guest(101).unwrap().agent = Agent::NotRunning;
+        world.guest(104).unwrap().agent = Agent::Disabled;
+    });
+    bench.proxmox.faults().wedge_agent(100);
+    let denied = "/nodes/*/qemu/107/agent/*";
+    bench
+        .proxmox
+        .faults()
+        .fail(denied, 403, "Permission check failed (/vms/107, VM.GuestAgent.Audit)");
+    bench
+        .proxmox
+        .faults()
+        .fail("/nodes/*/lxc/*/interfaces", 500, "no such process");
+    bench.proxmox.faults().node_down("pve3");
+    let report = again(&bench).await;
+    let warnings = report.endpoints[0].warnings.join("\n");
+    assert_eq!(bench.take_writes(), Vec::<String>::new(), "{warnings}");
+    assert_eq!(report.counts().failed, 0, "{warnings}");
+    for told in ["guest agent of qemu/100", "VM.GuestAgent.Audit", "pve3"] {
+        assert!(warnings.contains(told), "{told}: {warnings}");
+    }
+    assert!(
+        !warnings.contains("qemu/101") && !warnings.contains("qemu/104"),
+        "{warnings}"
+    );
+}
+
+#[tokio::test]
+async fn operators_edits_survive_as_the_flags_say() {
+    let bench = synced().await;
+    let host = hosts(&bench, 100, "net0")[0].split('/').next().unwrap().to_owned();
+    let row = address(&bench, &host).unwrap();
+    let gold = json!({"name": "Gold", "slug": "gold"});
+    let gold = bench.netbox.seed("extras/tags", &gold).unwrap();
+    let edit = json!({"status": "reserved", "dns_name": "mine.example", "description": "op", "tags": [gold]});
+    bench
+        .netbox
+        .change(ADDRESSES, row["id"].as_u64().unwrap(), &edit)
+        .unwrap();
+    let mut request = proxbox_api::sync::SyncRequest::default();
+    for flag in ["overwrite_ip_status", "overwrite_ip_address_dns_name"] {
+        let flag = proxbox_api::stages::Flag::ALL
+            .iter()
+            .find(|known| known.as_str() == flag);
+        request.options.overwrite.set(*flag.unwrap(), false);
+    }
+    bench.stage_with(Stage::VmIpAddresses, request).await;
+    let row = address(&bench, &host).unwrap();
+    assert_eq!(
+        (&row["status"]["value"], &row["dns_name"], &row["description"]),
+        (&json!("reserved"), &json!("mine.example"), &json!("op"))
+    );
+    assert_eq!(tags(&row), ["gold", "proxbox"]);
+    bench.stage(Stage::VmIpAddresses).await;
+    let row = address(&bench, &host).unwrap();
+    assert_eq!(
+        (&row["status"]["value"], &row["description"]),
+        (&json!("active"), &json!("op"))
+    );
+}
+
+#[tokio::test]
+async fn primary_address_that_an_operator_chose_stays() {
+    let bench = with_interfaces().await;
+    tell(&bench, 100, &["10.99.0.7/24", "10.99.0.8/24"]);
+    again(&bench).await;
+    let chosen = address(&bench, "10.99.0.8").unwrap()["id"].clone();
+    let machine = bench.machine_of(100)["id"].as_u64().unwrap();
+    bench
+        .netbox
+        .change(MACHINES, machine, &json!({"primary_ip4": chosen}))
+        .unwrap();
+    again(&bench).await;
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+    assert_eq!(bench.machine_of(100)["primary_ip4"]["id"], chosen);
+}
+
+#[tokio::test]
+async fn interfaces_that_are_missing_are_told_once() {
+    let bench = Bench::start().await;
+    bench.stage(Stage::VirtualMachines).await;
+    let report = bench.stage(Stage::VmIpAddresses).await;
+    let warnings = report.endpoints[0].warnings.join("\n");
+    assert_eq!(
+        warnings.matches("run the stage vm-interfaces first").count(),
+        1,
+        "{warnings}"
+    );
+    assert_eq!(report.counts().created, 0);
+}
