@@ -16,14 +16,14 @@ async fn children(netbox: &NetBox, path: &str, machine: &Value, fields: &[&str])
     let rows = netbox
         .rows(&format!("{path}?virtual_machine_id={}", machine["id"]))
         .await;
-    let plain = |value: &Value| match value {
-        Value::Object(members) => members
+    let plain = |value: &Value| match value.as_object() {
+        Some(members) => members
             .get("value")
             .or_else(|| members.get("vid"))
             .or_else(|| members.get("name"))
             .cloned()
             .unwrap_or_default(),
-        other => other.clone(),
+        None => value.clone(),
     };
     let mut rows: Vec<Value> = rows
         .iter()

@@ -9,6 +9,9 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
+    clippy::cognitive_complexity,
+    clippy::print_stdout,
+    clippy::too_many_lines,
     reason = "a test stops where something is not as it should be, and is told by its environment where NetBox is"
 )]
 
@@ -62,5 +65,4 @@ async fn plugin_keeps_netbox_in_step() {
     guests::assert_names(&netbox).await;
 
     changes::assert_changes(&netbox, &proxmox).await;
-    changes::assert_dead_node(&netbox, &proxmox).await;
 }

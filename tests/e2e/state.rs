@@ -49,14 +49,6 @@ impl State {
         Self(state)
     }
 
-    /// How many rows each collection has.
-    pub(crate) fn counts(&self) -> BTreeMap<&'static str, usize> {
-        self.0
-            .iter()
-            .map(|(collection, rows)| (*collection, rows.len()))
-            .collect()
-    }
-
     /// What became of rows since `earlier`: `collection + NAME`, `collection - NAME`, `collection NAME FIELD,FIELD`.
     pub(crate) fn changes_since(&self, earlier: &Self) -> BTreeSet<String> {
         let mut changes = BTreeSet::new();

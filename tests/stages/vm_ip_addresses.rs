@@ -35,9 +35,9 @@ async fn again(bench: &Bench) -> Report {
 
 /// The row of a host, whatever its mask.
 fn address(bench: &Bench, host: &str) -> Option<Value> {
-    let rows = bench.netbox.rows(ADDRESSES).into_iter();
+    let mut rows = bench.netbox.rows(ADDRESSES).into_iter();
     let is_it = |row: &Value| row["address"].as_str().unwrap().split('/').next() == Some(host);
-    rows.filter(is_it).next()
+    rows.find(is_it)
 }
 
 /// The hosts on an interface of a guest, in the order in which they were made.
