@@ -36,9 +36,13 @@ fn id(row: &Value) -> u64 {
     row["id"].as_u64().unwrap()
 }
 
+fn find(bench: &Bench, path: &str, key: &str, value: &Value) -> Value {
+    let rows = bench.netbox.rows(path);
+    rows.into_iter().find(|row| row[key] == *value).unwrap()
+}
+
 fn address(bench: &Bench, address: &str) -> Value {
-    let rows = bench.netbox.rows(ADDRESSES);
-    rows.into_iter().find(|row| row["address"] == address).unwrap()
+    find(bench, ADDRESSES, "address", &json!(address))
 }
 
 #[tokio::test]
@@ -140,22 +144,12 @@ async fn operators_edits_survive_both_modes() {
         .netbox
         .change(ADDRESSES, id(&address(&bench, "10.10.0.1/16")), &named)
         .unwrap();
-    let vlan = bench
-        .netbox
-        .rows(VLANS)
-        .into_iter()
-        .find(|row| row["vid"] == 100)
-        .unwrap();
+    let vlan = find(&bench, VLANS, "vid", &json!(100));
     bench
         .netbox
         .change(VLANS, id(&vlan), &json!({"name": "storage", "status": "reserved"}))
         .unwrap();
-    let device = bench
-        .netbox
-        .rows("dcim/devices")
-        .into_iter()
-        .find(|row| row["name"] == "pve1")
-        .unwrap();
+    let device = find(&bench, "dcim/devices", "name", &json!("pve1"));
     bench
         .netbox
         .change("dcim/devices", id(&device), &json!({"name": "rack-7-top"}))
@@ -177,12 +171,7 @@ async fn operators_edits_survive_both_modes() {
         kept,
         (&json!("pve1.example.net"), &json!("reserved"), vec!["gold", "proxbox"])
     );
-    let vlan = bench
-        .netbox
-        .rows(VLANS)
-        .into_iter()
-        .find(|row| row["vid"] == 100)
-        .unwrap();
+    let vlan = find(&bench, VLANS, "vid", &json!(100));
     assert_eq!(
         (&vlan["name"], &vlan["status"]["value"]),
         (&json!("storage"), &json!("reserved"))
@@ -226,12 +215,7 @@ async fn stage_fails_only_where_no_node_answers() {
 #[tokio::test]
 async fn address_of_somebody_else_is_a_warning_and_stays_where_it_is() {
     let bench = bench().await;
-    let device = bench
-        .netbox
-        .rows("dcim/devices")
-        .into_iter()
-        .find(|row| row["name"] == "pve2")
-        .unwrap();
+    let device = find(&bench, "dcim/devices", "name", &json!("pve2"));
     let holder = json!({"device": id(&device), "name": "ipmi", "type": "other"});
     let holder = bench.netbox.seed(INTERFACES, &holder).unwrap();
     let taken = json!({
