@@ -28,7 +28,10 @@ impl Pass for BackupRoutines {
         let storage = |name: Option<&str>| storages.get(name?).copied();
         let parents = |job: &BackupJob| RoutineParents {
             endpoint,
-            node: job.node.as_deref().and_then(|node| facts.known.tracking_node(node)),
+            node: job
+                .node
+                .as_deref()
+                .and_then(|node| facts.known.node_links.get(node).copied()),
             storage: storage(job.storage.as_deref()),
             fleecing_storage: storage(fleecing_storage(job).as_deref()),
         };
@@ -68,7 +71,7 @@ impl Pass for BackupRoutines {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::tests::{changes, converged, plan, plan_against, storage, tracking_node};
+    use super::super::tests::{changes, converged, plan, plan_against, storage};
     use super::*;
     use crate::inventory::{Collected, Inventory};
     use crate::reconcile::ObjectId;
@@ -93,7 +96,7 @@ mod tests {
     /// Facts of one job whose row is as it should be.
     fn world() -> (Facts, Vec<Stored<BackupRoutine>>) {
         let mut facts = converged();
-        facts.known.tracking_nodes = vec![tracking_node(62, "pve2")];
+        facts.known.node_links = [("pve2".to_owned(), ObjectId(62))].into();
         facts.known.storages = vec![storage(20, "nas"), storage(21, "local-lvm")];
         jobs(&mut facts, &[job()]);
         let object = BackupRoutines::desired(&facts).wanted.remove(0).object;

@@ -9,8 +9,8 @@ use crate::inventory::{Cluster as ProxmoxCluster, Inventory, Vmid};
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::{
     Cluster, Device, DeviceInterface, DeviceState, GuestVmInterface, GuestVmInterfaceAddress, IpAddress, MacAddress,
-    PluginEndpoint, Storage, Tag, TaskHistory, TrackingCluster, TrackingNode, VirtualMachine, VirtualMachineState,
-    Vlan, VmInterface, VmInterfaceState,
+    PluginEndpoint, Storage, Tag, TaskHistory, TrackingCluster, VirtualMachine, VirtualMachineState, Vlan, VmInterface,
+    VmInterfaceState,
 };
 use crate::reconcile::{ObjectId, Stored};
 
@@ -68,6 +68,8 @@ pub struct Known {
     pub devices: Vec<Stored<Device>>,
     /// The devices that stand for the nodes, by the node's name.
     pub node_devices: BTreeMap<String, ObjectId>,
+    /// The sites of those devices, by device.
+    pub device_sites: BTreeMap<ObjectId, ObjectId>,
     /// The plugin's rows of the nodes, by the node's name.
     pub node_links: BTreeMap<String, ObjectId>,
     /// Tags that guests' tags may be.
@@ -91,8 +93,6 @@ pub struct Known {
     pub guests: BTreeMap<ObjectId, Vmid>,
     /// The cluster's storages.
     pub storages: Vec<Stored<Storage>>,
-    /// The plugin's tracked nodes of this endpoint.
-    pub tracking_nodes: Vec<Stored<TrackingNode>>,
     /// Rows about the network interfaces of the cluster's virtual machines.
     pub network: KnownNetwork,
     /// Rows about the network interfaces of the nodes' devices.
@@ -108,12 +108,6 @@ impl Known {
     pub fn storage_ids(&self) -> BTreeMap<&str, ObjectId> {
         let rows = self.storages.iter();
         rows.map(|stored| (stored.object.name.as_str(), stored.id)).collect()
-    }
-
-    /// The plugin's row of `node`.
-    pub fn tracking_node(&self, node: &str) -> Option<ObjectId> {
-        let row = self.tracking_nodes.iter().find(|stored| stored.object.name == node);
-        row.map(|stored| stored.id)
     }
 }
 

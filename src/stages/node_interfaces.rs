@@ -5,14 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::nodes::{devices_of, resolve};
 use super::{Desired, Facts, Flag, Pass, Selection};
 use crate::inventory::{NodeInterface, NodeNetworks};
 use crate::mapping::node_interface::{
     BRIDGE, LAG, Links, OTHER, VIRTUAL, device_interface, is_topology, links, mac_address, vlan_id,
 };
 use crate::mapping::vm_interface::vlan;
-use crate::netbox::objects::{Device, DeviceInterface, MacAddress, Said, Vlan};
+use crate::netbox::objects::{DeviceInterface, MacAddress, Said, Vlan};
 use crate::reconcile::{ObjectId, Policy, Resource, Stored};
 
 /// VLANs that the interfaces' configurations name.
@@ -48,17 +47,10 @@ impl NodePorts<'_> {
 
 /// The nodes whose interfaces were read and that have a device.
 pub fn node_ports(facts: &Facts) -> Vec<NodePorts<'_>> {
-    let devices: BTreeMap<String, ObjectId> = devices_of(facts).into_iter().collect();
-    let known: BTreeMap<ObjectId, &Device> = facts
-        .known
-        .devices
-        .iter()
-        .map(|stored| (stored.id, &stored.object))
-        .collect();
     let networks = facts.inventory.items::<NodeNetworks>().iter();
     networks
         .filter_map(|network| {
-            let device = *devices.get(&network.node)?;
+            let device = *facts.known.node_devices.get(&network.node)?;
             let ports = network.interfaces.iter().filter_map(|port| {
                 let name = port.iface.as_deref().map(str::trim).filter(|name| !name.is_empty())?;
                 (!facts.options.sync_node_topology || is_topology(port)).then_some((name, port))
@@ -66,7 +58,7 @@ pub fn node_ports(facts: &Facts) -> Vec<NodePorts<'_>> {
             Some(NodePorts {
                 node: &network.node,
                 device,
-                site: known.get(&device).and_then(|device| device.site),
+                site: facts.known.device_sites.get(&device).copied(),
                 ports: ports.collect(),
             })
         })
@@ -144,13 +136,16 @@ impl Pass for NodeInterfaces {
 
     fn desired(facts: &Facts) -> Desired<DeviceInterface> {
         let mut desired = Desired::default();
-        for resolved in resolve(facts) {
-            let reason = match resolved.verdict {
-                Ok(choice) if choice.device.is_some() => continue,
-                Ok(_) => "no device stands for it yet: run the stage devices first".to_owned(),
-                Err(reason) => reason,
-            };
-            desired.refuse(resolved.node, reason);
+        let homeless = facts.inventory.items::<NodeNetworks>().iter();
+        for node in homeless
+            .map(|network| &network.node)
+            .filter(|node| !facts.known.node_devices.contains_key(*node))
+        {
+            let reason = facts.refused_nodes.get(node).map(String::as_str);
+            desired.refuse(
+                node,
+                reason.unwrap_or("no device stands for it yet: run the stage devices first"),
+            );
         }
         let is_topology = facts.options.sync_node_topology;
         let mut interfaces = Vec::new();
@@ -494,6 +489,7 @@ mod tests {
         let mut facts = world(false);
         facts.known.devices.remove(0);
         facts.known.device_states.remove(0);
+        network(&mut facts, &[("pve1", ports()), ("pve2", ports())]);
         let plan = plan_against::<NodeInterfaces>(&facts, &[]);
         assert_eq!((plan.refused[0].label.as_str(), plan.create.len()), ("pve1", 5));
     }
@@ -503,6 +499,7 @@ mod tests {
         let mut facts = world(false);
         make_interfaces(&mut facts);
         facts.known.devices[0].object.name = Some("rack-7-top".to_owned());
+        network(&mut facts, &[("pve1", ports()), ("pve2", ports())]);
         assert!(plan::<NodeInterfaces>(&facts).create.is_empty());
     }
 }

@@ -334,6 +334,23 @@ pub fn devices_of(facts: &Facts) -> Vec<(String, ObjectId)> {
         .collect()
 }
 
+/// The sites of the devices that stand for the nodes: where each is, or where it was moved or made in this run.
+pub fn sites_of(facts: &Facts) -> BTreeMap<ObjectId, ObjectId> {
+    let stored: BTreeMap<ObjectId, Option<ObjectId>> = facts
+        .known
+        .devices
+        .iter()
+        .map(|stored| (stored.id, stored.object.site))
+        .collect();
+    let resolved = resolve(facts).into_iter().filter_map(|resolved| {
+        let choice = resolved.verdict.ok()?;
+        let device = choice.device.or_else(|| facts.ids.find::<Device>(&resolved.node))?;
+        let site = choice.site.or_else(|| stored.get(&device).copied().flatten())?;
+        Some((device, site))
+    });
+    resolved.collect()
+}
+
 /// Sync states read for devices, as rows of a pass.
 pub(super) fn states_at_hand(facts: &Facts) -> Vec<Stored<DeviceState>> {
     facts.known.device_states.clone()

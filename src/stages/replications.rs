@@ -46,7 +46,11 @@ impl Pass for Replications {
             let parents = ReplicationParents {
                 endpoint,
                 virtual_machine: bindings.of(job.guest?)?.id,
-                target: facts.known.tracking_node(job.target.as_deref().unwrap_or_default()),
+                target: facts
+                    .known
+                    .node_links
+                    .get(job.target.as_deref().unwrap_or_default())
+                    .copied(),
             };
             replication(job, parents)
         }))
@@ -81,7 +85,7 @@ pub fn count_homeless(facts: &Facts) -> usize {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::tests::{ENDPOINT, changes, converged, plan, plan_against, stand_for, tracking_node};
+    use super::super::tests::{ENDPOINT, changes, converged, plan, plan_against, stand_for};
     use super::*;
     use crate::error::ErrorKind;
     use crate::inventory::{Collected, Gap, ReplicationJob, Vmid};
@@ -105,7 +109,7 @@ mod tests {
     fn world() -> (Facts, Vec<Stored<Replication>>) {
         let mut facts = converged();
         stand_for(&mut facts, MACHINE, Vmid(101));
-        facts.known.tracking_nodes = vec![tracking_node(62, "pve2")];
+        facts.known.node_links = [("pve2".to_owned(), ObjectId(62))].into();
         jobs(&mut facts, &[job("101-0", 101)], Vec::new());
         let object = Replications::desired(&facts).wanted.remove(0).object;
         let stored = Stored {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::claim::{self, Ambiguity, Claim};
-use super::nodes::resolve;
+use super::nodes::{devices_of, resolve, sites_of};
 use super::*;
 use crate::endpoint::{EndpointId, EndpointKey, Source};
 use crate::inventory::{Cluster as ProxmoxCluster, ClusterMode, Collected, Inventory, Node, NodeNetwork, Vmid};
@@ -150,18 +150,6 @@ fn state(device: u64, node: &str) -> Stored<DeviceState> {
     }
 }
 
-pub(super) fn tracking_node(id: u64, name: &str) -> Stored<TrackingNode> {
-    let object = TrackingNode {
-        endpoint: ENDPOINT,
-        name: name.to_owned(),
-        netbox_device: None,
-    };
-    Stored {
-        id: ObjectId(id),
-        object,
-    }
-}
-
 pub(super) fn storage(id: u64, name: &str) -> Stored<Storage> {
     let object = Storage {
         cluster: CLUSTER,
@@ -214,6 +202,8 @@ pub(super) fn network(facts: &mut Facts, nodes: &[(&str, Value)]) {
         .collect();
     let gaps = Vec::new();
     facts.inventory.node_networks.fill(Collected { items, gaps });
+    facts.known.node_devices = devices_of(facts).into_iter().collect();
+    facts.known.device_sites = sites_of(facts);
 }
 
 /// Takes what the plan of the interfaces would make as made, with ids from 1 on in the plan's order.

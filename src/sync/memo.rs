@@ -66,6 +66,8 @@ pub(super) struct KnownNodes {
     pub(super) devices: BTreeMap<String, ObjectId>,
     /// The plugin's rows.
     pub(super) links: BTreeMap<String, ObjectId>,
+    /// The sites of the devices, by device.
+    pub(super) sites: BTreeMap<ObjectId, ObjectId>,
 }
 
 /// The virtual machines of an endpoint's cluster, and their sync states.

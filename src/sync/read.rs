@@ -6,8 +6,7 @@ use super::error::Error;
 use super::memo::KnownMachines;
 use super::pass::EndpointRun;
 use crate::inventory::{Area, Guests, Reader};
-use crate::netbox::objects::{Storage, TrackingNode, VirtualMachine, VirtualMachineState};
-use crate::stages::devices::NodeLinks;
+use crate::netbox::objects::{Storage, VirtualMachine, VirtualMachineState};
 use crate::stages::guests::bindings;
 use crate::stages::storages::Storages as StorageRows;
 use crate::stages::{Pass, Selection};
@@ -65,12 +64,6 @@ impl EndpointRun<'_> {
     /// Reads the cluster's storages.
     pub(super) async fn read_storages(&mut self) -> Result<(), Error> {
         self.facts.known.storages = self.list::<Storage>(StorageRows::scope(&self.facts)).await?;
-        Ok(())
-    }
-
-    /// Reads the nodes that the plugin tracks for the endpoint.
-    pub(super) async fn read_tracking_nodes(&mut self) -> Result<(), Error> {
-        self.facts.known.tracking_nodes = self.list::<TrackingNode>(NodeLinks::scope(&self.facts)).await?;
         Ok(())
     }
 

@@ -26,7 +26,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
         .collect();
     run.progress.discovered(PHASE, "backup routine", &items);
     run.find_cluster().await?;
-    run.read_tracking_nodes().await?;
+    run.find_node_links().await?;
     run.read_storages().await?;
     let outcome = run.pass::<BackupRoutines>().await?;
     Ok(run.tell(&ROUTINES, &outcome))

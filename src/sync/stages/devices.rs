@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::Summary;
-use crate::netbox::objects::{Device, DeviceState};
+use crate::netbox::objects::{Device, DeviceState, TrackingNode};
 use crate::reconcile::Mode;
+use crate::stages::Pass;
 use crate::stages::devices::{
     DeviceClaims, DeviceStates, Devices, NodeLinks, device_selections, linked, named_state_selection, state_selection,
 };
-use crate::stages::nodes::devices_of;
+use crate::stages::nodes::{devices_of, resolve, sites_of};
 use crate::sync::error::Error;
 use crate::sync::memo::KnownNodes;
 use crate::sync::pass::EndpointRun;
@@ -47,8 +48,7 @@ impl EndpointRun<'_> {
         if let Some(nodes) = self.place().nodes() {
             self.bootstrap().await?;
             self.get_cluster().await?;
-            self.facts.known.node_devices = nodes.devices;
-            self.facts.known.node_links = nodes.links;
+            self.take_nodes(nodes);
             return Ok(());
         }
         let outcome = self.write_nodes().await?;
@@ -84,17 +84,50 @@ impl EndpointRun<'_> {
         });
         let nodes = KnownNodes {
             links: links.collect(),
+            sites: sites_of(&self.facts),
             devices,
         };
         if outcome.failed.is_empty() && !self.is_dry_run {
             self.place().keep_nodes(nodes.clone());
         }
+        self.take_nodes(nodes);
+    }
+
+    fn take_nodes(&mut self, nodes: KnownNodes) {
         self.facts.known.node_devices = nodes.devices;
         self.facts.known.node_links = nodes.links;
+        self.facts.known.device_sites = nodes.sites;
+    }
+
+    /// Finds the devices that stand for the nodes where an earlier stage has put them.
+    pub(super) async fn find_node_devices(&mut self) -> Result<(), Error> {
+        if let Some(nodes) = self.place().nodes() {
+            self.take_nodes(nodes);
+            return Ok(());
+        }
+        self.read_devices().await?;
+        let refused = resolve(&self.facts).into_iter();
+        let refused = refused.filter_map(|resolved| Some((resolved.node, resolved.verdict.err()?)));
+        self.facts.refused_nodes.extend(refused.collect::<Vec<_>>());
+        self.facts.known.node_devices = devices_of(&self.facts).into_iter().collect();
+        self.facts.known.device_sites = sites_of(&self.facts);
+        Ok(())
+    }
+
+    /// Finds the plugin's rows of the nodes.
+    pub(super) async fn find_node_links(&mut self) -> Result<(), Error> {
+        if let Some(nodes) = self.place().nodes() {
+            self.take_nodes(nodes);
+            return Ok(());
+        }
+        let rows = self.list::<TrackingNode>(NodeLinks::scope(&self.facts)).await?;
+        let links = rows.into_iter().map(|stored| (stored.object.name, stored.id));
+        self.facts.known.node_links = links.collect();
+        Ok(())
     }
 
     /// Reads the devices that may stand for a node, and their sync states.
-    pub(super) async fn read_devices(&mut self) -> Result<(), Error> {
+    async fn read_devices(&mut self) -> Result<(), Error> {
         self.facts.known.device_states = self.list::<DeviceState>(vec![state_selection(&self.facts)]).await?;
         self.facts.known.devices = self.list::<Device>(device_selections(&self.facts)).await?;
         let more = self

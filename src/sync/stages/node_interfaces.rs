@@ -35,7 +35,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.read::<NodeNetworks>().await?;
     run.bootstrap().await?;
     run.get_cluster().await?;
-    run.read_devices().await?;
+    run.find_node_devices().await?;
     run.read_node_network().await?;
     let vlans = run.pass::<NodeVlans>().await?;
     run.warn(PHASE, &vlans);

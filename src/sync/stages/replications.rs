@@ -27,7 +27,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.progress.discovered(PHASE, "replication", &items);
     run.find_cluster().await?;
     run.read_machines().await?;
-    run.read_tracking_nodes().await?;
+    run.find_node_links().await?;
     let mut outcome = run.pass::<ReplicationRows>().await?;
     outcome.left_out += count_homeless(&run.facts);
     Ok(run.tell(&REPLICATIONS, &outcome))

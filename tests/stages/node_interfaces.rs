@@ -1,0 +1,238 @@
+//! The stage `node-interfaces`, from a Proxmox to a NetBox.
+
+use proxbox_api::netbox::standin::StandinOptions;
+use proxbox_api::proxmox::mock::World;
+use proxbox_api::stages::Stage;
+use proxbox_api::sync::{Report, SyncRequest};
+use serde_json::{Value, json};
+
+use crate::harness::{Bench, tags};
+
+const INTERFACES: &str = "dcim/interfaces";
+const VLANS: &str = "ipam/vlans";
+const ADDRESSES: &str = "ipam/ip-addresses";
+const MACS: &str = "dcim/mac-addresses";
+
+/// Both sides, with the devices in place. The fourth node runs Open vSwitch.
+async fn bench() -> Bench {
+    let bench = Bench::with(World::estate(5, 4), StandinOptions::default()).await;
+    bench.stage(Stage::Devices).await;
+    bench
+}
+
+async fn topology(bench: &Bench) -> Report {
+    let mut request = SyncRequest::default();
+    request.options.sync_node_topology = true;
+    bench.stage_with(Stage::NodeInterfaces, request).await
+}
+
+fn interface(bench: &Bench, device: &str, name: &str) -> Value {
+    let mut rows = bench.netbox.rows(INTERFACES).into_iter();
+    let found = rows.find(|row| row["device"]["name"] == device && row["name"] == name);
+    found.unwrap_or_else(|| panic!("no interface {name} of {device}"))
+}
+
+fn id(row: &Value) -> u64 {
+    row["id"].as_u64().unwrap()
+}
+
+fn find(bench: &Bench, path: &str, key: &str, value: &Value) -> Value {
+    let rows = bench.netbox.rows(path);
+    rows.into_iter().find(|row| row[key] == *value).unwrap()
+}
+
+fn address(bench: &Bench, address: &str) -> Value {
+    find(bench, ADDRESSES, "address", &json!(address))
+}
+
+#[tokio::test]
+async fn every_node_gets_its_interfaces_and_a_second_run_writes_nothing() {
+    let bench = bench().await;
+    let report = bench.stage(Stage::NodeInterfaces).await;
+    let counts = report.counts();
+    assert_eq!(
+        (counts.created, counts.failed),
+        (56, 0),
+        "{:?}",
+        report.endpoints[0].warnings
+    );
+    let types =
+        ["bond0", "eno1", "vmbr0", "vmbr0.100"].map(|name| interface(&bench, "pve2", name)["type"]["value"].clone());
+    assert_eq!(types, ["lag", "other", "bridge", "virtual"]);
+    let vlan = interface(&bench, "pve2", "vmbr0.100");
+    assert_eq!(
+        (&vlan["mode"]["value"], &vlan["untagged_vlan"]["vid"]),
+        (&json!("access"), &json!(100))
+    );
+    assert_eq!(bench.netbox.count(VLANS), 4, "one per number, whatever the node");
+    let bridge = address(&bench, "10.10.0.2/16");
+    assert_eq!(bridge["assigned_object"]["name"], "vmbr0");
+    assert_eq!(bridge["assigned_object"]["device"]["name"], "pve2");
+    for pause in [false, true] {
+        if pause {
+            bench.forget();
+        }
+        bench.take_writes();
+        let report = bench.stage(Stage::NodeInterfaces).await;
+        assert_eq!(bench.take_writes(), Vec::<String>::new());
+        assert_eq!(report.counts().unchanged, 56);
+    }
+}
+
+#[tokio::test]
+async fn topology_links_interfaces_of_the_same_name_on_every_node() {
+    let bench = bench().await;
+    bench.proxmox.world().change(|world| {
+        let interfaces = &mut world.node("pve1").unwrap().interfaces;
+        let mut given = interfaces
+            .iter()
+            .find(|interface| interface.iface == "vmbr2")
+            .unwrap()
+            .clone();
+        given.iface = "vmbr7".to_owned();
+        given.settings.set("options", "hwaddress bc:24:11:00:00:01");
+        interfaces.push(given);
+    });
+    bench.stage(Stage::NodeInterfaces).await;
+    let report = topology(&bench).await;
+    assert_eq!(report.counts().failed, 0, "{:?}", report.endpoints[0].warnings);
+    for node in ["pve1", "pve2"] {
+        let (bond, bridge) = (interface(&bench, node, "bond0"), interface(&bench, node, "vmbr0"));
+        assert_eq!(interface(&bench, node, "eno1")["lag"]["id"], bond["id"], "{node}");
+        assert_eq!(bond["bridge"]["id"], bridge["id"], "{node}");
+        let vlan = interface(&bench, node, "vmbr0.100");
+        assert_eq!(vlan["parent"]["id"], bridge["id"], "{node}");
+        assert_eq!(
+            (&vlan["mode"]["value"], &vlan["tagged_vlans"][0]["vid"]),
+            (&json!("tagged"), &json!(100))
+        );
+    }
+    let switch = interface(&bench, "pve4", "vmbr0");
+    assert_eq!(interface(&bench, "pve4", "mgmt")["bridge"]["id"], switch["id"]);
+    assert_eq!(address(&bench, "fd00:10::2/64")["assigned_object"]["name"], "vmbr0");
+    let given = interface(&bench, "pve1", "vmbr7");
+    assert_eq!(given["primary_mac_address"]["mac_address"], "BC:24:11:00:00:01");
+    assert_eq!(bench.netbox.count(MACS), 1);
+    bench.forget();
+    bench.take_writes();
+    topology(&bench).await;
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+
+    bench.proxmox.world().change(|world| {
+        let interfaces = &mut world.node("pve1").unwrap().interfaces;
+        interfaces.retain(|interface| interface.iface != "bond0");
+    });
+    bench.forget();
+    topology(&bench).await;
+    assert_eq!(interface(&bench, "pve1", "eno1")["lag"], Value::Null);
+    assert_ne!(interface(&bench, "pve2", "eno1")["lag"], Value::Null);
+}
+
+#[tokio::test]
+async fn operators_edits_survive_both_modes() {
+    let bench = bench().await;
+    topology(&bench).await;
+    let gold = bench
+        .netbox
+        .seed("extras/tags", &json!({"name": "Gold", "slug": "gold"}))
+        .unwrap();
+    let port = id(&interface(&bench, "pve1", "eno1"));
+    let port_edit = json!({"type": "10gbase-x-sfpp", "description": "to the core", "add_tags": [gold]});
+    bench.netbox.change(INTERFACES, port, &port_edit).unwrap();
+    let named = json!({"dns_name": "pve1.example.net", "status": "reserved", "add_tags": [gold]});
+    bench
+        .netbox
+        .change(ADDRESSES, id(&address(&bench, "10.10.0.1/16")), &named)
+        .unwrap();
+    let vlan = find(&bench, VLANS, "vid", &json!(100));
+    bench
+        .netbox
+        .change(VLANS, id(&vlan), &json!({"name": "storage", "status": "reserved"}))
+        .unwrap();
+    let device = find(&bench, "dcim/devices", "name", &json!("pve1"));
+    bench
+        .netbox
+        .change("dcim/devices", id(&device), &json!({"name": "rack-7-top"}))
+        .unwrap();
+    bench.take_writes();
+    topology(&bench).await;
+    bench.forget();
+    topology(&bench).await;
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+    bench.stage(Stage::NodeInterfaces).await;
+    let port = interface(&bench, "rack-7-top", "eno1");
+    assert_eq!(
+        (&port["type"]["value"], tags(&port)),
+        (&json!("10gbase-x-sfpp"), vec!["gold", "proxbox"])
+    );
+    let named = address(&bench, "10.10.0.1/16");
+    let kept = (&named["dns_name"], &named["status"]["value"], tags(&named));
+    assert_eq!(
+        kept,
+        (&json!("pve1.example.net"), &json!("reserved"), vec!["gold", "proxbox"])
+    );
+    let vlan = find(&bench, VLANS, "vid", &json!(100));
+    assert_eq!(
+        (&vlan["name"], &vlan["status"]["value"]),
+        (&json!("storage"), &json!("reserved"))
+    );
+}
+
+#[tokio::test]
+async fn dead_node_is_a_warning_and_the_others_are_written() {
+    let bench = bench().await;
+    bench.proxmox.faults().node_down("pve2");
+    bench.proxmox.faults().fail("/nodes/pve3/network", 500, "out of order");
+    bench.forget();
+    let report = bench.stage(Stage::NodeInterfaces).await;
+    let mut devices: Vec<_> = bench
+        .netbox
+        .rows(INTERFACES)
+        .iter()
+        .map(|row| row["device"]["name"].as_str().unwrap().to_owned())
+        .collect();
+    devices.dedup();
+    assert_eq!(devices, ["pve1", "pve4", "pve5"]);
+    assert_eq!(report.result()["degraded"], true);
+    let warnings = report.endpoints[0].warnings.join("\n");
+    assert!(warnings.contains("pve2") && warnings.contains("pve3"), "{warnings}");
+}
+
+#[tokio::test]
+async fn stage_fails_only_where_no_node_answers() {
+    let bench = bench().await;
+    for node in ["pve1", "pve2", "pve3", "pve4", "pve5"] {
+        bench
+            .proxmox
+            .faults()
+            .fail(&format!("/nodes/{node}/network"), 500, "out of order");
+    }
+    let report = bench.job(Stage::NodeInterfaces, SyncRequest::default()).await;
+    assert_eq!(report.errors().len(), 1, "{:?}", report.errors());
+    assert_eq!(bench.netbox.count(INTERFACES), 0);
+}
+
+#[tokio::test]
+async fn address_of_somebody_else_is_a_warning_and_stays_where_it_is() {
+    let bench = bench().await;
+    let device = find(&bench, "dcim/devices", "name", &json!("pve2"));
+    let holder = json!({"device": id(&device), "name": "ipmi", "type": "other"});
+    let holder = bench.netbox.seed(INTERFACES, &holder).unwrap();
+    let taken = json!({
+        "address": "10.10.0.1/24", "assigned_object_type": "dcim.interface", "assigned_object_id": holder
+    });
+    bench.netbox.seed(ADDRESSES, &taken).unwrap();
+    bench
+        .netbox
+        .seed(ADDRESSES, &json!({"address": "10.10.0.2/16"}))
+        .unwrap();
+    let report = bench.stage(Stage::NodeInterfaces).await;
+    assert_eq!(address(&bench, "10.10.0.1/24")["assigned_object"]["name"], "ipmi");
+    assert_eq!(
+        address(&bench, "10.10.0.2/16")["assigned_object"]["name"],
+        "vmbr0",
+        "nobody had it"
+    );
+    let warnings = report.endpoints[0].warnings.join("\n");
+    assert!(warnings.contains("pve1/vmbr0 10.10.0.1"), "{warnings}");
+}

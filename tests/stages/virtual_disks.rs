@@ -1,0 +1,175 @@
+//! The stage `virtual-disks`, from a Proxmox to a NetBox.
+
+use proxbox_api::netbox::standin::StandinOptions;
+use proxbox_api::proxmox::mock::World;
+use proxbox_api::reconcile::ObjectId;
+use proxbox_api::stages::Stage;
+use proxbox_api::sync::SyncRequest;
+use serde_json::{Value, json};
+
+use crate::harness::{Bench, tags};
+
+const DISKS: &str = "virtualization/virtual-disks";
+const DISK_STATES: &str = "plugins/proxbox/sync-state/virtual-disks";
+
+/// Both sides, with the virtual machines and the storages in place.
+async fn bench() -> Bench {
+    let bench = Bench::with(World::estate(2, 20), StandinOptions::default()).await;
+    for stage in [Stage::Devices, Stage::Storage, Stage::VirtualMachines] {
+        bench.stage(stage).await;
+    }
+    bench
+}
+
+/// The disks of the guest with this number, by name.
+fn disks(bench: &Bench, vmid: u32) -> Vec<Value> {
+    let machine = bench.machine_of(vmid)["id"].clone();
+    let rows = bench.netbox.rows(DISKS).into_iter();
+    let mut rows: Vec<Value> = rows.filter(|row| row["virtual_machine"]["id"] == machine).collect();
+    rows.sort_by_key(|row| row["name"].to_string());
+    rows
+}
+
+fn names(rows: &[Value]) -> Vec<&str> {
+    rows.iter().map(|row| row["name"].as_str().unwrap()).collect()
+}
+
+fn disk(bench: &Bench, vmid: u32, name: &str) -> Value {
+    let rows = disks(bench, vmid);
+    rows.into_iter().find(|row| row["name"] == name).unwrap()
+}
+
+#[tokio::test]
+async fn every_machine_gets_its_disks_and_a_second_run_writes_nothing() {
+    let bench = bench().await;
+    let report = bench.stage(Stage::VirtualDisks).await;
+    let counts = report.counts();
+    assert_eq!(
+        (counts.created, counts.failed),
+        (20, 0),
+        "{:?}",
+        report.endpoints[0].warnings
+    );
+    let rows = disks(&bench, 100);
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            (
+                row["name"].as_str().unwrap(),
+                &row["size"],
+                row["description"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    let expected = [
+        ("efidisk0", &json!(4), "Storage: local-lvm"),
+        ("ide2", &json!(0), "CD-ROM drive"),
+        ("ide3", &json!(0), "CD-ROM drive | ISO: local-lvm:vm-100-cloudinit"),
+        ("scsi0", &json!(131_072), "Storage: local-lvm"),
+        ("tpmstate0", &json!(4), "Storage: local-lvm"),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(bench.machine_of(100)["disk"], 131_080);
+    let states = bench.netbox.rows(DISK_STATES);
+    let state = states
+        .iter()
+        .find(|state| state["virtual_disk"]["id"] == rows[3]["id"])
+        .unwrap();
+    assert_eq!(state["proxbox_storage"]["name"], "local-lvm");
+    for pause in [false, true] {
+        if pause {
+            bench.forget();
+        }
+        bench.take_writes();
+        let report = bench.stage(Stage::VirtualDisks).await;
+        assert_eq!(bench.take_writes(), Vec::<String>::new());
+        assert_eq!(report.counts().unchanged, 20);
+    }
+}
+
+#[tokio::test]
+async fn changes_in_proxmox_are_followed_and_an_operators_disk_stays() {
+    let bench = bench().await;
+    bench.stage(Stage::VirtualDisks).await;
+    let machine = bench.machine_of(100)["id"].clone();
+    let own = json!({"virtual_machine": machine, "name": "shelf", "size": 5});
+    bench.netbox.seed(DISKS, &own).unwrap();
+    let gold = bench
+        .netbox
+        .seed("extras/tags", &json!({"name": "Gold", "slug": "gold"}))
+        .unwrap();
+    let scsi0 = disk(&bench, 100, "scsi0")["id"].as_u64().unwrap();
+    bench.netbox.change(DISKS, scsi0, &json!({"add_tags": [gold]})).unwrap();
+    bench.proxmox.world().change(|world| {
+        let guest = world.guest(100).unwrap();
+        assert!(guest.resize_disk("scsi0", "64G"));
+        assert!(guest.config.remove("tpmstate0"));
+        guest.config.set("efidisk0", "/dev/sdb");
+    });
+    bench.forget();
+    let report = bench.stage(Stage::VirtualDisks).await;
+    assert_eq!((report.counts().updated, report.counts().unchanged), (1, 19));
+    assert_eq!(
+        names(&disks(&bench, 100)),
+        ["efidisk0", "ide2", "ide3", "scsi0", "shelf"]
+    );
+    let scsi0 = disk(&bench, 100, "scsi0");
+    assert_eq!(
+        (&scsi0["size"], tags(&scsi0)),
+        (&json!(65_536), vec!["gold", "proxbox"])
+    );
+    assert_eq!(bench.machine_of(100)["disk"], 65_545);
+}
+
+#[tokio::test]
+async fn disks_of_a_dead_node_are_left_alone() {
+    let bench = bench().await;
+    bench.stage(Stage::VirtualDisks).await;
+    let before = bench.netbox.fingerprint();
+    bench.proxmox.faults().node_down("pve2");
+    bench.forget();
+    bench.take_writes();
+    let report = bench.stage(Stage::VirtualDisks).await;
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+    assert_eq!(bench.netbox.fingerprint(), before);
+    let on_node = bench.proxmox.world().read(|world| {
+        let guests = world.guests.values();
+        guests.filter(|guest| guest.node == "pve2").count()
+    });
+    assert_eq!(report.counts().skipped, on_node);
+    let warnings = report.endpoints[0].warnings.join("\n");
+    assert!(warnings.contains("pve2"), "{warnings}");
+}
+
+#[tokio::test]
+async fn refused_disk_is_named_and_the_others_are_written() {
+    let bench = bench().await;
+    let words = "Not on this shelf.";
+    bench.netbox.faults().refuse_row(DISKS, "tpmstate0", "name", words);
+    let report = bench.job(Stage::VirtualDisks, SyncRequest::default()).await;
+    let report = report.into_stage().unwrap();
+    let name = bench.machine_of(100)["name"].as_str().unwrap().to_owned();
+    let warnings = report.endpoints[0].warnings.join("\n");
+    let expected = format!("{name}/tpmstate0");
+    assert!(warnings.contains(&expected) && warnings.contains(words), "{warnings}");
+    assert!(
+        report.counts().failed > 0 && report.counts().created > 0,
+        "{:?}",
+        report.counts()
+    );
+    assert_eq!(names(&disks(&bench, 100)), ["efidisk0", "ide2", "ide3", "scsi0"]);
+    bench.netbox.faults().clear();
+    bench.stage(Stage::VirtualDisks).await;
+    assert_eq!(disks(&bench, 100).len(), 5);
+}
+
+#[tokio::test]
+async fn only_the_machines_that_were_asked_for_get_disks() {
+    let bench = bench().await;
+    let wanted = bench.machine_of(103)["id"].as_u64().unwrap();
+    let mut request = SyncRequest::default();
+    request.options.guests.only = Some([ObjectId(wanted)].into());
+    let report = bench.stage_with(Stage::VirtualDisks, request).await;
+    assert_eq!((report.counts().created, report.counts().total()), (1, 1));
+    assert_eq!(bench.netbox.count(DISKS), disks(&bench, 103).len());
+}
