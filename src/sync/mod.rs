@@ -26,7 +26,7 @@ pub use job::{Job, JobReport};
 pub use memo::Memo;
 pub use registry::{ActiveRun, EndedRun, Registry, Running};
 pub use report::{Counts, EndpointReport, Failure, Outcome, Report, Written};
-pub use request::{BadParameter, EndpointFilter, SyncRequest};
+pub use request::{BadParameter, EndpointFilter, SyncRequest, switch};
 pub use run::{RunContext, SyncEndpoint};
 pub use stages::BootstrapStatus;
 pub use sweep::SweepReport;

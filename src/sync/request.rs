@@ -136,7 +136,7 @@ impl SyncRequest {
     pub fn parse(query: &Query) -> Result<Self, BadParameter> {
         let mut overwrite = Overwrite::default();
         for flag in Flag::ALL {
-            if let Some(value) = boolean(query, flag.as_str())? {
+            if let Some(value) = switch(query, flag.as_str())? {
                 overwrite.set(*flag, value);
             }
         }
@@ -150,16 +150,16 @@ impl SyncRequest {
                 overwrite,
                 modes: modes(query),
                 guests: guest_options(query)?,
-                sync_node_topology: boolean(query, "sync_node_interfaces")?.unwrap_or_default(),
+                sync_node_topology: switch(query, "sync_node_interfaces")?.unwrap_or_default(),
                 run_id: text("run_id").unwrap_or_default(),
                 stamps_overdue_before: None,
             },
             netbox_id: integer(query, "netbox_id")?,
             fetch_max_concurrency: concurrency.and_then(|value| usize::try_from(value).ok()),
             branch: text("netbox_branch_schema_id"),
-            dry_run: boolean(query, "dry_run")?.unwrap_or_default(),
-            allow_shrink: boolean(query, "allow_shrink")?.unwrap_or_default(),
-            detach: boolean(query, "detach")?.unwrap_or_default(),
+            dry_run: switch(query, "dry_run")?.unwrap_or_default(),
+            allow_shrink: switch(query, "allow_shrink")?.unwrap_or_default(),
+            detach: switch(query, "detach")?.unwrap_or_default(),
         })
     }
 
@@ -192,14 +192,14 @@ fn modes(query: &Query) -> Modes {
 
 fn guest_options(query: &Query) -> Result<GuestOptions, BadParameter> {
     let default = GuestOptions::default();
-    let switch = |name: &'static str, default: bool| Ok(boolean(query, name)?.unwrap_or(default));
+    let on = |name: &'static str, default: bool| Ok(switch(query, name)?.unwrap_or(default));
     Ok(GuestOptions {
         only: query.get("netbox_vm_ids").map(|text| machine_ids(text)).transpose()?,
         is_strict: default.is_strict,
-        sync_network: switch("sync_vm_network", default.sync_network)?,
-        assign_addresses: switch("assign_vm_interface_ips", default.assign_addresses)?,
-        sync_macs: switch("sync_vm_interface_macs", default.sync_macs)?,
-        sync_task_history: switch("sync_task_history", default.sync_task_history)?,
+        sync_network: on("sync_vm_network", default.sync_network)?,
+        assign_addresses: on("assign_vm_interface_ips", default.assign_addresses)?,
+        sync_macs: on("sync_vm_interface_macs", default.sync_macs)?,
+        sync_task_history: on("sync_task_history", default.sync_task_history)?,
         naming: match word(query, "vm_interface_sync_strategy") {
             None | Some("guest_os_model") => InterfaceNaming::GuestOsModel,
             Some("legacy_rename") => InterfaceNaming::LegacyRename,
@@ -210,19 +210,19 @@ fn guest_options(query: &Query) -> Result<GuestOptions, BadParameter> {
                 ));
             }
         },
-        use_agent_names: switch("use_guest_agent_interface_name", default.use_agent_names)?,
+        use_agent_names: on("use_guest_agent_interface_name", default.use_agent_names)?,
         sync_links: default.sync_links,
-        ignore_link_local: switch("ignore_ipv6_link_local_addresses", default.ignore_link_local)?,
+        ignore_link_local: on("ignore_ipv6_link_local_addresses", default.ignore_link_local)?,
         primary_family: match word(query, "primary_ip_preference") {
             None | Some("ipv4") => Family::V4,
             Some("ipv6") => Family::V6,
             Some(_) => return Err(form("primary_ip_preference", "must be ipv4 or ipv6")),
         },
-        parse_metadata: switch("parse_description_metadata", default.parse_metadata)?,
-        platform_from_agent: switch("sync_vm_platform_from_guest_agent", default.platform_from_agent)?,
-        all_tasks: switch("all_tasks", default.all_tasks)?,
-        delete_missing_backups: switch("delete_nonexistent_backup", default.delete_missing_backups)?,
-        delete_missing_snapshots: switch("delete_nonexistent_snapshot", default.delete_missing_snapshots)?,
+        parse_metadata: on("parse_description_metadata", default.parse_metadata)?,
+        platform_from_agent: on("sync_vm_platform_from_guest_agent", default.platform_from_agent)?,
+        all_tasks: on("all_tasks", default.all_tasks)?,
+        delete_missing_backups: on("delete_nonexistent_backup", default.delete_missing_backups)?,
+        delete_missing_snapshots: on("delete_nonexistent_snapshot", default.delete_missing_snapshots)?,
     })
 }
 
@@ -246,7 +246,12 @@ fn form(name: &'static str, message: &str) -> BadParameter {
     }
 }
 
-fn boolean(query: &Query, name: &'static str) -> Result<Option<bool>, BadParameter> {
+/// A switch of a query; `None` where it is not given.
+///
+/// # Errors
+///
+/// [`BadParameter::Form`] where it is neither on nor off.
+pub fn switch(query: &Query, name: &'static str) -> Result<Option<bool>, BadParameter> {
     let Some(text) = query.get(name) else { return Ok(None) };
     match text.trim().to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "on" | "t" | "y" => Ok(Some(true)),

@@ -4,6 +4,7 @@
 mod support;
 
 mod auth;
+mod full_update;
 mod generated;
 mod generated_walk;
 mod mock_mode;

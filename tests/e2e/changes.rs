@@ -51,3 +51,14 @@ pub(crate) async fn assert_changes(netbox: &NetBox, proxmox: &MockProxmox) {
     let moved = |change: &&String| change.contains("search-110") && change.contains("device");
     assert_eq!(changes.iter().filter(moved).count(), 1, "{changes:#?}");
 }
+
+/// A node that is down: the job completes, and nothing is deleted or changed because of it.
+pub(crate) async fn assert_dead_node(netbox: &NetBox, proxmox: &MockProxmox) {
+    let before = State::read(netbox).await;
+    proxmox
+        .world()
+        .change(|world| world.node("pve3").unwrap().online = false);
+    assert_completed(&netbox.sync(&["all"]).await);
+    let changes = State::read(netbox).await.changes_since(&before);
+    assert!(changes.is_empty(), "{changes:#?}");
+}

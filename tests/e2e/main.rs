@@ -43,7 +43,7 @@ async fn sync_twice(netbox: &NetBox, types: &[&str]) -> (Job, Job) {
         writes.is_empty(),
         "the second run over an unchanged estate wrote: {writes:#?}"
     );
-    println!("{types:?}: first run {:?}, second run {:?}", first.took, second.took);
+    println!("{types:?}: first run {}, second run {}", first.took, second.took);
     (first, second)
 }
 
@@ -65,4 +65,5 @@ async fn plugin_keeps_netbox_in_step() {
     guests::assert_names(&netbox).await;
 
     changes::assert_changes(&netbox, &proxmox).await;
+    changes::assert_dead_node(&netbox, &proxmox).await;
 }

@@ -35,8 +35,8 @@ pub(crate) struct Job {
     pub(crate) status: String,
     /// Its log, line by line.
     pub(crate) log: Vec<String>,
-    /// How long it took.
-    pub(crate) took: Duration,
+    /// How long NetBox's worker was busy with it.
+    pub(crate) took: String,
 }
 
 impl NetBox {
@@ -169,7 +169,7 @@ impl NetBox {
                 return Job {
                     status,
                     log: entries.iter().map(line).collect(),
-                    took: began.elapsed(),
+                    took: job["execution_time"].as_str().unwrap_or_default().to_owned(),
                 };
             }
             assert!(began.elapsed() < PATIENCE, "the job is still {status}");

@@ -1,4 +1,4 @@
-//! The stages, each as a stream and, where that path is free, as one JSON answer.
+//! The stages, the full update and the sweep, each as a stream and, where that path is free, as one JSON answer.
 
 use axum::Json;
 use axum::extract::State;
@@ -19,12 +19,12 @@ use crate::http::jobs::Job;
 use crate::http::scope::{Scope, text_parameter};
 use crate::http::sse;
 use crate::netbox::ObjectId;
-use crate::sync::{Flag, JobReport, Report, Stage};
+use crate::sync::{self, BadParameter, Flag, JobReport, Stage};
 
-/// A stage and where it is served.
+/// Something that runs and where it is served.
 #[derive(Debug, Clone, Copy)]
 struct Place {
-    stage: Stage,
+    work: sync::Job,
     /// The path; of one virtual machine where it holds [`MACHINE`].
     path: &'static str,
     answer: Answer,
@@ -45,14 +45,15 @@ const MACHINE: &str = "{netbox_vm_id}";
 
 /// Where `stage` is streamed for all virtual machines.
 pub fn stage_stream(stage: Stage) -> Option<&'static str> {
-    let is_it =
-        |place: &&Place| place.stage == stage && place.answer == Answer::Stream && !place.path.contains(MACHINE);
+    let is_it = |place: &&Place| {
+        place.work == sync::Job::Stage(stage) && place.answer == Answer::Stream && !place.path.contains(MACHINE)
+    };
     PLACES.iter().find(is_it).map(|place| place.path)
 }
 
 const fn stream(stage: Stage, path: &'static str) -> Place {
     Place {
-        stage,
+        work: sync::Job::Stage(stage),
         path,
         answer: Answer::Stream,
     }
@@ -60,7 +61,7 @@ const fn stream(stage: Stage, path: &'static str) -> Place {
 
 const fn objects(stage: Stage, path: &'static str, name: &'static str) -> Place {
     Place {
-        stage,
+        work: sync::Job::Stage(stage),
         path,
         answer: Answer::Objects(name),
     }
@@ -68,14 +69,29 @@ const fn objects(stage: Stage, path: &'static str, name: &'static str) -> Place 
 
 const fn counts(stage: Stage, path: &'static str) -> Place {
     Place {
-        stage,
+        work: sync::Job::Stage(stage),
         path,
         answer: Answer::Counts,
     }
 }
 
-/// Every path that runs a stage.
+const fn whole(work: sync::Job, path: &'static str, answer: Answer) -> Place {
+    Place { work, path, answer }
+}
+
+/// Whether the stage `virtual-machines` has lost guests is told by the request.
+const SWEEP: sync::Job = sync::Job::Sweep { vm_stage_failed: false };
+
+/// Every path that runs something.
 const PLACES: &[Place] = &[
+    whole(sync::Job::FullUpdate, "/full-update/stream", Answer::Stream),
+    whole(sync::Job::FullUpdate, "/full-update", Answer::Counts),
+    whole(
+        SWEEP,
+        "/virtualization/virtual-machines/orphans/sweep/stream",
+        Answer::Stream,
+    ),
+    whole(SWEEP, "/virtualization/virtual-machines/orphans/sweep", Answer::Counts),
     stream(Stage::Devices, "/dcim/devices/create/stream"),
     objects(Stage::Devices, "/dcim/devices/create", "devices"),
     stream(Stage::Storage, "/virtualization/virtual-machines/storage/create/stream"),
@@ -225,44 +241,62 @@ fn handler(place: Place) -> MethodRouter<AppState> {
 /// Starts the run and answers its events or its report. What makes the request impossible is an ordinary error, before
 /// anything is streamed.
 async fn run(place: Place, state: AppState, scope: Scope, machine: Option<ObjectId>) -> Result<Response, ApiError> {
+    let work = asked(place.work, &scope)?;
     let job = Job::prepare(&state, &scope, machine).await?;
     let missing = endpoint_errors(&job.missing);
-    let running = state.runs.start(place.stage, job.request, job.context);
+    let running = state.runs.start(work, job.request, job.context);
     if place.answer == Answer::Stream {
         return Ok((missing, sse::response(running.into_events())).into_response());
     }
-    let report = running
-        .report()
-        .await
-        .and_then(JobReport::into_stage)
-        .ok_or_else(|| ApiError::broken(None))?;
-    Ok((missing, Json(answer(place, &report)?)).into_response())
+    let report = running.report().await.ok_or_else(|| ApiError::broken(None))?;
+    Ok((missing, Json(answer(place, report)?)).into_response())
+}
+
+/// What is to run, with what only the query tells. A sweep that writes has to say for which run and which endpoints.
+fn asked(work: sync::Job, scope: &Scope) -> Result<sync::Job, ApiError> {
+    if !matches!(work, sync::Job::Sweep { .. }) {
+        return Ok(work);
+    }
+    let required = |name: &'static str, message: &str| BadParameter::Form {
+        name,
+        message: message.to_owned(),
+    };
+    if scope.query.get("run_id").is_none_or(|id| id.trim().is_empty()) {
+        return Err(required("run_id", "is required").into());
+    }
+    let is_live = !sync::switch(&scope.query, "dry_run")?.unwrap_or_default();
+    if is_live && scope.filter.ids.is_none() {
+        return Err(required("proxmox_endpoint_ids", "is required unless dry_run is set").into());
+    }
+    Ok(sync::Job::Sweep {
+        vm_stage_failed: sync::switch(&scope.query, "vm_stage_failed")?.unwrap_or_default(),
+    })
 }
 
 /// The report of a run that is not streamed. With warnings, or with the plan of a dry run, objects come below a name.
-fn answer(place: Place, report: &Report) -> Result<Value, ApiError> {
-    let stage = place.stage.as_str();
-    if report.is_cancelled {
+fn answer(place: Place, report: JobReport) -> Result<Value, ApiError> {
+    let name = place.work.as_str();
+    if report.is_cancelled() {
         let text = "Server shutdown or request cancelled.";
         return Err(ApiError::message(
             StatusCode::SERVICE_UNAVAILABLE,
-            format!("{stage} sync cancelled."),
+            format!("{name} sync cancelled."),
             text,
         ));
     }
     let mut result = report.result();
     if let Some(kind) = report.error_kind() {
         let detail = json!({"errors": report.errors(), "result": result});
-        return Err(ApiError::upstream(kind, &format!("{stage} sync failed."), detail));
+        return Err(ApiError::upstream(kind, &format!("{name} sync failed."), detail));
     }
-    let Answer::Objects(name) = place.answer else {
+    let (Answer::Objects(list), Some(report)) = (place.answer, report.into_stage()) else {
         return Ok(result);
     };
     let records = Value::from(report.records());
     let is_plain = !report.is_dry_run && result.get("degraded").is_none();
     match result.as_object_mut() {
         Some(members) if !is_plain => {
-            members.insert(name.to_owned(), records);
+            members.insert(list.to_owned(), records);
             Ok(result)
         }
         _ => Ok(records),
@@ -294,8 +328,8 @@ fn documented(place: Place) -> Paths {
                 .replace(['{', '}'], ""),
         ))
         .summary(Some(format!(
-            "Brings NetBox in step with Proxmox: stage {}.",
-            place.stage.as_str()
+            "Brings NetBox in step with Proxmox: {}.",
+            place.work.as_str()
         )))
         .tag("stages")
         .parameters(Some(parameters(place)))
@@ -346,7 +380,7 @@ mod tests {
     #[test]
     fn every_stage_has_a_stream() {
         for stage in Stage::ORDER {
-            let is_streamed = |place: &Place| place.stage == *stage && place.answer == Answer::Stream;
+            let is_streamed = |place: &Place| place.work == sync::Job::Stage(*stage) && place.answer == Answer::Stream;
             assert!(PLACES.iter().any(is_streamed), "{}", stage.as_str());
         }
     }
