@@ -20,7 +20,10 @@ pub fn diff<R: Resource>(
     policy: &Policy,
     retire: impl Fn(&Stored<R>) -> Retire,
 ) -> Plan {
-    let mut plan = Plan::empty(R::KIND, R::PATH);
+    let mut plan = Plan {
+        is_serial: R::IS_SERIAL,
+        ..Plan::empty(R::KIND, R::PATH)
+    };
     if policy.mode == Mode::Disabled {
         return plan;
     }

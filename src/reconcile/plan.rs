@@ -14,6 +14,9 @@ pub struct Plan {
     pub kind: &'static str,
     /// The collection's path.
     pub path: &'static str,
+    /// Whether its rows may not be written side by side.
+    #[serde(skip)]
+    pub is_serial: bool,
     /// Rows to create, in key order.
     pub create: Vec<Create>,
     /// Rows to change, in key order.
@@ -101,6 +104,7 @@ impl Plan {
         Self {
             kind,
             path,
+            is_serial: false,
             create: Vec::new(),
             update: Vec::new(),
             delete: Vec::new(),

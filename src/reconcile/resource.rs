@@ -32,6 +32,10 @@ pub trait Resource {
     /// Fields that hold sets which are only ever added to, such as tags: desired members are merged into what is there.
     const UNIONS: &'static [&'static str] = &["tags"];
 
+    /// Whether two writes at once would disturb each other, because the write side computes something of a common parent
+    /// from these rows.
+    const IS_SERIAL: bool = false;
+
     /// Who the row is.
     type Key: Ord + Clone + fmt::Display;
 

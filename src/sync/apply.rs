@@ -174,11 +174,12 @@ enum Next<'a, E> {
 impl<'a> Batches<'a> {
     /// Writes `rows`; a write that is under way is always waited for.
     async fn write<E: Entry>(&mut self, rows: &'a [E]) {
-        self.size = rows.len().div_ceil(SIDE_BY_SIDE).clamp(SMALLEST_SHARE, FIRST_BATCH);
+        let at_once = if self.plan.is_serial { 1 } else { SIDE_BY_SIDE };
+        self.size = rows.len().div_ceil(at_once).clamp(SMALLEST_SHARE, FIRST_BATCH);
         let mut queue = VecDeque::from([rows.iter().collect::<Vec<&'a E>>()]);
         let mut under_way = FuturesUnordered::new();
         loop {
-            while under_way.len() < SIDE_BY_SIDE
+            while under_way.len() < at_once
                 && let Some(batch) = self.next(&mut queue)
             {
                 let (writer, path) = (self.writer, self.plan.path);

@@ -36,6 +36,8 @@ impl VirtualDisk {
 impl Resource for VirtualDisk {
     const PATH: &'static str = "/api/virtualization/virtual-disks/";
     const KIND: &'static str = "virtual disk";
+    /// NetBox sums up the disks of a virtual machine after each write; sums that are made side by side lose disks.
+    const IS_SERIAL: bool = true;
     type Key = String;
 
     fn key(&self) -> String {
