@@ -1,5 +1,6 @@
 //! An estate in a mock Proxmox, an empty NetBox that knows its endpoint, and runs between them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -20,7 +21,7 @@ pub(crate) const MACHINE_STATES: &str = "plugins/proxbox/sync-state/virtual-mach
 
 /// Both sides, and the runs between them.
 pub(crate) struct Bench {
-    pub(crate) proxmox: MockProxmox,
+    pub(crate) proxmox: Arc<MockProxmox>,
     pub(crate) netbox: Standin,
     registry: Registry,
     session: Session,
@@ -35,14 +36,32 @@ impl Bench {
     }
 
     pub(crate) async fn with(world: World, options: StandinOptions) -> Self {
-        let nodes: Vec<String> = world.nodes.iter().map(|node| node.name.clone()).collect();
-        let cluster = world.cluster.clone().unwrap_or_default();
         let options_of_mock = MockOptions {
             // What a wedged agent costs is not waited for.
             agent_limit: Duration::from_millis(50),
             ..MockOptions::default()
         };
         let proxmox = MockProxmox::start(options_of_mock, world).await.unwrap();
+        Self::between(Arc::new(proxmox), options).await
+    }
+
+    /// Another, empty NetBox beside the same Proxmox, and runs that know nothing yet.
+    pub(crate) async fn beside(&self) -> Self {
+        Self::between(Arc::clone(&self.proxmox), StandinOptions::default()).await
+    }
+
+    /// Runs that know nothing yet, as after a restart of the service. A request that fails is not sent again where the
+    /// service `gives_up`.
+    pub(crate) fn restart(&mut self, gives_up: bool) {
+        self.registry = Registry::new(None);
+        self.client = client(&self.netbox, gives_up);
+    }
+
+    async fn between(proxmox: Arc<MockProxmox>, options: StandinOptions) -> Self {
+        let (nodes, cluster) = proxmox.world().read(|world| {
+            let nodes: Vec<String> = world.nodes.iter().map(|node| node.name.clone()).collect();
+            (nodes, world.cluster.clone().unwrap_or_default())
+        });
         let netbox = Standin::start(options).await.unwrap();
         let address = netbox
             .seed("ipam/ip-addresses", &json!({"address": "127.0.0.1/32"}))
@@ -59,10 +78,7 @@ impl Bench {
             netbox.seed("plugins/proxbox/proxmox-nodes", &node).unwrap();
         }
         let session = Session::new(endpoint_of(&proxmox, 1)).unwrap();
-        let token = netbox::Token::V1(SecretString::from(netbox.token()));
-        let mut target = netbox::Endpoint::new("netbox", "127.0.0.1", netbox.port(), token);
-        target.scheme = Some(netbox::Scheme::Http);
-        let client = netbox::Client::new(target).unwrap();
+        let client = client(&netbox, false);
         Self {
             proxmox,
             netbox,
@@ -216,4 +232,14 @@ pub(crate) fn tags(row: &Value) -> Vec<&str> {
     let mut slugs: Vec<&str> = tags.iter().map(|tag| tag["slug"].as_str().unwrap()).collect();
     slugs.sort_unstable();
     slugs
+}
+
+fn client(netbox: &Standin, gives_up: bool) -> netbox::Client {
+    let token = netbox::Token::V1(SecretString::from(netbox.token()));
+    let mut target = netbox::Endpoint::new("netbox", "127.0.0.1", netbox.port(), token);
+    target.scheme = Some(netbox::Scheme::Http);
+    if gives_up {
+        target.max_retries = 0;
+    }
+    netbox::Client::new(target).unwrap()
 }

@@ -11,6 +11,7 @@ mod backups;
 mod clusters;
 mod full_update;
 mod harness;
+mod kill;
 mod node_interfaces;
 mod schedules;
 mod snapshots;

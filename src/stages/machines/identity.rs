@@ -2,14 +2,18 @@
 //!
 //! A virtual machine's sync state is its identity: endpoint, number and kind. Numbers repeat across clusters and endpoint
 //! ids across installations, so only a virtual machine in the guest's own NetBox cluster is ever taken. Names decide
-//! nothing, but for virtual machines whose endpoint is configured no more.
+//! nothing, but for virtual machines whose endpoint is configured no more and for those that a run did not live to
+//! identify.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::names::is_variant;
 use super::roles::{self, RoleDecision};
 use super::{Match, handled, machines, overrides_of};
 use crate::inventory::{Guest, GuestKind, Vmid};
-use crate::netbox::objects::{VirtualMachine, VirtualMachineState};
+use crate::mapping::names::clean;
+use crate::mapping::virtual_machine::discovered_tag;
+use crate::netbox::objects::{PROXBOX_TAG, VirtualMachine, VirtualMachineState};
 use crate::reconcile::{ObjectId, Row, Stored};
 use crate::stages::Facts;
 
@@ -71,7 +75,46 @@ pub fn identify(facts: &Facts) -> Identities {
         matched.role = roles::decide(facts, guest, stored.map(|stored| &stored.object), state);
         identities.matches.insert(guest.vmid, matched);
     }
+    take_unfinished(facts, &mut identities);
     identities
+}
+
+/// Gives guests that would get a new virtual machine the one that an earlier run made for them and did not live to
+/// identify. It bears the tag that only new virtual machines get, has no sync state, and is called like the guest; nothing
+/// hangs on it yet.
+fn take_unfinished(facts: &Facts, identities: &mut Identities) {
+    let states = &facts.known.machine_states;
+    let identified: BTreeSet<ObjectId> = states.iter().map(|stored| stored.object.virtual_machine).collect();
+    let mut unfinished: Vec<&Stored<VirtualMachine>> = facts
+        .known
+        .machines
+        .iter()
+        .filter(|stored| !identified.contains(&stored.id) && stored.object.tags.contains(PROXBOX_TAG))
+        .collect();
+    if unfinished.is_empty() {
+        return;
+    }
+    unfinished.sort_by_key(|stored| (stored.object.name.as_ref().map(String::len), stored.id));
+    for guest in handled(facts) {
+        let Some(matched) = identities.matches.get_mut(&guest.vmid) else {
+            continue;
+        };
+        if matched.row != Row::New {
+            continue;
+        }
+        let live = clean(&guest.label());
+        let is_it = |stored: &&Stored<VirtualMachine>| {
+            let machine = &stored.object;
+            machine.cluster == Some(matched.cluster)
+                && machine.tags.contains(discovered_tag(guest.kind))
+                && machine.name.as_deref().is_some_and(|name| is_variant(name, &live))
+        };
+        if let Some(place) = unfinished.iter().position(is_it) {
+            let stored = unfinished.remove(place);
+            matched.row = Row::Is(stored.id);
+            matched.role = roles::decide(facts, guest, Some(&stored.object), None);
+        }
+    }
 }
 
 /// Virtual machines that claim to be a guest of this endpoint and are not among those read of its clusters.

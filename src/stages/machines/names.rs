@@ -145,7 +145,7 @@ fn fit(base: &str, suffix: &str) -> String {
 }
 
 /// Whether `name` is `base`, or `base` with a number in parentheses.
-fn is_variant(name: &str, base: &str) -> bool {
+pub(super) fn is_variant(name: &str, base: &str) -> bool {
     let suffix = name.rsplit_once(" (").and_then(|(_, rest)| {
         let digits = rest.strip_suffix(')')?;
         let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());

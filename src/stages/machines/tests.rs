@@ -322,6 +322,24 @@ fn machine_that_arrived_with_a_lost_answer_is_taken() {
 }
 
 #[test]
+fn machine_without_a_sync_state_is_taken_only_where_it_bears_the_tag_of_new_ones() {
+    for (tag, name, row) in [
+        ("proxbox-discovered-qemu", "web", Row::Is(ObjectId(1101))),
+        ("proxbox-discovered-qemu", "Web (2)", Row::Is(ObjectId(1101))),
+        ("proxbox-discovered-qemu", "mail", Row::New),
+        ("proxbox-discovered-lxc", "web", Row::New),
+        ("proxbox", "web", Row::New),
+    ] {
+        let mut facts = facts_of(&[pair(101, "web")]);
+        facts.known.machine_states.clear();
+        let machine = &mut facts.known.machines[0].object;
+        machine.name = Some(name.to_owned());
+        machine.tags = ["proxbox", tag].map(str::to_owned).into();
+        assert_eq!(identify(&facts).matches[&Vmid(101)].row, row, "{name:?} tagged {tag}");
+    }
+}
+
+#[test]
 fn netbox_without_types_gets_roles() {
     let mut facts = facts_of(&[pair(101, "web")]);
     facts.ids = Ids::default();
@@ -534,7 +552,7 @@ mod identity_of_guests {
 
     #[test]
     fn sync_state_decides_and_names_do_not() {
-        let cases: [(&str, Edit, &str); 12] = [
+        let cases: [(&str, Edit, &str); 11] = [
             ("in step", |_| {}, "is 1101"),
             (
                 "renamed in NetBox",
@@ -565,7 +583,6 @@ mod identity_of_guests {
                 "New",
             ),
             ("another number", |facts| first_state(facts).vmid = Some(999), "New"),
-            ("no sync state", |facts| facts.known.machine_states.clear(), "New"),
             (
                 "in another cluster",
                 |facts| facts.known.machines[0].object.cluster = Some(ObjectId(99)),

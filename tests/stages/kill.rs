@@ -1,0 +1,95 @@
+//! A service that is killed in the middle: the next run ends where an uninterrupted one would have.
+
+use proxbox_api::netbox::standin::{Standin, StandinOptions};
+use proxbox_api::proxmox::mock::World;
+use proxbox_api::sync::{Job, JobReport, SyncRequest};
+use serde_json::Value;
+
+use crate::harness::Bench;
+
+/// What a run writes about itself.
+const STAMP: &str = "proxmox_last_updated";
+/// The journal tells what was done; of rows whose entry was lost with the service nothing more is told.
+const JOURNAL: &str = "extras/journal-entries";
+
+/// What NetBox holds, without stamps and the journal.
+fn holdings(netbox: &Standin) -> Value {
+    let mut state = netbox.state();
+    state.as_object_mut().unwrap().remove(JOURNAL);
+    for rows in state.as_object_mut().unwrap().values_mut() {
+        for row in rows
+            .as_object_mut()
+            .unwrap()
+            .values_mut()
+            .filter_map(Value::as_object_mut)
+        {
+            row.remove(STAMP);
+            row.values_mut().for_each(in_order);
+        }
+    }
+    state
+}
+
+/// Puts comma lists in order, which Proxmox gives in any.
+fn in_order(value: &mut Value) {
+    match value {
+        Value::String(list) if list.contains(',') => {
+            let mut members: Vec<&str> = list.split(',').collect();
+            members.sort_unstable();
+            *list = members.join(",");
+        }
+        Value::Object(members) => members.values_mut().for_each(in_order),
+        Value::Array(members) => members.iter_mut().for_each(in_order),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// A full update that always has the same name.
+async fn full_update(bench: &Bench) -> JobReport {
+    let mut request = SyncRequest::default();
+    "night".clone_into(&mut request.options.run_id);
+    bench.job(Job::FullUpdate, request).await
+}
+
+fn differences(found: &Value, expected: &Value) -> Vec<String> {
+    let collections = expected.as_object().unwrap().iter();
+    let differing = collections.flat_map(|(collection, rows)| {
+        let found = &found[collection];
+        let keys = rows
+            .as_object()
+            .unwrap()
+            .keys()
+            .chain(found.as_object().unwrap().keys());
+        let keys = keys.filter(move |key| found.get(key.as_str()) != rows.get(key.as_str()));
+        keys.map(move |key| format!("{collection} {key}: {:?} for {:?}", found.get(key), rows.get(key)))
+    });
+    differing.collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn run_after_a_kill_ends_where_an_uninterrupted_one_does() {
+    let bench = Bench::with(World::estate(2, 6), StandinOptions::default()).await;
+    full_update(&bench).await;
+    let expected = holdings(&bench.netbox);
+    let requests = bench.netbox.requests().len();
+    assert!(requests > 60, "only {requests} requests to be killed after");
+    for survived in 0..requests {
+        let mut killed = bench.beside().await;
+        killed.restart(true);
+        killed.netbox.faults().kill_after(u32::try_from(survived).unwrap());
+        full_update(&killed).await;
+        killed.netbox.faults().clear();
+        killed.restart(false);
+        let report = full_update(&killed).await;
+        assert_eq!(
+            report.errors(),
+            Vec::<String>::new(),
+            "killed after {survived} requests"
+        );
+        let differences = differences(&holdings(&killed.netbox), &expected);
+        assert!(
+            differences.is_empty(),
+            "killed after {survived} requests: {differences:#?}"
+        );
+    }
+}
