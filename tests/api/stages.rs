@@ -200,6 +200,12 @@ async fn each_fault_is_told_apart_in_the_stream() {
             "does not accept the credentials",
         ),
         (
+            "wrong password",
+            json!({"token_name": null, "token_value": null, "password": "nonsense"}),
+            "authentication",
+            "does not accept",
+        ),
+        (
             "missing privilege",
             json!({"token_name": "empty"}),
             "permission",
