@@ -290,7 +290,7 @@ async fn work(registry: Registry, job: Job, request: SyncRequest, context: RunCo
     match report {
         Ok(report) => {
             entry.ended(&report);
-            tracing::info!(result = %report.text(), ok = report.errors().is_empty(), "run finished");
+            tracing::info!(result = %report.text(), ok = report.errors().is_empty(), cancelled = report.is_cancelled(), "run finished");
             // Nobody may wait for it any more.
             let _ = sender.send(report);
         }
