@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     BackupJob, Cluster, Collected, ConfiguredGuest, Container, Gap, Guest, GuestAgent, GuestSnapshots, GuestSystem,
-    NodeNetwork, RecordedTasks, ReplicationJob, StorageBackups, StorageConfig, Task,
+    Guests, NodeNetwork, RecordedTasks, ReplicationJob, StorageBackups, StorageConfig, Task,
 };
 use crate::proxmox::types::ClusterOptions;
 use crate::proxmox::{Error, GuestConfig, Session, Vmid};
@@ -211,6 +211,16 @@ impl Reader<'_> {
     pub fn only_guest(&self) -> Option<Vmid> {
         let only = self.only?;
         only.first().filter(|_| only.len() == 1).copied()
+    }
+
+    /// The guests to be read that are on nodes which are online, and one gap for each node that is not and has any.
+    pub fn reachable_guests(&self) -> (Vec<&Guest>, Vec<Gap>) {
+        let guests = self.inventory.items::<Guests>().iter();
+        let (offline, reachable): (Vec<_>, Vec<_>) = guests
+            .filter(|guest| self.wants(guest.vmid))
+            .partition(|guest| self.is_offline(&guest.node));
+        let offline: BTreeSet<&str> = offline.iter().map(|guest| guest.node.as_str()).collect();
+        (reachable, offline.into_iter().map(Gap::offline).collect())
     }
 
     /// Whether the cluster says that `node` is offline.

@@ -1,9 +1,7 @@
 //! The configurations of guests.
 
-use std::collections::BTreeSet;
-
 use super::fan_out::fan_out;
-use super::{Area, Collected, Gap, Guests, Inventory, Reader, Slot};
+use super::{Area, Collected, Gap, Inventory, Reader, Slot};
 use crate::proxmox::{Error, GuestConfig, Vmid};
 
 /// The configurations of guests.
@@ -30,17 +28,12 @@ impl Area for GuestConfigs {
         &mut inventory.guest_configs
     }
 
-    /// Reads one configuration per guest of [`Guests`]; a node that is offline is one gap and is not asked.
+    /// Reads one configuration per guest of [`Guests`](super::Guests); a node that is offline is one gap and is not asked.
     async fn collect(reader: &Reader<'_>) -> Result<Collected<ConfiguredGuest>, Error> {
-        let guests = reader.inventory.items::<Guests>();
-        let (offline, reachable): (Vec<_>, Vec<_>) = guests
-            .iter()
-            .filter(|guest| reader.wants(guest.vmid))
-            .partition(|guest| reader.is_offline(&guest.node));
-        let offline: BTreeSet<&str> = offline.iter().map(|guest| guest.node.as_str()).collect();
+        let (reachable, gaps) = reader.reachable_guests();
         let mut collected = Collected {
             items: Vec::with_capacity(reachable.len()),
-            gaps: offline.into_iter().map(Gap::offline).collect(),
+            gaps,
         };
         let answers = fan_out(reachable, reader.concurrency, |guest| {
             reader.session.guest_config(&guest.node, guest.kind, guest.vmid)

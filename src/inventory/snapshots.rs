@@ -1,9 +1,7 @@
 //! The snapshots of guests.
 
-use std::collections::BTreeSet;
-
 use super::fan_out::fan_out;
-use super::{Area, Collected, Gap, Guests, Inventory, Reader, Slot};
+use super::{Area, Collected, Gap, Inventory, Reader, Slot};
 use crate::proxmox::{Error, Snapshot, Vmid};
 
 /// The snapshots of guests.
@@ -32,18 +30,13 @@ impl Area for Snapshots {
         &mut inventory.snapshots
     }
 
-    /// Reads one list per guest of [`Guests`], in the order of their numbers; a node that is offline is one gap and is
+    /// Reads one list per guest of [`Guests`](super::Guests), in the order of their numbers; a node that is offline is one gap and is
     /// not asked, a guest whose list cannot be read is a gap of its own.
     async fn collect(reader: &Reader<'_>) -> Result<Collected<GuestSnapshots>, Error> {
-        let guests = reader.inventory.items::<Guests>();
-        let (offline, reachable): (Vec<_>, Vec<_>) = guests
-            .iter()
-            .filter(|guest| reader.wants(guest.vmid))
-            .partition(|guest| reader.is_offline(&guest.node));
-        let offline: BTreeSet<&str> = offline.iter().map(|guest| guest.node.as_str()).collect();
+        let (reachable, gaps) = reader.reachable_guests();
         let mut collected = Collected {
             items: Vec::with_capacity(reachable.len()),
-            gaps: offline.into_iter().map(Gap::offline).collect(),
+            gaps,
         };
         let answers = fan_out(reachable, reader.concurrency, |guest| {
             reader.session.list_snapshots(&guest.node, guest.kind, guest.vmid)

@@ -38,3 +38,4 @@ mod exchanges;
 mod server;
 mod sessions;
 mod topics;
+mod variants;

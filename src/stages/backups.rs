@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::guests::bindings;
+use super::guests::{bindings, of_guests};
 use super::{Desired, Facts, Pass, Selection};
 use crate::inventory::{self, StorageBackups, Storages, Volume};
 use crate::mapping::backup::{backup, storage_of};
@@ -72,13 +72,7 @@ impl Pass for Backups {
 
     /// All there are, because no filter of the plugin fits an endpoint; those of the named guests where some are named.
     fn scope(facts: &Facts) -> Vec<Selection> {
-        match &facts.options.guests.only {
-            None => vec![Selection::all()],
-            Some(_) => vec![Selection::any_of(
-                "vmid",
-                bindings(facts).bound.iter().map(|bound| bound.vmid),
-            )],
-        }
+        vec![of_guests(facts)]
     }
 
     fn desired(facts: &Facts) -> Desired<Backup> {

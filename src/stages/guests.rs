@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Facts;
+use super::{Facts, Selection};
 use crate::inventory::{Guest, GuestKind, Vmid};
 use crate::netbox::objects::{VirtualMachine, VirtualMachineState};
 use crate::reconcile::{ObjectId, Stored};
@@ -104,6 +104,15 @@ pub fn bindings(facts: &Facts) -> Bindings<'_> {
         bindings.refuse(*id, "no sync state of this endpoint says which guest it is");
     }
     bindings
+}
+
+/// Rows of a collection that the plugin tells apart by the guest's number: all, or those of the guests whose virtual
+/// machines the request names.
+pub fn of_guests(facts: &Facts) -> Selection {
+    match &facts.options.guests.only {
+        None => Selection::all(),
+        Some(_) => Selection::any_of("vmid", bindings(facts).bound.iter().map(|bound| bound.vmid)),
+    }
 }
 
 impl Bindings<'_> {

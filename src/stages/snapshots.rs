@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::guests::bindings;
+use super::guests::{bindings, of_guests};
 use super::{Desired, Facts, Pass, Selection};
 use crate::mapping::snapshot::{SnapshotOwner, snapshot};
 use crate::netbox::objects::Snapshot;
@@ -80,13 +80,7 @@ impl Pass for Snapshots {
 
     /// All there are: what stands where a snapshot belongs may be another endpoint's.
     fn scope(facts: &Facts) -> Vec<Selection> {
-        match &facts.options.guests.only {
-            None => vec![Selection::all()],
-            Some(_) => vec![Selection::any_of(
-                "vmid",
-                bindings(facts).bound.iter().map(|bound| bound.vmid),
-            )],
-        }
+        vec![of_guests(facts)]
     }
 
     fn desired(facts: &Facts) -> Desired<Snapshot> {
