@@ -15,4 +15,5 @@ mod reads;
 mod replay;
 mod shell;
 mod stages;
+mod streams;
 mod world;
