@@ -25,6 +25,7 @@ pub mod error;
 mod fault;
 mod flight;
 mod gate;
+pub mod influx;
 mod line;
 mod login;
 pub mod metadata;

@@ -798,3 +798,111 @@ async fn metrics_are_pulled_by_the_key_of_the_plugins_own_row() {
     assert_eq!(status, StatusCode::OK, "{body}");
     assert!(body["row_count"].as_u64() > Some(0), "{body}");
 }
+
+#[tokio::test]
+async fn services_of_a_host_are_told_in_systemds_words() {
+    let page = Page::open().await;
+    let path = "/proxmox/services/systemd?endpoint_id=1";
+    let all = page.read(path).await;
+    assert_eq!((&all["endpoint_id"], &all["reachable"]), (&json!(1), &json!(true)));
+    assert!(
+        all["services"].as_array().unwrap().len() > 5 && all["error"].is_null(),
+        "{all}"
+    );
+    let asked = page
+        .read(&format!("{path}&units=pveproxy.service,sshd&units=nobody"))
+        .await;
+    let services = asked["services"].as_array().unwrap();
+    let told: Vec<_> = services
+        .iter()
+        .map(|row| (row["unit"].as_str().unwrap(), row["active_state"].as_str()))
+        .collect();
+    let wanted = [
+        ("pveproxy.service", Some("active")),
+        ("sshd", Some("active")),
+        ("nobody", None),
+    ];
+    assert_eq!(told, wanted);
+    assert_eq!(services[0]["load_state"], "loaded");
+    page.mock.faults().node_down("pve2");
+    let down = page.read(&format!("{path}&node=pve2")).await;
+    assert_eq!(
+        (&down["services"], &down["error"]["reason"]),
+        (&json!([]), &json!("proxmox_node_unreachable"))
+    );
+    for (query, status) in [
+        ("endpoint_id=77", StatusCode::NOT_FOUND),
+        ("endpoint_id=0", StatusCode::UNPROCESSABLE_ENTITY),
+        ("units=sshd", StatusCode::UNPROCESSABLE_ENTITY),
+        ("endpoint_id=1&units=a%20b", StatusCode::UNPROCESSABLE_ENTITY),
+    ] {
+        let (answered, body) = page.app.get(&format!("/proxmox/services/systemd?{query}")).await;
+        assert_eq!(answered, status, "{query}: {body}");
+    }
+    let disabled = json!({"enabled": false});
+    page.app
+        .put(&format!("/proxmox/endpoints/{}", page.id), &disabled)
+        .await;
+    let (status, body) = page.app.get(path).await;
+    assert_eq!(
+        (status, &body["detail"]["reason"]),
+        (StatusCode::FORBIDDEN, &json!("service_monitoring_endpoint_disabled"))
+    );
+}
+
+/// A query of figures as the plugin sends it, with other members.
+fn influx(members: &Value) -> Value {
+    let query = json!({
+        "url": "https://localhost:8086", "org": "lab", "bucket": "proxmox", "token": "s3cret", "verify_ssl": true,
+        "start": "-1h", "stop": null, "measurement": "system", "field": null, "fields": ["cpu"],
+        "filters": [{"scope": "tag", "key": "object", "value": "qemu", "operator": "=="}],
+        "aggregation": {"every": "5m", "function": "mean"}, "max_rows": 100, "timeout_seconds": 10.0,
+        "max_response_bytes": 1_048_576,
+    });
+    with(query, members)
+}
+
+#[tokio::test]
+async fn figures_of_influxdb_are_asked_for_only_where_and_as_it_is_allowed() {
+    let page = Page::open().await;
+    let ask = async |members: Value| page.app.post("/proxmox/metrics/influx/query", &influx(&members)).await;
+    for url in ["https://localhost:8086", "https://169.254.169.254/", "https://[::1]/"] {
+        let (status, body) = ask(json!({"url": url})).await;
+        assert_eq!(
+            (status, &body["detail"]["reason"]),
+            (StatusCode::BAD_REQUEST, &json!("influx_target_not_allowed")),
+            "{url}: {body}"
+        );
+    }
+    let (status, body) = ask(json!({"url": "https://10.0.0.1/", "verify_ssl": false})).await;
+    assert_eq!(
+        (status, &body["detail"]["reason"]),
+        (StatusCode::BAD_REQUEST, &json!("influx_target_not_allowed"))
+    );
+    for (field, value) in [
+        ("url", json!("http://influx.example/")),
+        ("url", json!("https://user:secret@influx.example/")),
+        ("org", json!("")),
+        ("token", json!("a\nb")),
+        ("start", json!("yesterday")),
+        ("stop", json!("now() |> drop()")),
+        ("fields", json!(vec!["cpu"; 17])),
+        ("aggregation", json!({"every": "often", "function": "mean"})),
+        ("max_rows", json!(0)),
+        ("timeout_seconds", json!(31)),
+        ("max_response_bytes", json!(1)),
+    ] {
+        let (status, body) = ask(json!({field: value})).await;
+        assert_eq!(
+            (status, &body["detail"][0]["loc"][1]),
+            (StatusCode::UNPROCESSABLE_ENTITY, &json!(field)),
+            "{value}: {body}"
+        );
+    }
+    for unusable in [
+        json!({"unheard": 1}),
+        json!({"aggregation": {"every": "5m", "function": "spread"}}),
+    ] {
+        assert_eq!(ask(unusable).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+}
