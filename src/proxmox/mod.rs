@@ -58,7 +58,7 @@ pub use resource::{Access, Cluster, Guest, Node, NodeStorage, Resource};
 pub use rows::{RejectedRow, Rows};
 pub use session::{Answer, Session};
 pub use tls::{Fingerprint, FingerprintError, TlsPolicy};
-pub use topics::{BackupOptions, BackupServerStorage, ContentFilter, FirewallOf, GuestPlace, Power};
+pub use topics::{BackupOptions, BackupServerStorage, ContentFilter, FirewallOf, GuestPlace, Power, SdnOnNode};
 pub use types::{
     Capabilities, ClusterResource, ClusterStatus, GuestAddress, GuestConfig, GuestInterface, GuestKind, LxcConfig, Nic,
     NodeRow, Permissions, QemuConfig, ResourceKind, Snapshot, StorageConfig, Task, Verification, Version, Vmid, Volume,

@@ -5,6 +5,7 @@ mod guests;
 mod ha;
 mod hosts;
 mod networks;
+mod sdn;
 mod storages;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use serde::de::{DeserializeOwned, Error as _};
 
 pub use guests::{BackupOptions, GuestPlace, Power};
 pub use networks::FirewallOf;
+pub use sdn::SdnOnNode;
 pub use storages::{BackupServerStorage, ContentFilter};
 
 use super::error::Error;
