@@ -252,6 +252,7 @@ mod tests {
             name: "lab".to_owned(),
             counts,
             records: vec![json!({"id": 5, "name": "pve1", "operation": "unchanged"})],
+            tally: None,
             warnings: vec!["something is odd".to_owned()],
             plans: Vec::new(),
             error,

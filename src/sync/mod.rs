@@ -18,6 +18,7 @@ mod run;
 mod shelf;
 mod stages;
 mod sweep;
+mod tally;
 mod tell;
 
 pub use error::Error;
@@ -31,6 +32,7 @@ pub use request::{BadParameter, EndpointFilter, SyncRequest, switch};
 pub use run::{RunContext, SyncEndpoint};
 pub use stages::BootstrapStatus;
 pub use sweep::SweepReport;
+pub use tally::SdnTally;
 
 // What a caller needs to ask for a run, from the rooms above.
 pub use crate::mapping::names::{DeviceNameParts, device_name, endpoint_label, is_device_name_template, plugin_key};

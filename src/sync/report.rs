@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::tally::SdnTally;
 use crate::endpoint::EndpointKey;
 use crate::error::ErrorKind;
 use crate::reconcile::{ObjectId, Plan, Refused};
@@ -158,6 +159,8 @@ pub struct EndpointReport {
     pub counts: Counts,
     /// The stage's main objects as they stand in NetBox now.
     pub records: Vec<Value>,
+    /// What the stage `sdn` counts beside that.
+    pub tally: Option<SdnTally>,
     /// Rows of any kind that could not be written, and sources that could not be read.
     pub warnings: Vec<String>,
     /// What a dry run would write.
@@ -194,6 +197,15 @@ impl Report {
             "{} created, {} updated, {} unchanged, {} failed",
             counts.created, counts.updated, counts.unchanged, counts.failed
         )
+    }
+
+    /// What the stage `sdn` counted at all endpoints; `None` for other stages.
+    fn tally(&self) -> Option<SdnTally> {
+        let tallies = self.endpoints.iter().filter_map(|endpoint| endpoint.tally.clone());
+        tallies.reduce(|mut all, more| {
+            all.absorb(more);
+            all
+        })
     }
 
     /// The main objects of all endpoints.
@@ -249,6 +261,13 @@ impl Report {
         if !warnings.is_empty() {
             members.insert("warnings".to_owned(), json!(warnings));
             members.insert("degraded".to_owned(), json!(true));
+        }
+        if let Some(tally) = self.tally() {
+            if tally.is_degraded() {
+                members.insert("degraded".to_owned(), json!(true));
+            }
+            members.insert("ok".to_owned(), json!(self.error_kind().is_none()));
+            members.insert("counters".to_owned(), json!(tally));
         }
         if self.is_dry_run {
             let plans: Vec<&Plan> = self.endpoints.iter().flat_map(|endpoint| &endpoint.plans).collect();

@@ -83,7 +83,7 @@ impl<'a> Work<'a> {
                 self.conclude(stage.as_str(), &report.errors(), &report.result());
                 JobReport::Stage(report)
             }
-            Job::FullUpdate => JobReport::FullUpdate(self.full_update().await),
+            Job::FullUpdate => JobReport::FullUpdate(Box::pin(self.full_update()).await),
             Job::Sweep { vm_stage_failed } => {
                 self.progress.started(sweep::STEP);
                 let report = self.sweep(vm_stage_failed).await;
@@ -156,6 +156,7 @@ fn failed(stage: Stage, endpoint: &SyncEndpoint, error: &Error, progress: &Progr
         name: endpoint.facts.name.clone(),
         counts: Counts::default(),
         records: Vec::new(),
+        tally: None,
         warnings: Vec::new(),
         plans: Vec::new(),
         error: Some((error.kind(), error.to_string())),
@@ -185,6 +186,7 @@ impl<'a> Part<'a> {
                 name: endpoint.facts.name.clone(),
                 counts: summary.counts,
                 records: summary.records,
+                tally: summary.tally,
                 warnings: run.warnings,
                 plans: run.plans,
                 error: None,

@@ -75,7 +75,11 @@ impl EndpointRun<'_> {
         if let Some(table) = subject.row {
             self.progress.rows_end(table);
         }
-        Summary { counts, records }
+        Summary {
+            counts,
+            records,
+            tally: None,
+        }
     }
 
     pub(super) fn page(&self, page: &str, row: &Written) -> String {

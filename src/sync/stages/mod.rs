@@ -9,6 +9,8 @@ mod guest_network;
 mod node_interfaces;
 mod owners;
 mod replications;
+mod sdn;
+mod sdn_bgp;
 mod snapshots;
 mod storage;
 mod task_history;
@@ -22,6 +24,7 @@ use serde_json::Value;
 use super::error::Error;
 use super::pass::EndpointRun;
 use super::report::{Counts, Outcome};
+use super::tally::SdnTally;
 use crate::stages::Stage;
 
 pub use bootstrap::BootstrapStatus;
@@ -31,6 +34,8 @@ pub use bootstrap::BootstrapStatus;
 pub(super) struct Summary {
     pub(super) counts: Counts,
     pub(super) records: Vec<Value>,
+    /// What the stage `sdn` counts beside that.
+    pub(super) tally: Option<SdnTally>,
 }
 
 /// Runs `stage` for one endpoint.
@@ -48,7 +53,7 @@ pub(super) async fn run(stage: Stage, run: &mut EndpointRun<'_>) -> Result<Summa
         Stage::NodeInterfaces => node_interfaces::run(run).await,
         Stage::Replications => replications::run(run).await,
         Stage::BackupRoutines => backup_routines::run(run).await,
-        Stage::Sdn => Ok(Summary::default()),
+        Stage::Sdn => Box::pin(sdn::run(run)).await,
     }
 }
 

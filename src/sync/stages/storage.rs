@@ -47,6 +47,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
         return Ok(Summary {
             counts,
             records: Vec::new(),
+            tally: None,
         });
     }
     let outcome = run.pass::<StorageRows>().await?;

@@ -25,6 +25,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     Ok(Summary {
         counts,
         records: Vec::new(),
+        tally: None,
     })
 }
 
