@@ -18,6 +18,7 @@ mod schedules;
 mod sdn;
 mod sdn_bgp;
 mod snapshots;
+mod streams;
 mod task_history;
 mod virtual_disks;
 mod virtual_machines;

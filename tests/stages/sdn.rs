@@ -9,7 +9,7 @@ use proxbox_api::stages::Stage;
 use proxbox_api::sync::{Report, SyncRequest};
 use serde_json::{Value, json};
 
-use crate::harness::Bench;
+use crate::harness::{Bench, warnings};
 
 const BINDINGS: &str = "plugins/proxbox/sdn-bindings";
 const CONTROLLERS: &str = "plugins/proxbox/sdn-controllers";
@@ -274,7 +274,7 @@ async fn collection_that_the_plugin_lacks_is_told_and_the_others_are_written() {
             (2, 1),
             "{lacked}"
         );
-        let warnings = report.endpoints[0].warnings.join("\n");
+        let warnings = warnings(&report);
         assert!(warnings.contains(lacked), "{warnings}");
         assert_eq!(report.result()["degraded"], true);
     }

@@ -5,6 +5,7 @@ mod backups;
 mod bootstrap;
 mod cluster;
 mod devices;
+mod guest_frames;
 mod guest_network;
 mod node_interfaces;
 mod owners;
@@ -36,6 +37,10 @@ pub(super) struct Summary {
     pub(super) records: Vec<Value>,
     /// What the stage `sdn` counts beside that.
     pub(super) tally: Option<SdnTally>,
+    /// The virtual machines that it worked on, where it works on what they have.
+    pub(super) machines: usize,
+    /// The keys of those that could not be written.
+    pub(super) failed: Vec<String>,
 }
 
 /// Runs `stage` for one endpoint.

@@ -1,7 +1,5 @@
 //! Stage `sdn`: software-defined networks, as the plugin's rows and as what of them NetBox itself knows.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Value, json};
 
 use super::Summary;
@@ -94,7 +92,7 @@ impl Course {
                 let count = run.facts.inventory.networks().map_or(0, SdnNetworks::count);
                 self.tally.skip(count);
                 self.outcome.left_out += count;
-                run.warnings.push(ambiguity.to_string());
+                run.warnings.push(ambiguity.to_string().into());
                 Ok(false)
             }
         }
@@ -155,14 +153,11 @@ impl Course {
         run: &mut EndpointRun<'_>,
         counter: &'static str,
     ) -> Result<(), Error> {
-        let wanted = P::desired(&run.facts).wanted.into_iter();
-        let wanted: BTreeSet<String> = wanted.map(|wanted| wanted.object.key().to_string()).collect();
+        let wanted = P::desired(&run.facts).wanted.len();
         match run.pass::<P>().await {
             Ok(outcome) => {
-                let marked = outcome.updated.iter().filter(|row| !wanted.contains(&row.key)).count();
-                self.tally.mark(marked);
-                self.tally
-                    .count(counter, outcome.created.len() + outcome.updated.len() - marked);
+                self.tally.mark(outcome.marked.len());
+                self.tally.count(counter, outcome.created.len() + outcome.updated.len());
                 outcome.failed.iter().for_each(|failure| self.tally.fail(failure));
                 self.outcome.absorb(outcome);
                 Ok(())
@@ -170,11 +165,11 @@ impl Course {
             Err(Error::NetBox(netbox::Error::NoRoute { .. })) => {
                 let path = <P::Object as Resource>::PATH;
                 let warning = format!("NetBox has no {path}, so nothing was written to it; the plugin may be too old");
-                self.tally.skip(wanted.len());
-                self.outcome.left_out += wanted.len();
+                self.tally.skip(wanted);
+                self.outcome.left_out += wanted;
                 self.tally
                     .warn(<P::Object as Resource>::KIND, String::new(), warning.clone());
-                run.warnings.push(warning);
+                run.warnings.push(warning.into());
                 Ok(())
             }
             Err(error @ (Error::Shrink(_) | Error::NetBox(netbox::Error::PermissionDenied { .. }))) => {
