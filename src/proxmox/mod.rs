@@ -58,7 +58,9 @@ pub use resource::{Access, Cluster, Guest, Node, NodeStorage, Resource};
 pub use rows::{RejectedRow, Rows};
 pub use session::{Answer, Session};
 pub use tls::{Fingerprint, FingerprintError, TlsPolicy};
-pub use topics::{BackupOptions, BackupServerStorage, ContentFilter, FirewallOf, GuestPlace, Power, TaskFilter};
+pub use topics::{
+    BackupOptions, BackupServerStorage, ContentFilter, FirewallOf, GuestPlace, Power, SdnOnNode, TaskFilter,
+};
 pub use types::{
     Capabilities, ClusterResource, ClusterStatus, GuestAddress, GuestConfig, GuestInterface, GuestKind, LxcConfig, Nic,
     NodeRow, Permissions, QemuConfig, ResourceKind, Snapshot, StorageConfig, Task, Verification, Version, Vmid, Volume,

@@ -289,6 +289,7 @@ mod tests {
             name: "lab".to_owned(),
             counts,
             records: vec![json!({"id": 5, "name": "pve1", "operation": "unchanged"})],
+            tally: None,
             machines: 3,
             gaps: 0,
             warnings: vec!["something is odd".to_owned().into()],

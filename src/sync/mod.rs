@@ -19,6 +19,7 @@ mod shelf;
 mod stages;
 mod step;
 mod sweep;
+mod tally;
 mod tell;
 mod warning;
 
@@ -33,6 +34,7 @@ pub use request::{BadParameter, EndpointFilter, SyncRequest, switch};
 pub use run::{RunContext, SyncEndpoint};
 pub use stages::BootstrapStatus;
 pub use sweep::SweepReport;
+pub use tally::SdnTally;
 pub use warning::Warning;
 
 // What a caller needs to ask for a run, from the rooms above.

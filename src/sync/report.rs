@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::tally::SdnTally;
 use super::warning::Warning;
 use crate::endpoint::EndpointKey;
 use crate::error::ErrorKind;
@@ -172,6 +173,8 @@ pub struct EndpointReport {
     pub counts: Counts,
     /// The stage's main objects as they stand in NetBox now.
     pub records: Vec<Value>,
+    /// What the stage `sdn` counts beside that.
+    pub tally: Option<SdnTally>,
     /// The virtual machines that the stage worked on, where it works on what they have.
     pub machines: usize,
     /// Sources that could not be read.
@@ -216,6 +219,15 @@ impl Report {
         )
     }
 
+    /// What the stage `sdn` counted at all endpoints; `None` for other stages.
+    fn tally(&self) -> Option<SdnTally> {
+        let tallies = self.endpoints.iter().filter_map(|endpoint| endpoint.tally.clone());
+        tallies.reduce(|mut all, more| {
+            all.absorb(more);
+            all
+        })
+    }
+
     /// The main objects of all endpoints.
     pub fn records(&self) -> Vec<Value> {
         self.endpoints
@@ -257,6 +269,13 @@ impl Report {
         if !warnings.is_empty() {
             members.insert("warnings".to_owned(), json!(warnings));
             members.insert("degraded".to_owned(), json!(true));
+        }
+        if let Some(tally) = self.tally() {
+            if tally.is_degraded() {
+                members.insert("degraded".to_owned(), json!(true));
+            }
+            members.insert("ok".to_owned(), json!(self.error_kind().is_none()));
+            members.insert("counters".to_owned(), json!(tally));
         }
         if self.is_dry_run {
             let plans: Vec<&Plan> = endpoints.flat_map(|endpoint| &endpoint.plans).collect();

@@ -193,7 +193,12 @@ fn modes(query: &Query) -> Modes {
         node: mode(query, "sync_mode_node", default.node),
         storage: mode(query, "sync_mode_storage", default.storage),
         sdn: mode(query, "sync_mode_sdn", default.sdn),
-        bgp: mode(query, "sync_mode_sdn_bgp", default.bgp),
+        // What is not understood must not reach another plugin's rows.
+        bgp: match word(query, "sync_mode_sdn_bgp") {
+            Some("always") => Mode::Always,
+            Some("bootstrap_only") => Mode::BootstrapOnly,
+            Some(_) | None => Mode::Disabled,
+        },
     }
 }
 
@@ -346,6 +351,20 @@ mod tests {
             (Mode::BootstrapOnly, Mode::Always)
         );
         assert!(request.dry_run);
+    }
+
+    #[test]
+    fn rows_of_bgp_are_asked_for_in_so_many_words_or_not_at_all() {
+        for (word, expected) in [
+            ("always", Mode::Always),
+            ("bootstrap_only", Mode::BootstrapOnly),
+            ("disabled", Mode::Disabled),
+            ("sometimes", Mode::Disabled),
+            ("", Mode::Disabled),
+        ] {
+            let request = SyncRequest::parse(&query(&[("sync_mode_sdn_bgp", word)])).unwrap();
+            assert_eq!(request.options.modes.bgp, expected, "{word:?}");
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@
     reason = "a test stops where an answer has another shape"
 )]
 
+use std::collections::BTreeSet;
+
 use proxbox_api::proxmox::mock::{AUDITOR_TOKEN, EMPTY_TOKEN, MockOptions, MockProxmox, Release, World};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -691,11 +693,19 @@ async fn sdn_is_listed_under_its_endpoint_and_cluster() {
         own.cloned().collect::<Vec<_>>()
     };
     assert_eq!(
-        (of("pve1", "zone").len(), of("pve1", "content").len()),
+        (of("pve1", "node-zone").len(), of("pve1", "node-zone-content").len()),
         (2, 2),
         "{status:?}"
     );
-    assert_eq!(of("pve1", "content")[0]["name"], "vnet1");
+    assert_eq!(of("pve1", "node-zone-content")[0]["name"], "vnet1");
+    assert_eq!(of("pve1", "node-zone-bridge")[1]["name"], "vnet2");
+    assert_eq!(of("pve1", "node-ip-vrf")[0]["name"], "10.99.0.0/24");
+    let neighbours = of("pve1", "node-mac-vrf");
+    assert_eq!(neighbours.len(), 1, "only of the zone that routes: {status:?}");
+    assert_eq!(
+        (&neighbours[0]["vnet"], &neighbours[0]["raw_config"]["nexthop"]),
+        (&json!("vnet2"), &json!("10.10.0.1"))
+    );
     assert_eq!(of("pve2", "node")[0]["status"], "error", "{status:?}");
 }
 
@@ -709,6 +719,9 @@ async fn sdn_of_a_release_without_a_kind_of_object_has_none() {
     for path in ["fabrics", "fabrics/all", "route-maps", "prefix-lists"] {
         assert_eq!(page.read(&format!("/proxmox/sdn/{path}")).await, json!([]), "{path}");
     }
+    let status = page.rows("/proxmox/sdn/node-status").await;
+    let kinds: BTreeSet<_> = status.iter().filter_map(|row| row["kind"].as_str()).collect();
+    assert_eq!(kinds, BTreeSet::from(["node-zone", "node-zone-content"]));
     assert!(!page.rows("/proxmox/sdn/zones").await.is_empty());
 }
 

@@ -15,6 +15,8 @@ mod harness;
 mod kill;
 mod node_interfaces;
 mod schedules;
+mod sdn;
+mod sdn_bgp;
 mod snapshots;
 mod streams;
 mod task_history;

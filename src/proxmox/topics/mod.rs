@@ -6,6 +6,7 @@ mod guests;
 mod ha;
 mod hosts;
 mod networks;
+mod sdn;
 mod storages;
 mod tasks;
 
@@ -15,6 +16,7 @@ use serde::de::{DeserializeOwned, Error as _};
 
 pub use guests::{BackupOptions, GuestPlace, Power};
 pub use networks::FirewallOf;
+pub use sdn::SdnOnNode;
 pub use storages::{BackupServerStorage, ContentFilter};
 pub use tasks::TaskFilter;
 

@@ -10,6 +10,8 @@ mod guest_network;
 mod node_interfaces;
 mod owners;
 mod replications;
+mod sdn;
+mod sdn_bgp;
 mod snapshots;
 mod storage;
 mod task_history;
@@ -23,6 +25,7 @@ use serde_json::Value;
 use super::error::Error;
 use super::pass::EndpointRun;
 use super::report::{Counts, Outcome};
+use super::tally::SdnTally;
 use crate::stages::Stage;
 
 pub use bootstrap::BootstrapStatus;
@@ -32,6 +35,8 @@ pub use bootstrap::BootstrapStatus;
 pub(super) struct Summary {
     pub(super) counts: Counts,
     pub(super) records: Vec<Value>,
+    /// What the stage `sdn` counts beside that.
+    pub(super) tally: Option<SdnTally>,
     /// The virtual machines that it worked on, where it works on what they have.
     pub(super) machines: usize,
     /// The keys of those that could not be written.
@@ -53,7 +58,7 @@ pub(super) async fn run(stage: Stage, run: &mut EndpointRun<'_>) -> Result<Summa
         Stage::NodeInterfaces => node_interfaces::run(run).await,
         Stage::Replications => replications::run(run).await,
         Stage::BackupRoutines => backup_routines::run(run).await,
-        Stage::Sdn => Ok(Summary::default()),
+        Stage::Sdn => Box::pin(sdn::run(run)).await,
     }
 }
 
