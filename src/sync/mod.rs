@@ -15,6 +15,7 @@ mod registry;
 mod report;
 mod request;
 mod run;
+mod shelf;
 mod stages;
 mod step;
 mod sweep;

@@ -203,9 +203,6 @@ impl EndpointRun<'_> {
             self.bootstrap().await?;
             self.pass::<Orphans>().await?
         };
-        if !outcome.marked.is_empty() && !self.is_dry_run {
-            self.place().forget_machines();
-        }
         let all = candidates(&self.facts);
         let gone: Vec<&Candidate<'_>> = all.iter().filter(|candidate| candidate.fate != Fate::Present).collect();
         report.candidates += gone.len();

@@ -4,10 +4,9 @@ use serde_json::{Value, json};
 
 use super::Summary;
 use crate::inventory::{Backups, Storages};
-use crate::netbox::objects::Storage;
 use crate::reconcile::Mode;
+use crate::stages::Stage;
 use crate::stages::backups::{self, Written, journal, proven};
-use crate::stages::{Selection, Stage};
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
 use crate::sync::report::Outcome;
@@ -34,7 +33,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.read::<Backups>().await?;
     let failed = run.gaps - gaps;
     run.note_found();
-    run.read_storage_rows().await?;
+    run.read_storages().await?;
     run.facts.known.proven = proven(&run.facts);
     let outcome = run.pass::<backups::Backups>().await?;
     run.write_journal(&outcome).await;
@@ -65,14 +64,6 @@ impl EndpointRun<'_> {
         let result = json!({"reconciled": reconciled, "failed_tasks": failed, "deleted": deleted});
         self.progress
             .note(STEP, "completed", &message, json!({"result": result}));
-    }
-
-    async fn read_storage_rows(&mut self) -> Result<(), Error> {
-        let cluster = self.facts.target.cluster;
-        let selection = cluster.map(|cluster| Selection::with("cluster", &cluster));
-        let rows = self.list::<Storage>(selection.into_iter().collect()).await?;
-        self.facts.known.storage_ids = rows.into_iter().map(|stored| (stored.object.name, stored.id)).collect();
-        Ok(())
     }
 
     async fn write_journal(&mut self, outcome: &Outcome) {
