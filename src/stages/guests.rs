@@ -109,17 +109,6 @@ pub fn bindings(facts: &Facts) -> Bindings<'_> {
     bindings
 }
 
-/// How many virtual machines of the cluster no sync state speaks of; none where the request names virtual machines.
-pub fn stateless(facts: &Facts) -> usize {
-    if facts.options.guests.only.is_some() {
-        return 0;
-    }
-    let states = facts.known.machine_states.iter();
-    let known: BTreeSet<ObjectId> = states.map(|stored| stored.object.virtual_machine).collect();
-    let machines = facts.known.machines.iter();
-    machines.filter(|stored| !known.contains(&stored.id)).count()
-}
-
 /// The virtual machines of the cluster.
 pub fn machine_selection(facts: &Facts) -> Vec<Selection> {
     let of_cluster = |cluster| Selection::with("cluster_id", &cluster).below::<Cluster>([cluster]);
@@ -129,6 +118,17 @@ pub fn machine_selection(facts: &Facts) -> Vec<Selection> {
 /// The sync states of the endpoint's virtual machines.
 pub fn owned_states(facts: &Facts) -> Selection {
     Selection::with("proxmox_endpoint_raw_id", &facts.endpoint.key.id)
+}
+
+/// How many virtual machines of the cluster no sync state speaks of; none where the request names virtual machines.
+pub fn stateless(facts: &Facts) -> usize {
+    if facts.options.guests.only.is_some() {
+        return 0;
+    }
+    let states = facts.known.machine_states.iter();
+    let known: BTreeSet<ObjectId> = states.map(|stored| stored.object.virtual_machine).collect();
+    let machines = facts.known.machines.iter();
+    machines.filter(|stored| !known.contains(&stored.id)).count()
 }
 
 /// Rows of a collection that the plugin tells apart by the guest's number: all, or those of the guests whose virtual
