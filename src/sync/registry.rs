@@ -295,7 +295,7 @@ async fn work(registry: Registry, job: Job, request: SyncRequest, context: RunCo
             let _ = sender.send(report);
         }
         Err(_) => progress.failed(
-            job.as_str(),
+            &job.step(&request),
             &["The run broke down; see the log.".to_owned()],
             false,
             &json!({}),

@@ -172,6 +172,13 @@ impl SyncRequest {
         self.options.guests.delete_missing_snapshots = false;
         self
     }
+
+    /// The one virtual machine that the request was limited to by [`Self::of_machine`].
+    pub(super) fn machine(&self) -> Option<ObjectId> {
+        let guests = &self.options.guests;
+        let only = guests.only.as_ref().filter(|only| guests.is_strict && only.len() == 1);
+        only.and_then(|only| only.first().copied())
+    }
 }
 
 fn modes(query: &Query) -> Modes {
@@ -265,7 +272,6 @@ fn integer(query: &Query, name: &'static str) -> Result<Option<i64>, BadParamete
     query.get(name).map(parse).transpose()
 }
 
-/// A mode; an unknown word counts as `always`.
 /// A mode; `default` where it is not given, and [`Mode::Always`] for a word that nobody knows.
 fn mode(query: &Query, name: &str, default: Mode) -> Mode {
     match word(query, name) {

@@ -16,6 +16,7 @@ mod kill;
 mod node_interfaces;
 mod schedules;
 mod snapshots;
+mod streams;
 mod takeover;
 mod task_history;
 mod virtual_disks;

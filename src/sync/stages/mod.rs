@@ -5,6 +5,7 @@ mod backups;
 mod bootstrap;
 mod cluster;
 mod devices;
+mod guest_frames;
 mod guest_network;
 mod node_interfaces;
 mod owners;
@@ -31,6 +32,10 @@ pub use bootstrap::BootstrapStatus;
 pub(super) struct Summary {
     pub(super) counts: Counts,
     pub(super) records: Vec<Value>,
+    /// The virtual machines that it worked on, where it works on what they have.
+    pub(super) machines: usize,
+    /// The keys of those that could not be written.
+    pub(super) failed: Vec<String>,
 }
 
 /// Runs `stage` for one endpoint.
