@@ -19,6 +19,7 @@ mod sdn;
 mod sdn_bgp;
 mod snapshots;
 mod streams;
+mod takeover;
 mod task_history;
 mod virtual_disks;
 mod virtual_machines;
