@@ -19,6 +19,7 @@ pub mod machines;
 pub mod node_addresses;
 pub mod node_interfaces;
 pub mod nodes;
+mod only;
 mod options;
 pub mod ports;
 pub mod replications;
@@ -35,6 +36,7 @@ use crate::netbox::objects::Object;
 use crate::reconcile::{Policy, Refused, Resource, Retire, Stored, Wanted};
 
 pub use facts::{EndpointFacts, Facts, Known, KnownNetwork, Lookup, Target};
+pub use only::{Only, Part};
 pub use options::{Family, Flag, GuestOptions, InterfaceNaming, Modes, Options, Overwrite};
 
 macro_rules! stages {

@@ -5,7 +5,7 @@ use crate::inventory::{Backups, Storages};
 use crate::netbox::objects::Storage;
 use crate::reconcile::Mode;
 use crate::stages::Selection;
-use crate::stages::backups::{self, Written, journal, proven};
+use crate::stages::backups::{self, Written, journal, proven, unowned};
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
 use crate::sync::report::Outcome;
@@ -28,7 +28,10 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.read::<Backups>().await?;
     run.read_storage_rows().await?;
     run.facts.known.proven = proven(&run.facts);
-    let outcome = run.pass::<backups::Backups>().await?;
+    let mut outcome = run.pass::<backups::Backups>().await?;
+    if !run.facts.options.only.is_everything() {
+        outcome.left_out += unowned(&run.facts);
+    }
     run.write_journal(&outcome).await;
     Ok(run.tell(&BACKUPS, &outcome))
 }

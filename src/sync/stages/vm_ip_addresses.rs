@@ -46,10 +46,13 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.write_guest_interfaces(PHASE).await?;
     let links = run.pass::<Links>().await?;
     run.warn(PHASE, &links);
-    let primaries = run.pass::<PrimaryIps>().await?;
-    run.warn(PHASE, &primaries);
-    if !primaries.updated.is_empty() || !outcome.deleted.is_empty() {
-        run.place().forget_machines();
+    // Which address comes first is not to be told from one of them.
+    if run.facts.options.only.is_everything() {
+        let primaries = run.pass::<PrimaryIps>().await?;
+        run.warn(PHASE, &primaries);
+        if !primaries.updated.is_empty() || !outcome.deleted.is_empty() {
+            run.place().forget_machines();
+        }
     }
     outcome.left_out += left_out;
     let summary = run.tell(&ADDRESSES, &outcome);
@@ -130,6 +133,9 @@ impl EndpointRun<'_> {
 
     /// Deletes addresses that interfaces have no more, after what protects them.
     async fn clear_stale(&mut self) -> Result<Outcome, Error> {
+        if !self.facts.options.only.is_everything() {
+            return Ok(Outcome::default());
+        }
         let (addresses, links) = find_stale(&self.facts);
         self.facts.known.network.stale_addresses = addresses;
         self.facts.known.network.stale_links = links;
