@@ -85,9 +85,10 @@ impl Pass for Backups {
 
     fn desired(facts: &Facts) -> Desired<Backup> {
         let bindings = bindings(facts);
+        let storage_ids = facts.known.storage_ids();
         let mut desired = Desired::by_key(volumes(facts).filter_map(|volume| {
             let bound = bindings.of(volume.vmid?)?;
-            let storage = facts.known.storage_ids.get(storage_of(&volume.volid)).copied();
+            let storage = storage_ids.get(storage_of(&volume.volid)).copied();
             Some(backup(volume, bound.id, storage))
         }));
         let storages = facts.inventory.items::<inventory::Backups>().iter();

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::ports::{guest_ports, interface_of};
 use super::vm_interfaces::all_ports;
 use super::{Desired, Facts, Flag, Pass, Selection};
-use crate::netbox::objects::{DeviceInterface, PROXBOX_TAG, Said, VmInterfaceState};
+use crate::netbox::objects::{DeviceInterface, PROXBOX_TAG, Said, VmInterface, VmInterfaceState};
 use crate::reconcile::{ObjectId, Policy, Stored};
 
 /// The bridges.
@@ -19,9 +19,9 @@ pub struct VmInterfaceStates;
 /// Sync states of all interfaces, or of those that were read because the request names their virtual machines.
 pub fn interface_state_selection(facts: &Facts) -> Vec<Selection> {
     if facts.options.guests.only.is_none() {
-        return vec![Selection::all()];
+        return vec![Selection::all().below::<VmInterface>(facts.known.network.interface_ids())];
     }
-    let known = facts.known.network.interfaces.iter().map(|stored| stored.id);
+    let known = facts.known.network.interface_ids();
     vec![Selection::any_of("vm_interface_id", known)]
 }
 
@@ -63,6 +63,10 @@ impl Pass for Bridges {
     fn scope(facts: &Facts) -> Vec<Selection> {
         let devices: BTreeSet<ObjectId> = attached(facts).into_iter().map(|(_, device, _)| device).collect();
         vec![Selection::any_of("device_id", devices)]
+    }
+
+    fn at_hand(facts: &Facts) -> Option<Vec<Stored<DeviceInterface>>> {
+        Some(facts.known.node_network.interfaces.clone())
     }
 
     fn desired(facts: &Facts) -> Desired<DeviceInterface> {

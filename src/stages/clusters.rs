@@ -170,7 +170,7 @@ impl Pass for ClusterStates {
         facts
             .target
             .cluster
-            .map(|cluster| Selection::with("cluster_id", &cluster))
+            .map(|cluster| Selection::with("cluster_id", &cluster).below::<Cluster>([cluster]))
             .into_iter()
             .collect()
     }

@@ -83,8 +83,6 @@ pub struct Known {
     /// Virtual machines that are known to stand for a guest and of whose children a stage has read all that it can prove
     /// anything by: a row of theirs that is not desired may be taken for gone.
     pub proven: BTreeSet<ObjectId>,
-    /// Ids of the cluster's storages, by name.
-    pub storage_ids: BTreeMap<String, ObjectId>,
     /// Rows of tasks that may be among those which were read.
     pub tasks: Vec<Stored<TaskHistory>>,
     /// Sync states of virtual machines that hold the row of a task which is another one's.
@@ -104,6 +102,11 @@ pub struct Known {
 }
 
 impl Known {
+    /// The ids of the cluster's virtual machines.
+    pub fn machine_ids(&self) -> impl Iterator<Item = ObjectId> {
+        self.machines.iter().map(|stored| stored.id)
+    }
+
     /// The cluster's storages, by name.
     pub fn storage_ids(&self) -> BTreeMap<&str, ObjectId> {
         let rows = self.storages.iter();
@@ -132,6 +135,18 @@ pub struct KnownNetwork {
     pub stale_addresses: BTreeSet<ObjectId>,
     /// Rows of which guest's interface has which address that have to go.
     pub stale_links: BTreeSet<ObjectId>,
+}
+
+impl KnownNetwork {
+    /// The ids of the interfaces.
+    pub fn interface_ids(&self) -> impl Iterator<Item = ObjectId> {
+        self.interfaces.iter().map(|stored| stored.id)
+    }
+
+    /// The ids of the plugin's rows of what guests see of them.
+    pub fn guest_interface_ids(&self) -> impl Iterator<Item = ObjectId> {
+        self.guest_interfaces.iter().map(|stored| stored.id)
+    }
 }
 
 /// Rows of NetBox about the network interfaces of the nodes' devices, where a stage has read them.

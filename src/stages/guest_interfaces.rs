@@ -6,7 +6,7 @@ use super::ports::{guest_ports, interface_of};
 use super::vm_interfaces::of_machines;
 use super::{Desired, Facts, InterfaceNaming, Pass, Selection};
 use crate::mapping::guest_interface::guest_vm_interface;
-use crate::netbox::objects::{GuestVmInterface, Said};
+use crate::netbox::objects::{GuestVmInterface, Said, VirtualMachine};
 use crate::reconcile::{Mode, ObjectId, Policy, Resource, Row, Stored, Wanted};
 
 /// Takes an interface from the row that has it, so that another row can have it: each is of one row at most, and NetBox
@@ -19,7 +19,9 @@ pub struct GuestInterfaces;
 
 /// The rows of the cluster's virtual machines, or of those that the request names.
 pub fn guest_interface_selection(facts: &Facts) -> Vec<Selection> {
-    of_machines(facts, || Some(Selection::all()))
+    of_machines(facts, || {
+        Some(Selection::all().below::<VirtualMachine>(facts.known.machine_ids()))
+    })
 }
 
 pub(super) fn mode(facts: &Facts) -> Mode {

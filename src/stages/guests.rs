@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::{Facts, Selection};
 use crate::inventory::{Guest, GuestKind, Vmid};
-use crate::netbox::objects::{VirtualMachine, VirtualMachineState};
+use crate::netbox::objects::{Cluster, VirtualMachine, VirtualMachineState};
 use crate::reconcile::{ObjectId, Stored};
 
 /// A virtual machine, and the guest that it stands for.
@@ -106,11 +106,22 @@ pub fn bindings(facts: &Facts) -> Bindings<'_> {
     bindings
 }
 
+/// The virtual machines of the cluster.
+pub fn machine_selection(facts: &Facts) -> Vec<Selection> {
+    let of_cluster = |cluster| Selection::with("cluster_id", &cluster).below::<Cluster>([cluster]);
+    facts.target.cluster.map(of_cluster).into_iter().collect()
+}
+
+/// The sync states of the endpoint's virtual machines.
+pub fn owned_states(facts: &Facts) -> Selection {
+    Selection::with("proxmox_endpoint_raw_id", &facts.endpoint.key.id)
+}
+
 /// Rows of a collection that the plugin tells apart by the guest's number: all, or those of the guests whose virtual
 /// machines the request names.
 pub fn of_guests(facts: &Facts) -> Selection {
     match &facts.options.guests.only {
-        None => Selection::all(),
+        None => Selection::all().below::<VirtualMachine>(facts.known.machine_ids()),
         Some(_) => Selection::any_of("vmid", bindings(facts).bound.iter().map(|bound| bound.vmid)),
     }
 }

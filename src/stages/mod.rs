@@ -32,8 +32,10 @@ pub mod vm_interfaces;
 pub mod vm_ip_addresses;
 pub mod vm_macs;
 
+use std::collections::HashSet;
+
 use crate::netbox::objects::Object;
-use crate::reconcile::{Policy, Refused, Resource, Retire, Stored, Wanted};
+use crate::reconcile::{ObjectId, Policy, Refused, Resource, Retire, Stored, Wanted};
 
 pub use facts::{EndpointFacts, Facts, Known, KnownNetwork, Lookup, Target};
 pub use only::{Only, Part};
@@ -104,6 +106,17 @@ pub struct Selection {
     pub filters: Vec<(&'static str, String)>,
     /// A filter of which any value may hold.
     pub any_of: Option<(&'static str, Vec<String>)>,
+    /// What every row hangs on that matters here.
+    pub parents: Option<Parents>,
+}
+
+/// Rows that others hang on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parents {
+    /// The path of their collection.
+    pub path: &'static str,
+    /// Their ids.
+    pub ids: HashSet<ObjectId>,
 }
 
 impl Selection {
@@ -112,6 +125,7 @@ impl Selection {
         Self {
             filters: Vec::new(),
             any_of: None,
+            parents: None,
         }
     }
 
@@ -120,6 +134,7 @@ impl Selection {
         Self {
             filters: vec![(name, value.to_string())],
             any_of: None,
+            parents: None,
         }
     }
 
@@ -129,7 +144,27 @@ impl Selection {
         Self {
             filters: Vec::new(),
             any_of: Some((name, values)),
+            parents: None,
         }
+    }
+
+    /// Says that only rows matter which hang on one of these of kind `R`. Where nothing can hang on them, because they
+    /// have only just been made, nothing is read.
+    #[must_use]
+    pub fn below<R: Resource>(self, ids: impl IntoIterator<Item = ObjectId>) -> Self {
+        let parents = Parents {
+            path: R::PATH,
+            ids: ids.into_iter().collect(),
+        };
+        Self {
+            parents: Some(parents),
+            ..self
+        }
+    }
+
+    /// What NetBox is asked for; the same for two selections of the same rows.
+    pub fn criteria(&self) -> impl PartialEq + '_ {
+        (&self.filters, &self.any_of)
     }
 
     /// Whether the selection can hold no row.

@@ -67,7 +67,8 @@ pub fn node_ports(facts: &Facts) -> Vec<NodePorts<'_>> {
 
 /// Interfaces of the devices.
 pub fn interface_selection(facts: &Facts) -> Selection {
-    Selection::any_of("device_id", node_ports(facts).iter().map(|node| node.device))
+    let devices: BTreeSet<ObjectId> = node_ports(facts).iter().map(|node| node.device).collect();
+    Selection::any_of("device_id", devices)
 }
 
 /// VLANs with the numbers that the interfaces name, of any site.

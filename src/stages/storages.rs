@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Desired, Facts, Flag, Part, Pass, Selection};
 use crate::inventory;
 use crate::mapping::storage::storage;
-use crate::netbox::objects::Storage;
+use crate::netbox::objects::{Cluster, Storage};
 use crate::reconcile::Policy;
 
 /// The storages of the cluster.
@@ -19,7 +19,7 @@ impl Pass for Storages {
         facts
             .target
             .cluster
-            .map(|cluster| Selection::with("cluster", &cluster))
+            .map(|cluster| Selection::with("cluster", &cluster).below::<Cluster>([cluster]))
             .into_iter()
             .collect()
     }

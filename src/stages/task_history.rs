@@ -55,7 +55,7 @@ fn of_nodes(facts: &Facts, filters: Vec<(&'static str, String)>) -> Selection {
     let nodes = facts.cluster.nodes.iter().map(|node| &node.name);
     Selection {
         filters,
-        ..Selection::any_of("node", nodes)
+        ..Selection::any_of("node", nodes).below::<objects::VirtualMachine>(facts.known.machine_ids())
     }
 }
 

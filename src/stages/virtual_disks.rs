@@ -6,7 +6,7 @@
 use super::guests::bindings;
 use super::{Desired, Facts, Part, Pass, Selection};
 use crate::mapping::virtual_disk::{ParsedDisk, disks, virtual_disk};
-use crate::netbox::objects::{PROXBOX_TAG, VirtualDisk, VirtualDiskState};
+use crate::netbox::objects::{PROXBOX_TAG, VirtualDisk, VirtualDiskState, VirtualMachine};
 use crate::reconcile::{ObjectId, Policy, Retire, Stored};
 
 /// The disks.
@@ -39,7 +39,7 @@ impl Pass for VirtualDisks {
         }
         let cluster = facts.target.cluster;
         cluster
-            .map(|cluster| Selection::with("cluster_id", &cluster))
+            .map(|cluster| Selection::with("cluster_id", &cluster).below::<VirtualMachine>(facts.known.machine_ids()))
             .into_iter()
             .collect()
     }
@@ -76,14 +76,12 @@ impl Pass for VirtualDiskStates {
 
     /// Sync states of disks can be selected by their disk alone; of a whole cluster that would take many requests.
     fn scope(facts: &Facts) -> Vec<Selection> {
-        if facts.options.guests.only.is_none() {
-            return vec![Selection::all()];
-        }
         let wanted = Self::desired(facts).wanted;
-        vec![Selection::any_of(
-            "virtual_disk_id",
-            wanted.iter().map(|wanted| wanted.object.virtual_disk),
-        )]
+        let disks = wanted.iter().map(|wanted| wanted.object.virtual_disk);
+        if facts.options.guests.only.is_none() {
+            return vec![Selection::all().below::<VirtualDisk>(disks)];
+        }
+        vec![Selection::any_of("virtual_disk_id", disks)]
     }
 
     /// A disk whose storage is not known says nothing of it.

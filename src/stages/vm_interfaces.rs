@@ -7,7 +7,7 @@ use super::ports::{GuestPorts, Port, guest_ports};
 use super::{Desired, Facts, Flag, Pass, Selection};
 use crate::inventory::Nic;
 use crate::mapping::vm_interface::{vlan, vm_interface, with_link};
-use crate::netbox::objects::{PROXBOX_TAG, Said, Vlan, VmInterface};
+use crate::netbox::objects::{PROXBOX_TAG, Said, VirtualMachine, Vlan, VmInterface};
 use crate::reconcile::{ObjectId, Policy, Resource, Row, Stored};
 
 /// VLANs that the interfaces' configurations name.
@@ -21,7 +21,8 @@ pub struct VmInterfaces;
 pub fn interface_selection(facts: &Facts) -> Vec<Selection> {
     of_machines(facts, || {
         let cluster = facts.target.cluster;
-        cluster.map(|cluster| Selection::with("cluster_id", &cluster))
+        cluster
+            .map(|cluster| Selection::with("cluster_id", &cluster).below::<VirtualMachine>(facts.known.machine_ids()))
     })
 }
 

@@ -13,7 +13,7 @@ use crate::inventory::GuestInterface;
 use crate::mapping::guest_interface::row_name;
 use crate::mapping::ip_address::{addresses_of, ip_address};
 use crate::netbox::objects::{
-    Assignment, GuestVmInterface, GuestVmInterfaceAddress, IpAddress, PROXBOX_TAG, PrimaryAddresses,
+    Assignment, GuestVmInterface, GuestVmInterfaceAddress, IpAddress, PROXBOX_TAG, PrimaryAddresses, VmInterface,
 };
 use crate::reconcile::{Mode, ObjectId, Policy, Retire, Row, Stored, Wanted};
 
@@ -37,7 +37,8 @@ pub struct PrimaryIps;
 /// Addresses of all virtual machines' interfaces, or of those that the request names.
 pub fn address_selection(facts: &Facts) -> Vec<Selection> {
     of_machines(facts, || {
-        Some(Selection::with("assigned_object_type", "virtualization.vminterface"))
+        let all = Selection::with("assigned_object_type", "virtualization.vminterface");
+        Some(all.below::<VmInterface>(facts.known.network.interface_ids()))
     })
 }
 
@@ -49,9 +50,9 @@ pub fn host_selection(hosts: &BTreeSet<IpAddr>) -> Selection {
 /// Links of all guests, or of those that the request names.
 pub fn link_selection(facts: &Facts) -> Vec<Selection> {
     if facts.options.guests.only.is_none() {
-        return vec![Selection::all()];
+        return vec![Selection::all().below::<GuestVmInterface>(facts.known.network.guest_interface_ids())];
     }
-    let known = facts.known.network.guest_interfaces.iter().map(|stored| stored.id);
+    let known = facts.known.network.guest_interface_ids();
     vec![Selection::any_of("guest_interface_id", known)]
 }
 

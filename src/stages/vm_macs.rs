@@ -19,7 +19,8 @@ pub struct PrimaryMacs;
 /// MAC addresses of all virtual machines' interfaces, or of those that the request names.
 pub fn mac_selection(facts: &Facts) -> Vec<Selection> {
     of_machines(facts, || {
-        Some(Selection::with("assigned_object_type", "virtualization.vminterface"))
+        let all = Selection::with("assigned_object_type", "virtualization.vminterface");
+        Some(all.below::<VmInterface>(facts.known.network.interface_ids()))
     })
 }
 

@@ -13,17 +13,18 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::memo::Place;
 use super::report::{Failure, Outcome, Written};
+use super::shelf::Shelf;
 use crate::error::ErrorKind;
 use crate::netbox::objects::{create_body, update_body};
 use crate::netbox::{Client, RowRefusal, WriteError};
 use crate::reconcile::{Create, Delete, ObjectId, Plan, Update};
+use crate::stages::Selection;
 
-/// How many rows a batch starts with at the most, and how many it may grow to.
-const FIRST_BATCH: usize = 100;
+/// How many rows the first batch of all may have, and how many batches may grow to.
+pub(super) const FIRST_BATCH: usize = 100;
 const LARGEST_BATCH: usize = 200;
-/// Fewer rows than this are not split up for the sake of sending them side by side.
-const SMALLEST_SHARE: usize = 20;
 /// Batches of one plan that are under way at once; the client may let fewer pass.
 const SIDE_BY_SIDE: usize = 4;
 /// A batch that is answered faster than this lets the next one be larger.
@@ -36,6 +37,10 @@ pub(super) struct Writer<'a> {
     /// Whether NetBox merges tags itself.
     pub(super) has_add_tags: bool,
     pub(super) cancel: &'a CancellationToken,
+    /// Where rows are put away for later stages.
+    pub(super) place: Place<'a>,
+    /// Which rows the plan was made of.
+    pub(super) scope: &'a [Selection],
 }
 
 /// What came of a plan.
@@ -57,7 +62,7 @@ trait Entry: Sync {
     /// Writes a batch and returns the rows' ids, in order.
     fn send(
         writer: Writer<'_>,
-        path: &str,
+        path: &'static str,
         batch: &[&Self],
     ) -> impl Future<Output = Result<Vec<Option<ObjectId>>, WriteError>> + Send;
 }
@@ -75,9 +80,15 @@ impl Entry for Create {
     fn done(outcome: &mut Outcome) -> &mut Vec<Written> {
         &mut outcome.created
     }
-    async fn send(writer: Writer<'_>, path: &str, batch: &[&Self]) -> Result<Vec<Option<ObjectId>>, WriteError> {
+    async fn send(
+        writer: Writer<'_>,
+        path: &'static str,
+        batch: &[&Self],
+    ) -> Result<Vec<Option<ObjectId>>, WriteError> {
         let bodies: Vec<Value> = batch.iter().map(|row| create_body(&row.fields)).collect();
+        writer.place.shelf(|shelf| shelf.about_to_make(path));
         let rows = writer.client.create(path, &bodies).await?;
+        writer.place.shelf(|shelf| shelf.made(path, writer.scope, &rows));
         let id = |row: &Value| row.get("id").and_then(Value::as_u64).map(ObjectId);
         Ok(rows.iter().map(id).collect())
     }
@@ -96,10 +107,15 @@ impl Entry for Update {
     fn done(outcome: &mut Outcome) -> &mut Vec<Written> {
         &mut outcome.updated
     }
-    async fn send(writer: Writer<'_>, path: &str, batch: &[&Self]) -> Result<Vec<Option<ObjectId>>, WriteError> {
+    async fn send(
+        writer: Writer<'_>,
+        path: &'static str,
+        batch: &[&Self],
+    ) -> Result<Vec<Option<ObjectId>>, WriteError> {
         let body = |row: &&Self| update_body(row.id, &row.changes, writer.has_add_tags);
         let bodies: Vec<Value> = batch.iter().map(body).collect();
-        writer.client.update(path, &bodies).await?;
+        let rows = writer.client.update(path, &bodies).await?;
+        writer.place.shelf(|shelf| shelf.changed(path, &rows));
         Ok(batch.iter().map(|row| Some(row.id)).collect())
     }
 }
@@ -117,8 +133,13 @@ impl Entry for Delete {
     fn done(outcome: &mut Outcome) -> &mut Vec<Written> {
         &mut outcome.deleted
     }
-    async fn send(writer: Writer<'_>, path: &str, batch: &[&Self]) -> Result<Vec<Option<ObjectId>>, WriteError> {
+    async fn send(
+        writer: Writer<'_>,
+        path: &'static str,
+        batch: &[&Self],
+    ) -> Result<Vec<Option<ObjectId>>, WriteError> {
         let ids: Vec<ObjectId> = batch.iter().map(|row| row.id).collect();
+        writer.place.shelf(Shelf::clear);
         writer.client.delete(path, &ids).await?;
         Ok(ids.into_iter().map(Some).collect())
     }
@@ -142,7 +163,7 @@ pub(super) async fn apply(plan: &Plan, writer: Writer<'_>, is_last_try: bool) ->
         plan,
         writer,
         is_last_try,
-        size: FIRST_BATCH,
+        size: writer.place.shelf(|shelf| shelf.batch_size),
         applied,
     };
     batches.write(&plan.create).await;
@@ -175,7 +196,6 @@ impl<'a> Batches<'a> {
     /// Writes `rows`; a write that is under way is always waited for.
     async fn write<E: Entry>(&mut self, rows: &'a [E]) {
         let at_once = if self.plan.is_serial { 1 } else { SIDE_BY_SIDE };
-        self.size = rows.len().div_ceil(at_once).clamp(SMALLEST_SHARE, FIRST_BATCH);
         let mut queue = VecDeque::from([rows.iter().collect::<Vec<&'a E>>()]);
         let mut under_way = FuturesUnordered::new();
         loop {
@@ -219,17 +239,25 @@ impl<'a> Batches<'a> {
             self.applied.outcome.left_out += queue.drain(..).map(|batch| batch.len()).sum::<usize>();
         }
         let mut batch = queue.pop_front().filter(|batch| !batch.is_empty())?;
-        if batch.len() > self.size {
-            queue.push_front(batch.split_off(self.size));
+        // Shares of one size, so that the last is not a small one.
+        let share = batch.len().div_ceil(batch.len().div_ceil(self.size));
+        if batch.len() > share {
+            queue.push_front(batch.split_off(share));
         }
         Some(batch)
     }
 
-    /// Lets the next batch be larger where this one was quick.
+    /// Lets the next batches be larger where this one was quick.
     fn pace(&mut self, began: Instant) {
         if began.elapsed() < QUICK {
-            self.size = (self.size + self.size.div_ceil(4)).min(LARGEST_BATCH);
+            self.resize((self.size + self.size.div_ceil(4)).min(LARGEST_BATCH));
         }
+    }
+
+    /// Sets the size of the next batches, those of the plans that follow included.
+    fn resize(&mut self, size: usize) {
+        self.size = size;
+        self.writer.place.shelf(|shelf| shelf.batch_size = size);
     }
 
     fn handle<E: Entry>(&mut self, error: WriteError, batch: Vec<&'a E>, queue: &mut VecDeque<Vec<&'a E>>) {
@@ -249,6 +277,9 @@ impl<'a> Batches<'a> {
     }
 
     fn decide<E: Entry>(&mut self, error: WriteError, batch: Vec<&'a E>) -> Next<'a, E> {
+        if matches!(error, WriteError::Uncertain(_)) {
+            self.writer.place.shelf(Shelf::clear);
+        }
         let may_read_again = !self.is_last_try && batch.iter().all(|row| row.id().is_none());
         match error {
             WriteError::Rows { refused, .. } => self.drop_refused(&refused, batch),
@@ -268,7 +299,7 @@ impl<'a> Batches<'a> {
                 Next::Done
             }
             WriteError::Failed(error) if error.is_transient() && batch.len() > 1 => {
-                self.size = (self.size / 2).max(1);
+                self.resize((self.size / 2).max(1));
                 self.halve(batch, error.kind(), &error.to_string())
             }
             WriteError::Failed(error) => {

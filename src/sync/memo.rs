@@ -1,8 +1,8 @@
 //! What runs remember for each other for a short while. The stages of one job follow each other within seconds, and each
 //! is a run of its own; without this memory each would read the same again.
 //!
-//! Remembered are what was read of Proxmox, ids of supporting objects, and which rows of NetBox stand for what; never the
-//! rows that a stage compares.
+//! Remembered are what was read of Proxmox, ids of supporting objects, which rows of NetBox stand for what, and rows that
+//! stages look up. What a stage itself compares it always reads.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::shelf::Shelf;
 use super::stages::BootstrapStatus;
 use crate::endpoint::EndpointKey;
 use crate::inventory::{ClusterMode, Inventory};
 use crate::netbox::Client;
 use crate::netbox::ids::Ids;
-use crate::netbox::objects::{Cluster, PluginEndpoint, TrackingCluster, VirtualMachine, VirtualMachineState};
+use crate::netbox::objects::{Cluster, PluginEndpoint, TrackingCluster};
 use crate::proxmox::Session;
 use crate::reconcile::{ObjectId, Stored};
 use crate::stages::Target;
@@ -48,7 +49,7 @@ struct Kept {
     inventory: Inventory,
     target: Option<(Instant, KnownTarget)>,
     nodes: Option<(Instant, KnownNodes)>,
-    machines: Option<(Instant, KnownMachines)>,
+    shelf: Shelf,
 }
 
 /// Which rows of NetBox stand for an endpoint's cluster.
@@ -68,13 +69,6 @@ pub(super) struct KnownNodes {
     pub(super) links: BTreeMap<String, ObjectId>,
     /// The sites of the devices, by device.
     pub(super) sites: BTreeMap<ObjectId, ObjectId>,
-}
-
-/// The virtual machines of an endpoint's cluster, and their sync states.
-#[derive(Debug, Clone, Default)]
-pub(super) struct KnownMachines {
-    pub(super) machines: Vec<Stored<VirtualMachine>>,
-    pub(super) states: Vec<Stored<VirtualMachineState>>,
 }
 
 /// The place in the memory that belongs to one endpoint, its credentials, and one NetBox with its branch.
@@ -125,7 +119,7 @@ impl Memo {
         self.with(|state| {
             state.endpoints.retain(|_, kept| {
                 kept.keep_fresh(ttl);
-                let knows_rows = kept.target.is_some() || kept.nodes.is_some() || kept.machines.is_some();
+                let knows_rows = kept.target.is_some() || kept.nodes.is_some() || !kept.shelf.is_empty();
                 knows_rows || !kept.inventory.is_empty()
             });
             state.endpoints.shrink_to_fit();
@@ -147,7 +141,7 @@ impl Kept {
         self.inventory.keep_fresh(ttl);
         self.target = self.target.take().filter(|(since, _)| since.elapsed() < ttl);
         self.nodes = self.nodes.take().filter(|(since, _)| since.elapsed() < ttl);
-        self.machines = self.machines.take().filter(|(since, _)| since.elapsed() < ttl);
+        self.shelf.keep_fresh(ttl);
     }
 }
 
@@ -159,7 +153,7 @@ impl Place<'_> {
                 inventory: Inventory::default(),
                 target: None,
                 nodes: None,
-                machines: None,
+                shelf: Shelf::default(),
             };
             let kept = state
                 .endpoints
@@ -197,17 +191,9 @@ impl Place<'_> {
         self.with(|kept| kept.nodes = Some((Instant::now(), nodes)));
     }
 
-    pub(super) fn machines(&self) -> Option<KnownMachines> {
-        self.with(|kept| kept.machines.as_ref().map(|(_, machines)| machines.clone()))
-    }
-
-    pub(super) fn keep_machines(&self, machines: KnownMachines) {
-        self.with(|kept| kept.machines = Some((Instant::now(), machines)));
-    }
-
-    /// Forgets the virtual machines, because they were written.
-    pub(super) fn forget_machines(&self) {
-        self.with(|kept| kept.machines = None);
+    /// Reads or changes the rows that are put away.
+    pub(super) fn shelf<T>(&self, read: impl FnOnce(&mut Shelf) -> T) -> T {
+        self.with(|kept| read(&mut kept.shelf))
     }
 
     /// Whether this pass over the tasks reads all that Proxmox has: the first does, and then each
@@ -234,7 +220,7 @@ impl Place<'_> {
             kept.inventory = Inventory::default();
             kept.target = None;
             kept.nodes = None;
-            kept.machines = None;
+            kept.shelf = Shelf::default();
         });
     }
 }

@@ -16,6 +16,7 @@ mod registry;
 mod report;
 mod request;
 mod run;
+mod shelf;
 mod stages;
 mod sweep;
 mod tell;

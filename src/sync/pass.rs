@@ -67,11 +67,11 @@ impl<'a> EndpointRun<'a> {
     pub(super) async fn list<R: Object>(&self, selections: Vec<Selection>) -> Result<Vec<Stored<R>>, Error> {
         let mut rows: Vec<Stored<R>> = Vec::new();
         let mut seen = BTreeSet::new();
-        for selection in selections
-            .into_iter()
-            .map(without_provisional)
-            .filter(|selection| !selection.is_empty())
-        {
+        for selection in &selections {
+            let selection = without_provisional(selection.clone());
+            if selection.is_empty() || self.is_barren::<R>(&selection) {
+                continue;
+            }
             let mut query = Query::new();
             for (name, value) in &selection.filters {
                 query = query.with(name, value);
@@ -86,7 +86,23 @@ impl<'a> EndpointRun<'a> {
             let found = found.into_iter().map(Into::into);
             rows.extend(found.filter(|stored: &Stored<R>| seen.insert(stored.id)));
         }
+        if R::IS_LOOKED_UP && !self.is_dry_run {
+            self.place().shelf(|shelf| shelf.put(&selections, &rows));
+        }
         Ok(rows)
+    }
+
+    /// The rows of `selections`, as a stage has read or written them a short while ago, else as [`Self::list`] reads them.
+    pub(super) async fn recall<R: Object>(&self, selections: Vec<Selection>) -> Result<Vec<Stored<R>>, Error> {
+        match self.place().shelf(|shelf| shelf.find(&selections)) {
+            Some(rows) => Ok(rows),
+            None => self.list(selections).await,
+        }
+    }
+
+    fn is_barren<R: Object>(&self, selection: &Selection) -> bool {
+        let parents = selection.parents.as_ref();
+        parents.is_some_and(|parents| self.place().shelf(|shelf| shelf.is_barren(parents, R::PATH)))
     }
 
     /// Runs one pass.
@@ -130,7 +146,8 @@ impl<'a> EndpointRun<'a> {
             if self.cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
-            let mut applied = apply(&plan, self.writer(), round == ROUNDS).await;
+            let scope = P::scope(&self.facts);
+            let mut applied = apply(&plan, self.writer(&scope), round == ROUNDS).await;
             if round > 0 {
                 // What is there now and was not before came from the batch whose answer was lost.
                 applied.outcome.created.append(&mut applied.outcome.unchanged);
@@ -163,22 +180,35 @@ impl<'a> EndpointRun<'a> {
         if self.is_dry_run {
             return Outcome::default();
         }
-        apply(&plan, self.writer(), true).await.outcome
+        apply(&plan, self.writer(&[]), true).await.outcome
     }
 
-    fn writer(&self) -> Writer<'a> {
+    fn writer<'b>(&self, scope: &'b [Selection]) -> Writer<'b>
+    where
+        'a: 'b,
+    {
         Writer {
             client: self.netbox,
             has_add_tags: self.version.has_add_tags(),
             cancel: self.cancel,
+            place: self.place(),
+            scope,
         }
     }
 
     async fn actual<P: Pass>(&self, round: usize) -> Result<Vec<Stored<P::Object>>, Error> {
-        match P::at_hand(&self.facts).filter(|_| round == 0) {
-            Some(rows) => Ok(rows),
-            None => self.list(P::scope(&self.facts)).await,
+        if round == 0 {
+            return match P::at_hand(&self.facts) {
+                Some(rows) => Ok(rows),
+                None => self.list(P::scope(&self.facts)).await,
+            };
         }
+        // Whatever hung on the parents before, the write whose fate is unknown may have added to it.
+        let mut scope = P::scope(&self.facts);
+        for selection in &mut scope {
+            selection.parents = None;
+        }
+        self.list(scope).await
     }
 
     fn learn<R: Resource>(&mut self, outcome: &Outcome) {

@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Error;
-use super::memo::KnownMachines;
 use super::pass::EndpointRun;
 use crate::inventory::{Area, Guests, Reader};
-use crate::netbox::objects::{Storage, VirtualMachine, VirtualMachineState};
-use crate::stages::guests::bindings;
+use crate::netbox::objects::Storage;
+use crate::stages::guests::{bindings, machine_selection, owned_states};
 use crate::stages::storages::Storages as StorageRows;
 use crate::stages::{Part, Pass, Selection};
 
@@ -46,12 +45,11 @@ impl EndpointRun<'_> {
     /// which. Where the request names virtual machines, areas read from here on are limited to their guests.
     pub(super) async fn read_machines(&mut self) -> Result<(), Error> {
         self.read::<Guests>().await?;
-        let known = match self.place().machines() {
-            Some(known) => known,
-            None => self.list_machines().await?,
-        };
-        self.facts.known.machines = known.machines;
-        self.facts.known.machine_states = known.states;
+        let machines = machine_selection(&self.facts);
+        let states = vec![owned_states(&self.facts)];
+        let (machines, states) = tokio::try_join!(self.recall(machines), self.recall(states))?;
+        self.facts.known.machines = machines;
+        self.facts.known.machine_states = states;
         self.select_guest();
         if self.facts.options.guests.only.is_some() {
             self.select_guests()?;
@@ -66,32 +64,16 @@ impl EndpointRun<'_> {
 
     /// Reads the cluster's storages.
     pub(super) async fn read_storages(&mut self) -> Result<(), Error> {
-        self.facts.known.storages = self.list::<Storage>(StorageRows::scope(&self.facts)).await?;
+        self.facts.known.storages = self.recall::<Storage>(StorageRows::scope(&self.facts)).await?;
         Ok(())
-    }
-
-    async fn list_machines(&self) -> Result<KnownMachines, Error> {
-        let cluster = self.facts.target.cluster;
-        let machines = cluster.map(|cluster| Selection::with("cluster_id", &cluster));
-        let owned = Selection::with("proxmox_endpoint_raw_id", &self.facts.endpoint.key.id);
-        let known = KnownMachines {
-            machines: self.list::<VirtualMachine>(machines.into_iter().collect()).await?,
-            states: self.list::<VirtualMachineState>(vec![owned]).await?,
-        };
-        self.place().keep_machines(known.clone());
-        Ok(known)
     }
 
     /// Reads the guests, and from NetBox the cluster's virtual machines and all sync states: those of other endpoints
     /// tell which virtual machines are not ours.
     pub(super) async fn read_machines_afresh(&mut self) -> Result<(), Error> {
         self.read::<Guests>().await?;
-        let cluster = self.facts.target.cluster;
-        let selection = cluster.map(|cluster| Selection::with("cluster_id", &cluster));
-        let (machines, states) = tokio::try_join!(
-            self.list::<VirtualMachine>(selection.into_iter().collect()),
-            self.list::<VirtualMachineState>(vec![Selection::all()]),
-        )?;
+        let machines = machine_selection(&self.facts);
+        let (machines, states) = tokio::try_join!(self.list(machines), self.list(vec![Selection::all()]))?;
         self.facts.known.machines = machines;
         self.facts.known.machine_states = states;
         if let Some(vmid) = self.facts.options.only.guest {

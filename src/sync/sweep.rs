@@ -202,9 +202,6 @@ impl EndpointRun<'_> {
             self.bootstrap().await?;
             self.pass::<Orphans>().await?
         };
-        if !outcome.updated.is_empty() && !self.is_dry_run {
-            self.place().forget_machines();
-        }
         let all = candidates(&self.facts);
         let gone: Vec<&Candidate<'_>> = all.iter().filter(|candidate| candidate.fate != Fate::Present).collect();
         report.candidates += gone.len();

@@ -92,9 +92,67 @@ fn machine(trio: &Trio) -> Value {
     state.map_or(Value::Null, |state| state["virtual_machine"]["id"].clone())
 }
 
+type Row = (&'static str, Box<dyn Fn(&Value) -> bool>);
+
+/// The route `path`, asked for what `query` names; `row` is its collection and how it is told from others there.
+fn case(
+    path: &'static str,
+    object_type: &'static str,
+    query: String,
+    missing: (&'static str, &'static str),
+    row: Row,
+) -> Case {
+    let (collection, is_it) = row;
+    Case {
+        path,
+        object_type,
+        query,
+        missing,
+        collection,
+        is_it,
+    }
+}
+
 /// Routes whose objects belong to the rich guest, those that others hang on last.
 fn guest_cases(trio: &Trio) -> Vec<Case> {
-    let (guest, machine) = (guest(trio), machine(trio));
+    let (guest, id) = (guest(trio), machine(trio));
+    let mut cases = configured_cases(&guest, &id);
+    cases.extend(kept_cases(trio, &guest));
+    let row: Row = (MACHINES, Box::new(move |row| row["id"] == id));
+    cases.push(case("vm", "vm", guest, ("vmid", "9999"), row));
+    cases
+}
+
+/// What a guest's configuration tells.
+fn configured_cases(guest: &str, machine: &Value) -> Vec<Case> {
+    let has_host = |row: &Value| row["address"].as_str().unwrap().starts_with("10.50.0.102/");
+    vec![
+        case(
+            "ip",
+            "ip_address",
+            format!("{guest}&ip_address=10.50.0.102"),
+            ("ip_address", "192.0.2.77"),
+            (ADDRESSES, Box::new(has_host)),
+        ),
+        case(
+            "interface",
+            "interface",
+            format!("{guest}&interface_name=net0"),
+            ("interface_name", "net9"),
+            (INTERFACES, of_machine(machine, "net0")),
+        ),
+        case(
+            "disk",
+            "virtual_disk",
+            format!("{guest}&disk_name=virtio0"),
+            ("disk_name", "scsi9"),
+            (DISKS, of_machine(machine, "virtio0")),
+        ),
+    ]
+}
+
+/// What is kept of a guest beside it.
+fn kept_cases(trio: &Trio, guest: &str) -> Vec<Case> {
     let (backup, snapshot, task) = trio.proxmox.world().read(|world| {
         let backup = world.backups.iter().find(|backup| backup.vmid == RICH).unwrap().clone();
         let snapshot = world.guests[&RICH].snapshots[0].name.clone();
@@ -102,71 +160,32 @@ fn guest_cases(trio: &Trio) -> Vec<Case> {
         let task = world.tasks.iter().find(|task| *task.id == *id && task.ends.is_some());
         (backup, snapshot, task.unwrap().upid())
     });
-    let case = |path, object_type, more: String, missing, collection, is_it| Case {
-        path,
-        object_type,
-        query: format!("{guest}{more}"),
-        missing,
-        collection,
-        is_it,
-    };
-    let host = "10.50.0.102";
+    let volid = backup.volid();
+    let name = snapshot.clone();
     vec![
         case(
-            "ip",
-            "ip_address",
-            format!("&ip_address={host}"),
-            ("ip_address", "192.0.2.77"),
-            ADDRESSES,
-            Box::new(move |row| row["address"].as_str().unwrap().starts_with(&format!("{host}/"))),
-        ),
-        case(
-            "interface",
-            "interface",
-            "&interface_name=net0".to_owned(),
-            ("interface_name", "net9"),
-            INTERFACES,
-            of_machine(&machine, "net0"),
-        ),
-        case(
-            "disk",
-            "virtual_disk",
-            "&disk_name=virtio0".to_owned(),
-            ("disk_name", "scsi9"),
-            DISKS,
-            of_machine(&machine, "virtio0"),
-        ),
-        case(
             "backup",
             "backup",
-            format!("&storage={}&volid={}", backup.storage, backup.volid()),
+            format!("{guest}&storage={}&volid={volid}", backup.storage),
             ("volid", "nas-backups:backup/none"),
-            BACKUPS,
-            field("volume_id", backup.volid()),
+            (BACKUPS, field("volume_id", volid)),
         ),
         case(
             "snapshot",
             "snapshot",
-            format!("&snapshot_name={snapshot}"),
+            format!("{guest}&snapshot_name={snapshot}"),
             ("snapshot_name", "current"),
-            SNAPSHOTS,
-            Box::new(move |row| row["vmid"] == RICH && row["name"] == snapshot),
+            (
+                SNAPSHOTS,
+                Box::new(move |row| row["vmid"] == RICH && row["name"] == name),
+            ),
         ),
         case(
             "task-history",
             "task_history",
-            format!("&upid={task}"),
+            format!("{guest}&upid={task}"),
             ("vmid", "9999"),
-            TASKS,
-            field("upid", task),
-        ),
-        case(
-            "vm",
-            "vm",
-            String::new(),
-            ("vmid", "9999"),
-            MACHINES,
-            Box::new(move |row| row["id"] == machine),
+            (TASKS, field("upid", task)),
         ),
     ]
 }
@@ -174,54 +193,42 @@ fn guest_cases(trio: &Trio) -> Vec<Case> {
 /// Routes whose objects belong to the cluster.
 fn cluster_cases(trio: &Trio) -> Vec<Case> {
     let job = trio.proxmox.world().read(|world| world.replications[0].id());
-    let case = |path, object_type, more: String, missing, collection, is_it| Case {
-        path,
-        object_type,
-        query: format!("cluster_name=LAB{more}"),
-        missing,
-        collection,
-        is_it,
-    };
+    let of_cluster = |more: &str| format!("cluster_name=LAB{more}");
     vec![
         case(
             "replication",
             "replication",
-            format!("&replication_id={job}"),
+            of_cluster(&format!("&replication_id={job}")),
             ("replication_id", "9999-0"),
-            REPLICATIONS,
-            field("replication_id", job),
+            (REPLICATIONS, field("replication_id", job)),
         ),
         case(
             "backup-routines",
             "backup_routine",
-            "&job_id=backup-list-0003".to_owned(),
+            of_cluster("&job_id=backup-list-0003"),
             ("job_id", "none"),
-            ROUTINES,
-            field("job_id", "backup-list-0003"),
+            (ROUTINES, field("job_id", "backup-list-0003")),
         ),
         case(
             "storage",
             "storage",
-            "&storage_name=local".to_owned(),
+            of_cluster("&storage_name=local"),
             ("storage_name", "none"),
-            STORAGES,
-            field("name", "local"),
+            (STORAGES, field("name", "local")),
         ),
         case(
             "node",
             "node",
-            "&node_name=pve1".to_owned(),
+            of_cluster("&node_name=pve1"),
             ("node_name", "pve9"),
-            DEVICES,
-            field("name", "pve1"),
+            (DEVICES, field("name", "pve1")),
         ),
         case(
             "cluster",
             "cluster",
-            String::new(),
+            of_cluster(""),
             ("cluster_name", "none"),
-            CLUSTERS,
-            field("name", "lab"),
+            (CLUSTERS, field("name", "lab")),
         ),
     ]
 }

@@ -8,6 +8,7 @@
 )]
 
 mod backups;
+mod budget;
 mod clusters;
 mod full_update;
 mod harness;

@@ -171,6 +171,7 @@ impl Object for DeviceInterface {
         "mark_connected",
         "tags",
     ];
+    const IS_LOOKED_UP: bool = true;
 }
 
 #[cfg(test)]

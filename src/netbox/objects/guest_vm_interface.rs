@@ -104,6 +104,7 @@ impl Object for GuestVmInterface {
         "mtu",
         "tags",
     ];
+    const IS_LOOKED_UP: bool = true;
 }
 
 /// That a guest's interface has an IP address. While the row stands, NetBox refuses to delete the address.

@@ -58,6 +58,8 @@ pub use vlan::Vlan;
 pub use vm_interface::{VmInterface, VmInterfaceState};
 pub use write::{create_body, update_body};
 
+use std::fmt;
+
 use serde::de::DeserializeOwned;
 
 use crate::reconcile::{Resource, Stored};
@@ -85,9 +87,11 @@ pub type Tenant = Named<TenantKind>;
 pub const PROXBOX_TAG: &str = "proxbox";
 
 /// A kind of object that NetBox lists.
-pub trait Object: Resource + Clone + Send + Sync {
+pub trait Object: Resource + Clone + fmt::Debug + Send + Sync + 'static {
     /// The shape of a row in NetBox's answers.
     type Read: DeserializeOwned + Into<Stored<Self>> + Send;
     /// The keys of a row that are read; the rest is not asked for.
     const READ_FIELDS: &'static [&'static str];
+    /// Whether later stages look for what an earlier one has read or written: such rows are kept for a while.
+    const IS_LOOKED_UP: bool = false;
 }

@@ -1,6 +1,7 @@
 //! Objects that are little more than a name and a slug: tags, types, roles, manufacturers, sites, tenants.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::marker::PhantomData;
 
 use serde::Deserialize;
@@ -10,7 +11,7 @@ use super::shape::{Choice, Nested, Tagged, id, put, put_id, put_tags, slugs};
 use crate::reconcile::{Fields, ObjectId, Resource, Stored};
 
 /// Which kind of named object.
-pub trait NamedKind: Send + Sync + Clone + 'static {
+pub trait NamedKind: fmt::Debug + Send + Sync + Clone + 'static {
     /// The collection's path.
     const PATH: &'static str;
     /// What one is called in reports.

@@ -163,6 +163,7 @@ impl Object for Storage {
     type Read = StorageRead;
     /// Everything: the row has few columns that are not compared.
     const READ_FIELDS: &'static [&'static str] = &[];
+    const IS_LOOKED_UP: bool = true;
 }
 
 #[cfg(test)]

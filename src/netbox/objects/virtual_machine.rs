@@ -195,4 +195,5 @@ impl Object for VirtualMachine {
         "primary_ip6",
         "tags",
     ];
+    const IS_LOOKED_UP: bool = true;
 }

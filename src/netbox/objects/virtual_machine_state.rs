@@ -182,4 +182,5 @@ impl Object for VirtualMachineState {
         "proxmox_last_updated",
         "last_run_id",
     ];
+    const IS_LOOKED_UP: bool = true;
 }

@@ -137,6 +137,7 @@ impl Object for VmInterface {
         "primary_mac_address",
         "tags",
     ];
+    const IS_LOOKED_UP: bool = true;
 }
 
 /// The plugin's sync-state row of an interface: which bridge it is attached to.

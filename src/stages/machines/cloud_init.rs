@@ -3,7 +3,7 @@
 use super::prepared;
 use super::states::machine_of;
 use crate::mapping::cloud_init::cloud_init;
-use crate::netbox::objects::CloudInit;
+use crate::netbox::objects::{CloudInit, VirtualMachine};
 use crate::reconcile::Policy;
 use crate::stages::{Desired, Facts, Flag, Pass, Selection};
 
@@ -20,7 +20,8 @@ impl Pass for CloudInits {
 
     /// All rows: the collection has no filter that takes several virtual machines.
     fn scope(facts: &Facts) -> Vec<Selection> {
-        rows(facts).next().map(|_| Selection::all()).into_iter().collect()
+        let machines = rows(facts).map(|row| row.virtual_machine);
+        vec![Selection::all().below::<VirtualMachine>(machines)]
     }
 
     fn desired(facts: &Facts) -> Desired<CloudInit> {

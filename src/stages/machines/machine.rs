@@ -6,6 +6,7 @@ use super::{Prepared, handled, machines, names, overrides_of, prepared, refusal}
 use crate::mapping::virtual_machine::{MachineParents, discovered_tag, machine_type, virtual_machine};
 use crate::netbox::objects::{Tag, VirtualMachine, VirtualMachineType};
 use crate::reconcile::{Policy, Row, Stored, Wanted};
+use crate::stages::guests::machine_selection;
 use crate::stages::{Desired, Facts, Flag, Pass, Selection, clusters};
 
 /// Takes names from virtual machines that others are about to be given.
@@ -16,7 +17,11 @@ pub struct FreedNames;
 pub struct Machines;
 
 fn scope(facts: &Facts) -> Vec<Selection> {
-    vec![Selection::any_of("cluster_id", super::clusters(facts))]
+    let here = facts.target.cluster;
+    let elsewhere = super::clusters(facts).into_iter().filter(|id| Some(*id) != here);
+    let mut selections = machine_selection(facts);
+    selections.push(Selection::any_of("cluster_id", elsewhere));
+    selections
 }
 
 impl Pass for FreedNames {

@@ -3,7 +3,7 @@
 use super::guests::{deleted, fill, machine, machine_state, plan_over, with_guests};
 use super::*;
 use crate::inventory::{self, Collected, Gap, StorageBackups, StorageConfig, Storages, Volume};
-use crate::netbox::objects::Backup;
+use crate::netbox::objects::{Backup, Object, Storage};
 use crate::stages::backups::{Backups, Written, journal, proven};
 
 const VOLUME: &str = "vault:backup/vm/204/2025-02-11T09:00:00Z";
@@ -25,11 +25,17 @@ fn on(storage: &str, volumes: Vec<Volume>) -> StorageBackups {
     }
 }
 
+fn storage_row(id: u64, name: &str) -> Stored<Storage> {
+    let row = json!({"id": id, "cluster": {"id": CLUSTER.0}, "name": name, "tags": []});
+    let row: <Storage as Object>::Read = serde_json::from_value(row).unwrap();
+    row.into()
+}
+
 /// Storages `nas` and `vault`, both read completely; [`VOLUME`] is on `vault`. What is gone is to be deleted.
 fn facts() -> Facts {
     let mut facts = with_guests();
     facts.options.guests.delete_missing_backups = true;
-    facts.known.storage_ids = [("vault".to_owned(), ObjectId(9))].into();
+    facts.known.storages = vec![storage_row(9, "vault")];
     let definition = |name: &str| serde_json::from_value(json!({"storage": name, "content": "backup"})).unwrap();
     fill::<Storages>(&mut facts, vec![definition("nas"), definition("vault")]);
     fill::<inventory::Backups>(

@@ -159,7 +159,7 @@ fn rows_are_looked_up_as_far_back_as_proxmox_tells() {
     let mut facts = facts(vec![task(&json!({}))]);
     let expected = Selection {
         filters: vec![("start_time__gte", since.clone())],
-        any_of: Some(("node", nodes.clone())),
+        ..Selection::any_of("node", &nodes).below::<VirtualMachine>(facts.known.machine_ids())
     };
     assert_eq!((recent(&facts), older(&facts)), (vec![expected], vec![]));
     guests::fill::<Tasks>(
@@ -171,7 +171,7 @@ fn rows_are_looked_up_as_far_back_as_proxmox_tells() {
             ("start_time__lt", since),
             ("start_time__gte", "2025-02-11T10:14:24Z".to_owned()),
         ],
-        any_of: Some(("node", nodes)),
+        ..Selection::any_of("node", &nodes).below::<VirtualMachine>(facts.known.machine_ids())
     };
     assert_eq!(older(&facts), [expected]);
     facts.options.guests.only = Some([ObjectId(31)].into());

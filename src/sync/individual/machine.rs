@@ -42,7 +42,6 @@ impl EndpointRun<'_> {
         }
         let only = Only::of_guest(guest.vmid).and(Part::Node, node);
         self.run_only(Stage::VirtualMachines, only).await?;
-        self.place().forget_machines();
         let made = self.find_machine(guest).await?;
         let refusal = || {
             self.trace

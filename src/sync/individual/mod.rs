@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use super::error::Error;
 use super::pass::EndpointRun;
 use super::run::{Work, version};
+use super::shelf::Shelf;
 use super::stages;
 use crate::inventory::{Inventory, Storages};
 use crate::netbox;
@@ -55,7 +56,7 @@ impl Work<'_> {
         let mut run = self.part(wanted.kind.stage(), version).prepare(endpoint).await?;
         // Who asks for one object has just changed it: what was read before does not serve.
         run.facts.inventory = Inventory::default();
-        run.place().forget_machines();
+        run.place().shelf(Shelf::clear);
         run.trace = Some(Trace::default());
         let guests = &mut run.facts.options.guests;
         (guests.sync_network, guests.sync_task_history, guests.all_tasks) = (false, false, true);

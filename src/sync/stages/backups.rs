@@ -2,9 +2,7 @@
 
 use super::Summary;
 use crate::inventory::{Backups, Storages};
-use crate::netbox::objects::Storage;
 use crate::reconcile::Mode;
-use crate::stages::Selection;
 use crate::stages::backups::{self, Written, journal, proven, unowned};
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
@@ -26,7 +24,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.discovered_machines(PHASE, "virtual-machine");
     run.read::<Storages>().await?;
     run.read::<Backups>().await?;
-    run.read_storage_rows().await?;
+    run.read_storages().await?;
     run.facts.known.proven = proven(&run.facts);
     let mut outcome = run.pass::<backups::Backups>().await?;
     if !run.facts.options.only.is_everything() {
@@ -37,14 +35,6 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
 }
 
 impl EndpointRun<'_> {
-    async fn read_storage_rows(&mut self) -> Result<(), Error> {
-        let cluster = self.facts.target.cluster;
-        let selection = cluster.map(|cluster| Selection::with("cluster", &cluster));
-        let rows = self.list::<Storage>(selection.into_iter().collect()).await?;
-        self.facts.known.storage_ids = rows.into_iter().map(|stored| (stored.object.name, stored.id)).collect();
-        Ok(())
-    }
-
     async fn write_journal(&mut self, outcome: &Outcome) {
         let created = outcome.created.iter().map(|row| (Written::Created, row));
         let updated = outcome.updated.iter().map(|row| (Written::Updated, row));

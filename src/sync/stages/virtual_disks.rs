@@ -37,10 +37,6 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     let disks = run.pass::<VirtualDisks>().await?;
     let states = run.pass::<VirtualDiskStates>().await?;
     run.warn(PHASE, &states);
-    if disks.created.len() + disks.updated.len() + disks.deleted.len() > 0 {
-        // NetBox sums the disks up in their virtual machine.
-        run.place().forget_machines();
-    }
     let outcome = run.tell_disks(&disks);
     let summary = run.tell(&MACHINES, &outcome);
     run.progress.rows_end(TABLE);

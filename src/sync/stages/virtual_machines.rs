@@ -6,8 +6,9 @@ use serde_json::json;
 
 use super::Summary;
 use crate::inventory::{ClusterOptions, GuestConfigs, GuestSystems, Vmid};
-use crate::netbox::objects::{Tag, VirtualMachine};
+use crate::netbox::objects::{Tag, VirtualMachine, VirtualMachineState};
 use crate::reconcile::{Mode, ObjectId};
+use crate::stages::guests::owned_states;
 use crate::stages::machines::identity::{claimed_elsewhere, identify};
 use crate::stages::machines::{
     CloudInits, FreedNames, GuestTags, MachineStates, Machines, Platforms, Revivals, RoleSnapshots, StateClaims,
@@ -15,7 +16,6 @@ use crate::stages::machines::{
 };
 use crate::stages::{Pass, Selection, Stage};
 use crate::sync::error::Error;
-use crate::sync::memo::KnownMachines;
 use crate::sync::pass::EndpointRun;
 use crate::sync::report::{Counts, Outcome};
 use crate::sync::tell::Subject;
@@ -59,11 +59,11 @@ impl EndpointRun<'_> {
         self.free_names().await?;
         let mut outcome = self.write_machines().await?;
         outcome.left_out += unverified;
-        let states = self.write_states(&mut outcome).await?;
+        self.write_states(&mut outcome).await?;
         let revived = self.pass::<Revivals>().await?;
         self.warn(PHASE, &revived);
         self.reflect_cloud_init().await?;
-        self.hand_over_machines(&[&outcome, &states, &revived]);
+        self.hand_over_states();
         Ok(outcome)
     }
 
@@ -201,7 +201,7 @@ impl EndpointRun<'_> {
     }
 
     /// Writes the sync states. A guest without one has failed: no later stage would find its virtual machine.
-    async fn write_states(&mut self, machines: &mut Outcome) -> Result<Outcome, Error> {
+    async fn write_states(&mut self, machines: &mut Outcome) -> Result<(), Error> {
         let states = self.pass::<MachineStates>().await?;
         let reasons: BTreeMap<&str, &str> = states
             .failed
@@ -214,7 +214,7 @@ impl EndpointRun<'_> {
         });
         let failed: BTreeMap<String, String> = failed.collect();
         machines.fail("virtual machine sync state", &failed);
-        Ok(states)
+        Ok(())
     }
 
     /// Shows the guests' cloud-init settings, as well as that can be done.
@@ -227,20 +227,19 @@ impl EndpointRun<'_> {
         Ok(())
     }
 
-    /// Lets the next stages know the virtual machines and sync states as they were read, where nothing was written.
-    fn hand_over_machines(&self, written: &[&Outcome]) {
-        let is_as_read = written.iter().all(|outcome| {
-            let changed = outcome.created.len() + outcome.updated.len() + outcome.failed.len();
-            changed == 0
+    /// Puts the sync states away as the next stages look for them.
+    fn hand_over_states(&self) {
+        let owner = Some(self.facts.endpoint.key.id.0);
+        self.place().shelf(|shelf| {
+            let states = shelf
+                .find::<VirtualMachineState>(&[Selection::all()])
+                .into_iter()
+                .flatten();
+            let ours: Vec<_> = states.filter(|stored| stored.object.endpoint_raw_id == owner).collect();
+            if !ours.is_empty() {
+                shelf.put(&[owned_states(&self.facts)], &ours);
+            }
         });
-        if is_as_read {
-            self.place().keep_machines(KnownMachines {
-                machines: self.facts.known.machines.clone(),
-                states: self.facts.known.machine_states.clone(),
-            });
-        } else {
-            self.place().forget_machines();
-        }
     }
 
     /// The stages that the request wants done for the same guests.

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::{Summary, require_some};
-use crate::netbox::objects::{DeviceState, GuestVmInterface, MacAddress, Vlan, VmInterface, VmInterfaceState};
+use crate::netbox::objects::VmInterface;
 use crate::reconcile::{Mode, ObjectId, Resource};
+use crate::stages::Pass as _;
 use crate::stages::bridges::{Bridges, VmInterfaceStates, interface_state_selection};
 use crate::stages::devices::state_selection;
 use crate::stages::guest_interfaces::guest_interface_selection;
@@ -37,11 +38,12 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.warn_of_doubles();
     let interfaces = run.list::<VmInterface>(interface_selection(&run.facts)).await?;
     run.learn_interfaces(interfaces);
-    run.read_interface_parts().await?;
+    run.facts.known.network.vlans = run.list(vlan_selections(&run.facts)).await?;
     let vlans = run.pass::<Vlans>().await?;
     run.warn(PHASE, &vlans);
     let outcome = run.pass::<VmInterfaces>().await?;
     require_some("interfaces of virtual machines", &outcome)?;
+    run.read_interface_parts().await?;
     for passed in [
         run.pass::<MacAddresses>().await?,
         run.pass::<PrimaryMacs>().await?,
@@ -68,22 +70,21 @@ impl EndpointRun<'_> {
         self.progress.discovered(PHASE, "interface", &items);
     }
 
-    /// Reads, side by side, everything else that is compared.
+    /// Reads, side by side, what hangs on the interfaces.
     async fn read_interface_parts(&mut self) -> Result<(), Error> {
         let facts = &self.facts;
-        let (vlans, macs, states, devices, guests) = tokio::try_join!(
-            self.list::<Vlan>(vlan_selections(facts)),
-            self.list::<MacAddress>(mac_selection(facts)),
-            self.list::<VmInterfaceState>(interface_state_selection(facts)),
-            self.list::<DeviceState>(vec![state_selection(facts)]),
-            self.list::<GuestVmInterface>(guest_interface_selection(facts)),
+        let (macs, states, devices, guests) = tokio::try_join!(
+            self.list(mac_selection(facts)),
+            self.list(interface_state_selection(facts)),
+            self.list(vec![state_selection(facts)]),
+            self.list(guest_interface_selection(facts)),
         )?;
         let known = &mut self.facts.known;
-        known.network.vlans = vlans;
         known.network.macs = macs;
         known.network.interface_states = states;
         known.device_states = devices;
         known.network.guest_interfaces = guests;
+        self.facts.known.node_network.interfaces = self.recall(Bridges::scope(&self.facts)).await?;
         Ok(())
     }
 

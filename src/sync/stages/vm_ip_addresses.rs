@@ -50,9 +50,6 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     if run.facts.options.only.is_everything() {
         let primaries = run.pass::<PrimaryIps>().await?;
         run.warn(PHASE, &primaries);
-        if !primaries.updated.is_empty() || !outcome.deleted.is_empty() {
-            run.place().forget_machines();
-        }
     }
     outcome.left_out += left_out;
     let summary = run.tell(&ADDRESSES, &outcome);
@@ -68,13 +65,12 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
 impl EndpointRun<'_> {
     /// Reads the interfaces, their addresses, and addresses of others that interfaces should have.
     async fn read_addresses(&mut self) -> Result<(), Error> {
-        let facts = &self.facts;
-        let (interfaces, addresses, guests) = tokio::try_join!(
-            self.list::<VmInterface>(interface_selection(facts)),
-            self.list::<IpAddress>(address_selection(facts)),
-            self.list::<GuestVmInterface>(guest_interface_selection(facts)),
-        )?;
+        let interfaces = self.recall::<VmInterface>(interface_selection(&self.facts)).await?;
         self.learn_interfaces(interfaces);
+        let (addresses, guests) = tokio::try_join!(
+            self.list::<IpAddress>(address_selection(&self.facts)),
+            self.recall::<GuestVmInterface>(guest_interface_selection(&self.facts)),
+        )?;
         self.facts.known.network.addresses = addresses;
         self.facts.known.network.guest_interfaces = guests;
         let hosts = host_selection(&unknown_hosts(&self.facts));

@@ -1,0 +1,258 @@
+//! Rows of NetBox that one endpoint's runs have read or written a short while ago. The stages of a job follow each other
+//! within seconds, and what one has written the next would only read again.
+//!
+//! Rows are put away under the selection they were read by. What NetBox answers to a write replaces the rows put away, so
+//! that they are as NetBox has them; where that cannot be told they are dropped.
+
+use std::any::Any;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize as _;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::apply::FIRST_BATCH;
+use crate::netbox::objects::Object;
+use crate::reconcile::{ObjectId, Stored};
+use crate::stages::{Parents, Selection};
+
+/// The rows that are put away, and how NetBox takes others.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    /// How many rows a request that writes may have, as far as NetBox was quick with the ones before.
+    pub(super) batch_size: usize,
+    entries: Vec<Entry>,
+    /// Rows made, by path.
+    made: HashMap<&'static str, Made>,
+    /// When rows were last sent to be made, by path.
+    sent: HashMap<&'static str, Instant>,
+}
+
+#[derive(Debug)]
+struct Made {
+    /// When the first of them was made.
+    since: Instant,
+    ids: HashSet<ObjectId>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    path: &'static str,
+    since: Instant,
+    selections: Vec<Selection>,
+    rows: Box<dyn Rows>,
+}
+
+/// Rows of one kind, whichever.
+trait Rows: fmt::Debug + Send {
+    fn as_any(&self) -> &dyn Any;
+    /// Takes a row as NetBox has answered it; says whether it is one of these now. One that is not yet is only taken
+    /// where `is_new`.
+    fn take(&mut self, row: &Value, is_new: bool) -> bool;
+}
+
+#[derive(Debug)]
+struct RowsOf<R>(BTreeMap<ObjectId, R>);
+
+impl<R: Object> Rows for RowsOf<R> {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn take(&mut self, row: &Value, is_new: bool) -> bool {
+        let Ok(read) = R::Read::deserialize(row) else {
+            return false;
+        };
+        let stored: Stored<R> = read.into();
+        if !is_new && !self.0.contains_key(&stored.id) {
+            return false;
+        }
+        self.0.insert(stored.id, stored.object);
+        true
+    }
+}
+
+impl Default for Shelf {
+    fn default() -> Self {
+        Self {
+            batch_size: FIRST_BATCH,
+            entries: Vec::new(),
+            made: HashMap::new(),
+            sent: HashMap::new(),
+        }
+    }
+}
+
+impl Shelf {
+    /// Drops what is older than `ttl`.
+    pub(super) fn keep_fresh(&mut self, ttl: Duration) {
+        self.entries.retain(|entry| entry.since.elapsed() < ttl);
+        self.made.retain(|_, made| made.since.elapsed() < ttl);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.made.is_empty()
+    }
+
+    /// The rows of `selections`, where they are here.
+    pub(super) fn find<R: Object>(&self, selections: &[Selection]) -> Option<Vec<Stored<R>>> {
+        let mut entries = self.entries.iter().filter(|entry| entry.is_of(R::PATH, selections));
+        let rows = entries.find_map(|entry| entry.rows.as_any().downcast_ref::<RowsOf<R>>())?;
+        let stored = rows.0.iter().map(|(id, object)| Stored {
+            id: *id,
+            object: object.clone(),
+        });
+        Some(stored.collect())
+    }
+
+    /// Puts away the rows of `selections`.
+    pub(super) fn put<R: Object>(&mut self, selections: &[Selection], rows: &[Stored<R>]) {
+        let is_same = |entry: &Entry| entry.is_of(R::PATH, selections) && entry.rows.as_any().is::<RowsOf<R>>();
+        self.entries.retain(|entry| !is_same(entry));
+        let rows = rows.iter().map(|stored| (stored.id, stored.object.clone()));
+        self.entries.push(Entry {
+            path: R::PATH,
+            since: Instant::now(),
+            selections: selections.to_vec(),
+            rows: Box::new(RowsOf(rows.collect())),
+        });
+    }
+
+    /// Rows at `path` are about to be made.
+    pub(super) fn about_to_make(&mut self, path: &'static str) {
+        self.sent.insert(path, Instant::now());
+    }
+
+    /// Takes rows that were made for a pass over `selections`, as NetBox has answered them.
+    pub(super) fn made(&mut self, path: &'static str, selections: &[Selection], rows: &[Value]) {
+        let made = self.made.entry(path).or_insert_with(|| Made {
+            since: Instant::now(),
+            ids: HashSet::new(),
+        });
+        let ids = rows.iter().filter_map(|row| row.get("id").and_then(Value::as_u64));
+        made.ids.extend(ids.map(ObjectId));
+        // Whether another selection holds them cannot be told.
+        self.entries.retain_mut(|entry| {
+            entry.path != path || entry.is_of(path, selections) && rows.iter().all(|row| entry.rows.take(row, true))
+        });
+    }
+
+    /// Takes rows that were changed, as NetBox has answered them.
+    pub(super) fn changed(&mut self, path: &'static str, rows: &[Value]) {
+        // A row that a selection does not hold may be one of it by now.
+        self.entries
+            .retain_mut(|entry| entry.path != path || rows.iter().all(|row| entry.rows.take(row, false)));
+    }
+
+    /// Forgets every row: some were deleted, and what hung on them with them, or nobody knows what came of a write.
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
+        self.made.clear();
+    }
+
+    /// Whether nothing can hang on `parents` at `path`: all of them were made here, and nothing was made at `path` since.
+    pub(super) fn is_barren(&self, parents: &Parents, path: &str) -> bool {
+        self.made.get(parents.path).is_some_and(|made| {
+            let is_untouched = self.sent.get(path).is_none_or(|sent| *sent < made.since);
+            is_untouched && parents.ids.is_subset(&made.ids)
+        })
+    }
+}
+
+impl Entry {
+    fn is_of(&self, path: &str, selections: &[Selection]) -> bool {
+        let filled = |selection: &&Selection| !selection.is_empty();
+        let own = self.selections.iter().filter(filled).map(Selection::criteria);
+        self.path == path && own.eq(selections.iter().filter(filled).map(Selection::criteria))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::netbox::objects::{Cluster, Storage, VirtualMachine, VmInterface};
+    use crate::reconcile::Resource as _;
+
+    fn storage(id: u64, name: &str) -> Value {
+        json!({"id": id, "name": name, "cluster": {"id": 1}, "tags": []})
+    }
+
+    fn stored(row: &Value) -> Stored<Storage> {
+        <Storage as Object>::Read::deserialize(row).unwrap().into()
+    }
+
+    fn of_cluster(cluster: u64) -> Vec<Selection> {
+        vec![Selection::with("cluster", &cluster)]
+    }
+
+    fn names(shelf: &Shelf, cluster: u64) -> Option<Vec<String>> {
+        let rows = shelf.find::<Storage>(&of_cluster(cluster))?;
+        Some(rows.into_iter().map(|stored| stored.object.name).collect())
+    }
+
+    fn two_clusters() -> Shelf {
+        let mut shelf = Shelf::default();
+        shelf.put(&of_cluster(1), &[stored(&storage(7, "nas"))]);
+        shelf.put(&of_cluster(2), &[stored(&storage(8, "vault"))]);
+        shelf
+    }
+
+    #[test]
+    fn made_row_joins_its_own_selection_and_ends_the_others() {
+        let mut shelf = two_clusters();
+        shelf.made(Storage::PATH, &of_cluster(1), &[storage(9, "ceph")]);
+        assert_eq!(names(&shelf, 1).unwrap(), ["nas", "ceph"]);
+        assert_eq!(names(&shelf, 2), None);
+    }
+
+    #[test]
+    fn changed_row_is_taken_where_it_was_and_ends_selections_it_may_have_joined() {
+        let mut shelf = two_clusters();
+        shelf.changed(Storage::PATH, &[storage(7, "nfs")]);
+        assert_eq!(names(&shelf, 1).unwrap(), ["nfs"]);
+        assert_eq!(names(&shelf, 2), None);
+    }
+
+    #[test]
+    fn answer_that_cannot_be_read_ends_the_selection() {
+        let mut shelf = two_clusters();
+        shelf.changed(Storage::PATH, &[json!({"id": 7, "name": []})]);
+        assert_eq!(names(&shelf, 1), None);
+    }
+
+    #[test]
+    fn rows_of_another_selection_are_not_found() {
+        assert_eq!(names(&two_clusters(), 3), None);
+        let empty = vec![Selection::any_of("id", Vec::<u64>::new())];
+        let with_empty = [of_cluster(1), empty].concat();
+        assert!(two_clusters().find::<Storage>(&with_empty).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn parents_are_barren_while_all_were_made_here_and_nothing_below_them() {
+        let parents = |ids: &[u64]| {
+            let ids = ids.iter().copied().map(ObjectId);
+            Selection::all().below::<VirtualMachine>(ids).parents.unwrap()
+        };
+        let mut shelf = Shelf::default();
+        assert!(!shelf.is_barren(&parents(&[]), VmInterface::PATH), "nothing is known");
+        shelf.about_to_make(VmInterface::PATH);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        shelf.made(VirtualMachine::PATH, &[], &[json!({"id": 7}), json!({"id": 8})]);
+        assert!(shelf.is_barren(&parents(&[7, 8]), VmInterface::PATH));
+        assert!(!shelf.is_barren(&parents(&[6, 7]), VmInterface::PATH), "6 stood before");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        shelf.about_to_make(VmInterface::PATH);
+        assert!(
+            !shelf.is_barren(&parents(&[7, 8]), VmInterface::PATH),
+            "they may have some by now"
+        );
+        assert!(shelf.is_barren(&parents(&[7, 8]), Cluster::PATH));
+        shelf.keep_fresh(Duration::from_secs(1));
+        assert!(!shelf.is_barren(&parents(&[7, 8]), Cluster::PATH), "too long ago");
+    }
+}
