@@ -1,6 +1,7 @@
-//! What passing a read on to Proxmox costs: requests per second, and the time added to the mock's own.
+//! What passing a read on to Proxmox costs: requests per second, CPU time per request, and the time added to the mock's own.
 //!
-//! `cargo bench --bench proxy`. Client, service and mock share the machine.
+//! `cargo bench --bench proxy`. Client, service and mock share the machine and this process; the CPU time is that of all
+//! of them, and the one figure that other work on the machine leaves alone.
 
 #![expect(clippy::unwrap_used, reason = "a measurement stops where its surroundings fail")]
 #![expect(clippy::print_stdout, reason = "the figures are the outcome")]
@@ -24,12 +25,25 @@ const CLIENTS: usize = 32;
 const WARM_UP: Duration = Duration::from_secs(1);
 const MEASURE: Duration = Duration::from_secs(5);
 const PATH: &str = "nodes/pve1/qemu/100/config";
+/// The unit of the times in `/proc/self/stat`.
+const TICK: Duration = Duration::from_millis(10);
 
 /// How a kind of request did.
 struct Figures {
     per_second: f64,
     median: Duration,
     p99: Duration,
+    /// CPU time per request.
+    cpu: Duration,
+}
+
+/// The CPU time of this process so far.
+fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    // The second field, a name in parentheses, can hold anything; user and system time are the 14th and the 15th.
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let times = fields.split_whitespace().skip(11).take(2);
+    TICK * times.map(|ticks| ticks.parse::<u32>().unwrap()).sum::<u32>()
 }
 
 /// Sends what `request` makes from `clients` clients side by side.
@@ -38,24 +52,27 @@ where
     F: Fn() -> RequestBuilder + Send + Sync + 'static,
 {
     let request = Arc::new(request);
-    let begun = Instant::now();
+    let (begun, cpu) = (Instant::now(), cpu_time());
     let mut tasks = JoinSet::new();
     for _ in 0..clients {
         let request = Arc::clone(&request);
         tasks.spawn(async move {
-            let mut times = Vec::new();
+            let (mut times, mut count) = (Vec::new(), 0);
             while begun.elapsed() < WARM_UP + MEASURE {
                 let sent = Instant::now();
                 let response = request().send().await.unwrap().error_for_status().unwrap();
                 response.bytes().await.unwrap();
+                count += 1;
                 if begun.elapsed() > WARM_UP {
                     times.push(sent.elapsed());
                 }
             }
-            times
+            (times, count)
         });
     }
-    let mut times: Vec<Duration> = tasks.join_all().await.into_iter().flatten().collect();
+    let (times, counts): (Vec<_>, Vec<u32>) = tasks.join_all().await.into_iter().unzip();
+    let cpu = cpu_time().saturating_sub(cpu) / counts.iter().sum::<u32>().max(1);
+    let mut times: Vec<Duration> = times.into_iter().flatten().collect();
     times.sort();
     let at = |share: usize| times.get(times.len() * share / 100).copied().unwrap_or_default();
     let count = u32::try_from(times.len()).unwrap_or(u32::MAX);
@@ -63,6 +80,7 @@ where
         per_second: f64::from(count) / MEASURE.as_secs_f64(),
         median: at(50),
         p99: at(99),
+        cpu,
     }
 }
 
@@ -71,8 +89,9 @@ fn tell(name: &str, figures: &Figures) {
         per_second,
         median,
         p99,
+        cpu,
     } = figures;
-    println!("{name:<32} {per_second:>8.0}/s   median {median:>9.2?}   p99 {p99:>9.2?}");
+    println!("{name:<32} {per_second:>8.0}/s   median {median:>9.2?}   p99 {p99:>9.2?}   cpu {cpu:>9.2?}");
 }
 
 async fn compare() {

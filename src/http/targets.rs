@@ -121,8 +121,8 @@ fn position(filter: &EndpointFilter, rows: &[Row]) -> Option<(&'static str, Opti
 
 /// This service's own enabled rows.
 async fn stored(state: &AppState) -> Result<Vec<Row>, ApiError> {
-    let rows = state.store.list_proxmox_endpoints().await?;
-    let enabled = rows.into_iter().filter(|row| row.settings.enabled);
+    let rows = state.store.list_recent_proxmox_endpoints().await?;
+    let enabled = rows.iter().filter(|row| row.settings.enabled);
     Ok(enabled
         .map(|row| Row {
             key: EndpointKey {
@@ -130,7 +130,7 @@ async fn stored(state: &AppState) -> Result<Vec<Row>, ApiError> {
                 id: EndpointId(row.id),
             },
             settings: row.settings.clone(),
-            stored: Some(row),
+            stored: Some(row.clone()),
         })
         .collect())
 }
@@ -139,7 +139,7 @@ async fn stored(state: &AppState) -> Result<Vec<Row>, ApiError> {
 async fn tracked(state: &AppState) -> Result<Vec<Row>, ApiError> {
     let client = get_netbox(state, None).await?;
     let plugin: Vec<PluginEndpoint> = client.list(PluginEndpoint::PATH, &Query::new()).await?;
-    let own = state.store.list_proxmox_endpoints().await?;
+    let own = state.store.list_recent_proxmox_endpoints().await?;
     let enabled = plugin.into_iter().filter(|endpoint| endpoint.enabled);
     Ok(enabled.map(|endpoint| twin(&endpoint, &own)).collect())
 }

@@ -63,7 +63,7 @@ pub struct InvalidSetting {
 pub struct NetBoxTuning {
     /// `netbox_timeout`, of one request, answer included.
     pub timeout: Option<Duration>,
-    /// `netbox_max_concurrent`: simultaneous requests.
+    /// `netbox_max_concurrent`: simultaneous requests. The page says 1 where nobody has touched it, which is no wish.
     pub max_concurrent: Option<usize>,
     /// `netbox_max_retries`.
     pub max_retries: Option<u32>,
@@ -238,7 +238,7 @@ impl PluginSettings {
 fn netbox(reader: &mut Reader<'_>) -> NetBoxTuning {
     NetBoxTuning {
         timeout: reader.whole_seconds("netbox_timeout"),
-        max_concurrent: reader.count("netbox_max_concurrent"),
+        max_concurrent: reader.count("netbox_max_concurrent").filter(|count| *count > 1),
         max_retries: reader.retries("netbox_max_retries"),
         retry_delay: reader.seconds("netbox_retry_delay", 0.0..=86_400.0),
         write_concurrency: reader.count("netbox_write_concurrency"),
@@ -333,6 +333,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn untouched_limit_of_the_page_is_no_limit() {
+        let limit = |count: u64| {
+            let page = json!({"netbox_max_concurrent": count});
+            PluginSettings::from_answer(&page).netbox.max_concurrent
+        };
+        assert_eq!((limit(1), limit(2)), (None, Some(2)));
+    }
 
     #[test]
     fn settings_are_read_from_object_list_and_page() {

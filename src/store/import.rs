@@ -119,6 +119,7 @@ impl Store {
         import.left_out(&mut old, &tables).await?;
         transaction.commit().await.map_err(Error::database("importing"))?;
         self.shared.cache.forget();
+        self.shared.proxmox.forget();
         // The copy goes with its folder.
         let _ = old.close().await;
         Ok(import.report)

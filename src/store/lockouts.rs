@@ -73,7 +73,10 @@ struct Bucket {
     threshold: u32,
 }
 
-#[derive(Clone, Copy, Default)]
+/// What a bucket is named after: a source, or a source and a key.
+pub(super) type BucketDigest = [u8; 32];
+
+#[derive(Clone, Copy, Default, PartialEq)]
 struct Count {
     attempts: u32,
     since: i64,
@@ -87,13 +90,23 @@ impl Store {
     ///
     /// [`Error::Database`].
     pub async fn lockout(&self, source: &str, key: Option<&SecretString>) -> Result<Lockout, Error> {
+        let (digest, spotless) = (self.bucket_digest(source, key), &self.shared.spotless);
+        if let Some(lockout) = spotless.recall(&digest) {
+            return Ok(lockout);
+        }
+        let begun = spotless.begin();
         let mut transaction = self.pool.begin().await.map_err(Error::database("reading lockouts"))?;
         let buckets = self.buckets(source, key);
         let mut counts = Vec::new();
         for bucket in &buckets {
             counts.push(self.count(&mut transaction, bucket).await?);
         }
-        Ok(self.verdict(&buckets, &counts))
+        let lockout = self.verdict(&buckets, &counts);
+        // Where something is counted, the verdict changes with the clock.
+        if counts.iter().all(|count| *count == Count::default()) {
+            spotless.keep(begun, digest, lockout);
+        }
+        Ok(lockout)
     }
 
     /// Counts a failure of `source` with `key` (or nothing), and says how it stands then.
@@ -114,6 +127,7 @@ impl Store {
             .commit()
             .await
             .map_err(Error::database("counting a failed sign-in"))?;
+        self.shared.spotless.forget();
         Ok(self.verdict(&buckets, &counts))
     }
 
@@ -139,26 +153,31 @@ impl Store {
         }
     }
 
+    fn bucket_digest(&self, source: &str, key: Option<&SecretString>) -> BucketDigest {
+        let pepper = self.shared.lockout_pepper.expose_secret();
+        let key = key.map(|key| key.expose_secret().as_bytes());
+        let mut hasher = Sha256::new();
+        for part in [pepper, source.as_bytes()].into_iter().chain(key) {
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part);
+        }
+        hasher.finalize().into()
+    }
+
     fn buckets(&self, source: &str, key: Option<&SecretString>) -> Vec<Bucket> {
-        let name = |parts: &[&[u8]]| {
-            let mut hasher = Sha256::new();
-            for part in std::iter::once(self.shared.lockout_pepper.expose_secret()).chain(parts.iter().copied()) {
-                hasher.update((part.len() as u64).to_be_bytes());
-                hasher.update(part);
-            }
-            hasher
-                .finalize()
-                .iter()
-                .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+        let name = |key| {
+            let digest = self.bucket_digest(source, key);
+            let hex = digest.iter().map(|byte| format!("{byte:02x}"));
+            hex.collect::<String>()
         };
         let policy = self.shared.lockout;
         let of_source = Bucket {
-            name: name(&[source.as_bytes()]),
+            name: name(None),
             kind: Kind::Source,
             threshold: policy.source_threshold,
         };
         let of_key = key.map(|key| Bucket {
-            name: name(&[source.as_bytes(), key.expose_secret().as_bytes()]),
+            name: name(Some(key)),
             kind: Kind::Credential,
             threshold: policy.threshold,
         });

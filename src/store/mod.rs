@@ -10,6 +10,7 @@ mod import;
 mod key_cache;
 mod keys;
 mod lockouts;
+mod memo;
 mod netbox_endpoints;
 mod open;
 mod proxmox_endpoints;

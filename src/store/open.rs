@@ -14,7 +14,9 @@ use time::OffsetDateTime;
 
 use super::cipher::KeyRing;
 use super::key_cache::KeyCache;
-use super::{Error, KeySource, Keys, LockoutPolicy, keys, lockouts};
+use super::lockouts::BucketDigest;
+use super::memo::Memo;
+use super::{Error, KeySource, Keys, Lockout, LockoutPolicy, ProxmoxEndpoint, keys, lockouts};
 
 /// How long a statement waits for another process that writes.
 const BUSY: Duration = Duration::from_secs(5);
@@ -71,6 +73,10 @@ pub(super) struct Shared {
     pub(super) ring: KeyRing,
     pub(super) key_source: Option<KeySource>,
     pub(super) cache: KeyCache,
+    /// The Proxmox endpoints, their secrets sealed.
+    pub(super) proxmox: Memo<(), Arc<[ProxmoxEndpoint]>>,
+    /// Who may try to sign in and has never failed.
+    pub(super) spotless: Memo<BucketDigest, Lockout>,
     pub(super) allow_plaintext: bool,
     pub(super) max_active_keys: u32,
     pub(super) lockout: LockoutPolicy,
@@ -96,6 +102,8 @@ impl Store {
             ring,
             key_source,
             cache: KeyCache::new()?,
+            proxmox: Memo::default(),
+            spotless: Memo::default(),
             allow_plaintext: options.allow_plaintext,
             max_active_keys: options.max_active_keys,
             lockout: options.lockout,

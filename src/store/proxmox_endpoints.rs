@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::{Arguments, Sqlite, Transaction};
 
 use super::cipher::Place;
-use super::proxmox_rows::{COLUMNS, INSERT, UPDATE, arguments, decode};
+use super::proxmox_rows::{INSERT, UPDATE, arguments};
 use super::secrets::write_cell;
 use super::{Error, SecretChange, Store};
 
@@ -186,23 +186,6 @@ fn check(draft: &ProxmoxDraft, had_password: bool, had_value: bool) -> Result<()
 }
 
 impl Store {
-    /// Every Proxmox endpoint, by id.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Database`].
-    pub async fn list_proxmox_endpoints(&self) -> Result<Vec<ProxmoxEndpoint>, Error> {
-        let query = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM proxmox_endpoints ORDER BY id"));
-        let rows = sqlx::query(query)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(Error::database("listing Proxmox endpoints"))?;
-        rows.iter()
-            .map(decode)
-            .collect::<Result<_, _>>()
-            .map_err(Error::database("listing Proxmox endpoints"))
-    }
-
     /// The Proxmox endpoint `id`.
     ///
     /// # Errors
@@ -243,6 +226,7 @@ impl Store {
             .commit()
             .await
             .map_err(Error::database("storing a Proxmox endpoint"))?;
+        self.shared.proxmox.forget();
         self.get_proxmox_endpoint(id).await
     }
 
@@ -321,7 +305,9 @@ impl Store {
         transaction
             .commit()
             .await
-            .map_err(Error::database("changing a Proxmox endpoint"))
+            .map_err(Error::database("changing a Proxmox endpoint"))?;
+        self.shared.proxmox.forget();
+        Ok(())
     }
 
     async fn write_proxmox_secrets(
@@ -354,6 +340,7 @@ impl Store {
             .execute(&self.pool)
             .await
             .map_err(Error::database("deleting a Proxmox endpoint"))?;
+        self.shared.proxmox.forget();
         if deleted.rows_affected() == 0 {
             Err(Error::NotFound { what: WHAT, id })
         } else {

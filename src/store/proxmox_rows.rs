@@ -1,17 +1,56 @@
-//! The columns of `proxmox_endpoints`: reading a row, and its values in the order of the writing statements.
+//! The columns of `proxmox_endpoints`: reading the rows, and a row's values in the order of the writing statements.
+
+use std::sync::Arc;
 
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, Row};
 
 use super::proxmox_endpoints::{ProxmoxDraft, ProxmoxEndpoint, ProxmoxSettings};
+use super::{Error, Store};
 
-pub(super) const COLUMNS: &str = "id, name, node_device_name_template, ip_address, domain, port, username, password, token_name, \
+const COLUMNS: &str = "id, name, node_device_name_template, ip_address, domain, port, username, password, token_name, \
      token_value, verify_ssl, enabled, allow_writes, allow_packer_template_builds, access_methods, ssh_target_node, \
      ssh_host, ssh_username, ssh_port, ssh_identity_file, ssh_known_host_fingerprint, site_id, site_slug, site_name, \
      tenant_id, tenant_slug, tenant_name, timeout, max_retries, retry_backoff, connect_timeout, max_parallel, \
      tls_fingerprints, tls_ca_pem";
 
-pub(super) fn decode(row: &SqliteRow) -> Result<ProxmoxEndpoint, sqlx::Error> {
+impl Store {
+    /// Every Proxmox endpoint, by id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`].
+    pub async fn list_proxmox_endpoints(&self) -> Result<Vec<ProxmoxEndpoint>, Error> {
+        let query = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM proxmox_endpoints ORDER BY id"));
+        let rows = sqlx::query(query)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(Error::database("listing Proxmox endpoints"))?;
+        rows.iter()
+            .map(decode)
+            .collect::<Result<_, _>>()
+            .map_err(Error::database("listing Proxmox endpoints"))
+    }
+
+    /// As [`Self::list_proxmox_endpoints`], for what every request asks: what another process wrote may be missing for a
+    /// second.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`].
+    pub async fn list_recent_proxmox_endpoints(&self) -> Result<Arc<[ProxmoxEndpoint]>, Error> {
+        let memo = &self.shared.proxmox;
+        if let Some(rows) = memo.recall(&()) {
+            return Ok(rows);
+        }
+        let begun = memo.begin();
+        let rows: Arc<[_]> = self.list_proxmox_endpoints().await?.into();
+        memo.keep(begun, (), Arc::clone(&rows));
+        Ok(rows)
+    }
+}
+
+fn decode(row: &SqliteRow) -> Result<ProxmoxEndpoint, sqlx::Error> {
     let fingerprints: String = row.try_get("tls_fingerprints")?;
     Ok(ProxmoxEndpoint {
         id: row.try_get("id")?,

@@ -102,7 +102,9 @@ impl Store {
         transaction
             .commit()
             .await
-            .map_err(Error::database("sealing a secret anew"))
+            .map_err(Error::database("sealing a secret anew"))?;
+        self.shared.proxmox.forget();
+        Ok(())
     }
 
     /// Seals every secret anew with the active key, all of them or none. Returns how many there are.
@@ -122,6 +124,7 @@ impl Store {
             .commit()
             .await
             .map_err(Error::database("sealing secrets anew"))?;
+        self.shared.proxmox.forget();
         Ok(cells.len())
     }
 

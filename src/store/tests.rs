@@ -287,6 +287,20 @@ async fn lockout_counts_per_key_and_per_source_and_ends_with_its_window() {
 }
 
 #[tokio::test]
+async fn failure_of_a_spotless_source_is_seen_by_its_next_request() {
+    let (store, key) = (memory().await, secret("some key"));
+    let standing = async || store.lockout("direct|10.0.0.7", Some(&key)).await.unwrap();
+    assert_eq!(standing().await, Lockout::Open { remaining: 5 });
+    for remaining in [4, 3, 2, 1] {
+        store.record_failure("direct|10.0.0.7", Some(&key)).await.unwrap();
+        assert_eq!(standing().await, Lockout::Open { remaining });
+    }
+    store.record_failure("direct|10.0.0.7", Some(&key)).await.unwrap();
+    let standing = standing().await;
+    assert!(matches!(standing, Lockout::Locked { .. }), "{standing:?}");
+}
+
+#[tokio::test]
 async fn proxmox_endpoint_comes_back_as_it_was_stored() {
     let store = memory().await;
     let stored = store.create_proxmox_endpoint(proxmox("lab (nb:1)")).await.unwrap();
@@ -334,6 +348,63 @@ async fn credentials_are_checked_over_the_merged_row() {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test]
+async fn recent_endpoints_are_those_after_the_latest_write() {
+    let store = memory().await;
+    let names = async || {
+        let rows = store.list_recent_proxmox_endpoints().await.unwrap();
+        rows.iter().map(|row| row.settings.name.clone()).collect::<Vec<_>>()
+    };
+    let secret_of = async |row: &ProxmoxEndpoint| {
+        let secrets = store.proxmox_secrets(row).await.unwrap();
+        secrets.token_value.unwrap().expose_secret().to_owned()
+    };
+    assert_eq!(names().await, [""; 0]);
+    let id = store.create_proxmox_endpoint(proxmox("one")).await.unwrap().id;
+    assert_eq!(names().await, ["one"]);
+    let change = |draft: &mut ProxmoxDraft| {
+        draft.settings.name = "two".to_owned();
+        draft.token_value = SecretChange::Set(Some(secret("another-secret-4712")));
+        Ok::<(), Error>(())
+    };
+    store.update_proxmox_endpoint(id, change).await.unwrap();
+    assert_eq!(names().await, ["two"]);
+    let before = store.list_recent_proxmox_endpoints().await.unwrap();
+    assert_eq!(secret_of(&before[0]).await, "another-secret-4712");
+    store.reseal_all().await.unwrap();
+    let after = store.list_recent_proxmox_endpoints().await.unwrap();
+    assert_ne!(before[0].token_value, after[0].token_value);
+    assert_eq!(secret_of(&after[0]).await, "another-secret-4712");
+    store.delete_proxmox_endpoint(id).await.unwrap();
+    assert_eq!(names().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn endpoint_that_another_process_changed_is_seen_within_a_second() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = StoreOptions {
+        location: Location::File(folder.path().join("store.db")),
+        keys: keys("a key text"),
+        ..StoreOptions::default()
+    };
+    let (store, other) = (
+        Store::open(options.clone()).await.unwrap(),
+        Store::open(options).await.unwrap(),
+    );
+    let id = store.create_proxmox_endpoint(proxmox("lab")).await.unwrap().id;
+    let is_enabled = async || store.list_recent_proxmox_endpoints().await.unwrap()[0].settings.enabled;
+    assert!(is_enabled().await);
+    let disable = |draft: &mut ProxmoxDraft| {
+        draft.settings.enabled = false;
+        Ok::<(), Error>(())
+    };
+    other.update_proxmox_endpoint(id, disable).await.unwrap();
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(1)).await;
+    tokio::time::resume();
+    assert!(!is_enabled().await);
 }
 
 #[tokio::test]

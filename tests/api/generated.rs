@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use proxbox_api::proxmox::mock::{Fault, FaultRule, MockProxmox};
+use proxbox_api::proxmox::mock::{Fault, FaultRule, MockProxmox, TOKEN_SECRET};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -126,6 +126,33 @@ async fn endpoint_must_be_named_where_there_are_several() {
             "{query}"
         );
     }
+}
+
+#[tokio::test]
+async fn change_of_the_endpoint_is_seen_by_the_next_request() {
+    let (app, mock, id) = writable().await;
+    let row = format!("/proxmox/endpoints/{id}");
+    let read = async || app.get("/proxmox/api2/latest/nodes").await.0;
+    assert_eq!(read().await, StatusCode::OK);
+    let revoked = "00000000-0000-4000-8000-000000000000";
+    for (members, wanted) in [
+        (json!({"token_value": revoked}), StatusCode::BAD_GATEWAY),
+        (json!({"token_value": TOKEN_SECRET}), StatusCode::OK),
+        (json!({"enabled": false}), StatusCode::BAD_REQUEST),
+        (json!({"enabled": true}), StatusCode::OK),
+    ] {
+        let (status, body) = app.put(&row, &members).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        assert_eq!(read().await, wanted, "{members}");
+    }
+    let (node, vmid) = guest(&mock);
+    let path = format!("/proxmox/api2/latest/nodes/{node}/qemu/{vmid}/config");
+    let change = async || write(&app, Method::PUT, &path, &json!({"cores": 2})).await.0;
+    assert_eq!(change().await, StatusCode::OK);
+    app.put(&row, &json!({"allow_writes": false})).await;
+    assert_eq!(change().await, StatusCode::FORBIDDEN);
+    app.delete(&row).await;
+    assert_eq!(read().await, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]

@@ -116,11 +116,9 @@ fn shaped(config: &GuestConfig) -> Value {
         .iter()
         .filter(|(key, value)| !value.is_null() && !SECRETS.contains(&key.as_str()));
     let mut shaped: Map<String, Value> = kept.map(|(key, value)| (key.clone(), typed(key, value))).collect();
-    let disks: Vec<Value> = raw
-        .iter()
-        .filter(|(key, _)| is_drive(key))
-        .filter_map(|(key, value)| disk(key, value))
-        .collect();
+    let mut drives: Vec<_> = raw.iter().filter(|(key, _)| is_drive(key)).collect();
+    drives.sort_by_key(|(key, _)| *key);
+    let disks: Vec<Value> = drives.into_iter().filter_map(|(key, value)| disk(key, value)).collect();
     let networks: Vec<Value> = config
         .networks()
         .iter()
@@ -167,6 +165,7 @@ fn is_drive(key: &str) -> bool {
             .any(|prefix| key.strip_prefix(prefix).is_some_and(is_number))
 }
 
+/// A drive, in the words and MiB that its virtual disk in NetBox has. What is not known is left out.
 fn disk(key: &str, value: &Value) -> Option<Value> {
     let text = value.as_str()?;
     let drive = Property::parse(text);
@@ -174,25 +173,32 @@ fn disk(key: &str, value: &Value) -> Option<Value> {
         .get_default("file")
         .or_else(|| drive.get("volume"))
         .unwrap_or_default();
+    let is_cdrom = drive
+        .get("media")
+        .is_some_and(|media| media.eq_ignore_ascii_case("cdrom"));
     let storage = volume.split_once(':').map(|(storage, _)| storage);
-    let bytes = drive.get("size").and_then(bytes);
     let format = drive.get("format");
-    let description = storage.map(|storage| {
-        format.map_or_else(
-            || format!("Storage: {storage}"),
-            |format| format!("Storage: {storage} | Format: {format}"),
-        )
-    });
-    Some(json!({
-        "name": key,
-        "raw_value": text,
-        "size": bytes,
-        "storage": volume,
-        "storage_name": storage,
-        "format": format,
-        "description": description,
-        "size_mb": bytes.map_or(0, |bytes| bytes.div_ceil(MIB)),
-    }))
+    let size = drive.get("size").and_then(bytes).map(|bytes| bytes.div_ceil(MIB));
+    let size = size.filter(|_| !is_cdrom);
+    let description = match (is_cdrom, volume) {
+        (true, "" | "none") => "CD-ROM drive".to_owned(),
+        (true, volume) => format!("CD-ROM drive | ISO: {volume}"),
+        (false, volume) => {
+            let format = format.map(|format| format!(" | Format: {format}"));
+            format!("Storage: {}{}", storage.unwrap_or(volume), format.unwrap_or_default())
+        }
+    };
+    let told = [
+        ("name", json!(key)),
+        ("raw_value", json!(text)),
+        ("size", json!(size)),
+        ("storage", json!(volume)),
+        ("storage_name", json!(storage.filter(|_| !is_cdrom))),
+        ("format", json!(format)),
+        ("description", json!(description)),
+        ("size_mb", json!(size.unwrap_or_default())),
+    ];
+    Some(told.into_iter().filter(|(_, value)| !value.is_null()).collect())
 }
 
 /// The bytes of a size such as `32G`, `528K` or `4194304`.
@@ -211,11 +217,13 @@ fn bytes(text: &str) -> Option<u64> {
     number.checked_mul(1 << shift)
 }
 
-/// A network interface: its key, and the parts of its property string.
+/// A network interface: the parts of its property string, under its key.
 fn interface(number: u32, network: &Property) -> Value {
-    let mut shaped = Map::from_iter([("id".to_owned(), Value::from(format!("net{number}")))]);
-    shaped.extend(network.pairs().map(|(key, value)| (key.to_owned(), Value::from(value))));
-    Value::Object(shaped)
+    let parts: Map<String, Value> = network
+        .pairs()
+        .map(|(key, value)| (key.to_owned(), Value::from(value)))
+        .collect();
+    [(format!("net{number}"), Value::Object(parts))].into_iter().collect()
 }
 
 #[cfg(test)]
@@ -228,7 +236,7 @@ mod tests {
             "name": "web", "agent": "1,fstrim_cloned_disks=1", "memory": "4096", "cores": "2", "onboot": 0, "tags": "a;b",
             "cipassword": "geheim", "sshkeys": "ssh-ed25519%20AAAA", "digest": "d", "cpulimit": "1.5", "lock": null,
             "scsi0": "local-lvm:vm-100-disk-0,format=raw,size=32G", "scsihw": "virtio-scsi-pci",
-            "ide2": "none,media=cdrom", "net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0,tag=20",
+            "net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0,tag=20",
         });
         let shaped = shaped(&GuestConfig::decode(GuestKind::Qemu, answer).unwrap());
         assert_eq!(
@@ -236,20 +244,42 @@ mod tests {
             json!({
                 "name": "web", "agent": true, "memory": 4096, "cores": 2, "onboot": false, "tags": "a;b", "digest": "d",
                 "cpulimit": 1.5, "scsi0": "local-lvm:vm-100-disk-0,format=raw,size=32G", "scsihw": "virtio-scsi-pci",
-                "ide2": "none,media=cdrom", "net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0,tag=20",
-                "disks": [
-                    {
-                        "name": "scsi0", "raw_value": "local-lvm:vm-100-disk-0,format=raw,size=32G",
-                        "size": 34_359_738_368_u64, "storage": "local-lvm:vm-100-disk-0", "storage_name": "local-lvm",
-                        "format": "raw", "description": "Storage: local-lvm | Format: raw", "size_mb": 32768,
-                    },
-                    {
-                        "name": "ide2", "raw_value": "none,media=cdrom", "size": null, "storage": "none",
-                        "storage_name": null, "format": null, "description": null, "size_mb": 0,
-                    },
-                ],
-                "networks": [{"id": "net0", "virtio": "BC:24:11:00:00:01", "bridge": "vmbr0", "tag": "20"}],
+                "net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0,tag=20",
+                "disks": [{
+                    "name": "scsi0", "raw_value": "local-lvm:vm-100-disk-0,format=raw,size=32G", "size": 32768,
+                    "storage": "local-lvm:vm-100-disk-0", "storage_name": "local-lvm", "format": "raw",
+                    "description": "Storage: local-lvm | Format: raw", "size_mb": 32768,
+                }],
+                "networks": [{"net0": {"virtio": "BC:24:11:00:00:01", "bridge": "vmbr0", "tag": "20"}}],
             })
+        );
+    }
+
+    #[test]
+    fn drives_stand_in_the_order_of_their_keys_without_what_is_not_known() {
+        let drives = json!({
+            "scsi3": "/dev/disk/by-id/ata-1,size=3907018584K", "ide3": "local-lvm:vm-100-cloudinit,media=cdrom,size=4M",
+            "ide2": "none,media=cdrom",
+        });
+        let shaped = shaped(&GuestConfig::decode(GuestKind::Qemu, drives).unwrap());
+        assert_eq!(
+            shaped["disks"],
+            json!([
+                {
+                    "name": "ide2", "raw_value": "none,media=cdrom", "storage": "none", "description": "CD-ROM drive",
+                    "size_mb": 0,
+                },
+                {
+                    "name": "ide3", "raw_value": "local-lvm:vm-100-cloudinit,media=cdrom,size=4M",
+                    "storage": "local-lvm:vm-100-cloudinit",
+                    "description": "CD-ROM drive | ISO: local-lvm:vm-100-cloudinit", "size_mb": 0,
+                },
+                {
+                    "name": "scsi3", "raw_value": "/dev/disk/by-id/ata-1,size=3907018584K", "size": 3_815_448,
+                    "storage": "/dev/disk/by-id/ata-1", "description": "Storage: /dev/disk/by-id/ata-1",
+                    "size_mb": 3_815_448,
+                },
+            ])
         );
     }
 
