@@ -89,6 +89,11 @@ impl ApiError {
         Self::message(upstream(kind), message, detail)
     }
 
+    /// The same with a body of its own.
+    pub(super) fn failed(kind: ErrorKind, body: Value) -> Self {
+        Self::bare(upstream(kind), body)
+    }
+
     /// A refusal of Proxmox to a request that was passed on for `operation`.
     pub(super) fn relayed(error: &proxmox::Error, message: String, operation: &str) -> Self {
         let mut detail = proxmox_detail(error);
@@ -238,6 +243,10 @@ impl From<sync::Error> for ApiError {
             | sync::Error::Prerequisite { .. }
             | sync::Error::NoCluster { .. }
             | sync::Error::Selection { .. }
+            | sync::Error::Absent { .. }
+            | sync::Error::Unread { .. }
+            | sync::Error::NoMachine { .. }
+            | sync::Error::LeftAlone { .. }
             | sync::Error::Cancelled) => error,
         };
         let detail = json!({"reason": error.reason(), "error": error.to_string(), "hint": error.suggestion()});

@@ -3,14 +3,16 @@
 use std::net::IpAddr;
 
 use axum::http::StatusCode;
+use futures_util::future::join_all;
 use serde::de::IgnoredAny;
 
 use super::AppState;
 use super::error::ApiError;
 use super::scope::Scope;
-use super::targets::{Target, get_netbox, select};
+use super::targets::{Selected, Target, get_netbox, select};
 use crate::netbox::{self, Client, ObjectId};
-use crate::sync::{EndpointFacts, Limits, Lookup, RunContext, SyncEndpoint, SyncRequest};
+use crate::proxmox::types::ClusterStatus;
+use crate::sync::{EndpointFacts, Limits, Lookup, Part, RunContext, SyncEndpoint, SyncRequest};
 
 /// A run that can be started.
 #[derive(Debug)]
@@ -31,6 +33,21 @@ impl Job {
     /// What makes the request itself impossible: parameters, endpoints that are not configured, a NetBox that the mock
     /// mode may not write to. That an endpoint or NetBox does not answer is up to the run to tell.
     pub(super) async fn prepare(state: &AppState, scope: &Scope, machine: Option<ObjectId>) -> Result<Self, ApiError> {
+        let selected = select(state, &scope.filter).await?;
+        Self::between(state, scope, machine, selected).await
+    }
+
+    /// The same, with the endpoints in `selected`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::prepare`].
+    pub(super) async fn between(
+        state: &AppState,
+        scope: &Scope,
+        machine: Option<ObjectId>,
+        selected: Selected,
+    ) -> Result<Self, ApiError> {
         let mut request = SyncRequest::parse(&scope.query)?;
         let main = get_netbox(state, request.netbox_id).await?;
         let client = match &request.branch {
@@ -44,7 +61,6 @@ impl Job {
             check_machine(&client, machine).await?;
             request = request.of_machine(machine);
         }
-        let selected = select(state, &scope.filter).await?;
         let template = state
             .settings
             .effective()
@@ -81,6 +97,33 @@ impl Job {
             missing: selected.missing,
         })
     }
+
+    /// Limits the run to what the query says of `parts`, and to endpoints that may have the node it names.
+    ///
+    /// # Errors
+    ///
+    /// Parameters that are missing or cannot be understood.
+    pub(super) async fn limit(&mut self, scope: &Scope, parts: &[(&'static str, Part)]) -> Result<(), ApiError> {
+        let request = std::mem::take(&mut self.request);
+        self.request = request.limited(&scope.query, parts)?;
+        if let Some(node) = self.request.options.only.named(Part::Node) {
+            let endpoints = std::mem::take(&mut self.context.endpoints);
+            let may_have = join_all(endpoints.iter().map(|endpoint| may_have(endpoint, node))).await;
+            let kept = endpoints.into_iter().zip(may_have).filter(|(_, may_have)| *may_have);
+            self.context.endpoints = kept.map(|(endpoint, _)| endpoint).collect();
+        }
+        Ok(())
+    }
+}
+
+/// Whether an endpoint has the node; one that does not tell may.
+async fn may_have(endpoint: &SyncEndpoint, node: &str) -> bool {
+    let Ok(session) = &endpoint.session else { return true };
+    let is_it = |row: &ClusterStatus| row.is_node() && row.name.as_deref() == Some(node);
+    session
+        .metadata()
+        .await
+        .map_or(true, |metadata| metadata.status.iter().any(is_it))
 }
 
 /// 404 where there is no such virtual machine: a run for it could only fail, and would be asked for again.

@@ -30,7 +30,10 @@ impl Single {
     pub(super) async fn choose(selected: Selected, scope: &Scope, subject: &str) -> Result<Self, ApiError> {
         let wanted = scope.query.get(CLUSTER_NAME).map(|name| name.trim());
         let mut targets = match wanted.filter(|name| !name.is_empty()) {
-            Some(name) => called(selected.targets, name).await?,
+            Some(name) => {
+                let found = called(selected.targets, name).await?;
+                Vec::from([found.ok_or_else(|| refused(no_session(name)))?])
+            }
             None => selected.targets,
         };
         match (targets.pop(), targets.is_empty()) {
@@ -62,8 +65,17 @@ impl Single {
     }
 }
 
-/// The targets whose cluster or host has this name, whatever its case.
-async fn called(targets: Vec<Target>, name: &str) -> Result<Vec<Target>, ApiError> {
+/// What is said where no cluster has the name.
+pub(super) fn no_session(cluster: &str) -> String {
+    format!("No Proxmox session found for cluster: {cluster}")
+}
+
+/// The target whose cluster or host has this name, whatever its case; `None` where no endpoint has it.
+///
+/// # Errors
+///
+/// 400 where several have it; where none has, the failure of an endpoint that could not be asked for its name.
+pub(super) async fn called(targets: Vec<Target>, name: &str) -> Result<Option<Target>, ApiError> {
     let names = join_all(targets.iter().map(Target::name)).await;
     let mut found = Vec::new();
     let mut unknown = None;
@@ -76,8 +88,8 @@ async fn called(targets: Vec<Target>, name: &str) -> Result<Vec<Target>, ApiErro
     }
     match (found.len(), unknown) {
         (0, Some(error)) => Err(error),
-        (0, None) => Err(refused(format!("No Proxmox session found for cluster: {name}"))),
-        (1, _) => Ok(found),
+        (0, None) => Ok(None),
+        (1, _) => Ok(found.pop()),
         _ => Err(refused(format!(
             "Several Proxmox endpoints lead to the cluster {name}; select one with proxmox_endpoint_ids."
         ))),

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     BackupJob, Cluster, Collected, ConfiguredGuest, Container, Gap, Guest, GuestAgent, GuestSnapshots, GuestSystem,
-    Guests, NodeNetwork, RecordedTasks, ReplicationJob, Sdn, SdnNetworks, StorageBackups, StorageConfig, Task,
+    Guests, Node, NodeNetwork, RecordedTasks, ReplicationJob, Sdn, SdnNetworks, StorageBackups, StorageConfig, Task,
 };
 use crate::proxmox::types::ClusterOptions;
 use crate::proxmox::{Error, GuestConfig, Session, Vmid};
@@ -200,6 +200,10 @@ pub struct Reader<'a> {
     pub inventory: &'a Inventory,
     /// Only what belongs to these guests; `None`: everything.
     pub only: Option<&'a BTreeSet<Vmid>>,
+    /// Only what this node tells; `None`: all nodes.
+    pub node: Option<&'a str>,
+    /// Only what is on this storage; `None`: all storages.
+    pub storage: Option<&'a str>,
     /// Tasks that need not be read again.
     pub recorded: &'a RecordedTasks,
     /// How many calls may be under way at once.
@@ -238,18 +242,21 @@ impl Reader<'_> {
             .any(|known| known.name == node && !known.is_online)
     }
 
-    /// The names of the nodes that are online.
-    pub fn online_nodes(&self) -> impl Iterator<Item = &str> {
-        self.cluster
-            .nodes
-            .iter()
-            .filter(|node| node.is_online)
-            .map(|node| node.name.as_str())
+    /// The nodes to be asked, be they online or not.
+    pub fn nodes(&self) -> impl Iterator<Item = &'_ Node> {
+        let nodes = self.cluster.nodes.iter();
+        nodes.filter(|node| self.node.is_none_or(|only| only == node.name))
     }
 
-    /// One gap per node that is offline.
+    /// The names of the nodes to be asked that are online.
+    pub fn online_nodes(&self) -> impl Iterator<Item = &str> {
+        let online = self.nodes().filter(|node| node.is_online);
+        online.map(|node| node.name.as_str())
+    }
+
+    /// One gap per node to be asked that is offline.
     pub fn offline_gaps(&self) -> Vec<Gap> {
-        let offline = self.cluster.nodes.iter().filter(|node| !node.is_online);
+        let offline = self.nodes().filter(|node| !node.is_online);
         offline.map(|node| Gap::offline(&node.name)).collect()
     }
 }

@@ -117,7 +117,8 @@ impl<'a> Survey<'a> {
         };
         let mut offline = BTreeSet::new();
         for definition in reader.inventory.items::<Storages>() {
-            if may_hold_backups(definition) {
+            let is_wanted = reader.storage.is_none_or(|only| only == definition.storage);
+            if is_wanted && may_hold_backups(definition) {
                 let found = survey.add(reader, definition, &mut offline);
                 survey.storages.insert(&definition.storage, found);
             }
@@ -176,8 +177,9 @@ fn may_hold_backups(definition: &StorageConfig) -> bool {
 fn serving<'a>(reader: &Reader<'a>, definition: &'a StorageConfig) -> impl Iterator<Item = &'a str> {
     let only = definition.nodes.as_deref().filter(|nodes| *nodes != "all");
     let serves = move |node: &str| only.is_none_or(|only| only.split(',').any(|name| name.trim() == node));
+    let asked = reader.node;
     let nodes = reader.cluster.nodes.iter().map(|node| node.name.as_str());
-    nodes.filter(move |node| serves(node))
+    nodes.filter(move |node| asked.is_none_or(|asked| asked == *node) && serves(node))
 }
 
 /// A storage, and who is asked for it.

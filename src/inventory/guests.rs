@@ -27,6 +27,8 @@ pub struct Guest {
     pub processors: Option<f64>,
     /// Memory given, in bytes.
     pub memory: Option<u64>,
+    /// The size of its first disk, in bytes.
+    pub disk: Option<u64>,
 }
 
 impl Guest {
@@ -67,6 +69,7 @@ impl Guest {
             is_template: row.template,
             processors: row.maxcpu,
             memory: row.maxmem,
+            disk: row.maxdisk,
         }))
     }
 }

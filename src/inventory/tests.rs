@@ -83,6 +83,8 @@ impl Bench {
             cluster: &self.cluster,
             inventory: &self.inventory,
             only: self.only.as_ref(),
+            node: None,
+            storage: None,
             recorded: &self.recorded,
             concurrency: 4,
         };
@@ -351,6 +353,8 @@ async fn reading_fails_only_where_no_node_can_be_read() {
         cluster: &bench.cluster,
         inventory: &bench.inventory,
         only: None,
+        node: None,
+        storage: None,
         recorded: &bench.recorded,
         concurrency: 4,
     };

@@ -125,6 +125,7 @@ mod tests {
             name: Some("shop-db-1".to_owned()),
             status: Some("running".to_owned()),
             is_template: false,
+            disk: None,
             processors: Some(4.0),
             memory: Some(8_589_934_592),
         }

@@ -77,6 +77,7 @@ mod tests {
             name: Some("shop-db-1".to_owned()),
             status: Some("running".to_owned()),
             is_template: false,
+            disk: None,
             processors: None,
             memory: None,
         };

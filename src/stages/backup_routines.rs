@@ -1,7 +1,7 @@
 //! Scheduled backup jobs. A job that is gone keeps its row, marked as stale.
 
 use super::replications::{of_endpoint, stale};
-use super::{Desired, Facts, Pass, Selection};
+use super::{Desired, Facts, Part, Pass, Selection};
 use crate::inventory::{BackupJob, BackupJobs};
 use crate::mapping::backup_routine::{RoutineParents, backup_routine, fleecing_storage};
 use crate::mapping::names::clean;
@@ -36,7 +36,8 @@ impl Pass for BackupRoutines {
             fleecing_storage: storage(fleecing_storage(job).as_deref()),
         };
         let mut routines = Vec::new();
-        for job in facts.inventory.items::<BackupJobs>() {
+        let jobs = facts.inventory.items::<BackupJobs>().iter();
+        for job in jobs.filter(|job| facts.options.only.takes(Part::BackupJob, &job.id)) {
             match backup_routine(job, parents(job)) {
                 Ok(routine) => routines.push(routine),
                 Err(reason) => desired.refuse(&job.id, reason.to_string()),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::guests::{bindings, of_guests};
-use super::{Desired, Facts, Pass, Selection};
+use super::{Desired, Facts, Part, Pass, Selection};
 use crate::inventory::{self, StorageBackups, Storages, Volume};
 use crate::mapping::backup::{backup, storage_of};
 use crate::netbox::objects::{Backup, JournalEntry};
@@ -66,9 +66,17 @@ pub fn journal<'a>(
     written.into_iter().filter_map(entry).collect()
 }
 
+/// How many of the backups are no guest's, or a guest's that no virtual machine is known to stand for.
+pub fn unowned(facts: &Facts) -> usize {
+    let bindings = bindings(facts);
+    let is_owned = |volume: &&Volume| volume.vmid.is_some_and(|vmid| bindings.of(vmid).is_some());
+    volumes(facts).filter(|volume| !is_owned(volume)).count()
+}
+
 fn volumes(facts: &Facts) -> impl Iterator<Item = &Volume> {
     let storages = facts.inventory.items::<inventory::Backups>().iter();
-    storages.flat_map(|backups: &StorageBackups| &backups.volumes)
+    let all = storages.flat_map(|backups: &StorageBackups| &backups.volumes);
+    all.filter(|volume| facts.options.only.takes(Part::Backup, &volume.volid))
 }
 
 impl Pass for Backups {

@@ -21,6 +21,7 @@ pub mod machines;
 pub mod node_addresses;
 pub mod node_interfaces;
 pub mod nodes;
+mod only;
 mod options;
 pub mod ports;
 pub mod replications;
@@ -42,6 +43,7 @@ use crate::netbox::objects::Object;
 use crate::reconcile::{ObjectId, Policy, Refused, Resource, Retire, Stored, Wanted};
 
 pub use facts::{EndpointFacts, Facts, Known, KnownNetwork, KnownSdn, Lookup, Target};
+pub use only::{Only, Part};
 pub use options::{Family, Flag, GuestOptions, InterfaceNaming, Modes, Options, Overwrite};
 
 macro_rules! stages {

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Facts, clusters};
+use super::{Facts, Part, clusters};
 use crate::mapping::device::{managed_description, operator_description};
 use crate::mapping::names::{DeviceNameParts, device_name};
 use crate::netbox::objects::{Device, DeviceState, PROXBOX_TAG};
@@ -61,7 +61,7 @@ fn rendered(facts: &Facts, node: &str) -> Result<String, String> {
     device_name(&facts.endpoint.node_device_name_template, parts).map_err(|error| error.to_string())
 }
 
-/// The device of every node, from the devices and sync states that were read.
+/// The device of every node that the request is about, from the devices and sync states that were read.
 pub fn resolve(facts: &Facts) -> Vec<Resolved> {
     let rows = Rows::new(facts);
     let mut taken = BTreeSet::new();
@@ -77,6 +77,7 @@ pub fn resolve(facts: &Facts) -> Vec<Resolved> {
         });
     }
     refuse_shared_names(&mut resolved);
+    resolved.retain(|resolved| facts.options.only.takes(Part::Node, &resolved.node));
     resolved
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Only;
 use crate::reconcile::{Mode, ObjectId};
 
 macro_rules! flags {
@@ -256,6 +257,8 @@ pub struct Options {
     pub modes: Modes,
     /// What holds for guests.
     pub guests: GuestOptions,
+    /// What the request is about.
+    pub only: Only,
     /// Stage `node-interfaces`: bridges, bonds and VLANs with their relations, not only the interfaces themselves.
     pub sync_node_topology: bool,
     /// The run's name, kept in the sync states of virtual machines.

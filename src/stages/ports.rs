@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::guests::{Bound, bindings};
-use super::{Facts, InterfaceNaming};
+use super::{Facts, InterfaceNaming, Part};
 use crate::inventory::{AgentAnswer, Guest, GuestConfig, GuestInterface, GuestKind, Nic};
 use crate::mapping::guest_interface::{has_mac, row_name, seen, without_aliases};
 use crate::mapping::ip_address::dns_name;
@@ -111,7 +111,19 @@ fn ports_of<'a>(facts: &'a Facts, bound: Bound<'a>, config: &GuestConfig) -> Gue
             guest.doubles.push(nic.key);
         }
     }
+    if facts.options.only.named(Part::Interface).is_some() {
+        keep_named(facts, &mut guest);
+    }
     guest
+}
+
+/// Leaves a guest only the interface that the request names, and what its agent told of that one.
+fn keep_named(facts: &Facts, guest: &mut GuestPorts<'_>) {
+    let only = &facts.options.only;
+    guest.ports.retain(|port| only.takes(Part::Interface, &port.nic.key));
+    if let Some(told) = &mut guest.agent {
+        told.retain(|interface| guest.ports.iter().any(|port| has_mac(interface, &port.nic)));
+    }
 }
 
 /// A running container is always asked; a virtual machine has no addresses but those its agent tells.

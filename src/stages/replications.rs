@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::guests::bindings;
-use super::{Desired, Facts, Pass, Selection};
+use super::{Desired, Facts, Part, Pass, Selection};
 use crate::inventory;
 use crate::mapping::names::clean;
 use crate::mapping::replication::{ReplicationParents, replication};
@@ -41,8 +41,9 @@ impl Pass for Replications {
             return Desired::default();
         };
         let bindings = bindings(facts);
-        let jobs = facts.inventory.items::<inventory::Replications>();
-        Desired::by_key(jobs.iter().filter_map(|job| {
+        let jobs = facts.inventory.items::<inventory::Replications>().iter();
+        let wanted = jobs.filter(|job| facts.options.only.takes(Part::Replication, &job.id));
+        Desired::by_key(wanted.filter_map(|job| {
             let parents = ReplicationParents {
                 endpoint,
                 virtual_machine: bindings.of(job.guest?)?.id,

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::guests::{bindings, of_guests};
-use super::{Desired, Facts, Pass, Selection};
+use super::{Desired, Facts, Part, Pass, Selection};
 use crate::mapping::snapshot::{SnapshotOwner, snapshot};
 use crate::netbox::objects::Snapshot;
 use crate::reconcile::{ObjectId, Resource, Retire, Row, Stored, Wanted};
@@ -85,6 +85,7 @@ impl Pass for Snapshots {
 
     fn desired(facts: &Facts) -> Desired<Snapshot> {
         let bindings = bindings(facts);
+        let only = &facts.options.only;
         let mut objects = Vec::new();
         for bound in bindings.active() {
             let (Some(guest), Some(found)) = (bound.guest, facts.inventory.snapshots_of(bound.vmid)) else {
@@ -96,7 +97,9 @@ impl Pass for Snapshots {
                 kind: bound.kind,
                 node: &guest.node,
             };
-            objects.extend(found.snapshots.iter().filter_map(|row| snapshot(row, owner)));
+            let rows = found.snapshots.iter();
+            let wanted = rows.filter(|row| row.real_name().is_some_and(|name| only.takes(Part::Snapshot, name)));
+            objects.extend(wanted.filter_map(|row| snapshot(row, owner)));
         }
         Desired::by_key(objects)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Desired, Facts, Flag, Pass, Selection};
+use super::{Desired, Facts, Flag, Part, Pass, Selection};
 use crate::inventory;
 use crate::mapping::storage::storage;
 use crate::netbox::objects::{Cluster, Storage};
@@ -28,8 +28,10 @@ impl Pass for Storages {
         let Some(cluster) = facts.target.cluster else {
             return Desired::default();
         };
-        let definitions = facts.inventory.items::<inventory::Storages>();
-        let objects = definitions.iter().filter_map(|definition| storage(definition, cluster));
+        let only = &facts.options.only;
+        let definitions = facts.inventory.items::<inventory::Storages>().iter();
+        let definitions = definitions.filter(|definition| only.takes(Part::Storage, &definition.storage));
+        let objects = definitions.filter_map(|definition| storage(definition, cluster));
         let last_wins: BTreeMap<String, Storage> = objects.map(|object| (object.name.clone(), object)).collect();
         Desired::by_key(last_wins.into_values())
     }

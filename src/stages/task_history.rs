@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::guests::{Bindings, Bound, bindings};
-use super::{Desired, Facts, Pass, Selection};
+use super::{Desired, Facts, Part, Pass, Selection};
 use crate::inventory::{self, RecordedTasks, Task, TaskEnding};
 use crate::mapping::task_history::{TaskOwner, task_history};
 use crate::mapping::times::{instant, seconds};
@@ -147,6 +147,9 @@ impl Pass for TaskHistory {
                 *best = task;
             }
         }
+        let only = &facts.options.only;
+        disputed.retain(|upid| only.takes(Part::Task, upid));
+        told.retain(|upid, _| only.takes(Part::Task, upid));
         let agreed = told.iter().filter(|(upid, _)| !disputed.contains(*upid));
         let mut desired = Desired::by_key(agreed.filter_map(|(_, (task, bound))| {
             let owner = TaskOwner {

@@ -4,7 +4,7 @@
 //! all. A drive that cannot be sized keeps the row it has.
 
 use super::guests::bindings;
-use super::{Desired, Facts, Pass, Selection};
+use super::{Desired, Facts, Part, Pass, Selection};
 use crate::mapping::virtual_disk::{ParsedDisk, disks, virtual_disk};
 use crate::netbox::objects::{PROXBOX_TAG, VirtualDisk, VirtualDiskState, VirtualMachine};
 use crate::reconcile::{ObjectId, Policy, Retire, Stored};
@@ -23,11 +23,9 @@ fn machines(facts: &Facts) -> Vec<(ObjectId, &str, Vec<ParsedDisk>)> {
         .into_iter()
         .filter_map(|bound| {
             let config = facts.inventory.config(bound.vmid)?;
-            Some((
-                bound.id,
-                bound.machine.name.as_deref().unwrap_or_default(),
-                disks(config),
-            ))
+            let mut disks = disks(config);
+            disks.retain(|disk| facts.options.only.takes(Part::Disk, &disk.key));
+            Some((bound.id, bound.machine.name.as_deref().unwrap_or_default(), disks))
         })
         .collect()
 }
@@ -150,6 +148,7 @@ mod tests {
             name: Some("db".to_owned()),
             status: Some("running".to_owned()),
             is_template: false,
+            disk: None,
             processors: None,
             memory: None,
         };

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::ports::{GuestPorts, Port, Source, guest_ports, interface_of};
 use super::vm_interfaces::all_ports;
-use super::{Facts, Family};
+use super::{Facts, Family, Part};
 use crate::mapping::ip_address::{Address, addresses_of};
 use crate::netbox::objects::{IpAddress, PROXBOX_TAG};
 use crate::reconcile::{ObjectId, Stored};
@@ -46,6 +46,7 @@ pub fn family(host: IpAddr) -> Family {
 /// What all guests should have.
 pub fn claims(facts: &Facts) -> Claims {
     let ports = guest_ports(facts);
+    let is_wanted = |address: &Address| facts.options.only.takes(Part::Address, &address.host.to_string());
     let mut claims = Claims::default();
     for (guest, port) in all_ports(&ports) {
         let (addresses, left_out) = addresses(facts, port);
@@ -56,7 +57,8 @@ pub fn claims(facts: &Facts) -> Claims {
         };
         let families = covered(guest, &addresses);
         claims.covered.entry(interface).or_default().extend(families);
-        claims.claims.extend(addresses.into_iter().map(|address| Claim {
+        let wanted = addresses.into_iter().filter(is_wanted);
+        claims.claims.extend(wanted.map(|address| Claim {
             machine: guest.bound.id,
             interface,
             label: format!("{} {}", guest.bound.label(), port.name),
@@ -65,6 +67,14 @@ pub fn claims(facts: &Facts) -> Claims {
         }));
     }
     claims
+}
+
+/// The key and the name of the interface that has the address `host`, among those that the request is about.
+pub fn port_with(facts: &Facts, host: IpAddr) -> Option<(String, String)> {
+    let ports = guest_ports(facts);
+    let has_it = |port: &Port| addresses(facts, port).0.iter().any(|address| address.host == host);
+    let (_, port) = all_ports(&ports).find(|(_, port)| has_it(port))?;
+    Some((port.nic.key.clone(), port.name.clone()))
 }
 
 /// The addresses of a port, those of the preferred family first: what the guest told, else what is configured.

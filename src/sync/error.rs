@@ -2,7 +2,7 @@
 
 use crate::error::ErrorKind;
 use crate::netbox;
-use crate::proxmox;
+use crate::proxmox::{self, Vmid};
 use crate::reconcile::Shrink;
 use crate::stages::claim::Ambiguity;
 
@@ -67,6 +67,36 @@ pub enum Error {
         /// Which, and why not.
         reasons: String,
     },
+    /// Proxmox does not have what the request is about.
+    #[error("Proxmox has no {what}")]
+    Absent {
+        /// What it is about.
+        what: String,
+    },
+    /// Whether Proxmox has what the request is about cannot be told.
+    #[error("{what} could not be read: {message}")]
+    Unread {
+        /// What it is about.
+        what: String,
+        /// The kind of failure.
+        kind: ErrorKind,
+        /// What is wrong.
+        message: String,
+    },
+    /// No virtual machine stands for the guest that the request is about.
+    #[error("VM with vmid={vmid} in cluster {cluster} not found in NetBox")]
+    NoMachine {
+        /// The guest.
+        vmid: Vmid,
+        /// Its cluster.
+        cluster: String,
+    },
+    /// There is a reason not to write what the request is about.
+    #[error("nothing was written: {reason}")]
+    LeftAlone {
+        /// The reason.
+        reason: String,
+    },
     /// The run was asked to stop.
     #[error("Server shutdown or request cancelled.")]
     Cancelled,
@@ -79,11 +109,13 @@ impl Error {
             Self::Proxmox(error) => error.kind(),
             Self::NetBox(error) => error.kind(),
             Self::Limited { .. } => ErrorKind::Permission,
-            Self::NoCluster { .. } => ErrorKind::NotFound,
-            Self::Shrink(_) | Self::Ambiguity(_) | Self::Placement { .. } | Self::Selection { .. } => {
-                ErrorKind::Validation
-            }
-            Self::Prerequisite { kind, .. } | Self::Unusable { kind, .. } => *kind,
+            Self::NoCluster { .. } | Self::Absent { .. } | Self::NoMachine { .. } => ErrorKind::NotFound,
+            Self::Shrink(_)
+            | Self::Ambiguity(_)
+            | Self::Placement { .. }
+            | Self::Selection { .. }
+            | Self::LeftAlone { .. } => ErrorKind::Validation,
+            Self::Prerequisite { kind, .. } | Self::Unusable { kind, .. } | Self::Unread { kind, .. } => *kind,
             Self::Cancelled => ErrorKind::Unknown,
         }
     }
@@ -101,6 +133,10 @@ impl Error {
             Self::Prerequisite { .. } => "netbox_refused",
             Self::NoCluster { .. } => "cluster_missing",
             Self::Selection { .. } => "guest_not_resolved",
+            Self::Absent { .. } => "proxmox_object_missing",
+            Self::Unread { .. } => "proxmox_object_unread",
+            Self::NoMachine { .. } => "virtual_machine_missing",
+            Self::LeftAlone { .. } => "left_alone",
             Self::Cancelled => "cancelled",
         }
     }
@@ -108,13 +144,16 @@ impl Error {
     /// What an operator can do about it.
     pub fn suggestion(&self) -> Option<&'static str> {
         let side = match self {
-            Self::Proxmox(_) | Self::Limited { .. } | Self::Unusable { .. } => "Proxmox endpoint",
+            Self::Proxmox(_) | Self::Limited { .. } | Self::Unusable { .. } | Self::Unread { .. } => "Proxmox endpoint",
             Self::NetBox(_) | Self::Prerequisite { .. } => "NetBox endpoint",
             Self::Shrink(_)
             | Self::Ambiguity(_)
             | Self::Placement { .. }
             | Self::Selection { .. }
             | Self::NoCluster { .. }
+            | Self::Absent { .. }
+            | Self::NoMachine { .. }
+            | Self::LeftAlone { .. }
             | Self::Cancelled => return None,
         };
         match (self.kind(), side) {

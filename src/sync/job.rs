@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::full_update::FullReport;
+use super::individual::{Individual, IndividualReport};
 use super::report::Report;
 use super::request::SyncRequest;
 use super::step::Step;
@@ -11,12 +12,14 @@ use crate::error::ErrorKind;
 use crate::stages::Stage;
 
 /// What a run does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Job {
     /// One stage.
     Stage(Stage),
     /// Every stage, one after the other.
     FullUpdate,
+    /// One object.
+    Individual(Individual),
     /// Marks virtual machines whose guest is gone.
     Sweep {
         /// Whether the stage `virtual-machines` has lost guests, so that nothing may be marked.
@@ -32,27 +35,30 @@ impl From<Stage> for Job {
 
 impl Job {
     /// Its name in events and lists.
-    pub const fn as_str(self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Stage(stage) => stage.as_str(),
+            Self::Individual(_) => "individual",
             Self::FullUpdate => "full-update",
             Self::Sweep { .. } => sweep::STEP,
         }
     }
 
     /// How it begins and ends in its stream.
-    pub(super) fn step(self, request: &SyncRequest) -> Step {
+    pub(super) fn step(&self, request: &SyncRequest) -> Step {
         match self {
-            Self::Stage(stage) => Step::of_stage(stage, request),
+            Self::Stage(stage) => Step::of_stage(*stage, request),
+            Self::Individual(wanted) => Step::plain(wanted.kind.as_str()),
             Self::FullUpdate => Step::full_update(self.as_str()),
             Self::Sweep { .. } => Step::sweep(self.as_str(), request.dry_run),
         }
     }
 
     /// The stages that may not run for the same endpoint meanwhile.
-    pub(super) const fn stages(self) -> &'static [Stage] {
+    pub(super) const fn stages(&self) -> &'static [Stage] {
         match self {
             Self::Stage(stage) => stage.alone(),
+            Self::Individual(wanted) => wanted.kind.stage().alone(),
             Self::FullUpdate => Stage::ORDER,
             Self::Sweep { .. } => Stage::VirtualMachines.alone(),
         }
@@ -66,6 +72,8 @@ pub enum JobReport {
     Stage(Report),
     /// Every stage.
     FullUpdate(FullReport),
+    /// One object.
+    Individual(IndividualReport),
     /// The sweep.
     Sweep(SweepReport),
 }
@@ -75,7 +83,7 @@ impl JobReport {
     pub fn into_stage(self) -> Option<Report> {
         match self {
             Self::Stage(report) => Some(report),
-            Self::FullUpdate(_) | Self::Sweep(_) => None,
+            Self::FullUpdate(_) | Self::Individual(_) | Self::Sweep(_) => None,
         }
     }
 
@@ -83,6 +91,7 @@ impl JobReport {
     pub fn result(&self) -> Value {
         match self {
             Self::Stage(report) => report.result(),
+            Self::Individual(report) => report.result(),
             Self::FullUpdate(report) => report.result(),
             Self::Sweep(report) => report.result(),
         }
@@ -92,6 +101,7 @@ impl JobReport {
     pub fn errors(&self) -> Vec<String> {
         match self {
             Self::Stage(report) => report.errors(),
+            Self::Individual(report) => report.errors(),
             Self::FullUpdate(report) => report.errors(),
             Self::Sweep(report) => report.errors(),
         }
@@ -101,6 +111,7 @@ impl JobReport {
     pub fn error_kind(&self) -> Option<ErrorKind> {
         match self {
             Self::Stage(report) => report.error_kind(),
+            Self::Individual(report) => report.error_kind(),
             Self::FullUpdate(report) => report.error_kind(),
             Self::Sweep(report) => report.error_kind(),
         }
@@ -110,6 +121,7 @@ impl JobReport {
     pub(super) fn text(&self) -> String {
         match self {
             Self::Stage(report) => report.counts_text(),
+            Self::Individual(report) => report.text(),
             Self::FullUpdate(report) => format!("{} stages run", report.stages.len()),
             Self::Sweep(report) => format!("{} of {} marked", report.soft_deleted, report.candidates),
         }
@@ -119,6 +131,7 @@ impl JobReport {
     pub fn is_cancelled(&self) -> bool {
         match self {
             Self::Stage(report) => report.is_cancelled,
+            Self::Individual(report) => report.is_cancelled,
             Self::FullUpdate(report) => report.is_cancelled,
             Self::Sweep(report) => report.is_cancelled,
         }

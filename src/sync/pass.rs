@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::apply::{Writer, apply};
 use super::error::Error;
 use super::event::Progress;
+use super::individual::Trace;
 use super::memo::{Memo, Place};
 use super::report::{Outcome, Written};
 use super::warning::Warning;
@@ -49,6 +50,8 @@ pub(super) struct EndpointRun<'a> {
     pub(super) warnings: Vec<Warning>,
     /// How many sources could not be read.
     pub(super) gaps: usize,
+    /// What became of every pass, where somebody asks for it in the end.
+    pub(super) trace: Option<Trace>,
 }
 
 impl<'a> EndpointRun<'a> {
@@ -122,10 +125,15 @@ impl<'a> EndpointRun<'a> {
                     .retain(|wanted| pending.contains(&wanted.object.key().to_string()));
                 desired.refused.clear();
             }
-            // A later round is about the rows whose fate is unknown alone: the others only look as if nobody wanted them.
-            let mut plan = diff(desired.wanted, &actual, &policy, |stored| match round {
-                0 => P::retire(&self.facts, stored),
-                _ => Retire::Keep,
+            // A later round is about the rows whose fate is unknown alone, and a request for one thing about that alone:
+            // the others only look as if nobody wanted them.
+            let may_retire = round == 0 && self.facts.options.only.is_everything();
+            let mut plan = diff(desired.wanted, &actual, &policy, |stored| {
+                if may_retire {
+                    P::retire(&self.facts, stored)
+                } else {
+                    Retire::Keep
+                }
             });
             plan.refused.extend(desired.refused);
             let ours = actual.iter().filter(|stored| P::is_ours(&self.facts, stored));
@@ -154,6 +162,9 @@ impl<'a> EndpointRun<'a> {
             pending = Some(applied.unresolved);
         }
         self.learn::<P::Object>(&outcome);
+        if let Some(trace) = &mut self.trace {
+            trace.push(P::Object::PATH, outcome.clone());
+        }
         Ok(outcome)
     }
 

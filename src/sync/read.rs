@@ -9,7 +9,7 @@ use crate::inventory::{Area, Guests, Reader};
 use crate::netbox::objects::Storage;
 use crate::stages::guests::{Bindings, Unbound, bindings, machine_selection, owned_states};
 use crate::stages::storages::Storages as StorageRows;
-use crate::stages::{Pass, Selection};
+use crate::stages::{Part, Pass, Selection};
 
 impl EndpointRun<'_> {
     /// Reads an area, unless this run or one that ended a short while ago has. Its gaps become warnings.
@@ -20,13 +20,15 @@ impl EndpointRun<'_> {
                 cluster: &self.facts.cluster,
                 inventory: &self.facts.inventory,
                 only: self.only.as_ref(),
+                node: self.facts.options.only.named(Part::Node),
+                storage: self.facts.options.only.named(Part::Storage),
                 recorded: &self.recorded,
                 concurrency: self.concurrency,
                 agent_timeout: self.agent_timeout,
             };
             let collected = A::collect(&reader).await?;
             A::slot_mut(&mut self.facts.inventory).fill(collected);
-            if self.only.is_none() {
+            if self.only.is_none() && self.facts.options.only.is_everything() {
                 self.place().keep_inventory(&self.facts.inventory);
             }
         }
@@ -50,6 +52,7 @@ impl EndpointRun<'_> {
         let (machines, states) = tokio::try_join!(self.recall(machines), self.recall(states))?;
         self.facts.known.machines = machines;
         self.facts.known.machine_states = states;
+        self.select_guest();
         if self.facts.options.guests.only.is_some() {
             self.select_guests()?;
         }
@@ -75,6 +78,11 @@ impl EndpointRun<'_> {
         let (machines, states) = tokio::try_join!(self.list(machines), self.list(vec![Selection::all()]))?;
         self.facts.known.machines = machines;
         self.facts.known.machine_states = states;
+        if let Some(vmid) = self.facts.options.only.guest {
+            self.only = Some([vmid].into());
+            self.facts.guests.only.clone_from(&self.only);
+            return Ok(());
+        }
         if self.facts.options.guests.only.is_some() {
             self.select_guests()?;
             self.refuse_vanished()?;
@@ -94,6 +102,15 @@ impl EndpointRun<'_> {
         });
         let warnings = warnings.collect();
         self.leave_out(warnings)
+    }
+
+    /// Limits the run to the virtual machine of the one guest that the request is about; to none where it has none.
+    fn select_guest(&mut self) {
+        if let Some(vmid) = self.facts.options.only.guest {
+            self.facts.options.guests.only = None;
+            let machine = bindings(&self.facts).of(vmid).map(|bound| bound.id);
+            self.facts.options.guests.only = Some(machine.into_iter().collect());
+        }
     }
 
     /// Limits the run to the guests of the virtual machines that the request names.

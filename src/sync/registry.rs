@@ -29,7 +29,7 @@ use crate::stages::Stage;
 pub struct ActiveRun {
     /// Its id.
     pub id: String,
-    /// Its stage, `full-update` or `sweep-orphans`.
+    /// Its stage, `full-update`, `individual` or `sweep-orphans`.
     pub kind: &'static str,
     /// When it started, ISO 8601 in UTC.
     pub started_at: String,
@@ -286,6 +286,7 @@ async fn work(registry: Registry, job: Job, request: SyncRequest, context: RunCo
         progress: &progress,
         cancel: &cancel,
     };
+    let step = job.step(&request);
     let report = AssertUnwindSafe(running.run(job)).catch_unwind().await;
     match report {
         Ok(report) => {
@@ -295,7 +296,7 @@ async fn work(registry: Registry, job: Job, request: SyncRequest, context: RunCo
             let _ = sender.send(report);
         }
         Err(_) => progress.failed(
-            &job.step(&request),
+            &step,
             &["The run broke down; see the log.".to_owned()],
             false,
             &json!({}),

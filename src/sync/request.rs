@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::endpoint::Source;
+use crate::inventory::Vmid;
 use crate::reconcile::{Mode, ObjectId};
-use crate::stages::{Family, Flag, GuestOptions, InterfaceNaming, Modes, Options, Overwrite};
+use crate::stages::{Family, Flag, GuestOptions, InterfaceNaming, Modes, Only, Options, Overwrite, Part};
 
 /// How many endpoint ids a list may hold, and how long its text may be.
 const MAX_IDS: usize = 100;
@@ -153,6 +154,7 @@ impl SyncRequest {
                 sync_node_topology: switch(query, "sync_node_interfaces")?.unwrap_or_default(),
                 run_id: text("run_id").unwrap_or_default(),
                 stamps_overdue_before: None,
+                only: Only::default(),
             },
             netbox_id: integer(query, "netbox_id")?,
             fetch_max_concurrency: concurrency.and_then(|value| usize::try_from(value).ok()),
@@ -161,6 +163,21 @@ impl SyncRequest {
             allow_shrink: switch(query, "allow_shrink")?.unwrap_or_default(),
             detach: switch(query, "detach")?.unwrap_or_default(),
         })
+    }
+
+    /// The same, limited to what each of `parts` names, and to the guest with the `vmid` of the query where that has one.
+    ///
+    /// # Errors
+    ///
+    /// [`BadParameter::Form`] naming the parameter that is missing or cannot be understood.
+    pub fn limited(mut self, query: &Query, parts: &[(&'static str, Part)]) -> Result<Self, BadParameter> {
+        for (name, part) in parts {
+            let value = word(query, name).ok_or_else(|| form(name, "is required"))?;
+            self.options.only.name(*part, value);
+        }
+        let vmid = word(query, "vmid").map(|text| text.parse().map(Vmid));
+        self.options.only.guest = vmid.transpose().map_err(|_| form("vmid", "must be an integer"))?;
+        Ok(self)
     }
 
     /// The same for the guest of one virtual machine, which has to be found. Its snapshots are only added to and updated:
@@ -251,7 +268,7 @@ fn machine_ids(text: &str) -> Result<BTreeSet<ObjectId>, BadParameter> {
         .ok_or(BadParameter::Machines)
 }
 
-fn form(name: &'static str, message: &str) -> BadParameter {
+pub(super) fn form(name: &'static str, message: &str) -> BadParameter {
     BadParameter::Form {
         name,
         message: message.to_owned(),

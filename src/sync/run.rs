@@ -85,6 +85,14 @@ impl<'a> Work<'a> {
                 self.conclude(&step, &report.errors(), &report.result());
                 JobReport::Stage(report)
             }
+            Job::Individual(wanted) => {
+                let step = Step::plain(wanted.kind.as_str());
+                self.progress.started(&step);
+                // Boxed: the future of a run is as large as that of the largest job.
+                let report = Box::pin(self.individual(&wanted)).await;
+                self.conclude(&step, &report.errors(), &report.result());
+                JobReport::Individual(report)
+            }
             // Boxed: it holds the whole of every stage.
             Job::FullUpdate => JobReport::FullUpdate(Box::pin(self.full_update()).await),
             Job::Sweep { vm_stage_failed } => {
@@ -109,7 +117,8 @@ impl<'a> Work<'a> {
         let endpoints = self.context.endpoints.iter();
         for endpoint in endpoints.filter(|endpoint| !without.contains(&endpoint.facts.key)) {
             let part = match &version {
-                Ok(version) => self.part(stage, *version).run(endpoint).await,
+                // Boxed: it holds all that is known of the endpoint.
+                Ok(version) => Box::pin(self.part(stage, *version).run(endpoint)).await,
                 Err(error) => failed(stage, endpoint, error, self.progress),
             };
             report.endpoints.push(part);
@@ -250,7 +259,7 @@ impl<'a> Part<'a> {
         }
         Ok(EndpointRun {
             stage: self.stage,
-            facts: self.facts(endpoint, cluster, place.inventory()),
+            facts: self.facts(endpoint, cluster, place),
             session,
             netbox: &context.netbox,
             version: self.version,
@@ -270,16 +279,23 @@ impl<'a> Part<'a> {
             plans: Vec::new(),
             warnings: Vec::new(),
             gaps: 0,
+            trace: None,
         })
     }
 
     /// What a stage knows before it has read anything of its own.
-    fn facts(&self, endpoint: &SyncEndpoint, cluster: Cluster, inventory: Inventory) -> Facts {
+    fn facts(&self, endpoint: &SyncEndpoint, cluster: Cluster, place: Place<'_>) -> Facts {
         let context = self.work.context;
         let now = OffsetDateTime::now_utc();
         let mut options = self.work.request.options.clone();
         options.guests.sync_links = context.sync_links;
         options.stamps_overdue_before = Some(stamp(now - context.stamp_interval));
+        // A limited run reads a part of what there is, and must not take the whole for it.
+        let inventory = if options.only.is_everything() {
+            place.inventory()
+        } else {
+            Inventory::default()
+        };
         Facts {
             endpoint: endpoint.facts.clone(),
             options,

@@ -61,7 +61,7 @@ impl Step {
         }
     }
 
-    fn plain(name: &'static str) -> Self {
+    pub(super) fn plain(name: &'static str) -> Self {
         Self {
             name,
             started: format!("Starting {name} synchronization."),

@@ -7,6 +7,7 @@ mod auth;
 mod full_update;
 mod generated;
 mod generated_walk;
+mod individual;
 mod mock_mode;
 mod netbox_endpoint;
 mod proxmox_endpoints;

@@ -19,7 +19,7 @@ async fn small() -> Bench {
 async fn sweep(bench: &Bench, request: SyncRequest) -> SweepReport {
     match bench.job(SWEEP, request).await {
         JobReport::Sweep(report) => report,
-        other @ (JobReport::Stage(_) | JobReport::FullUpdate(_)) => panic!("{other:?}"),
+        other @ (JobReport::Stage(_) | JobReport::FullUpdate(_) | JobReport::Individual(_)) => panic!("{other:?}"),
     }
 }
 

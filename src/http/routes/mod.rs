@@ -2,9 +2,11 @@
 
 mod admin;
 mod auth;
+mod dcim;
 pub(super) mod docs;
 mod extras;
 mod generated;
+mod individual;
 mod journal;
 mod netbox;
 mod proxmox;
@@ -30,7 +32,9 @@ pub(super) fn all() -> OpenApiRouter<AppState> {
         .merge(viewer::routes())
         .merge(generated::routes())
         .merge(stages::routes())
+        .merge(individual::routes())
         .merge(sync::routes())
+        .merge(dcim::routes())
         .merge(virtualization::routes())
         .merge(extras::routes())
 }

@@ -32,6 +32,7 @@ fn pair(vmid: u32, name: &str) -> Pair {
         name: Some(name.to_owned()),
         status: Some("running".to_owned()),
         is_template: false,
+        disk: None,
         processors: Some(2.0),
         memory: Some(2 << 30),
     };

@@ -55,6 +55,7 @@ fn guest(vmid: u32, kind: GuestKind, node: &str) -> Guest {
         name: None,
         status: None,
         is_template: false,
+        disk: None,
         processors: None,
         memory: None,
     }

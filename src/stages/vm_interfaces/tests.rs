@@ -73,6 +73,7 @@ fn guest(vmid: u32, kind: GuestKind, node: &str, status: &str) -> Guest {
         name: None,
         status: Some(status.to_owned()),
         is_template: false,
+        disk: None,
         processors: None,
         memory: None,
     }

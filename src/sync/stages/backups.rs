@@ -6,7 +6,7 @@ use super::Summary;
 use crate::inventory::{Backups, Storages};
 use crate::reconcile::Mode;
 use crate::stages::Stage;
-use crate::stages::backups::{self, Written, journal, proven};
+use crate::stages::backups::{self, Written, journal, proven, unowned};
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
 use crate::sync::report::Outcome;
@@ -35,7 +35,10 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.note_found();
     run.read_storages().await?;
     run.facts.known.proven = proven(&run.facts);
-    let outcome = run.pass::<backups::Backups>().await?;
+    let mut outcome = run.pass::<backups::Backups>().await?;
+    if !run.facts.options.only.is_everything() {
+        outcome.left_out += unowned(&run.facts);
+    }
     run.write_journal(&outcome).await;
     run.note_outcome(&outcome, failed);
     Ok(run.tell(&BACKUPS, &outcome))

@@ -77,7 +77,7 @@ impl EndpointRun<'_> {
     }
 
     /// Resolves the site and the tenant that the endpoint's settings name.
-    pub(super) async fn find_placement(&mut self) -> Result<(), Error> {
+    async fn find_placement(&mut self) -> Result<(), Error> {
         let (site, tenant) = (self.facts.endpoint.site.clone(), self.facts.endpoint.tenant.clone());
         self.facts.known.site = self.look_up::<Site>("site", &site).await?;
         self.facts.known.tenant = self.look_up::<Tenant>("tenant", &tenant).await?;
@@ -104,8 +104,16 @@ impl EndpointRun<'_> {
         })
     }
 
+    /// Makes the cluster, and what it needs, be as they should.
+    pub(in crate::sync) async fn ensure_cluster(&mut self) -> Result<(), Error> {
+        self.bootstrap().await?;
+        let claim = self.find_cluster().await?;
+        self.find_placement().await?;
+        self.write_cluster(claim).await
+    }
+
     /// Makes or updates the NetBox cluster, links it in the plugin's row, and writes its sync state.
-    pub(super) async fn write_cluster(&mut self, claim: Claim) -> Result<(), Error> {
+    async fn write_cluster(&mut self, claim: Claim) -> Result<(), Error> {
         let outcome = self.pass::<DefaultSite>().await?;
         self.warn("devices", &outcome);
         let is_claimed = claim == Claim::Create && self.claim_by_action().await?;

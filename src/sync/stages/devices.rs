@@ -58,10 +58,7 @@ impl EndpointRun<'_> {
 
     /// Makes the cluster and the devices of its nodes be as they should.
     async fn write_nodes(&mut self) -> Result<Outcome, Error> {
-        self.bootstrap().await?;
-        let claim = self.find_cluster().await?;
-        self.find_placement().await?;
-        self.write_cluster(claim).await?;
+        self.ensure_cluster().await?;
         self.read_devices().await?;
         self.claim_devices().await?;
         let mut outcome = self.pass::<Devices>().await?;
@@ -87,7 +84,7 @@ impl EndpointRun<'_> {
             sites: sites_of(&self.facts),
             devices,
         };
-        if outcome.failed.is_empty() && !self.is_dry_run {
+        if outcome.failed.is_empty() && !self.is_dry_run && self.facts.options.only.is_everything() {
             self.place().keep_nodes(nodes.clone());
         }
         self.take_nodes(nodes);

@@ -46,8 +46,11 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.write_guest_interfaces(PHASE).await?;
     let links = run.pass::<Links>().await?;
     run.warn(PHASE, &links);
-    let primaries = run.pass::<PrimaryIps>().await?;
-    run.warn(PHASE, &primaries);
+    // Which address comes first is not to be told from one of them.
+    if run.facts.options.only.is_everything() {
+        let primaries = run.pass::<PrimaryIps>().await?;
+        run.warn(PHASE, &primaries);
+    }
     outcome.left_out += left_out;
     let summary = run.tell(&ADDRESSES, &outcome);
     let records = outcome
@@ -128,6 +131,9 @@ impl EndpointRun<'_> {
 
     /// Deletes addresses that interfaces have no more, after what protects them.
     async fn clear_stale(&mut self) -> Result<Outcome, Error> {
+        if !self.facts.options.only.is_everything() {
+            return Ok(Outcome::default());
+        }
         let (addresses, links) = find_stale(&self.facts);
         self.facts.known.network.stale_addresses = addresses;
         self.facts.known.network.stale_links = links;

@@ -1,33 +1,45 @@
 //! The stages, the full update and the sweep, each as a stream and, where that path is free, as one JSON answer.
 
+pub(super) mod document;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodFilter, MethodRouter, on};
 use serde_json::{Value, json};
-use utoipa::IntoParams as _;
-use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::{Content, Paths, Ref, Required, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::http::AppState;
 use crate::http::answers::endpoint_errors;
 use crate::http::error::ApiError;
-use crate::http::extract::Path;
+use crate::http::extract::{NodeName, Path};
 use crate::http::jobs::Job;
-use crate::http::scope::{Scope, text_parameter};
+use crate::http::scope::Scope;
 use crate::http::sse;
 use crate::netbox::ObjectId;
-use crate::sync::{self, BadParameter, Flag, JobReport, Stage};
+use crate::sync::{self, BadParameter, JobReport, Part, Stage};
 
 /// Something that runs and where it is served.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Place {
     work: sync::Job,
-    /// The path; of one virtual machine where it holds [`MACHINE`].
+    /// The path; of one virtual machine where it holds [`MACHINE`], of one node where it holds [`NODE`].
     path: &'static str,
     answer: Answer,
+    /// What the request has to limit the run to.
+    limits: Option<Limits>,
+}
+
+/// To what a run is limited, besides perhaps one guest.
+#[derive(Debug)]
+struct Limits {
+    /// The parameters that have to be given, and what each names.
+    parts: &'static [(&'static str, Part)],
+    /// What is said where there is no such thing, and where nothing of it is any virtual machine's; [`NODE`] stands for
+    /// the node that was asked for.
+    missing: &'static str,
+    unusable: &'static str,
 }
 
 /// How a run is answered.
@@ -42,6 +54,9 @@ enum Answer {
 }
 
 const MACHINE: &str = "{netbox_vm_id}";
+const NODE: &str = "{node}";
+/// How runs are asked for: the plugin says GET, although they write.
+pub(super) const METHODS: MethodFilter = MethodFilter::GET.or(MethodFilter::POST);
 
 /// Where `stage` is streamed for all virtual machines.
 pub fn stage_stream(stage: Stage) -> Option<&'static str> {
@@ -52,31 +67,29 @@ pub fn stage_stream(stage: Stage) -> Option<&'static str> {
 }
 
 const fn stream(stage: Stage, path: &'static str) -> Place {
-    Place {
-        work: sync::Job::Stage(stage),
-        path,
-        answer: Answer::Stream,
-    }
+    whole(sync::Job::Stage(stage), path, Answer::Stream)
 }
 
 const fn objects(stage: Stage, path: &'static str, name: &'static str) -> Place {
-    Place {
-        work: sync::Job::Stage(stage),
-        path,
-        answer: Answer::Objects(name),
-    }
+    whole(sync::Job::Stage(stage), path, Answer::Objects(name))
 }
 
 const fn counts(stage: Stage, path: &'static str) -> Place {
-    Place {
-        work: sync::Job::Stage(stage),
-        path,
-        answer: Answer::Counts,
-    }
+    whole(sync::Job::Stage(stage), path, Answer::Counts)
 }
 
 const fn whole(work: sync::Job, path: &'static str, answer: Answer) -> Place {
-    Place { work, path, answer }
+    Place {
+        work,
+        path,
+        answer,
+        limits: None,
+    }
+}
+
+const fn limited(mut place: Place, limits: Limits) -> Place {
+    place.limits = Some(limits);
+    place
 }
 
 /// Whether the stage `virtual-machines` has lost guests is told by the request.
@@ -160,6 +173,38 @@ const PLACES: &[Place] = &[
         Stage::Snapshots,
         "/virtualization/virtual-machines/{netbox_vm_id}/snapshots/create/stream",
     ),
+    limited(
+        objects(
+            Stage::Backups,
+            "/virtualization/virtual-machines/backups/create",
+            "backups",
+        ),
+        Limits {
+            parts: &[("node", Part::Node), ("storage", Part::Storage)],
+            missing: "Node or Storage not found.",
+            unusable: "No valid backups to process.",
+        },
+    ),
+    limited(
+        counts(Stage::Snapshots, "/virtualization/virtual-machines/snapshots/create"),
+        Limits {
+            parts: &[],
+            missing: "",
+            unusable: "",
+        },
+    ),
+    limited(
+        objects(
+            Stage::NodeInterfaces,
+            "/dcim/devices/{node}/interfaces/create",
+            "interfaces",
+        ),
+        Limits {
+            parts: &[("node", Part::Node)],
+            missing: "No NetBox device found for Proxmox node '{node}'",
+            unusable: "No NetBox device found for Proxmox node '{node}'",
+        },
+    ),
     stream(Stage::NodeInterfaces, "/dcim/devices/interfaces/create/stream"),
     objects(Stage::NodeInterfaces, "/dcim/devices/interfaces/create", "interfaces"),
     stream(
@@ -185,77 +230,62 @@ const PLACES: &[Place] = &[
     stream(Stage::BackupRoutines, "/proxmox/cluster/backup/stream"),
 ];
 
-/// Parameters of every stage besides those that select endpoints and the overwrite flags.
-const PARAMETERS: &[(&str, &str)] = &[
-    (
-        "netbox_id",
-        "The stored NetBox endpoint to write to; the first enabled one where it is absent.",
-    ),
-    ("netbox_branch_schema_id", "The branch of NetBox to read and write."),
-    (
-        "netbox_vm_ids",
-        "Only the guests of these virtual machines: numbers, parted by commas.",
-    ),
-    ("dry_run", "Only tell what would be written."),
-    ("allow_shrink", "Lift the shrink guard for this run."),
-    ("detach", "Go on when the client leaves."),
-    (
-        "fetch_max_concurrency",
-        "How many requests to one Proxmox may be under way at once.",
-    ),
-];
-
-/// Kinds of resources that have a mode of their own.
-const MODES: &[&str] = &[
-    "vm",
-    "vm_template",
-    "vm_interface",
-    "mac",
-    "ip_address",
-    "cluster",
-    "node",
-    "storage",
-    "sdn",
-    "sdn_bgp",
-];
-
 /// What is served here, in the order of the OpenAPI document.
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     PLACES.iter().fold(OpenApiRouter::new(), |router, place| {
-        router.routes((Vec::new(), documented(*place), handler(*place)))
+        router.routes((Vec::new(), document::documented(place), handler(place)))
     })
 }
 
-fn handler(place: Place) -> MethodRouter<AppState> {
+fn handler(place: &'static Place) -> MethodRouter<AppState> {
     if place.path.contains(MACHINE) {
-        get(
-            move |State(state): State<AppState>, Path(machine): Path<u64>, scope: Scope| async move {
-                run(place, state, scope, Some(ObjectId(machine))).await
+        return on(
+            METHODS,
+            move |State(state): State<AppState>, Path(machine): Path<u64>, scope: Scope| {
+                run(place, state, scope, Some(ObjectId(machine)))
             },
-        )
-    } else {
-        get(move |State(state): State<AppState>, scope: Scope| run(place, state, scope, None))
+        );
     }
+    if place.path.contains(NODE) {
+        return on(
+            METHODS,
+            move |State(state): State<AppState>, Path(node): Path<NodeName>, mut scope: Scope| {
+                scope.query.insert("node".to_owned(), node.to_string());
+                run(place, state, scope, None)
+            },
+        );
+    }
+    on(METHODS, move |State(state): State<AppState>, scope: Scope| {
+        run(place, state, scope, None)
+    })
 }
 
 /// Starts the run and answers its events or its report. What makes the request impossible is an ordinary error, before
 /// anything is streamed.
-async fn run(place: Place, state: AppState, scope: Scope, machine: Option<ObjectId>) -> Result<Response, ApiError> {
-    let work = asked(place.work, &scope)?;
-    let job = Job::prepare(&state, &scope, machine).await?;
+async fn run(
+    place: &'static Place,
+    state: AppState,
+    scope: Scope,
+    machine: Option<ObjectId>,
+) -> Result<Response, ApiError> {
+    let work = asked(&place.work, &scope)?;
+    let mut job = Job::prepare(&state, &scope, machine).await?;
+    if let Some(limits) = &place.limits {
+        job.limit(&scope, limits.parts).await?;
+    }
     let missing = endpoint_errors(&job.missing);
     let running = state.runs.start(work, job.request, job.context);
     if place.answer == Answer::Stream {
         return Ok((missing, sse::response(running.into_events())).into_response());
     }
     let report = running.report().await.ok_or_else(|| ApiError::broken(None))?;
-    Ok((missing, Json(answer(place, report)?)).into_response())
+    Ok((missing, Json(answer(place, &scope, report)?)).into_response())
 }
 
 /// What is to run, with what only the query tells. A sweep that writes has to say for which run and which endpoints.
-fn asked(work: sync::Job, scope: &Scope) -> Result<sync::Job, ApiError> {
+fn asked(work: &sync::Job, scope: &Scope) -> Result<sync::Job, ApiError> {
     if !matches!(work, sync::Job::Sweep { .. }) {
-        return Ok(work);
+        return Ok(work.clone());
     }
     let required = |name: &'static str, message: &str| BadParameter::Form {
         name,
@@ -274,7 +304,7 @@ fn asked(work: sync::Job, scope: &Scope) -> Result<sync::Job, ApiError> {
 }
 
 /// The report of a run that is not streamed. With warnings, or with the plan of a dry run, objects come below a name.
-fn answer(place: Place, report: JobReport) -> Result<Value, ApiError> {
+fn answer(place: &Place, scope: &Scope, report: JobReport) -> Result<Value, ApiError> {
     let name = place.work.as_str();
     if report.is_cancelled() {
         let text = "Server shutdown or request cancelled.";
@@ -292,7 +322,19 @@ fn answer(place: Place, report: JobReport) -> Result<Value, ApiError> {
     let (Answer::Objects(list), Some(report)) = (place.answer, report.into_stage()) else {
         return Ok(result);
     };
-    let records = Value::from(report.records());
+    let records = report.records();
+    let is_nothing = records.is_empty() && report.counts().failed == 0;
+    if let (Some(limits), true) = (&place.limits, is_nothing) {
+        let is_missing = report.counts().total() == 0;
+        let message = if is_missing { limits.missing } else { limits.unusable };
+        let node = scope.query.get("node").map_or("", String::as_str);
+        return Err(ApiError::message(
+            StatusCode::BAD_REQUEST,
+            message.replace(NODE, node),
+            result,
+        ));
+    }
+    let records = Value::from(records);
     let is_plain = !report.is_dry_run && result.get("degraded").is_none();
     match result.as_object_mut() {
         Some(members) if !is_plain => {
@@ -301,76 +343,6 @@ fn answer(place: Place, report: JobReport) -> Result<Value, ApiError> {
         }
         _ => Ok(records),
     }
-}
-
-/// The entry of a stage in the OpenAPI document.
-fn documented(place: Place) -> Paths {
-    let media_type = if place.answer == Answer::Stream {
-        "text/event-stream"
-    } else {
-        "application/json"
-    };
-    let success = ResponseBuilder::new()
-        .description("What the run did, or tells while it goes on")
-        .content(media_type, Content::default());
-    let failure = ResponseBuilder::new()
-        .description("The request is not possible")
-        .content(
-            "application/json",
-            Content::new(Some(Ref::from_schema_name("ErrorBody"))),
-        );
-    let operation = OperationBuilder::new()
-        .operation_id(Some(
-            place
-                .path
-                .trim_matches('/')
-                .replace(['/', '-'], "_")
-                .replace(['{', '}'], ""),
-        ))
-        .summary(Some(format!(
-            "Brings NetBox in step with Proxmox: {}.",
-            place.work.as_str()
-        )))
-        .tag("stages")
-        .parameters(Some(parameters(place)))
-        .response("200", success)
-        .response("400", failure);
-    let mut paths = Paths::new();
-    paths.add_path_operation(place.path, vec![HttpMethod::Get], operation);
-    paths
-}
-
-fn parameters(place: Place) -> Vec<Parameter> {
-    let machine = place.path.contains(MACHINE).then(|| {
-        let parameter = ParameterBuilder::new()
-            .name(MACHINE.trim_matches(['{', '}']))
-            .parameter_in(ParameterIn::Path);
-        parameter.required(Required::True).build()
-    });
-    let own = PARAMETERS
-        .iter()
-        .map(|(name, description)| text_parameter(name, description));
-    let modes = MODES.iter().map(|kind| {
-        text_parameter(
-            &format!("sync_mode_{kind}"),
-            "How far the kind is kept in step: always, bootstrap_only or disabled.",
-        )
-    });
-    let flags = Flag::ALL.iter().map(|flag| {
-        let default = if flag.default() { "true" } else { "false" };
-        text_parameter(
-            flag.as_str(),
-            &format!("Whether an existing value may be overwritten; default {default}."),
-        )
-    });
-    let scope = Scope::into_params(|| None);
-    machine
-        .into_iter()
-        .chain(scope)
-        .chain(own)
-        .chain(modes)
-        .chain(flags)
-        .collect()
 }
 
 #[cfg(test)]
