@@ -316,7 +316,7 @@ fn empty_if_dead(rows: Result<Vec<Row>, Error>, query: &Query) -> Result<Vec<Row
 }
 
 fn decode_rows<T: DeserializeOwned>(path: &str, rows: Vec<Row>) -> Result<Vec<T>, Error> {
-    let decoded = rows.into_iter().map(|row| serde_json::from_value(row.value));
+    let decoded = rows.into_iter().map(|row| serde_json::from_str(row.text.get()));
     decoded
         .collect::<Result<_, _>>()
         .map_err(|source| Error::decode(path, source))

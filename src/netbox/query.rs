@@ -103,6 +103,11 @@ impl Query {
         self.filters.iter().filter(|(known, _)| known == name).count()
     }
 
+    /// Whether rows have to meet anything.
+    pub(super) fn expects(&self) -> bool {
+        !self.expected.is_empty()
+    }
+
     /// The expectation that `row` does not meet: the field's path and what stands there.
     pub(super) fn unmet(&self, row: &Value) -> Option<(String, String)> {
         self.expected.iter().find_map(|expected| {
