@@ -391,7 +391,7 @@ mod tests {
         for _ in 0..KEPT * 2 {
             progress.started(&devices);
         }
-        progress.completed(&devices, &json!({"count": 1}));
+        progress.completed(&devices, json!({"count": 1}));
         drop(progress);
         let mut last = None;
         loop {

@@ -133,7 +133,7 @@ fn entry(stage: Stage, report: &Report) -> (Value, Value) {
         | Stage::VmIpAddresses => {
             let records = report.records();
             let count = records.len();
-            (json!(records), json!(count))
+            (Value::Array(records), json!(count))
         }
         Stage::Replications | Stage::BackupRoutines => (json!(members), json!(counts.created + counts.updated)),
         Stage::TaskHistory | Stage::VirtualDisks | Stage::Snapshots | Stage::Sdn => {
@@ -207,7 +207,7 @@ impl Work<'_> {
         if let Some(kind) = report.error_kind().filter(|_| !report.is_cancelled) {
             self.progress.full_update_failed(kind, &errors);
         }
-        self.close(&Job::FullUpdate.step(self.request), &errors, &report.result());
+        self.close(&Job::FullUpdate.step(self.request), &errors, report.result());
     }
 
     /// One stage of several.

@@ -110,6 +110,8 @@ impl Running {
 
     /// The run's report; `None` where the run broke down.
     pub async fn report(mut self) -> Option<JobReport> {
+        // Nobody will read the events; as long as somebody might, the latest thousands of them are kept.
+        self.events = broadcast::channel(1).1;
         (&mut self.report).await.ok()
     }
 }
@@ -299,7 +301,7 @@ async fn work(registry: Registry, job: Job, request: SyncRequest, context: RunCo
             &step,
             &["The run broke down; see the log.".to_owned()],
             false,
-            &json!({}),
+            json!({}),
         ),
     }
     drop(held);

@@ -82,7 +82,7 @@ impl<'a> Work<'a> {
                 let step = job.step(self.request);
                 self.progress.started(&step);
                 let report = self.run_stage(stage, &BTreeSet::new()).await;
-                self.conclude(&step, &report.errors(), &report.result());
+                self.conclude(&step, &report.errors(), report.result());
                 JobReport::Stage(report)
             }
             Job::Individual(wanted) => {
@@ -90,7 +90,7 @@ impl<'a> Work<'a> {
                 self.progress.started(&step);
                 // Boxed: the future of a run is as large as that of the largest job.
                 let report = Box::pin(self.individual(&wanted)).await;
-                self.conclude(&step, &report.errors(), &report.result());
+                self.conclude(&step, &report.errors(), report.result());
                 JobReport::Individual(report)
             }
             // Boxed: it holds the whole of every stage.
@@ -99,7 +99,7 @@ impl<'a> Work<'a> {
                 let step = job.step(self.request);
                 self.progress.started(&step);
                 let report = self.sweep(vm_stage_failed).await;
-                self.conclude(&step, &report.errors(), &report.result());
+                self.conclude(&step, &report.errors(), report.result());
                 JobReport::Sweep(report)
             }
         }
@@ -135,15 +135,15 @@ impl<'a> Work<'a> {
     }
 
     /// Tells the end of a run that was one step.
-    fn conclude(self, step: &Step, errors: &[String], result: &Value) {
+    fn conclude(self, step: &Step, errors: &[String], result: Value) {
         if errors.is_empty() && !self.cancel.is_cancelled() {
-            self.progress.finished(step, result);
+            self.progress.finished(step, &result);
         }
         self.close(step, errors, result);
     }
 
     /// Closes the stream of a run.
-    pub(super) fn close(self, step: &Step, errors: &[String], result: &Value) {
+    pub(super) fn close(self, step: &Step, errors: &[String], result: Value) {
         if self.cancel.is_cancelled() {
             self.progress
                 .failed(step, &[Error::Cancelled.to_string()], true, result);

@@ -150,10 +150,10 @@ impl Progress {
     }
 
     /// Closes the stream of a run that did all it was asked to.
-    pub(super) fn completed(&self, step: &Step, result: &Value) {
+    pub(super) fn completed(&self, step: &Step, result: Value) {
         self.send(
             "complete",
-            json!({"ok": true, "message": step.completed, "result": result}),
+            with_result(json!({"ok": true, "message": step.completed}), result),
         );
     }
 
@@ -173,7 +173,7 @@ impl Progress {
     }
 
     /// Closes the stream of a run that did not.
-    pub(super) fn failed(&self, step: &Step, errors: &[String], is_cancelled: bool, result: &Value) {
+    pub(super) fn failed(&self, step: &Step, errors: &[String], is_cancelled: bool, result: Value) {
         let text = errors.join("; ");
         self.send(
             "error",
@@ -184,9 +184,17 @@ impl Progress {
         let message = format!("{} {ending}.", step.noun);
         self.send(
             "complete",
-            json!({"ok": false, "message": message, "errors": errors, "result": result}),
+            with_result(json!({"ok": false, "message": message, "errors": errors}), result),
         );
     }
+}
+
+/// `data` with `result` as its last member; not copied, since the result of a large estate is large.
+fn with_result(mut data: Value, result: Value) -> Value {
+    if let Value::Object(members) = &mut data {
+        members.insert("result".to_owned(), result);
+    }
+    data
 }
 
 #[cfg(test)]
