@@ -17,6 +17,8 @@ pub struct Request {
     pub rows: usize,
     /// Length of the answered body.
     pub bytes: usize,
+    /// Length of the body that came with it.
+    pub body_bytes: usize,
 }
 
 impl Request {

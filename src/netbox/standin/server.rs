@@ -123,6 +123,7 @@ fn logged(asked: &Asked<'_>, reply: Option<&Reply>) -> Request {
         status: reply.map_or(0, |reply| reply.status),
         rows: reply.map_or(0, |reply| reply.rows),
         bytes: reply.map_or(0, |reply| reply.body.len()),
+        body_bytes: asked.body.len(),
     }
 }
 
