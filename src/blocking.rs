@@ -2,17 +2,19 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
 use crate::proxmox::types::{
-    Certificate, Disk, FirewallName, FirewallRule, GuestStatus, HaGroup, HaResource, HaRule, HaStatus,
-    MigrationPreflight, Pool, SdnVnet, SdnZone, Service, Snapshot, Upid, Volume, ZfsPool, ZfsPoolDetail,
+    BackupJob, Certificate, ClusterOptions, Disk, FirewallName, FirewallRule, GuestOs, GuestStatus, HaGroup,
+    HaResource, HaRule, HaStatus, MigrationPreflight, NodeInterface, Pool, ReplicationJob, SdnSubnet, SdnVnet, SdnZone,
+    Service, Snapshot, Task, Upid, Volume, ZfsPool, ZfsPoolDetail,
 };
 use crate::proxmox::{
-    self, BackupOptions, ClusterResource, ClusterStatus, ContentFilter, Endpoint, Error, FirewallOf, GuestConfig,
-    GuestKind, GuestPlace, NodeRow, Permissions, Power, Rows, StorageConfig, TaskEnd, TaskProgress, TaskStatus,
-    Version, Vmid, Wait,
+    self, BackupOptions, BackupServerStorage, ClusterResource, ClusterStatus, ContentFilter, Endpoint, Error,
+    FirewallOf, GuestConfig, GuestInterface, GuestKind, GuestPlace, NodeRow, Permissions, Power, Rows, StorageConfig,
+    TaskEnd, TaskFilter, TaskProgress, TaskStatus, Version, Vmid, Wait,
 };
 
 /// A session whose calls wait for their answers.
@@ -90,12 +92,23 @@ calls! {
     permissions() -> Permissions;
     cluster_status() -> Rows<ClusterStatus>;
     cluster_resources(kind: Option<&str>) -> Rows<ClusterResource>;
+    cluster_options() -> ClusterOptions;
+    find_node_status(name: &str) -> Option<ClusterStatus>;
+    find_guest(kind: GuestKind, vmid: Vmid) -> Option<ClusterResource>;
+    list_replications() -> Rows<ReplicationJob>;
+    list_backup_jobs() -> Rows<BackupJob>;
     list_nodes() -> Rows<NodeRow>;
     list_storages() -> Rows<StorageConfig>;
     storage_config(storage: &str) -> StorageConfig;
+    list_backups(node: &str, storage: &str, vmid: Option<Vmid>) -> Rows<Volume>;
+    create_backup_server_storage(storage: &BackupServerStorage<'_>) -> ();
     list_content(node: &str, storage: &str, filter: ContentFilter<'_>) -> Rows<Volume>;
     guest_config(node: &str, kind: GuestKind, vmid: Vmid) -> GuestConfig;
     guest_status(guest: GuestPlace<'_>) -> GuestStatus;
+    guest_os(node: &str, vmid: Vmid) -> GuestOs;
+    agent_interfaces(node: &str, vmid: Vmid, limit: Duration) -> Vec<GuestInterface>;
+    agent_host_name(node: &str, vmid: Vmid, limit: Duration) -> Option<String>;
+    container_interfaces(node: &str, vmid: Vmid) -> Vec<GuestInterface>;
     list_snapshots(node: &str, kind: GuestKind, vmid: Vmid) -> Rows<Snapshot>;
     set_power(guest: GuestPlace<'_>, power: Power) -> Upid;
     create_snapshot(guest: GuestPlace<'_>, name: &str, description: Option<&str>) -> Upid;
@@ -103,13 +116,17 @@ calls! {
     backup_guest(guest: GuestPlace<'_>, options: BackupOptions<'_>) -> Upid;
     find_migration_preflight(guest: GuestPlace<'_>) -> Option<MigrationPreflight>;
     migrate_guest(guest: GuestPlace<'_>, target: &str, online: bool) -> Upid;
+    list_tasks(node: &str, filter: TaskFilter<'_>) -> Rows<Task>;
     task_status(upid: &Upid) -> TaskStatus;
     cancel_task(upid: &Upid) -> ();
     list_ha_status() -> Rows<HaStatus>;
     list_ha_resources() -> Rows<HaResource>;
     find_ha_resource(sid: &str) -> Option<HaResource>;
     list_ha_groups() -> Rows<HaGroup>;
+    find_ha_group(group: &str) -> Option<HaGroup>;
     list_ha_rules() -> Rows<HaRule>;
+    find_ha_rule(rule: &str) -> Option<HaRule>;
+    list_node_interfaces(node: &str) -> Rows<NodeInterface>;
     list_services(node: &str) -> Rows<Service>;
     list_disks(node: &str) -> Rows<Disk>;
     list_zfs_pools(node: &str) -> Rows<ZfsPool>;
@@ -123,4 +140,5 @@ calls! {
     list_firewall_groups() -> Rows<FirewallName>;
     list_sdn_zones() -> Rows<SdnZone>;
     list_sdn_vnets() -> Rows<SdnVnet>;
+    list_sdn_subnets(vnet: &str) -> Rows<SdnSubnet>;
 }

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where its surroundings fail")]
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use proxbox_api::blocking::Session;
@@ -52,4 +54,31 @@ fn blocking_session_answers_without_a_runtime_around_it() {
     assert_eq!(session.list_nodes().unwrap().items.len(), 3);
     let pools = session.wait(async |session| session.pools().get().await);
     assert!(pools.unwrap().data.is_array());
+}
+
+#[test]
+fn every_typed_call_has_a_blocking_twin() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let topics = fs::read_dir(source.join("proxmox/topics")).unwrap();
+    let mut files: Vec<_> = topics.map(|entry| entry.unwrap().path()).collect();
+    files.extend(["proxmox/reads.rs", "proxmox/wait.rs"].map(|file| source.join(file)));
+    let twins = fs::read_to_string(source.join("blocking.rs")).unwrap();
+    let (mut calls, mut missing) = (0, Vec::new());
+    for file in files {
+        let text = fs::read_to_string(file).unwrap();
+        for name in text
+            .split("pub async fn ")
+            .skip(1)
+            .filter_map(|rest| rest.split('(').next())
+        {
+            calls += 1;
+            if !twins.contains(&format!(" {name}(")) {
+                missing.push(name.to_owned());
+            }
+        }
+    }
+    assert!(
+        calls > 40 && missing.is_empty(),
+        "{calls} calls, without a twin: {missing:?}"
+    );
 }

@@ -1,4 +1,4 @@
-//! Answers of real servers, where a folder of them is at hand: `PROXBOX_RECORDED_DIR`.
+//! Answers of real servers, where a folder of them is at hand: [`RECORDED`], or `PROXBOX_RECORDED_DIR`.
 //!
 //! Each file is a JSON object with `request` (`GET /path`), `answer` (with or without the `data` envelope) and, for
 //! refusals, `status`. Without the folder there is nothing to show.
@@ -17,6 +17,9 @@ use proxbox_api::proxmox::{GuestKind, Rows, TaskStatus};
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+/// Where they lie, unless another folder is named.
+const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/proxmox/recorded");
 
 /// What is wrong with the payload of an answer, if anything.
 type Check = fn(Value) -> Result<(), String>;
@@ -101,12 +104,13 @@ fn template(description: &Description, request: &str) -> Option<String> {
     reason = "where the answers lie is up to whoever runs the test"
 )]
 fn every_recorded_answer_is_decoded() {
-    let Some(folder) = std::env::var_os("PROXBOX_RECORDED_DIR") else {
+    let folder = std::env::var_os("PROXBOX_RECORDED_DIR").map_or_else(|| PathBuf::from(RECORDED), PathBuf::from);
+    if !folder.exists() {
         return;
-    };
+    }
     let description = Catalog::default().find("9.2").unwrap().unwrap();
     let (mut decoded, mut failures) = (0, Vec::new());
-    for file in files(Path::new(&folder)) {
+    for file in files(&folder) {
         let text = fs::read_to_string(&file).unwrap();
         let record: Value = serde_json::from_str(&text).unwrap();
         let request = record.get("request").and_then(Value::as_str).unwrap();

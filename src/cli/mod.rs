@@ -41,7 +41,7 @@ enum Command {
     MockProxmox(mock_proxmox::MockProxmoxArgs),
     /// Shows the service at work against a Proxmox and a NetBox that do not exist.
     Demo(demo::DemoArgs),
-    /// Descriptions of Proxmox's API.
+    /// Descriptions of Proxmox's API and of this service's own.
     #[command(subcommand)]
     Openapi(openapi::OpenapiCommand),
     /// Asks the service on this host whether it is ready; for containers.

@@ -1,4 +1,4 @@
-//! `openapi`: descriptions of Proxmox releases.
+//! `openapi`: descriptions of Proxmox releases, and of what is served here.
 
 use std::path::{Path, PathBuf};
 
@@ -6,14 +6,17 @@ use url::Url;
 
 use super::Failure;
 use super::commands::{block_on, say};
+use crate::http;
 use crate::proxmox::description::Description;
 use crate::proxmox::{Fingerprint, TlsPolicy, viewer};
 
-/// What to do with descriptions of Proxmox's API.
+/// What to do with descriptions.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum OpenapiCommand {
     /// Makes a description from a host's own API viewer, or from a file: its apidoc.js, or an OpenAPI document of it.
     Import(ImportArgs),
+    /// Prints the OpenAPI document of this service; openapi/proxbox-api.json is kept equal to it.
+    Print,
 }
 
 /// From what, and to where.
@@ -35,7 +38,13 @@ pub(super) struct ImportArgs {
 
 /// Does what the command line says.
 pub(super) fn run(command: &OpenapiCommand) -> Result<(), Failure> {
-    let OpenapiCommand::Import(arguments) = command;
+    match command {
+        OpenapiCommand::Import(arguments) => import(arguments),
+        OpenapiCommand::Print => say(&http::openapi_document().to_pretty_json()?),
+    }
+}
+
+fn import(arguments: &ImportArgs) -> Result<(), Failure> {
     let text = match Url::parse(&arguments.from) {
         Ok(url) if url.has_host() => fetch(&url, arguments.fingerprint)?,
         Ok(_) | Err(_) => std::fs::read_to_string(Path::new(&arguments.from))?,

@@ -45,6 +45,8 @@ pub struct Config {
     pub mock: Mock,
     /// What runs may do.
     pub sync: Sync,
+    /// Whether InfluxDB may be asked without a look at its certificate.
+    pub allow_insecure_influx: bool,
     /// Settings that win over those of the plugin.
     pub overrides: Overrides,
     /// Variables that are set and will not do what was hoped for, in words for the log.
@@ -181,6 +183,7 @@ impl Config {
             log: log(&mut reader),
             mock: mock(&mut reader),
             sync: sync(&mut reader),
+            allow_insecure_influx: reader.flag("PROXBOX_ALLOW_INSECURE_INFLUX_TLS").unwrap_or_default(),
             overrides: tuning::read(&mut reader),
             notices: reader.notices(),
         };

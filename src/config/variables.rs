@@ -86,6 +86,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("PROXBOX_ENSURE_NETBOX_OBJECTS", "true", "true", "create tags, types and roles in NetBox"),
     variable("PROXBOX_DELETE_ORPHANS", "false", "false", "sweep what Proxmox no longer has at the end of a full run"),
     variable("PROXBOX_NODE_DEVICE_NAME_TEMPLATE", "{node}", "{node}", "names of node devices"),
+    variable("PROXBOX_ALLOW_INSECURE_INFLUX_TLS", "1", "0", "let queries of figures ask InfluxDB without a look at its certificate"),
     variable("PROXBOX_EXPOSE_INTERNAL_ERRORS", "false", "false", "tell causes of internal errors to clients"),
 ];
 

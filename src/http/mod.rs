@@ -32,6 +32,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::OpenApi;
 
 pub use connect::Substitute;
 pub use error::ApiError;
@@ -42,9 +43,14 @@ pub use state::AppState;
 /// How large a request body may be.
 const BODY_LIMIT: usize = 1024 * 1024;
 
+/// What describes every route of [`router`] but those of Proxmox itself, which have a document of their own per release.
+pub fn openapi_document() -> OpenApi {
+    described_routes().1
+}
+
 /// Everything that the service answers. The last layer is the first that a request meets.
 pub fn router(state: AppState) -> Router {
-    let (routes, document) = routes::all().split_for_parts();
+    let (routes, document) = described_routes();
     routes
         .merge(routes::docs::routes(openapi::render(&document)))
         .fallback(|| async { ApiError::plain(StatusCode::NOT_FOUND, "Not Found") })
@@ -57,4 +63,10 @@ pub fn router(state: AppState) -> Router {
         .layer(from_fn_with_state(state.clone(), layers::report))
         .layer(from_fn_with_state(state.clone(), layers::frame))
         .with_state(state)
+}
+
+fn described_routes() -> (Router<AppState>, OpenApi) {
+    let (routes, mut document) = routes::all().split_for_parts();
+    openapi::share_parameters(&mut document);
+    (routes, document)
 }

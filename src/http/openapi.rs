@@ -1,10 +1,13 @@
 //! The OpenAPI document, generated from the handlers, and what its parts share.
 
+use std::collections::BTreeMap;
+
 use axum::body::Bytes;
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::openapi::path::Parameter;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
-use utoipa::openapi::{Components, ExternalDocs, Info, OpenApi, OpenApiBuilder, SecurityRequirement};
+use utoipa::openapi::{Components, ExternalDocs, Info, OpenApi, OpenApiBuilder, Ref, RefOr, SecurityRequirement};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::auth::KEY_HEADER;
@@ -51,6 +54,46 @@ fn proxied() -> ExternalDocs {
             .to_owned(),
     );
     docs
+}
+
+/// Names the parameters that several operations take, so that each is told once.
+pub(super) fn share_parameters(document: &mut OpenApi) {
+    let mut shared: BTreeMap<String, (Parameter, usize)> = BTreeMap::new();
+    for parameter in parameters(document) {
+        if let RefOr::T(parameter) = parameter {
+            let first = || (parameter.clone(), 0);
+            let (first, count) = shared.entry(parameter.name.clone()).or_insert_with(first);
+            *count += usize::from(first == parameter);
+        }
+    }
+    shared.retain(|_, (_, count)| *count > 1);
+    for parameter in parameters(document) {
+        let name = match &*parameter {
+            RefOr::T(own) if shared.get(&own.name).is_some_and(|(first, _)| first == own) => &own.name,
+            RefOr::T(_) | RefOr::Ref(_) => continue,
+        };
+        *parameter = RefOr::Ref(Ref::new(format!("#/components/parameters/{name}")));
+    }
+    let components = document.components.get_or_insert_default();
+    let shared = shared.into_iter();
+    components.parameters = shared.map(|(name, (first, _))| (name, RefOr::T(first))).collect();
+}
+
+fn parameters(document: &mut OpenApi) -> impl Iterator<Item = &mut RefOr<Parameter>> {
+    let items = document.paths.paths.values_mut();
+    let operations = items.flat_map(|item| {
+        let methods = [
+            &mut item.get,
+            &mut item.post,
+            &mut item.put,
+            &mut item.patch,
+            &mut item.delete,
+        ];
+        methods.into_iter().flatten()
+    });
+    operations
+        .filter_map(|operation| operation.parameters.as_mut())
+        .flatten()
 }
 
 /// The document as it is served.

@@ -14,12 +14,16 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use serde::Serialize as _;
 use serde_json::ser::Formatter;
+use serde_json::{Value, json};
 
 use crate::sync::Event;
 
 /// How long a stream may be silent before it shows that it is alive.
 const SILENCE: Duration = Duration::from_secs(15);
 const KEEPALIVE: &[u8] = b": keepalive\n\n";
+/// After so many silences in a row an event says that the work goes on: the plugin looks at the deadline of its job only
+/// when it reads one, not at comments.
+const SILENCES: u32 = 4;
 /// Tells nginx and its kin to pass frames on at once.
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
@@ -38,13 +42,49 @@ pub(super) fn response(events: impl Stream<Item = Event> + Send + 'static) -> Re
 }
 
 fn frames(events: impl Stream<Item = Event> + Send + 'static) -> impl Stream<Item = Bytes> + Send + 'static {
-    stream::unfold(Box::pin(events), |mut events| async move {
-        let frame = match tokio::time::timeout(SILENCE, events.next()).await {
-            Ok(event) => frame(&event?),
-            Err(_) => Bytes::from_static(KEEPALIVE),
-        };
-        Some((frame, events))
-    })
+    stream::unfold(
+        (Box::pin(events), Pulse::default()),
+        |(mut events, mut pulse)| async move {
+            let frame = match tokio::time::timeout(SILENCE, events.next()).await {
+                Ok(event) => {
+                    let event = event?;
+                    pulse.hear(&event);
+                    frame(&event)
+                }
+                Err(_) => pulse.beat(),
+            };
+            Some((frame, (events, pulse)))
+        },
+    )
+}
+
+/// What a stream was last about, and for how long it has been silent.
+#[derive(Debug, Default)]
+struct Pulse {
+    step: Option<Value>,
+    silences: u32,
+}
+
+impl Pulse {
+    fn hear(&mut self, event: &Event) {
+        self.silences = 0;
+        let has_started = event.data.get("status").is_some_and(|status| status == "started");
+        if event.name == "step" && has_started {
+            self.step = event.data.get("step").cloned();
+        }
+    }
+
+    /// The frame that fills a silence.
+    fn beat(&mut self) -> Bytes {
+        self.silences += 1;
+        match &self.step {
+            Some(step) if self.silences.is_multiple_of(SILENCES) => frame(&Event {
+                name: "step",
+                data: json!({"step": step, "status": "progress", "message": "The work goes on."}),
+            }),
+            Some(_) | None => Bytes::from_static(KEEPALIVE),
+        }
+    }
 }
 
 fn frame(event: &Event) -> Bytes {
@@ -81,8 +121,6 @@ impl Formatter for Ascii {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
 
     fn event(data: Value) -> Event {
@@ -121,6 +159,21 @@ mod tests {
         drop(sender);
         assert_eq!(frames.next().await.unwrap(), "event: step\ndata: {}\n\n");
         assert_eq!(frames.next().await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn long_silence_of_a_step_is_broken_by_an_event_of_it() {
+        let started = event(json!({"step": "backups", "status": "started"}));
+        let row = event(json!({"step": "backup", "status": "completed"}));
+        let mut frames = std::pin::pin!(frames(stream::iter([started, row]).chain(stream::pending())));
+        frames.next().await.unwrap();
+        frames.next().await.unwrap();
+        for _ in 1..SILENCES {
+            assert_eq!(frames.next().await.unwrap(), KEEPALIVE);
+        }
+        let expected = event(json!({"step": "backups", "status": "progress", "message": "The work goes on."}));
+        assert_eq!(frames.next().await.unwrap(), frame(&expected));
+        assert_eq!(frames.next().await.unwrap(), KEEPALIVE);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     BackupJob, Cluster, Collected, ConfiguredGuest, Container, Gap, Guest, GuestAgent, GuestSnapshots, GuestSystem,
-    Guests, Node, NodeNetwork, RecordedTasks, ReplicationJob, StorageBackups, StorageConfig, Task,
+    Guests, Node, NodeNetwork, RecordedTasks, ReplicationJob, Sdn, SdnNetworks, StorageBackups, StorageConfig, Task,
 };
 use crate::proxmox::types::ClusterOptions;
 use crate::proxmox::{Error, GuestConfig, Session, Vmid};
@@ -115,6 +115,8 @@ inventory! {
     cluster_options: ClusterOptions,
     /// The operating systems that guests' agents find themselves in.
     guest_systems: GuestSystem,
+    /// Software-defined networks of the cluster: one item.
+    sdn: SdnNetworks,
 }
 
 impl Inventory {
@@ -138,6 +140,11 @@ impl Inventory {
         let guests = self.guests.get()?;
         let place = guests.items.binary_search_by_key(&vmid, |guest| guest.vmid).ok()?;
         guests.items.get(place)
+    }
+
+    /// The cluster's software-defined networks; `None` where they were not read.
+    pub fn networks(&self) -> Option<&SdnNetworks> {
+        self.items::<Sdn>().first()
     }
 
     /// The configuration of the guest with this number.

@@ -17,6 +17,7 @@ mod guest_systems;
 mod guests;
 mod node_networks;
 mod replications;
+mod sdn;
 mod snapshots;
 mod storages;
 mod tasks;
@@ -26,7 +27,10 @@ use std::fmt;
 use crate::error::ErrorKind;
 use crate::proxmox::{Error, RejectedRow};
 
-pub use crate::proxmox::types::{BackupJob, GuestOs, NodeInterface, ReplicationJob, StorageConfig};
+pub use crate::proxmox::types::{
+    BackupJob, GuestOs, NodeInterface, ReplicationJob, SdnController, SdnFabric, SdnNodeKind, SdnNodeRow, SdnPrefix,
+    SdnRouteMapEntry, SdnSubnet, SdnVnet, SdnZone, StorageConfig, Verbatim,
+};
 pub use crate::proxmox::{
     GuestAddress, GuestConfig, GuestInterface, GuestKind, Nic, Property, Snapshot, Task, Vmid, Volume, canonical_mac,
 };
@@ -42,6 +46,7 @@ pub use guest_systems::{GuestSystem, GuestSystems};
 pub use guests::{Guest, Guests};
 pub use node_networks::{NodeNetwork, NodeNetworks};
 pub use replications::Replications;
+pub use sdn::{Sdn, SdnList, SdnNetworks};
 pub use snapshots::{GuestSnapshots, Snapshots};
 pub use storages::Storages;
 pub use tasks::{RecordedTasks, TaskEnding, Tasks};

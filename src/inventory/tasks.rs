@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::fan_out::fan_out;
 use super::{Area, Collected, Gap, Inventory, Reader, Slot};
 use crate::error::ErrorKind;
-use crate::proxmox::{Error, Rows, Task, TaskPage, Vmid};
+use crate::proxmox::{Error, Rows, Task, TaskFilter, Vmid};
 
 /// How many rows a page has.
 const PAGE: u64 = 500;
@@ -120,16 +120,18 @@ async fn invisible_tasks(reader: &Reader<'_>) -> Result<Vec<Gap>, Error> {
 /// The archive of one node; an error only where not even its first page can be read.
 async fn read_archive(reader: &Reader<'_>, node: &str, until: i64) -> Result<Collected<Task>, Error> {
     let mut archive = Archive::new(node);
-    let mut page = TaskPage {
-        start: 0,
-        limit: PAGE,
-        until,
-        vmid: reader.only_guest(),
-    };
+    let mut start = 0;
     loop {
+        let page = TaskFilter {
+            start: Some(start),
+            limit: Some(PAGE),
+            until: Some(until),
+            vmid: reader.only_guest(),
+            ..TaskFilter::default()
+        };
         let rows = match reader.session.list_tasks(node, page).await {
             Ok(rows) => rows,
-            Err(error) if page.start == 0 => return Err(error),
+            Err(error) if start == 0 => return Err(error),
             Err(error) => {
                 archive.found.gaps.push(Gap::new(source(node), &error));
                 break;
@@ -139,7 +141,7 @@ async fn read_archive(reader: &Reader<'_>, node: &str, until: i64) -> Result<Col
         if !archive.take(rows) || is_covered {
             break;
         }
-        page.start += PAGE;
+        start += PAGE;
     }
     Ok(archive.found)
 }

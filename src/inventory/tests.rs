@@ -360,3 +360,29 @@ async fn reading_fails_only_where_no_node_can_be_read() {
     };
     assert!(Tasks::collect(&reader).await.is_err());
 }
+
+#[tokio::test]
+async fn networks_that_the_credentials_may_not_see_are_not_taken_for_gone() {
+    let mut world = World::estate(2, 2);
+    world.access.allow("/sdn", AUDITOR_TOKEN, "NoAccess");
+    let mut bench = Bench::of(world, AUDITOR_TOKEN).await;
+    let found = bench.read::<Sdn>().await;
+    let kinds: Vec<_> = found.gaps.iter().map(|gap| gap.kind).collect();
+    assert_eq!(kinds, [ErrorKind::Permission], "{:?}", found.gaps);
+    let networks = &found.items[0];
+    assert!(networks.vnets.rows.is_empty() && !networks.vnets.is_complete && !networks.subnets.is_complete);
+}
+
+#[tokio::test]
+async fn node_that_is_offline_leaves_open_how_networks_stand_and_nothing_else() {
+    let mut bench = Bench::new().await;
+    bench.mock.faults().node_down("pve2");
+    bench.look_around().await;
+    let found = bench.read::<Sdn>().await;
+    let sources: Vec<_> = found.gaps.iter().map(|gap| gap.source.as_str()).collect();
+    assert_eq!(sources, ["node pve2"]);
+    let networks = &found.items[0];
+    assert!(networks.zones.is_complete && networks.subnets.is_complete && networks.prefix_lists.is_complete);
+    let nodes: BTreeSet<_> = networks.on_nodes.rows.iter().map(|row| row.node.as_str()).collect();
+    assert_eq!((nodes, networks.on_nodes.is_complete), (["pve1", "pve3"].into(), false));
+}

@@ -47,6 +47,11 @@ pub(super) fn translate(error: reqwest::Error, call: &str, address: &str) -> Err
     }
 }
 
+/// Whether it was TLS that broke.
+pub(super) fn is_tls(error: &reqwest::Error) -> bool {
+    find(error, tls_fault).is_some()
+}
+
 type TlsFault = (String, Option<super::tls::Fingerprint>);
 
 fn tls_fault(cause: &(dyn StdError + 'static)) -> Option<TlsFault> {

@@ -25,6 +25,7 @@ pub mod error;
 mod fault;
 mod flight;
 mod gate;
+pub mod influx;
 mod line;
 mod login;
 pub mod metadata;
@@ -53,12 +54,13 @@ pub use metadata::{Metadata, Mode};
 pub use navigate::Param;
 pub use pool::Pool;
 pub use property::{Property, indexed};
-pub use reads::TaskPage;
 pub use resource::{Access, Cluster, Guest, Node, NodeStorage, Resource};
 pub use rows::{RejectedRow, Rows};
 pub use session::{Answer, Session};
 pub use tls::{Fingerprint, FingerprintError, TlsPolicy};
-pub use topics::{BackupOptions, BackupServerStorage, ContentFilter, FirewallOf, GuestPlace, Power};
+pub use topics::{
+    BackupOptions, BackupServerStorage, ContentFilter, FirewallOf, GuestPlace, Power, SdnOnNode, TaskFilter,
+};
 pub use types::{
     Capabilities, ClusterResource, ClusterStatus, GuestAddress, GuestConfig, GuestInterface, GuestKind, LxcConfig, Nic,
     NodeRow, Permissions, QemuConfig, ResourceKind, Snapshot, StorageConfig, Task, Verification, Version, Vmid, Volume,

@@ -11,22 +11,8 @@ use super::rows::Rows;
 use super::session::Session;
 use super::types::{
     BackupJob, ClusterOptions, ClusterResource, ClusterStatus, GuestConfig, GuestInterface, GuestKind, GuestOs,
-    NodeInterface, NodeRow, Permissions, ReplicationJob, Snapshot, StorageConfig, Task, Version, Vmid, Volume,
-    host_name,
+    NodeInterface, NodeRow, Permissions, ReplicationJob, Snapshot, StorageConfig, Version, Vmid, Volume, host_name,
 };
-
-/// Which finished tasks of a node are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TaskPage {
-    /// How many newer ones are passed over.
-    pub start: u64,
-    /// How many are read at most.
-    pub limit: u64,
-    /// Only those that began no later than this, in seconds since 1970.
-    pub until: i64,
-    /// Only those that worked on this guest.
-    pub vmid: Option<Vmid>,
-}
 
 impl Session {
     /// `version`: the release of the host that answers.
@@ -110,23 +96,6 @@ impl Session {
             call: format!("GET {}", place.plain_path().unwrap_or_default()),
             source: Arc::new(source),
         })
-    }
-
-    /// `nodes/{node}/tasks`: finished tasks of the node, newest first. Without Sys.Audit on the node only the identity's
-    /// own.
-    ///
-    /// # Errors
-    ///
-    /// Any [`Error`] of the exchange.
-    pub async fn list_tasks(&self, node: &str, page: TaskPage) -> Result<Rows<Task>, Error> {
-        let parameters = [
-            ("source", "archive".into()),
-            ("start", page.start.into()),
-            ("limit", page.limit.into()),
-            ("until", page.until.into()),
-            ("vmid", page.vmid.into()),
-        ];
-        self.nodes(node).tasks().get_rows_with(&parameters).await
     }
 
     /// `nodes/{node}/storage/{storage}/content` of kind `backup`, of all guests or of one. Rows that the identity may not

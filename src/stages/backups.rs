@@ -25,9 +25,22 @@ pub enum Written {
     Updated,
 }
 
-/// Virtual machines whose backups may be taken for gone where their storage lists them no more.
+/// Virtual machines whose backups may be taken for gone where no storage lists them: all, where every storage that may
+/// hold backups was read completely and there is one; otherwise none.
 pub fn proven(facts: &Facts) -> BTreeSet<ObjectId> {
+    if !is_all_read(facts) {
+        return BTreeSet::new();
+    }
     bindings(facts).bound.iter().map(|bound| bound.id).collect()
+}
+
+fn is_all_read(facts: &Facts) -> bool {
+    let inventory = &facts.inventory;
+    let storages = inventory.items::<inventory::Backups>();
+    inventory.is_complete::<Storages>()
+        && inventory.is_complete::<inventory::Backups>()
+        && !storages.is_empty()
+        && storages.iter().all(|backups| backups.is_complete)
 }
 
 /// The journal entries of backups that were written; each is named by its row and its key.
@@ -58,15 +71,6 @@ pub fn unowned(facts: &Facts) -> usize {
     let bindings = bindings(facts);
     let is_owned = |volume: &&Volume| volume.vmid.is_some_and(|vmid| bindings.of(vmid).is_some());
     volumes(facts).filter(|volume| !is_owned(volume)).count()
-}
-
-/// Whether a volume that is not listed is gone: its storage was read completely, or is defined no more while others were.
-fn is_readable(facts: &Facts, storage: &str) -> bool {
-    if let Some(backups) = facts.inventory.backups_on(storage) {
-        return backups.is_complete;
-    }
-    let storages = facts.inventory.items::<inventory::Backups>();
-    facts.inventory.is_complete::<Storages>() && storages.iter().any(|backups| backups.is_complete)
 }
 
 fn volumes(facts: &Facts) -> impl Iterator<Item = &Volume> {
@@ -133,10 +137,7 @@ impl Pass for Backups {
             .inventory
             .backups_on(storage)
             .is_some_and(|backups| backups.holds(volume_id));
-        let is_gone = facts.options.guests.delete_missing_backups
-            && facts.known.proven.contains(&backup.virtual_machine)
-            && !is_listed
-            && is_readable(facts, storage);
+        let is_gone = facts.options.guests.delete_missing_backups && Self::is_ours(facts, stored) && !is_listed;
         if is_gone { Retire::Delete } else { Retire::Keep }
     }
 }

@@ -8,9 +8,9 @@ use crate::endpoint::EndpointKey;
 use crate::inventory::{Cluster as ProxmoxCluster, Inventory, Vmid};
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::{
-    Cluster, Device, DeviceInterface, DeviceState, GuestVmInterface, GuestVmInterfaceAddress, IpAddress, MacAddress,
-    PluginEndpoint, Storage, Tag, TaskHistory, TrackingCluster, VirtualMachine, VirtualMachineState, Vlan, VmInterface,
-    VmInterfaceState,
+    Asn, Cluster, Device, DeviceInterface, DeviceState, GuestVmInterface, GuestVmInterfaceAddress, IpAddress,
+    L2vpnTermination, MacAddress, PluginEndpoint, Prefix, SdnBinding, Storage, Tag, TaskHistory, TrackingCluster,
+    VirtualMachine, VirtualMachineState, Vlan, VmInterface, VmInterfaceState,
 };
 use crate::reconcile::{ObjectId, Stored};
 
@@ -95,6 +95,8 @@ pub struct Known {
     pub network: KnownNetwork,
     /// Rows about the network interfaces of the nodes' devices.
     pub node_network: KnownNodeNetwork,
+    /// Rows about software-defined networks.
+    pub sdn: KnownSdn,
     /// The configured site.
     pub site: Option<ObjectId>,
     /// The configured tenant.
@@ -160,6 +162,27 @@ pub struct KnownNodeNetwork {
     pub addresses: Vec<Stored<IpAddress>>,
     /// MAC addresses of those interfaces.
     pub macs: Vec<Stored<MacAddress>>,
+}
+
+/// Rows of NetBox about software-defined networks, where a stage has read them.
+#[derive(Debug, Clone, Default)]
+pub struct KnownSdn {
+    /// What the endpoint's networks became; `None` where the plugin does not keep that.
+    pub bindings: Option<Vec<Stored<SdnBinding>>>,
+    /// Prefixes that are one of the subnets' networks.
+    pub prefixes: Vec<Stored<Prefix>>,
+    /// VLANs that networks end at.
+    pub vlans: Vec<Stored<Vlan>>,
+    /// What is at the ends of L2VPNs and an end of the networks too.
+    pub terminations: Vec<Stored<L2vpnTermination>>,
+    /// Whether NetBox has the plugin netbox-bgp, and rows of it are wanted.
+    pub has_bgp: bool,
+    /// Prefixes that are networks of entries of prefix lists.
+    pub rule_prefixes: Vec<Stored<Prefix>>,
+    /// Addresses of those who speak BGP.
+    pub addresses: Vec<Stored<IpAddress>>,
+    /// Their autonomous systems.
+    pub asns: Vec<Stored<Asn>>,
 }
 
 /// Which rows of NetBox stand for the cluster.

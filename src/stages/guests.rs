@@ -2,7 +2,7 @@
 //!
 //! A virtual machine's sync state is its identity: endpoint, cluster, number and kind. Names are never looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Facts, Selection};
 use crate::inventory::{Guest, GuestKind, Vmid};
@@ -36,6 +36,8 @@ impl Bound<'_> {
 pub struct Unbound {
     /// The virtual machine.
     pub id: ObjectId,
+    /// The number of the guest that it claims to be, where it names one of this cluster.
+    pub vmid: Option<Vmid>,
     /// Why not.
     pub reason: String,
 }
@@ -77,7 +79,7 @@ pub fn bindings(facts: &Facts) -> Bindings<'_> {
         let id = state.virtual_machine;
         match vmid(facts, state) {
             Ok(vmid) => claims.entry(vmid).or_default().push((id, state)),
-            Err(reason) if is_selected(facts, id) && !is_elsewhere(facts, state) => bindings.refuse(id, reason),
+            Err(reason) if is_selected(facts, id) && !is_elsewhere(facts, state) => bindings.refuse(id, None, reason),
             Err(_) => {}
         }
     }
@@ -85,13 +87,14 @@ pub fn bindings(facts: &Facts) -> Bindings<'_> {
         match claimants.as_slice() {
             [(id, state)] if is_selected(facts, *id) => match bind(facts, vmid, state, machines.get(id).copied()) {
                 Ok(bound) => bindings.bound.push(bound),
-                Err(reason) => bindings.refuse(*id, &reason),
+                Err(reason) => bindings.refuse(*id, Some(vmid), &reason),
             },
             [_] => {}
             several => {
                 for (id, _) in several.iter().filter(|(id, _)| is_selected(facts, *id)) {
                     let count = several.len();
-                    bindings.refuse(*id, &format!("{count} virtual machines claim to be guest {vmid}"));
+                    let reason = format!("{count} virtual machines claim to be guest {vmid}");
+                    bindings.refuse(*id, Some(vmid), &reason);
                 }
             }
         }
@@ -101,7 +104,7 @@ pub fn bindings(facts: &Facts) -> Bindings<'_> {
         !states.any(|stored| stored.object.virtual_machine == **id)
     });
     for id in stateless {
-        bindings.refuse(*id, "no sync state of this endpoint says which guest it is");
+        bindings.refuse(*id, None, "no sync state of this endpoint says which guest it is");
     }
     bindings
 }
@@ -117,6 +120,17 @@ pub fn owned_states(facts: &Facts) -> Selection {
     Selection::with("proxmox_endpoint_raw_id", &facts.endpoint.key.id)
 }
 
+/// How many virtual machines of the cluster no sync state speaks of; none where the request names virtual machines.
+pub fn stateless(facts: &Facts) -> usize {
+    if facts.options.guests.only.is_some() {
+        return 0;
+    }
+    let states = facts.known.machine_states.iter();
+    let known: BTreeSet<ObjectId> = states.map(|stored| stored.object.virtual_machine).collect();
+    let machines = facts.known.machines.iter();
+    machines.filter(|stored| !known.contains(&stored.id)).count()
+}
+
 /// Rows of a collection that the plugin tells apart by the guest's number: all, or those of the guests whose virtual
 /// machines the request names.
 pub fn of_guests(facts: &Facts) -> Selection {
@@ -127,9 +141,10 @@ pub fn of_guests(facts: &Facts) -> Selection {
 }
 
 impl Bindings<'_> {
-    fn refuse(&mut self, id: ObjectId, reason: &str) {
+    fn refuse(&mut self, id: ObjectId, vmid: Option<Vmid>, reason: &str) {
         self.unbound.push(Unbound {
             id,
+            vmid,
             reason: reason.to_owned(),
         });
     }

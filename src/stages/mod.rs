@@ -7,6 +7,8 @@
 pub mod address_owners;
 pub mod backup_routines;
 pub mod backups;
+pub mod bgp;
+pub mod bgp_sessions;
 pub mod bootstrap;
 pub mod bridges;
 pub mod claim;
@@ -23,6 +25,9 @@ mod only;
 mod options;
 pub mod ports;
 pub mod replications;
+pub mod sdn;
+pub mod sdn_bindings;
+pub mod sdn_networks;
 pub mod snapshots;
 pub mod storages;
 pub mod task_history;
@@ -37,7 +42,7 @@ use std::collections::HashSet;
 use crate::netbox::objects::Object;
 use crate::reconcile::{ObjectId, Policy, Refused, Resource, Retire, Stored, Wanted};
 
-pub use facts::{EndpointFacts, Facts, Known, KnownNetwork, Lookup, Target};
+pub use facts::{EndpointFacts, Facts, Known, KnownNetwork, KnownSdn, Lookup, Target};
 pub use only::{Only, Part};
 pub use options::{Family, Flag, GuestOptions, InterfaceNaming, Modes, Options, Overwrite};
 

@@ -58,7 +58,7 @@ trait Entry: Sync {
     /// The row it is in NetBox; `None` where it has yet to be made.
     fn id(&self) -> Option<ObjectId>;
     /// Where it is listed once it is written.
-    fn done(outcome: &mut Outcome) -> &mut Vec<Written>;
+    fn done<'o>(&self, outcome: &'o mut Outcome) -> &'o mut Vec<Written>;
     /// Writes a batch and returns the rows' ids, in order.
     fn send(
         writer: Writer<'_>,
@@ -77,7 +77,7 @@ impl Entry for Create {
     fn id(&self) -> Option<ObjectId> {
         None
     }
-    fn done(outcome: &mut Outcome) -> &mut Vec<Written> {
+    fn done<'o>(&self, outcome: &'o mut Outcome) -> &'o mut Vec<Written> {
         &mut outcome.created
     }
     async fn send(
@@ -104,8 +104,12 @@ impl Entry for Update {
     fn id(&self) -> Option<ObjectId> {
         Some(self.id)
     }
-    fn done(outcome: &mut Outcome) -> &mut Vec<Written> {
-        &mut outcome.updated
+    fn done<'o>(&self, outcome: &'o mut Outcome) -> &'o mut Vec<Written> {
+        if self.is_retirement {
+            &mut outcome.marked
+        } else {
+            &mut outcome.updated
+        }
     }
     async fn send(
         writer: Writer<'_>,
@@ -130,7 +134,7 @@ impl Entry for Delete {
     fn id(&self) -> Option<ObjectId> {
         Some(self.id)
     }
-    fn done(outcome: &mut Outcome) -> &mut Vec<Written> {
+    fn done<'o>(&self, outcome: &'o mut Outcome) -> &'o mut Vec<Written> {
         &mut outcome.deleted
     }
     async fn send(
@@ -223,7 +227,7 @@ impl<'a> Batches<'a> {
     fn took<E: Entry>(&mut self, batch: Vec<&'a E>, ids: Vec<Option<ObjectId>>) {
         for (row, id) in batch.into_iter().zip(ids) {
             match id {
-                Some(id) => E::done(&mut self.applied.outcome).push(Written {
+                Some(id) => row.done(&mut self.applied.outcome).push(Written {
                     id,
                     key: row.key().to_owned(),
                     name: row.label().to_owned(),

@@ -61,6 +61,21 @@ pub(super) struct Item<'a> {
     pub(super) total: usize,
 }
 
+/// A part of the work on one object, for its event.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Substep<'a> {
+    pub(super) phase: &'a str,
+    /// What the part is called.
+    pub(super) name: &'static str,
+    /// `processing`, `completed`, `failed` or `skipped`.
+    pub(super) status: &'static str,
+    pub(super) message: &'a str,
+    /// The object's name.
+    pub(super) item: &'a str,
+    /// How long it took, where it has ended.
+    pub(super) took: Option<Duration>,
+}
+
 impl Progress {
     /// A listener that hears every event from now on.
     pub fn listen(&self) -> broadcast::Receiver<Event> {
@@ -70,11 +85,6 @@ impl Progress {
     pub(super) fn send(&self, name: &'static str, data: Value) {
         // Nobody may be listening: a detached run goes on all the same.
         let _ = self.sender.send(Event { name, data });
-    }
-
-    pub(super) fn started(&self, step: &str) {
-        let message = format!("Starting {step} synchronization.");
-        self.send("step", json!({"step": step, "status": "started", "message": message}));
     }
 
     /// Which stages a full update is about to run.
@@ -100,28 +110,6 @@ impl Progress {
                 "items": items,
                 "progress": {"current": 0, "total": count, "percent": 0.0},
                 "metadata": {"operation_id": operation},
-            }),
-        );
-    }
-
-    /// The end of one stage of a full update; the stream goes on.
-    pub(super) fn stage_ended(&self, step: &str, errors: &[String], result: &Value, took: Duration) {
-        let (status, message) = if errors.is_empty() {
-            ("completed", format!("{step} synchronization finished."))
-        } else {
-            (
-                "failed",
-                format!("{step} synchronization failed: {}", errors.join("; ")),
-            )
-        };
-        self.send(
-            "step",
-            json!({
-                "step": step,
-                "status": status,
-                "message": message,
-                "result": result,
-                "duration_seconds": (took.as_secs_f64() * 1000.0).round() / 1000.0,
             }),
         );
     }
@@ -208,6 +196,51 @@ impl Progress {
         self.send("item_progress", data);
     }
 
+    /// That the turn of one object has come, before it is known how it fares.
+    pub(super) fn processing(&self, phase: &str, name: &str, kind: &str) {
+        self.send(
+            "item_progress",
+            json!({
+                "event": "item_progress",
+                "phase": phase,
+                "status": "processing",
+                "message": format!("Processing {name}"),
+                "item": {"name": name, "item_type": kind},
+                "operation": "created",
+                "progress": {"current": 0, "total": 0, "percent": 0.0},
+            }),
+        );
+    }
+
+    /// A part of the work on one object.
+    pub(super) fn substep(&self, substep: Substep<'_>) {
+        let mut data = json!({
+            "event": "substep",
+            "phase": substep.phase,
+            "substep": substep.name,
+            "status": substep.status,
+            "message": substep.message,
+            "item": {"name": substep.item},
+        });
+        if let (Value::Object(data), Some(took)) = (&mut data, substep.took) {
+            let elapsed = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            data.insert("timing".to_owned(), json!({"elapsed_ms": elapsed}));
+        }
+        self.send("substep", data);
+    }
+
+    /// What a stage has to say of itself, with what it counts in `more`, an object.
+    pub(super) fn note(&self, step: &str, status: &str, message: &str, more: Value) {
+        let mut payload = json!({"step": step, "status": status, "message": message});
+        if let (Value::Object(payload), Value::Object(more)) = (&mut payload, more) {
+            payload.extend(more);
+        }
+        self.send(
+            "step",
+            json!({"step": "sync", "status": "progress", "message": message, "rowid": null, "payload": payload}),
+        );
+    }
+
     /// The row form of an item's progress, which the plugin's table shows.
     pub(super) fn row(&self, object: &str, id: ObjectId, name: &str, operation: &str) {
         let columns = json!({
@@ -254,15 +287,23 @@ impl Progress {
     }
 
     pub(super) fn summary(&self, phase: &str, counts: &Counts) {
+        let message = format!(
+            "{phase} sync completed: {} created, {} updated, {} unchanged, {} failed",
+            counts.created,
+            counts.updated + counts.stale,
+            counts.unchanged,
+            counts.failed
+        );
+        self.summary_as(phase, counts, &message);
+    }
+
+    /// The same, in the words of the stage.
+    pub(super) fn summary_as(&self, phase: &str, counts: &Counts, message: &str) {
         let status = if counts.failed > 0 {
             "completed_with_errors"
         } else {
             "completed"
         };
-        let message = format!(
-            "{phase} sync completed: {} created, {} updated, {} unchanged, {} failed",
-            counts.created, counts.updated, counts.unchanged, counts.failed
-        );
         self.send(
             "phase_summary",
             json!({
@@ -272,7 +313,7 @@ impl Progress {
                 "message": message,
                 "result": {
                     "created": counts.created,
-                    "updated": counts.updated,
+                    "updated": counts.updated + counts.stale,
                     "deleted": counts.deleted,
                     "failed": counts.failed,
                     "skipped": counts.skipped + counts.unchanged,
@@ -325,33 +366,6 @@ impl Progress {
         }
         self.send("error_detail", data);
     }
-
-    pub(super) fn completed(&self, step: &str, result: &Value) {
-        let finished = format!("{step} synchronization finished.");
-        self.send(
-            "step",
-            json!({"step": step, "status": "completed", "message": finished, "result": result}),
-        );
-        self.send(
-            "complete",
-            json!({"ok": true, "message": format!("{step} sync completed."), "result": result}),
-        );
-    }
-
-    pub(super) fn failed(&self, step: &str, errors: &[String], is_cancelled: bool, result: &Value) {
-        let text = errors.join("; ");
-        self.send(
-            "error",
-            json!({"step": step, "status": "failed", "error": text, "detail": text}),
-        );
-        let ending = if is_cancelled { "cancelled" } else { "failed" };
-        let errors: Vec<Value> = errors.iter().map(|detail| json!({"detail": detail})).collect();
-        let message = format!("{step} sync {ending}.");
-        self.send(
-            "complete",
-            json!({"ok": false, "message": message, "errors": errors, "result": result}),
-        );
-    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share of a small count, for display")]
@@ -366,15 +380,18 @@ fn percent(current: usize, total: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stages::Stage;
+    use crate::sync::step::Step;
 
     #[test]
     fn listener_that_falls_behind_still_hears_the_end() {
+        let devices = Step::of_full_update(Stage::Devices);
         let progress = Progress::default();
         let mut listener = progress.listen();
         for _ in 0..KEPT * 2 {
-            progress.started("devices");
+            progress.started(&devices);
         }
-        progress.completed("devices", &json!({"count": 1}));
+        progress.completed(&devices, &json!({"count": 1}));
         drop(progress);
         let mut last = None;
         loop {
@@ -386,7 +403,7 @@ mod tests {
         }
         let last = last.unwrap();
         assert_eq!(last.name, "complete");
-        let expected = json!({"ok": true, "message": "devices sync completed.", "result": {"count": 1}});
+        let expected = json!({"ok": true, "message": "Devices sync completed.", "result": {"count": 1}});
         assert_eq!(last.data, expected);
     }
 

@@ -5,19 +5,20 @@
 
 use std::collections::BTreeSet;
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
+use super::job::Job;
 use super::report::Report;
 use super::request::SyncRequest;
 use super::run::{Work, version};
 use super::stages::BootstrapStatus;
+use super::step::Step;
 use super::sweep::{self, SweepReport};
 use crate::error::ErrorKind;
 use crate::reconcile::{Mode, Plan};
 use crate::stages::Stage;
-
-const STEP: &str = "full-update";
 
 /// What a full update did.
 #[derive(Debug, Clone)]
@@ -63,7 +64,7 @@ impl FullReport {
         for (stage, report) in &self.stages {
             let name = stage.as_str().replace('-', "_");
             let (value, count) = entry(*stage, report);
-            result.insert(format!("{name}_count"), json!(count));
+            result.insert(format!("{name}_count"), count);
             result.insert(name, value);
         }
         if let Some(sweep) = &self.sweep {
@@ -75,10 +76,8 @@ impl FullReport {
             result.insert("degraded".to_owned(), json!(true));
         }
         if self.is_dry_run {
-            let endpoints = self.stages.iter().flat_map(|(_, report)| &report.endpoints);
-            let plans: Vec<&Plan> = endpoints.flat_map(|endpoint| &endpoint.plans).collect();
             result.insert("dry_run".to_owned(), json!(true));
-            result.insert("plan".to_owned(), json!(plans));
+            result.insert("plan".to_owned(), json!(self.plans()));
         }
         Value::Object(result)
     }
@@ -86,36 +85,60 @@ impl FullReport {
     fn warnings(&self) -> Vec<Value> {
         let of_stages = self.stages.iter().flat_map(|(stage, report)| {
             let warnings = report.endpoints.iter().flat_map(|endpoint| &endpoint.warnings);
-            warnings.map(move |warning| json!({"phase": stage.as_str(), "message": warning}))
+            warnings.map(move |warning| warning.in_phase(stage.as_str()))
         });
         let of_sweep = self.sweep.iter().flat_map(|sweep| &sweep.warnings);
-        let of_sweep = of_sweep.map(|warning| json!({"phase": sweep::STEP, "message": warning}));
+        let of_sweep = of_sweep.map(|warning| warning.in_phase(sweep::STEP));
         of_stages.chain(of_sweep).collect()
+    }
+
+    /// The plans of all stages, each row once: a stage plans again what it needs and an earlier one would have written.
+    fn plans(&self) -> Vec<Plan> {
+        let mut told = BTreeSet::new();
+        let endpoints = self.stages.iter().flat_map(|(_, report)| &report.endpoints);
+        let plans = endpoints.flat_map(|endpoint| endpoint.plans.iter().map(move |plan| (endpoint.key, plan)));
+        plans
+            .filter_map(|(endpoint, plan)| {
+                let place = format!("{endpoint} {}", plan.path);
+                let is_first = told.insert(place.clone());
+                let mut plan = plan.clone();
+                keep_new(&mut told, &place, &mut plan.create);
+                keep_new(&mut told, &place, &mut plan.update);
+                keep_new(&mut told, &place, &mut plan.delete);
+                keep_new(&mut told, &place, &mut plan.unchanged);
+                keep_new(&mut told, &place, &mut plan.refused);
+                let has_any = !plan.is_empty() || !plan.unchanged.is_empty() || !plan.refused.is_empty();
+                (is_first || has_any).then_some(plan)
+            })
+            .collect()
     }
 }
 
+/// Drops the rows of `place` that were told before.
+fn keep_new<R: Serialize>(told: &mut BTreeSet<String>, place: &str, rows: &mut Vec<R>) {
+    rows.retain(|row| told.insert(format!("{place} {}", json!(row))));
+}
+
 /// What a stage did: its objects where those are what callers ask for, its counts otherwise; and how many there are.
-fn entry(stage: Stage, report: &Report) -> (Value, usize) {
+fn entry(stage: Stage, report: &Report) -> (Value, Value) {
     let counts = report.counts();
-    let standing = counts.created + counts.updated + counts.unchanged;
+    let members = report.members();
     match stage {
         Stage::Devices
         | Stage::Storage
         | Stage::VirtualMachines
+        | Stage::Backups
         | Stage::NodeInterfaces
         | Stage::VmInterfaces
         | Stage::VmIpAddresses => {
             let records = report.records();
             let count = records.len();
-            (json!(records), count)
+            (json!(records), json!(count))
         }
-        Stage::Replications | Stage::BackupRoutines => (json!(counts), counts.created + counts.updated),
-        Stage::TaskHistory | Stage::VirtualDisks | Stage::Backups | Stage::Snapshots | Stage::Sdn => {
-            let mut value = json!(counts);
-            if let Some(members) = value.as_object_mut() {
-                members.insert("count".to_owned(), json!(standing));
-            }
-            (value, standing)
+        Stage::Replications | Stage::BackupRoutines => (json!(members), json!(counts.created + counts.updated)),
+        Stage::TaskHistory | Stage::VirtualDisks | Stage::Snapshots | Stage::Sdn => {
+            let count = members.get("count").cloned().unwrap_or_default();
+            (json!(members), count)
         }
     }
 }
@@ -127,14 +150,15 @@ fn stages(request: &SyncRequest) -> Vec<Stage> {
     all.filter(|stage| *stage != Stage::Sdn || has_sdn).collect()
 }
 
-/// What a full update asks of its stages: each does its own part only, and what is gone is deleted.
+/// What a full update asks of its stages: each does its own part only. Backups that are gone are deleted; snapshots are
+/// not, whose stage deletes only where it is asked for on its own.
 fn staged(request: &SyncRequest) -> SyncRequest {
     let mut request = request.clone();
     let guests = &mut request.options.guests;
     guests.sync_network = false;
     guests.sync_task_history = false;
     guests.delete_missing_backups = true;
-    guests.delete_missing_snapshots = true;
+    guests.delete_missing_snapshots = false;
     request
 }
 
@@ -148,9 +172,8 @@ impl Work<'_> {
         };
         let stages = stages(&request);
         self.progress.bootstrapped(&work.bootstrap().await);
-        let mut names: Vec<&str> = stages.iter().map(|stage| stage.as_str()).collect();
+        let names: Vec<&str> = stages.iter().map(|stage| stage.as_str()).collect();
         let sweeps = self.context.delete_orphans || request.dry_run;
-        names.extend(sweeps.then_some(sweep::STEP));
         self.progress.planned(&request.options.run_id, &names);
         let mut report = FullReport {
             stages: Vec::new(),
@@ -174,26 +197,40 @@ impl Work<'_> {
             report.sweep = Some(work.sweep_step(&report).await);
         }
         report.is_cancelled = self.cancel.is_cancelled();
-        self.conclude(STEP, &report.errors(), &report.result());
+        self.end(&report);
         report
+    }
+
+    /// Closes the stream, and says before why the whole has failed where it has.
+    fn end(self, report: &FullReport) {
+        let errors = report.errors();
+        if let Some(kind) = report.error_kind().filter(|_| !report.is_cancelled) {
+            self.progress.full_update_failed(kind, &errors);
+        }
+        self.close(&Job::FullUpdate.step(self.request), &errors, &report.result());
     }
 
     /// One stage of several.
     async fn run_step(self, stage: Stage, without: &BTreeSet<crate::endpoint::EndpointKey>) -> Report {
-        let began = Instant::now();
-        self.progress.started(stage.as_str());
+        let (began, step) = (Instant::now(), Step::of_full_update(stage));
+        self.progress.started(&step);
         let report = self.run_stage(stage, without).await;
         let (errors, result) = (report.errors(), report.result());
-        self.progress
-            .stage_ended(stage.as_str(), &errors, &result, began.elapsed());
+        self.progress.stage_ended(&step, &errors, &result, began.elapsed());
         report
     }
 
     /// The sweep after all stages. It needs to know every guest, so it is left out where the stage of the virtual machines
     /// has lost any.
     async fn sweep_step(self, report: &FullReport) -> SweepReport {
-        let began = Instant::now();
-        self.progress.started(sweep::STEP);
+        let (began, is_dry_run) = (Instant::now(), self.request.dry_run);
+        let step = Step::sweep(sweep::STEP, is_dry_run);
+        let metadata = json!({
+            "operation_id": self.request.options.run_id,
+            "delete_orphans": self.context.delete_orphans,
+            "dry_run": is_dry_run,
+        });
+        self.progress.started_with(&step, Some(&metadata));
         let mut machines = report
             .stages
             .iter()
@@ -205,7 +242,7 @@ impl Work<'_> {
         });
         let swept = self.sweep(has_lost).await;
         self.progress
-            .stage_ended(sweep::STEP, &swept.errors(), &swept.result(), began.elapsed());
+            .stage_ended(&step, &swept.errors(), &swept.result(), began.elapsed());
         swept
     }
 
@@ -243,7 +280,7 @@ mod tests {
     use crate::stages::Options;
     use crate::sync::report::{Counts, EndpointReport};
 
-    fn report(counts: Counts, error: Option<(ErrorKind, String)>) -> Report {
+    fn report(stage: Stage, counts: Counts, error: Option<(ErrorKind, String)>) -> Report {
         let endpoint = EndpointReport {
             key: crate::endpoint::EndpointKey {
                 source: crate::endpoint::Source::Database,
@@ -252,13 +289,18 @@ mod tests {
             name: "lab".to_owned(),
             counts,
             records: vec![json!({"id": 5, "name": "pve1", "operation": "unchanged"})],
-            warnings: vec!["something is odd".to_owned()],
+            tally: None,
+            machines: 3,
+            gaps: 0,
+            warnings: vec!["something is odd".to_owned().into()],
             plans: Vec::new(),
             error,
         };
         Report {
+            stage,
             endpoints: vec![endpoint],
-            ..Report::default()
+            is_dry_run: false,
+            is_cancelled: false,
         }
     }
 
@@ -280,13 +322,14 @@ mod tests {
             ..Counts::default()
         };
         let stages = [Stage::Devices, Stage::Snapshots, Stage::Replications];
-        let report = full(stages.map(|stage| (stage, report(counts, None))).into());
+        let report = full(stages.map(|stage| (stage, report(stage, counts, None))).into());
         let result = report.result();
         let expected = json!([{"id": 5, "name": "pve1", "operation": "unchanged"}]);
         assert_eq!((&result["devices"], &result["devices_count"]), (&expected, &json!(1)));
         assert_eq!(
             (&result["snapshots"]["count"], &result["snapshots_count"]),
-            (&json!(7), &json!(7))
+            (&json!(3), &json!(3)),
+            "snapshots count virtual machines"
         );
         assert_eq!(
             (&result["replications"]["updated"], &result["replications_count"]),
@@ -306,8 +349,8 @@ mod tests {
     fn failure_of_one_stage_fails_the_whole_and_is_named() {
         let error = (ErrorKind::Timeout, "no answer".to_owned());
         let stages = vec![
-            (Stage::Devices, report(Counts::default(), None)),
-            (Stage::Backups, report(Counts::default(), Some(error))),
+            (Stage::Devices, report(Stage::Devices, Counts::default(), None)),
+            (Stage::Backups, report(Stage::Backups, Counts::default(), Some(error))),
         ];
         let report = full(stages);
         assert_eq!(report.errors(), ["backups: no answer"]);
@@ -333,7 +376,7 @@ mod tests {
         assert_eq!((guests.sync_network, guests.sync_task_history), (false, false));
         assert_eq!(
             (guests.delete_missing_backups, guests.delete_missing_snapshots),
-            (true, true)
+            (true, false)
         );
     }
 }

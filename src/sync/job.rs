@@ -5,6 +5,8 @@ use serde_json::Value;
 use super::full_update::FullReport;
 use super::individual::{Individual, IndividualReport};
 use super::report::Report;
+use super::request::SyncRequest;
+use super::step::Step;
 use super::sweep::{self, SweepReport};
 use crate::error::ErrorKind;
 use crate::stages::Stage;
@@ -39,6 +41,15 @@ impl Job {
             Self::Individual(_) => "individual",
             Self::FullUpdate => "full-update",
             Self::Sweep { .. } => sweep::STEP,
+        }
+    }
+
+    /// How it begins and ends in its stream.
+    pub(super) fn step(&self, request: &SyncRequest) -> Step {
+        match self {
+            Self::Stage(stage) => Step::of_stage(*stage, request),
+            Self::FullUpdate | Self::Individual(_) => Step::full_update(self.as_str()),
+            Self::Sweep { .. } => Step::sweep(self.as_str(), request.dry_run),
         }
     }
 

@@ -18,8 +18,11 @@ mod request;
 mod run;
 mod shelf;
 mod stages;
+mod step;
 mod sweep;
+mod tally;
 mod tell;
+mod warning;
 
 pub use error::Error;
 pub use event::{Event, Progress};
@@ -33,6 +36,8 @@ pub use request::{BadParameter, EndpointFilter, SyncRequest, switch};
 pub use run::{RunContext, SyncEndpoint};
 pub use stages::BootstrapStatus;
 pub use sweep::SweepReport;
+pub use tally::SdnTally;
+pub use warning::Warning;
 
 // What a caller needs to ask for a run, from the rooms above.
 pub use crate::mapping::names::{DeviceNameParts, device_name, endpoint_label, is_device_name_template, plugin_key};

@@ -11,6 +11,7 @@ use super::event::Progress;
 use super::individual::Trace;
 use super::memo::{Memo, Place};
 use super::report::{Outcome, Written};
+use super::warning::Warning;
 use crate::inventory::RecordedTasks;
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::Object;
@@ -46,7 +47,9 @@ pub(super) struct EndpointRun<'a> {
     /// How long a guest agent may take to answer.
     pub(super) agent_timeout: Duration,
     pub(super) plans: Vec<Plan>,
-    pub(super) warnings: Vec<String>,
+    pub(super) warnings: Vec<Warning>,
+    /// How many sources could not be read.
+    pub(super) gaps: usize,
     /// What became of every pass, where somebody asks for it in the end.
     pub(super) trace: Option<Trace>,
 }
@@ -136,7 +139,7 @@ impl<'a> EndpointRun<'a> {
             let ours = actual.iter().filter(|stored| P::is_ours(&self.facts, stored));
             check(&plan, ours.count(), self.limits)?;
             if round == 0 {
-                self.warnings.extend(desired.warnings);
+                self.warnings.extend(desired.warnings.into_iter().map(Warning::from));
             }
             if self.is_dry_run {
                 outcome.absorb(self.pretend(&plan));
@@ -234,11 +237,14 @@ impl<'a> EndpointRun<'a> {
             key: key.to_owned(),
             name: label.to_owned(),
         };
-        outcome.updated = plan
-            .update
-            .iter()
-            .map(|row| written(row.id, &row.key, &row.label))
-            .collect();
+        for row in &plan.update {
+            let rows = if row.is_retirement {
+                &mut outcome.marked
+            } else {
+                &mut outcome.updated
+            };
+            rows.push(written(row.id, &row.key, &row.label));
+        }
         outcome.deleted = plan
             .delete
             .iter()
@@ -260,8 +266,7 @@ impl<'a> EndpointRun<'a> {
     pub(super) fn warn(&mut self, phase: &str, outcome: &Outcome) {
         for failure in &outcome.failed {
             self.progress.failure(phase, failure);
-            self.warnings
-                .push(format!("{} {}: {}", failure.object, failure.label, failure.message));
+            self.warnings.push(failure.into());
         }
     }
 }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Error;
 use super::pass::EndpointRun;
+use super::warning::Warning;
 use crate::inventory::{Area, Guests, Reader};
 use crate::netbox::objects::Storage;
-use crate::stages::guests::{bindings, machine_selection, owned_states};
+use crate::stages::guests::{Bindings, Unbound, bindings, machine_selection, owned_states};
 use crate::stages::storages::Storages as StorageRows;
 use crate::stages::{Part, Pass, Selection};
 
@@ -32,10 +33,11 @@ impl EndpointRun<'_> {
             }
         }
         for gap in self.facts.inventory.gaps::<A>() {
-            let warning = gap.to_string();
+            let warning = Warning::from(gap);
             if !self.warnings.contains(&warning) {
                 self.progress.gap(self.stage.as_str(), gap);
                 self.warnings.push(warning);
+                self.gaps += 1;
             }
         }
         Ok(())
@@ -93,21 +95,13 @@ impl EndpointRun<'_> {
     fn refuse_vanished(&mut self) -> Result<(), Error> {
         let bindings = bindings(&self.facts);
         let vanished = bindings.bound.iter().filter(|bound| bound.guest.is_none());
-        let reasons: Vec<String> = vanished
-            .map(|bound| {
-                format!(
-                    "virtual machine {}: guest {} is not in the cluster",
-                    bound.id, bound.vmid
-                )
-            })
-            .collect();
-        if self.facts.options.guests.is_strict && !reasons.is_empty() {
-            return Err(Error::Selection {
-                reasons: reasons.join("; "),
-            });
-        }
-        self.warnings.extend(reasons);
-        Ok(())
+        let cluster = &self.facts.cluster.name;
+        let warnings = vanished.map(|bound| {
+            let reason = format!("guest {} is not in the cluster", bound.vmid);
+            Warning::machine(bound.id, &reason).of_guest(bound.vmid, cluster)
+        });
+        let warnings = warnings.collect();
+        self.leave_out(warnings)
     }
 
     /// Limits the run to the virtual machine of the one guest that the request is about; to none where it has none.
@@ -123,18 +117,33 @@ impl EndpointRun<'_> {
     fn select_guests(&mut self) -> Result<(), Error> {
         let bindings = bindings(&self.facts);
         let only: BTreeSet<_> = bindings.bound.iter().map(|bound| bound.vmid).collect();
-        let reasons: Vec<String> = bindings
-            .unbound
-            .iter()
-            .map(|unbound| format!("virtual machine {}: {}", unbound.id, unbound.reason))
-            .collect();
-        if self.facts.options.guests.is_strict && !reasons.is_empty() {
+        let warnings = self.unbound(&bindings);
+        self.leave_out(warnings)?;
+        self.only = Some(only);
+        Ok(())
+    }
+
+    /// One warning per virtual machine of which it cannot be told which guest it is.
+    pub(super) fn unbound(&self, bindings: &Bindings<'_>) -> Vec<Warning> {
+        let warning = |unbound: &Unbound| {
+            let warning = Warning::machine(unbound.id, &unbound.reason);
+            match unbound.vmid {
+                Some(vmid) => warning.of_guest(vmid, &self.facts.cluster.name),
+                None => warning,
+            }
+        };
+        bindings.unbound.iter().map(warning).collect()
+    }
+
+    /// Goes on without virtual machines, unless the request insists on each.
+    fn leave_out(&mut self, warnings: Vec<Warning>) -> Result<(), Error> {
+        if self.facts.options.guests.is_strict && !warnings.is_empty() {
+            let reasons: Vec<String> = warnings.iter().map(ToString::to_string).collect();
             return Err(Error::Selection {
                 reasons: reasons.join("; "),
             });
         }
-        self.warnings.extend(reasons);
-        self.only = Some(only);
+        self.warnings.extend(warnings);
         Ok(())
     }
 }

@@ -286,7 +286,7 @@ async fn work(registry: Registry, job: Job, request: SyncRequest, context: RunCo
         progress: &progress,
         cancel: &cancel,
     };
-    let name = job.as_str();
+    let step = job.step(&request);
     let report = AssertUnwindSafe(running.run(job)).catch_unwind().await;
     match report {
         Ok(report) => {
@@ -296,7 +296,7 @@ async fn work(registry: Registry, job: Job, request: SyncRequest, context: RunCo
             let _ = sender.send(report);
         }
         Err(_) => progress.failed(
-            name,
+            &step,
             &["The run broke down; see the log.".to_owned()],
             false,
             &json!({}),

@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::tally::SdnTally;
+use super::warning::Warning;
 use crate::endpoint::EndpointKey;
 use crate::error::ErrorKind;
 use crate::reconcile::{ObjectId, Plan, Refused};
+use crate::stages::Stage;
 
 /// A row that was written, or found as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -43,6 +46,8 @@ pub struct Outcome {
     pub created: Vec<Written>,
     /// Rows changed.
     pub updated: Vec<Written>,
+    /// Rows that stay and were marked, because what they stand for is gone.
+    pub marked: Vec<Written>,
     /// Rows deleted.
     pub deleted: Vec<Written>,
     /// Rows that were as they should be.
@@ -64,6 +69,7 @@ impl Outcome {
     pub(super) fn absorb(&mut self, other: Self) {
         self.created.extend(other.created);
         self.updated.extend(other.updated);
+        self.marked.extend(other.marked);
         self.deleted.extend(other.deleted);
         self.unchanged.extend(other.unchanged);
         self.failed.extend(other.failed);
@@ -109,6 +115,8 @@ pub struct Counts {
     pub created: usize,
     /// Changed.
     pub updated: usize,
+    /// Marked, because what they stand for is gone.
+    pub stale: usize,
     /// Deleted.
     pub deleted: usize,
     /// As they should be.
@@ -125,6 +133,7 @@ impl Counts {
         Self {
             created: outcome.created.len(),
             updated: outcome.updated.len(),
+            stale: outcome.marked.len(),
             deleted: outcome.deleted.len(),
             unchanged: outcome.unchanged.len(),
             failed: outcome.failed.len(),
@@ -134,12 +143,18 @@ impl Counts {
 
     /// How many objects were seen.
     pub fn total(&self) -> usize {
-        self.created + self.updated + self.deleted + self.unchanged + self.failed + self.skipped
+        self.created + self.updated + self.stale + self.deleted + self.unchanged + self.failed + self.skipped
+    }
+
+    /// How many stand in NetBox as they should.
+    pub fn standing(&self) -> usize {
+        self.created + self.updated + self.unchanged
     }
 
     fn add(&mut self, other: Self) {
         self.created += other.created;
         self.updated += other.updated;
+        self.stale += other.stale;
         self.deleted += other.deleted;
         self.unchanged += other.unchanged;
         self.failed += other.failed;
@@ -158,8 +173,14 @@ pub struct EndpointReport {
     pub counts: Counts,
     /// The stage's main objects as they stand in NetBox now.
     pub records: Vec<Value>,
+    /// What the stage `sdn` counts beside that.
+    pub tally: Option<SdnTally>,
+    /// The virtual machines that the stage worked on, where it works on what they have.
+    pub machines: usize,
+    /// Sources that could not be read.
+    pub gaps: usize,
     /// Rows of any kind that could not be written, and sources that could not be read.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
     /// What a dry run would write.
     pub plans: Vec<Plan>,
     /// Why the endpoint's part failed as a whole; the kind and the text.
@@ -167,8 +188,10 @@ pub struct EndpointReport {
 }
 
 /// What a run did.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Report {
+    /// The stage that it ran.
+    pub stage: Stage,
     /// Endpoint by endpoint.
     pub endpoints: Vec<EndpointReport>,
     /// Whether nothing was written on purpose.
@@ -194,6 +217,15 @@ impl Report {
             "{} created, {} updated, {} unchanged, {} failed",
             counts.created, counts.updated, counts.unchanged, counts.failed
         )
+    }
+
+    /// What the stage `sdn` counted at all endpoints; `None` for other stages.
+    fn tally(&self) -> Option<SdnTally> {
+        let tallies = self.endpoints.iter().filter_map(|endpoint| endpoint.tally.clone());
+        tallies.reduce(|mut all, more| {
+            all.absorb(more);
+            all
+        })
     }
 
     /// The main objects of all endpoints.
@@ -229,32 +261,76 @@ impl Report {
             .find_map(|endpoint| endpoint.error.as_ref().map(|(kind, _)| *kind))
     }
 
-    /// The result of the stage: `count`, and where something went less than well `warnings` and `degraded`.
+    /// The result of the stage: its counts, and where something went less than well `warnings` and `degraded`.
     pub fn result(&self) -> Value {
-        let counts = self.counts();
-        let standing = counts.created + counts.updated + counts.unchanged;
-        let mut result = json!({
-            "count": standing,
-            "created": counts.created,
-            "updated": counts.updated,
-            "deleted": counts.deleted,
-            "unchanged": counts.unchanged,
-            "skipped": counts.skipped,
-            "failed": counts.failed,
-        });
-        let Value::Object(members) = &mut result else {
-            return result;
-        };
-        let warnings: Vec<&String> = self.endpoints.iter().flat_map(|endpoint| &endpoint.warnings).collect();
+        let mut members = self.members();
+        let endpoints = self.endpoints.iter();
+        let warnings: Vec<&Warning> = endpoints.clone().flat_map(|endpoint| &endpoint.warnings).collect();
         if !warnings.is_empty() {
             members.insert("warnings".to_owned(), json!(warnings));
             members.insert("degraded".to_owned(), json!(true));
         }
+        if let Some(tally) = self.tally() {
+            if tally.is_degraded() {
+                members.insert("degraded".to_owned(), json!(true));
+            }
+            members.insert("ok".to_owned(), json!(self.error_kind().is_none()));
+            members.insert("counters".to_owned(), json!(tally));
+        }
         if self.is_dry_run {
-            let plans: Vec<&Plan> = self.endpoints.iter().flat_map(|endpoint| &endpoint.plans).collect();
+            let plans: Vec<&Plan> = endpoints.flat_map(|endpoint| &endpoint.plans).collect();
             members.insert("dry_run".to_owned(), json!(true));
             members.insert("plan".to_owned(), json!(plans));
         }
-        result
+        Value::Object(members)
+    }
+
+    /// What the stage counts. The first keys mean the same for all stages, unless a stage says otherwise.
+    pub(super) fn members(&self) -> Map<String, Value> {
+        let counts = self.counts();
+        let mut members = Map::new();
+        let mut put = |name: &str, count: usize| members.insert(name.to_owned(), json!(count));
+        put("count", counts.standing());
+        put("created", counts.created);
+        put("updated", counts.updated);
+        put("deleted", counts.deleted);
+        put("unchanged", counts.unchanged);
+        put("skipped", counts.skipped);
+        put("failed", counts.failed);
+        let machines = self.endpoints.iter().map(|endpoint| endpoint.machines).sum();
+        let gaps: usize = self.endpoints.iter().map(|endpoint| endpoint.gaps).sum();
+        match self.stage {
+            Stage::VirtualMachines if counts.failed > 0 => {
+                put("failed_count", counts.failed);
+            }
+            Stage::VirtualDisks => {
+                put("count", machines);
+                put("skipped", counts.skipped + counts.unchanged + counts.failed);
+            }
+            Stage::Snapshots => {
+                put("count", machines);
+            }
+            Stage::TaskHistory => {
+                put("count", machines);
+                put("created", counts.standing());
+                put("rows_created", counts.created);
+                if counts.failed + gaps > 0 {
+                    put("errors", counts.failed + gaps);
+                }
+            }
+            Stage::Replications | Stage::BackupRoutines => {
+                put("stale", counts.stale);
+                put("errors", counts.failed);
+            }
+            Stage::Devices
+            | Stage::Storage
+            | Stage::VirtualMachines
+            | Stage::Backups
+            | Stage::NodeInterfaces
+            | Stage::VmInterfaces
+            | Stage::VmIpAddresses
+            | Stage::Sdn => {}
+        }
+        members
     }
 }

@@ -189,6 +189,13 @@ impl SyncRequest {
         self.options.guests.delete_missing_snapshots = false;
         self
     }
+
+    /// The one virtual machine that the request was limited to by [`Self::of_machine`].
+    pub(super) fn machine(&self) -> Option<ObjectId> {
+        let guests = &self.options.guests;
+        let only = guests.only.as_ref().filter(|only| guests.is_strict && only.len() == 1);
+        only.and_then(|only| only.first().copied())
+    }
 }
 
 fn modes(query: &Query) -> Modes {
@@ -203,7 +210,12 @@ fn modes(query: &Query) -> Modes {
         node: mode(query, "sync_mode_node", default.node),
         storage: mode(query, "sync_mode_storage", default.storage),
         sdn: mode(query, "sync_mode_sdn", default.sdn),
-        bgp: mode(query, "sync_mode_sdn_bgp", default.bgp),
+        // What is not understood must not reach another plugin's rows.
+        bgp: match word(query, "sync_mode_sdn_bgp") {
+            Some("always") => Mode::Always,
+            Some("bootstrap_only") => Mode::BootstrapOnly,
+            Some(_) | None => Mode::Disabled,
+        },
     }
 }
 
@@ -282,7 +294,6 @@ fn integer(query: &Query, name: &'static str) -> Result<Option<i64>, BadParamete
     query.get(name).map(parse).transpose()
 }
 
-/// A mode; an unknown word counts as `always`.
 /// A mode; `default` where it is not given, and [`Mode::Always`] for a word that nobody knows.
 fn mode(query: &Query, name: &str, default: Mode) -> Mode {
     match word(query, name) {
@@ -357,6 +368,20 @@ mod tests {
             (Mode::BootstrapOnly, Mode::Always)
         );
         assert!(request.dry_run);
+    }
+
+    #[test]
+    fn rows_of_bgp_are_asked_for_in_so_many_words_or_not_at_all() {
+        for (word, expected) in [
+            ("always", Mode::Always),
+            ("bootstrap_only", Mode::BootstrapOnly),
+            ("disabled", Mode::Disabled),
+            ("sometimes", Mode::Disabled),
+            ("", Mode::Disabled),
+        ] {
+            let request = SyncRequest::parse(&query(&[("sync_mode_sdn_bgp", word)])).unwrap();
+            assert_eq!(request.options.modes.bgp, expected, "{word:?}");
+        }
     }
 
     #[test]

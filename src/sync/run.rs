@@ -15,7 +15,8 @@ use super::memo::{Memo, Place};
 use super::pass::EndpointRun;
 use super::report::{Counts, EndpointReport, Report};
 use super::request::SyncRequest;
-use super::{stages, sweep};
+use super::stages;
+use super::step::Step;
 use crate::endpoint::EndpointKey;
 use crate::inventory::{self, Cluster, Inventory, RecordedTasks};
 use crate::netbox::ids::Ids;
@@ -78,23 +79,21 @@ impl<'a> Work<'a> {
     pub(super) async fn run(self, job: Job) -> JobReport {
         match job {
             Job::Stage(stage) => {
-                self.progress.started(stage.as_str());
+                let step = job.step(self.request);
+                self.progress.started(&step);
                 let report = self.run_stage(stage, &BTreeSet::new()).await;
-                self.conclude(stage.as_str(), &report.errors(), &report.result());
+                self.conclude(&step, &report.errors(), &report.result());
                 JobReport::Stage(report)
             }
-            Job::Individual(wanted) => {
-                self.progress.started(wanted.kind.as_str());
-                // Boxed: the future of a run is as large as that of the largest job.
-                let report = Box::pin(self.individual(&wanted)).await;
-                self.conclude(wanted.kind.as_str(), &report.errors(), &report.result());
-                JobReport::Individual(report)
-            }
-            Job::FullUpdate => JobReport::FullUpdate(self.full_update().await),
+            // Boxed: the future of a run is as large as that of the largest job.
+            Job::Individual(wanted) => JobReport::Individual(Box::pin(self.individual(&wanted)).await),
+            // Boxed: it holds the whole of every stage.
+            Job::FullUpdate => JobReport::FullUpdate(Box::pin(self.full_update()).await),
             Job::Sweep { vm_stage_failed } => {
-                self.progress.started(sweep::STEP);
+                let step = job.step(self.request);
+                self.progress.started(&step);
                 let report = self.sweep(vm_stage_failed).await;
-                self.conclude(sweep::STEP, &report.errors(), &report.result());
+                self.conclude(&step, &report.errors(), &report.result());
                 JobReport::Sweep(report)
             }
         }
@@ -104,8 +103,10 @@ impl<'a> Work<'a> {
     pub(super) async fn run_stage(self, stage: Stage, without: &BTreeSet<EndpointKey>) -> Report {
         let version = version(&self.context.netbox).await;
         let mut report = Report {
+            stage,
+            endpoints: Vec::new(),
             is_dry_run: self.request.dry_run,
-            ..Report::default()
+            is_cancelled: false,
         };
         let endpoints = self.context.endpoints.iter();
         for endpoint in endpoints.filter(|endpoint| !without.contains(&endpoint.facts.key)) {
@@ -127,8 +128,16 @@ impl<'a> Work<'a> {
         report
     }
 
-    /// Tells the end of a run.
-    pub(super) fn conclude(self, step: &str, errors: &[String], result: &Value) {
+    /// Tells the end of a run that was one step.
+    fn conclude(self, step: &Step, errors: &[String], result: &Value) {
+        if errors.is_empty() && !self.cancel.is_cancelled() {
+            self.progress.finished(step, result);
+        }
+        self.close(step, errors, result);
+    }
+
+    /// Closes the stream of a run.
+    pub(super) fn close(self, step: &Step, errors: &[String], result: &Value) {
         if self.cancel.is_cancelled() {
             self.progress
                 .failed(step, &[Error::Cancelled.to_string()], true, result);
@@ -164,6 +173,9 @@ fn failed(stage: Stage, endpoint: &SyncEndpoint, error: &Error, progress: &Progr
         name: endpoint.facts.name.clone(),
         counts: Counts::default(),
         records: Vec::new(),
+        tally: None,
+        machines: 0,
+        gaps: 0,
         warnings: Vec::new(),
         plans: Vec::new(),
         error: Some((error.kind(), error.to_string())),
@@ -193,11 +205,15 @@ impl<'a> Part<'a> {
                 name: endpoint.facts.name.clone(),
                 counts: summary.counts,
                 records: summary.records,
+                tally: summary.tally,
+                machines: summary.machines,
+                gaps: run.gaps,
                 warnings: run.warnings,
                 plans: run.plans,
                 error: None,
             },
             Err(error) => EndpointReport {
+                gaps: run.gaps,
                 warnings: run.warnings,
                 plans: run.plans,
                 ..failed(self.stage, endpoint, &error, progress)
@@ -256,6 +272,7 @@ impl<'a> Part<'a> {
             agent_timeout: context.agent_timeout,
             plans: Vec::new(),
             warnings: Vec::new(),
+            gaps: 0,
             trace: None,
         })
     }

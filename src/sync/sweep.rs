@@ -10,6 +10,7 @@ use super::event::Item;
 use super::pass::EndpointRun;
 use super::report::{Counts, Outcome, Written};
 use super::run::{Work, version};
+use super::warning::Warning;
 use crate::error::ErrorKind;
 use crate::inventory::{Guests, Slot};
 use crate::netbox;
@@ -44,7 +45,7 @@ pub struct SweepReport {
     /// Those that were left alone.
     pub skipped: usize,
     /// What went less than well.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
     /// Why the sweep failed as a whole; the kind and the text.
     pub error: Option<(ErrorKind, String)>,
     /// Whether the run was asked to stop before its end.
@@ -117,7 +118,7 @@ impl Work<'_> {
         let runs = match self.survey().await {
             Ok(runs) => runs,
             Err(Stop::Skip(reason, warning)) => {
-                report.warnings.push(warning);
+                report.warnings.push(warning.into());
                 return report.skip(reason);
             }
             Err(Stop::Fail(error)) => {
@@ -211,8 +212,7 @@ impl EndpointRun<'_> {
             self.tell_candidate(candidate, fared, (place + 1, gone.len()));
         }
         for failure in outcome.failed {
-            let warning = format!("{} {}: {}", failure.object, failure.label, failure.message);
-            self.warnings.push(warning);
+            self.warnings.push((&failure).into());
         }
         Ok(())
     }
@@ -230,7 +230,7 @@ impl EndpointRun<'_> {
             Fate::Marked => fared("skipped", None, Some("already_swept")),
             Fate::Present => fared("skipped", None, Some("still_present_in_proxmox")),
             Fate::Orphan if self.is_dry_run => fared("would_delete", None, None),
-            Fate::Orphan if outcome.updated.iter().any(|row| is_it(row.id)) => fared("updated", None, None),
+            Fate::Orphan if outcome.marked.iter().any(|row| is_it(row.id)) => fared("updated", None, None),
             Fate::Orphan => match failure {
                 Some(failure) => fared("failed", Some(failure.message.as_str()), None),
                 None => fared("skipped", None, Some("the run was asked to stop")),

@@ -23,6 +23,13 @@ pub(super) struct Subject {
 impl EndpointRun<'_> {
     /// Tells how each object fared and sums up. Objects that were as they should be are only counted.
     pub(super) fn tell(&mut self, subject: &Subject, outcome: &Outcome) -> Summary {
+        let summary = self.tell_items(subject, outcome);
+        self.sum_up(subject, &summary.counts);
+        summary
+    }
+
+    /// Tells how each object fared.
+    pub(super) fn tell_items(&mut self, subject: &Subject, outcome: &Outcome) -> Summary {
         let counts = Counts::of(outcome);
         let base = Item {
             phase: subject.phase,
@@ -41,6 +48,7 @@ impl EndpointRun<'_> {
         for (operation, rows) in [
             ("created", &outcome.created),
             ("updated", &outcome.updated),
+            ("updated", &outcome.marked),
             ("deleted", &outcome.deleted),
         ] {
             for row in rows {
@@ -68,14 +76,21 @@ impl EndpointRun<'_> {
                 current,
                 ..base
             });
-            self.warnings
-                .push(format!("{} {}: {}", failure.object, failure.label, failure.message));
+            self.warnings.push(failure.into());
         }
-        self.progress.summary(subject.phase, &counts);
+        Summary {
+            counts,
+            records,
+            failed: outcome.failed.iter().map(|failure| failure.key.clone()).collect(),
+            ..Summary::default()
+        }
+    }
+
+    pub(super) fn sum_up(&self, subject: &Subject, counts: &Counts) {
+        self.progress.summary(subject.phase, counts);
         if let Some(table) = subject.row {
             self.progress.rows_end(table);
         }
-        Summary { counts, records }
     }
 
     pub(super) fn page(&self, page: &str, row: &Written) -> String {

@@ -1,10 +1,16 @@
 //! Every operation of every release, through us, on a mock of that release.
 
-#![expect(clippy::unwrap_used, reason = "a test stops where its surroundings fail")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops where its surroundings fail"
+)]
+
+use std::sync::Arc;
 
 use proxbox_api::proxmox::description::{Catalog, Description, Kind, Operation, Sampler, Schema};
 use proxbox_api::proxmox::mock::world::Row;
-use proxbox_api::proxmox::mock::{Guest, MockOptions, MockProxmox, PASSWORD, Release, World};
+use proxbox_api::proxmox::mock::{Guest, MockOptions, MockProxmox, PASSWORD, ROOT_TOKEN, Release, TOKEN_SECRET, World};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -36,28 +42,26 @@ impl Walk {
         Self { app, mock, tag }
     }
 
-    /// A path of `operation` that the estate has, and parameters beside it.
+    /// A path of `operation` that the estate has, below Proxmox's own root, and parameters beside it.
     fn request(&self, operation: &Operation, sampler: &mut Sampler) -> (String, Vec<(String, String)>) {
         let mut given = sampler.parameters(operation);
-        given.retain(|(name, _)| name != "digest" && name != "delete");
+        // Each of them means something that would have to be there.
+        given.retain(|(name, _)| !["digest", "delete", "snapshot"].contains(&name.as_str()));
         if operation.id() == "post_access_ticket" {
             given = vec![
                 ("username".to_owned(), "root@pam".to_owned()),
                 ("password".to_owned(), PASSWORD.to_owned()),
             ];
         }
-        let mut path = operation.path.clone();
-        for name in operation.variables() {
+        let path = path(operation, |name| {
             let made = given
                 .iter()
                 .find(|(own, _)| own == name)
                 .map(|(_, value)| value.clone());
-            let value = self.existing(operation, name).or(made).unwrap();
-            let encoded: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
-            path = path.replace(&format!("{{{name}}}"), &encoded.replace('+', "%20"));
-        }
+            self.existing(operation, name).or(made).unwrap()
+        });
         given.retain(|(name, _)| !operation.is_in_path(name));
-        (format!("/proxmox/api2/{}{path}", self.tag), given)
+        (path, given)
     }
 
     /// A name that stands in the estate, where the estate knows such things.
@@ -81,10 +85,11 @@ impl Walk {
         })
     }
 
+    /// Asks us.
     async fn send(&self, operation: &Operation, path: &str, given: &[(String, String)]) -> (StatusCode, Value) {
         let request = self
             .app
-            .request(operation.method.clone(), path)
+            .request(operation.method.clone(), &format!("/proxmox/api2/{}{path}", self.tag))
             .header("X-Proxbox-Actor", "walker");
         let has_body = matches!(operation.method, Method::POST | Method::PUT);
         let named: Vec<_> = given
@@ -108,6 +113,32 @@ impl Walk {
         };
         answer(request.send().await.unwrap()).await
     }
+
+    /// Asks Proxmox itself.
+    async fn send_directly(
+        &self,
+        operation: &Operation,
+        path: &str,
+        given: &[(String, String)],
+    ) -> (StatusCode, Value) {
+        let url = format!("https://{}/api2/json{path}", self.mock.address());
+        let request = self.app.client.request(operation.method.clone(), url);
+        let request = request.header("Authorization", format!("PVEAPIToken={ROOT_TOKEN}={TOKEN_SECRET}"));
+        let request = if matches!(operation.method, Method::POST | Method::PUT) {
+            request.form(given)
+        } else {
+            request.query(given)
+        };
+        answer(request.send().await.unwrap()).await
+    }
+}
+
+/// The path of `operation` with a value in place of each name.
+fn path(operation: &Operation, value_of: impl Fn(&str) -> String) -> String {
+    operation.variables().fold(operation.path.clone(), |path, name| {
+        let encoded: String = url::form_urlencoded::byte_serialize(value_of(name).as_bytes()).collect();
+        path.replace(&format!("{{{name}}}"), &encoded.replace('+', "%20"))
+    })
 }
 
 /// A name of the cluster's own objects.
@@ -173,32 +204,40 @@ fn unfit(schema: &Schema, value: &Value) -> Option<String> {
     }
 }
 
+/// How often each operation is tried with other parameters: what changes something is done once.
+fn rounds(operation: &Operation) -> u64 {
+    if operation.is_read() { 3 } else { 1 }
+}
+
 async fn walk(release: Release, tag: &'static str, count: usize) {
     let walk = Walk::on(release, tag).await;
     let description = Catalog::default().find(tag).unwrap().unwrap();
     let (mut walked, mut failures) = (0, Vec::new());
     for method in ORDER {
-        for (index, operation) in description
-            .operations()
-            .filter(|operation| operation.method == method)
-            .enumerate()
-        {
-            let mut sampler = Sampler::new(index as u64);
-            let (path, given) = walk.request(operation, &mut sampler);
-            let (status, body) = walk.send(operation, &path, &given).await;
+        let operations = description.operations().filter(|operation| operation.method == method);
+        for (index, operation) in operations.enumerate() {
             walked += 1;
-            let is_gone = tag != "8.3" && operation.path.starts_with(MIGRATED);
-            if is_gone && status == StatusCode::NOT_FOUND {
-                continue;
-            }
-            if status != StatusCode::OK {
-                failures.push(format!("{method} {path} {given:?}: {status} {body}"));
-            } else if let Some(problem) = unfit(&operation.returns, &body) {
-                failures.push(format!("{method} {path}: {problem}"));
+            for round in 0..rounds(operation) {
+                let mut sampler = Sampler::new(index as u64 + round * 10_000);
+                let (path, given) = walk.request(operation, &mut sampler);
+                let (status, body) = walk.send(operation, &path, &given).await;
+                let is_gone = tag != "8.3" && operation.path.starts_with(MIGRATED);
+                if is_gone && status == StatusCode::NOT_FOUND {
+                    continue;
+                }
+                if status != StatusCode::OK {
+                    failures.push(format!("{method} {path} {given:?}: {status} {body}"));
+                } else if let Some(problem) = unfit(&operation.returns, &body) {
+                    failures.push(format!("{method} {path}: {problem}"));
+                }
             }
         }
     }
     assert_eq!(walked, count);
+    assert_none(&failures);
+}
+
+fn assert_none(failures: &[String]) {
     assert!(
         failures.is_empty(),
         "{} failures:\n{}",
@@ -240,29 +279,100 @@ fn wrong(operation: &Operation, sampler: &mut Sampler) -> Vec<(String, String)> 
     wrong
 }
 
-#[tokio::test]
-async fn wrong_parameter_of_any_operation_is_named_and_never_sent() {
-    let walk = Walk::on(Release::V9_2, "9.2").await;
-    let description: std::sync::Arc<Description> = Catalog::default().find("9.2").unwrap().unwrap();
-    walk.mock.clear_requests();
-    let mut cases = 0;
+/// A request with one parameter that does not fit.
+struct Wrong<'a> {
+    operation: &'a Operation,
+    path: String,
+    given: Vec<(String, String)>,
+    name: String,
+}
+
+/// Every operation with one parameter after the other made wrong, in the path and beside it.
+fn wrongs<'a>(walk: &Walk, description: &'a Description) -> Vec<Wrong<'a>> {
+    let mut wrongs = Vec::new();
     for (index, operation) in description.operations().enumerate() {
         let mut sampler = Sampler::new(index as u64);
-        let (path, given) = walk.request(operation, &mut sampler);
+        let (right, given) = walk.request(operation, &mut sampler);
         for (name, value) in wrong(operation, &mut sampler) {
             let mut given = given.clone();
             given.retain(|(own, _)| *own != name);
-            given.push((name.clone(), value.clone()));
-            let (status, body) = walk.send(operation, &path, &given).await;
-            let named = body.pointer("/detail/0/loc/1").cloned();
-            assert_eq!(
-                (status, named),
-                (StatusCode::UNPROCESSABLE_ENTITY, Some(json!(name))),
-                "{path} {value:?}: {body}"
-            );
-            cases += 1;
+            given.push((name.clone(), value));
+            let path = right.clone();
+            wrongs.push(Wrong {
+                operation,
+                path,
+                given,
+                name,
+            });
+        }
+        for name in operation.variables().filter(|name| *name == "vmid") {
+            let other = |own: &str| walk.existing(operation, own).unwrap_or_else(|| "sample".to_owned());
+            let path = path(operation, |own| if own == name { "99".to_owned() } else { other(own) });
+            let (given, name) = (given.clone(), name.to_owned());
+            wrongs.push(Wrong {
+                operation,
+                path,
+                given,
+                name,
+            });
         }
     }
-    assert!(cases > 2_000, "only {cases} cases");
+    wrongs
+}
+
+/// We name every parameter that does not fit, and send nothing; Proxmox would have refused it as well.
+async fn refuse(release: Release, tag: &'static str) {
+    let walk = Walk::on(release, tag).await;
+    let description: Arc<Description> = Catalog::default().find(tag).unwrap().unwrap();
+    let wrongs = wrongs(&walk, &description);
+    assert!(wrongs.len() > 2_000, "only {} cases", wrongs.len());
+    walk.mock.clear_requests();
+    let mut failures = Vec::new();
+    for Wrong {
+        operation,
+        path,
+        given,
+        name,
+    } in &wrongs
+    {
+        let (status, body) = walk.send(operation, path, given).await;
+        let named = body.pointer("/detail/0/loc/1").and_then(Value::as_str);
+        if (status, named) != (StatusCode::UNPROCESSABLE_ENTITY, Some(name)) {
+            failures.push(format!("{} {path} {given:?}: {status} {body}", operation.method));
+        }
+    }
     assert!(walk.mock.requests().is_empty());
+    // One of a few: each costs a connection.
+    for Wrong {
+        operation,
+        path,
+        given,
+        name,
+    } in wrongs.iter().step_by(5)
+    {
+        let (status, body) = walk.send_directly(operation, path, given).await;
+        let is_named = body["errors"].get(name).is_some();
+        if status != StatusCode::BAD_REQUEST || !is_named {
+            failures.push(format!(
+                "directly: {} {path} {given:?}: {status} {body}",
+                operation.method
+            ));
+        }
+    }
+    assert_none(&failures);
+}
+
+#[tokio::test]
+async fn wrong_parameter_of_any_operation_of_8_3_is_named_and_never_sent() {
+    refuse(Release::V8_3, "8.3").await;
+}
+
+#[tokio::test]
+async fn wrong_parameter_of_any_operation_of_9_1_is_named_and_never_sent() {
+    refuse(Release::V9_1, "9.1").await;
+}
+
+#[tokio::test]
+async fn wrong_parameter_of_any_operation_of_9_2_is_named_and_never_sent() {
+    refuse(Release::V9_2, "9.2").await;
 }

@@ -16,4 +16,5 @@ mod reads;
 mod replay;
 mod shell;
 mod stages;
+mod streams;
 mod world;

@@ -6,6 +6,8 @@
     reason = "a test stops where an answer has another shape"
 )]
 
+use std::collections::BTreeSet;
+
 use proxbox_api::proxmox::mock::{AUDITOR_TOKEN, EMPTY_TOKEN, MockOptions, MockProxmox, Release, World};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -691,11 +693,19 @@ async fn sdn_is_listed_under_its_endpoint_and_cluster() {
         own.cloned().collect::<Vec<_>>()
     };
     assert_eq!(
-        (of("pve1", "zone").len(), of("pve1", "content").len()),
+        (of("pve1", "node-zone").len(), of("pve1", "node-zone-content").len()),
         (2, 2),
         "{status:?}"
     );
-    assert_eq!(of("pve1", "content")[0]["name"], "vnet1");
+    assert_eq!(of("pve1", "node-zone-content")[0]["name"], "vnet1");
+    assert_eq!(of("pve1", "node-zone-bridge")[1]["name"], "vnet2");
+    assert_eq!(of("pve1", "node-ip-vrf")[0]["name"], "10.99.0.0/24");
+    let neighbours = of("pve1", "node-mac-vrf");
+    assert_eq!(neighbours.len(), 1, "only of the zone that routes: {status:?}");
+    assert_eq!(
+        (&neighbours[0]["vnet"], &neighbours[0]["raw_config"]["nexthop"]),
+        (&json!("vnet2"), &json!("10.10.0.1"))
+    );
     assert_eq!(of("pve2", "node")[0]["status"], "error", "{status:?}");
 }
 
@@ -709,6 +719,9 @@ async fn sdn_of_a_release_without_a_kind_of_object_has_none() {
     for path in ["fabrics", "fabrics/all", "route-maps", "prefix-lists"] {
         assert_eq!(page.read(&format!("/proxmox/sdn/{path}")).await, json!([]), "{path}");
     }
+    let status = page.rows("/proxmox/sdn/node-status").await;
+    let kinds: BTreeSet<_> = status.iter().filter_map(|row| row["kind"].as_str()).collect();
+    assert_eq!(kinds, BTreeSet::from(["node-zone", "node-zone-content"]));
     assert!(!page.rows("/proxmox/sdn/zones").await.is_empty());
 }
 
@@ -797,4 +810,112 @@ async fn metrics_are_pulled_by_the_key_of_the_plugins_own_row() {
     let (status, body) = trio.app.post("/proxmox/metrics/pull/query", &body).await;
     assert_eq!(status, StatusCode::OK, "{body}");
     assert!(body["row_count"].as_u64() > Some(0), "{body}");
+}
+
+#[tokio::test]
+async fn services_of_a_host_are_told_in_systemds_words() {
+    let page = Page::open().await;
+    let path = "/proxmox/services/systemd?endpoint_id=1";
+    let all = page.read(path).await;
+    assert_eq!((&all["endpoint_id"], &all["reachable"]), (&json!(1), &json!(true)));
+    assert!(
+        all["services"].as_array().unwrap().len() > 5 && all["error"].is_null(),
+        "{all}"
+    );
+    let asked = page
+        .read(&format!("{path}&units=pveproxy.service,sshd&units=nobody"))
+        .await;
+    let services = asked["services"].as_array().unwrap();
+    let told: Vec<_> = services
+        .iter()
+        .map(|row| (row["unit"].as_str().unwrap(), row["active_state"].as_str()))
+        .collect();
+    let wanted = [
+        ("pveproxy.service", Some("active")),
+        ("sshd", Some("active")),
+        ("nobody", None),
+    ];
+    assert_eq!(told, wanted);
+    assert_eq!(services[0]["load_state"], "loaded");
+    page.mock.faults().node_down("pve2");
+    let down = page.read(&format!("{path}&node=pve2")).await;
+    assert_eq!(
+        (&down["services"], &down["error"]["reason"]),
+        (&json!([]), &json!("proxmox_node_unreachable"))
+    );
+    for (query, status) in [
+        ("endpoint_id=77", StatusCode::NOT_FOUND),
+        ("endpoint_id=0", StatusCode::UNPROCESSABLE_ENTITY),
+        ("units=sshd", StatusCode::UNPROCESSABLE_ENTITY),
+        ("endpoint_id=1&units=a%20b", StatusCode::UNPROCESSABLE_ENTITY),
+    ] {
+        let (answered, body) = page.app.get(&format!("/proxmox/services/systemd?{query}")).await;
+        assert_eq!(answered, status, "{query}: {body}");
+    }
+    let disabled = json!({"enabled": false});
+    page.app
+        .put(&format!("/proxmox/endpoints/{}", page.id), &disabled)
+        .await;
+    let (status, body) = page.app.get(path).await;
+    assert_eq!(
+        (status, &body["detail"]["reason"]),
+        (StatusCode::FORBIDDEN, &json!("service_monitoring_endpoint_disabled"))
+    );
+}
+
+/// A query of figures as the plugin sends it, with other members.
+fn influx(members: &Value) -> Value {
+    let query = json!({
+        "url": "https://localhost:8086", "org": "lab", "bucket": "proxmox", "token": "s3cret", "verify_ssl": true,
+        "start": "-1h", "stop": null, "measurement": "system", "field": null, "fields": ["cpu"],
+        "filters": [{"scope": "tag", "key": "object", "value": "qemu", "operator": "=="}],
+        "aggregation": {"every": "5m", "function": "mean"}, "max_rows": 100, "timeout_seconds": 10.0,
+        "max_response_bytes": 1_048_576,
+    });
+    with(query, members)
+}
+
+#[tokio::test]
+async fn figures_of_influxdb_are_asked_for_only_where_and_as_it_is_allowed() {
+    let page = Page::open().await;
+    let ask = async |members: Value| page.app.post("/proxmox/metrics/influx/query", &influx(&members)).await;
+    for url in ["https://localhost:8086", "https://169.254.169.254/", "https://[::1]/"] {
+        let (status, body) = ask(json!({"url": url})).await;
+        assert_eq!(
+            (status, &body["detail"]["reason"]),
+            (StatusCode::BAD_REQUEST, &json!("influx_target_not_allowed")),
+            "{url}: {body}"
+        );
+    }
+    let (status, body) = ask(json!({"url": "https://10.0.0.1/", "verify_ssl": false})).await;
+    assert_eq!(
+        (status, &body["detail"]["reason"]),
+        (StatusCode::BAD_REQUEST, &json!("influx_target_not_allowed"))
+    );
+    for (field, value) in [
+        ("url", json!("http://influx.example/")),
+        ("url", json!("https://user:secret@influx.example/")),
+        ("org", json!("")),
+        ("token", json!("a\nb")),
+        ("start", json!("yesterday")),
+        ("stop", json!("now() |> drop()")),
+        ("fields", json!(vec!["cpu"; 17])),
+        ("aggregation", json!({"every": "often", "function": "mean"})),
+        ("max_rows", json!(0)),
+        ("timeout_seconds", json!(31)),
+        ("max_response_bytes", json!(1)),
+    ] {
+        let (status, body) = ask(json!({field: value})).await;
+        assert_eq!(
+            (status, &body["detail"][0]["loc"][1]),
+            (StatusCode::UNPROCESSABLE_ENTITY, &json!(field)),
+            "{value}: {body}"
+        );
+    }
+    for unusable in [
+        json!({"unheard": 1}),
+        json!({"aggregation": {"every": "5m", "function": "spread"}}),
+    ] {
+        assert_eq!(ask(unusable).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+    }
 }

@@ -60,7 +60,7 @@ impl Drop for Service {
     }
 }
 
-/// A cluster of three nodes with 40 virtual machines and 15 containers.
+/// A cluster of three nodes with 41 virtual machines and 14 containers.
 pub(crate) async fn proxmox() -> MockProxmox {
     MockProxmox::start(MockOptions::default(), World::estate(3, 55))
         .await

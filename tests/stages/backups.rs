@@ -1,11 +1,12 @@
 //! Stage `backups`.
 
 use proxbox_api::netbox::standin::{Fault, FaultRule};
-use proxbox_api::proxmox::mock::World;
+use proxbox_api::proxmox::mock::world::{Backup, GuestKind, ServerBackup, Storage};
+use proxbox_api::proxmox::mock::{MockProxmox, World};
 use proxbox_api::stages::Stage;
 use serde_json::json;
 
-use crate::clusters::{Estate, rows_where};
+use crate::clusters::{Estate, MACHINES, alpha, rows_where};
 
 const BACKUPS: &str = "/api/plugins/proxbox/backups/";
 const JOURNAL: &str = "/api/extras/journal-entries/";
@@ -186,4 +187,118 @@ async fn dry_run_tells_the_plan_and_writes_nothing() {
     let plan = &report.result()["plan"];
     assert_eq!(plan[0]["create"].as_array().unwrap().len(), report.counts().created);
     assert!(report.counts().created > 0);
+}
+
+/// A storage `vault` that both nodes of the cluster `alpha` share, with one backup of its guest.
+fn vault() -> World {
+    let mut world = alpha();
+    let mut vault = Storage::new("vault", "pbs", &["backup"]);
+    vault.shared = true;
+    world.storages = vec![vault];
+    world.backups = vec![Backup {
+        storage: "vault".to_owned(),
+        node: None,
+        vmid: 204,
+        kind: GuestKind::Qemu,
+        ctime: 1_739_264_400,
+        size: 42_949_672_960,
+        notes: Some("nightly".to_owned()),
+        protected: false,
+        server: Some(ServerBackup {
+            namespace: String::new(),
+            verification: Some("ok".to_owned()),
+            encrypted: Some("7f:1c:aa".to_owned()),
+        }),
+    }];
+    world
+}
+
+#[tokio::test]
+async fn backup_on_a_shared_server_is_asked_for_once_and_kept_word_for_word() {
+    let bench = Estate::start(vec![vault()]).await;
+    bench.add_machines(0);
+    bench.run(Stage::Storage).await;
+    bench.clusters[0].proxmox.clear_requests();
+    let result = bench.run(Stage::Backups).await.result();
+    assert_eq!(
+        (&result["count"], result.get("degraded")),
+        (&json!(1), None),
+        "{result}"
+    );
+    let requests = bench.clusters[0].proxmox.requests();
+    let asked = requests
+        .iter()
+        .filter(|request| request.path.ends_with("/storage/vault/content"));
+    assert_eq!(asked.count(), 1);
+    let rows = bench.netbox.rows(BACKUPS);
+    let row = &rows[0];
+    assert_eq!(
+        (
+            rows.len(),
+            &row["virtual_machine"]["id"],
+            &row["proxmox_storage"]["name"]
+        ),
+        (1, &json!(bench.machine(204)), &json!("vault"))
+    );
+    let choices = ["subtype", "format"].map(|field| row[field]["value"].clone());
+    assert_eq!(choices, [json!("qemu"), json!("pbs-vm")]);
+    let upid = row["verification_upid"].as_str().unwrap();
+    assert!(upid.starts_with("UPID:pbs"), "{upid}");
+    let expected = json!({
+        "volume_id": "vault:backup/vm/204/2025-02-11T09:00:00Z", "storage": "vault",
+        "creation_time": "2025-02-11T09:00:00Z", "size": 42_949_672_960_u64, "encrypted": "7f:1c:aa",
+        "verification_state": "ok", "notes": "nightly", "vmid": 204, "tags": []
+    });
+    for (field, value) in expected.as_object().unwrap() {
+        assert_eq!(&row[field], value, "{field}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_cannot_be_read_holds_back_every_deletion_of_the_cluster() {
+    type Trouble = fn(&MockProxmox);
+    let cases: [(&str, Trouble); 3] = [
+        ("unreachable node", |proxmox| proxmox.faults().node_down("pve2")),
+        ("unreadable storage", |proxmox| {
+            let path = "/nodes/*/storage/pbs-main/content";
+            proxmox.faults().fail(path, 500, "mount error");
+        }),
+        ("storage that is switched off", |proxmox| {
+            let world = proxmox.world();
+            world.change(|world| world.storage("pbs-main").unwrap().disabled = true);
+        }),
+    ];
+    for (case, trouble) in cases {
+        let bench = bench().await;
+        bench.run(Stage::Backups).await;
+        let before = bench.netbox.count(BACKUPS);
+        forget_backups(&bench, "nas-backups");
+        trouble(&bench.clusters[0].proxmox);
+        bench.look_around().await;
+        let report = bench.run(Stage::Backups).await;
+        assert_eq!(
+            (report.counts().deleted, bench.netbox.count(BACKUPS)),
+            (0, before),
+            "{case}: {}",
+            report.result()
+        );
+    }
+}
+
+#[tokio::test]
+async fn empty_but_complete_answer_deletes_the_rows_of_covered_virtual_machines_and_no_others() {
+    let bench = bench().await;
+    bench.run(Stage::Backups).await;
+    let by_hand = json!({"name": "by-hand", "cluster": bench.netbox.rows(MACHINES)[0]["cluster"]["id"]});
+    let stranger = bench.netbox.seed(MACHINES, &by_hand).unwrap();
+    let theirs = json!({
+        "virtual_machine": stranger, "volume_id": "elsewhere:backup/a", "storage": "elsewhere", "vmid": 100,
+        "subtype": "qemu", "format": "pbs-vm"
+    });
+    let theirs = bench.netbox.seed(BACKUPS, &theirs).unwrap();
+    let world = bench.clusters[0].proxmox.world();
+    world.change(|world| world.backups.clear());
+    bench.run(Stage::Backups).await;
+    let left: Vec<_> = bench.netbox.rows(BACKUPS).iter().map(|row| row["id"].clone()).collect();
+    assert_eq!(left, [json!(theirs)]);
 }

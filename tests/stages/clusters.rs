@@ -5,7 +5,8 @@ use std::time::Duration;
 use proxbox_api::netbox::standin::{Request, Standin, StandinOptions};
 use proxbox_api::netbox::{self, Client, Token};
 use proxbox_api::proxmox::Session;
-use proxbox_api::proxmox::mock::{MockOptions, MockProxmox, World};
+use proxbox_api::proxmox::mock::world::GuestKind;
+use proxbox_api::proxmox::mock::{Guest, MockOptions, MockProxmox, Node, World};
 use proxbox_api::reconcile::{Limits, ObjectId};
 use proxbox_api::stages::{EndpointFacts, Lookup, Stage};
 use proxbox_api::sync::{Registry, Report, RunContext, SyncEndpoint, SyncRequest};
@@ -147,6 +148,14 @@ impl Estate {
         request.options.guests.only = Some([ObjectId(machine)].into());
         request
     }
+}
+
+/// The cluster `alpha` of the nodes `a1` and `a2`; on `a2` is its one guest, the virtual machine 204.
+pub(crate) fn alpha() -> World {
+    let mut world = World::bare(vec![Node::new("a1", 1, "10.0.0.1"), Node::new("a2", 2, "10.0.0.2")]);
+    world.cluster = Some("alpha".to_owned());
+    world.add_guest(Guest::new(GuestKind::Qemu, 204, "web", "a2"));
+    world
 }
 
 /// The number of a cluster's endpoint.

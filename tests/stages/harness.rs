@@ -57,6 +57,12 @@ impl Bench {
         self.client = client(&self.netbox, gives_up);
     }
 
+    /// Lets runs see what the token of `user` may see, and know nothing yet.
+    pub(crate) fn sign_in_as(&mut self, user: &str) {
+        self.session = Session::new(endpoint_as(&self.proxmox, 1, user)).unwrap();
+        self.registry = Registry::new(None);
+    }
+
     async fn between(proxmox: Arc<MockProxmox>, options: StandinOptions) -> Self {
         let (nodes, cluster) = proxmox.world().read(|world| {
             let nodes: Vec<String> = world.nodes.iter().map(|node| node.name.clone()).collect();
@@ -189,6 +195,12 @@ impl Bench {
     }
 }
 
+/// The warnings of a run for one endpoint, a line each.
+pub(crate) fn warnings(report: &Report) -> String {
+    let lines: Vec<String> = report.endpoints[0].warnings.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
 /// The key of an endpoint.
 pub(crate) fn key(number: i64) -> EndpointKey {
     EndpointKey {
@@ -199,20 +211,19 @@ pub(crate) fn key(number: i64) -> EndpointKey {
 
 /// How the mock is reached as endpoint `number`.
 pub(crate) fn endpoint_of(mock: &MockProxmox, number: i64) -> proxmox::Endpoint {
+    endpoint_as(mock, number, "root@pam")
+}
+
+/// The same, with the token of another user.
+fn endpoint_as(mock: &MockProxmox, number: i64, user: &str) -> proxmox::Endpoint {
     proxmox::Endpoint {
         key: key(number),
         name: format!("lab (nb:{number})"),
         domain: None,
         ip_address: Some("127.0.0.1".to_owned()),
         port: mock.address().port(),
-        username: "root@pam".to_owned(),
-        credential: Credential::parse(
-            "root@pam",
-            Some("netbox"),
-            Some(&SecretString::from(TOKEN_SECRET)),
-            None,
-        )
-        .unwrap(),
+        username: user.to_owned(),
+        credential: Credential::parse(user, Some("netbox"), Some(&SecretString::from(TOKEN_SECRET)), None).unwrap(),
         tls: TlsPolicy {
             verify: true,
             fingerprints: Vec::new(),

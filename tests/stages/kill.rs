@@ -13,7 +13,7 @@ const STAMP: &str = "proxmox_last_updated";
 const JOURNAL: &str = "extras/journal-entries";
 
 /// What NetBox holds, without stamps and the journal.
-fn holdings(netbox: &Standin) -> Value {
+pub(crate) fn holdings(netbox: &Standin) -> Value {
     let mut state = netbox.state();
     state.as_object_mut().unwrap().remove(JOURNAL);
     for rows in state.as_object_mut().unwrap().values_mut() {
@@ -45,13 +45,14 @@ fn in_order(value: &mut Value) {
 }
 
 /// A full update that always has the same name.
-async fn full_update(bench: &Bench) -> JobReport {
+pub(crate) async fn full_update(bench: &Bench) -> JobReport {
     let mut request = SyncRequest::default();
     "night".clone_into(&mut request.options.run_id);
     bench.job(Job::FullUpdate, request).await
 }
 
-fn differences(found: &Value, expected: &Value) -> Vec<String> {
+/// What of `found` is not as `expected`.
+pub(crate) fn differences(found: &Value, expected: &Value) -> Vec<String> {
     let collections = expected.as_object().unwrap().iter();
     let differing = collections.flat_map(|(collection, rows)| {
         let found = &found[collection];

@@ -6,7 +6,7 @@ use proxbox_api::stages::Stage;
 use proxbox_api::sync::{Report, SyncRequest};
 use serde_json::{Value, json};
 
-use crate::harness::{Bench, tags};
+use crate::harness::{Bench, tags, warnings};
 
 const INTERFACES: &str = "dcim/interfaces";
 const VLANS: &str = "ipam/vlans";
@@ -194,7 +194,7 @@ async fn dead_node_is_a_warning_and_the_others_are_written() {
     devices.dedup();
     assert_eq!(devices, ["pve1", "pve4", "pve5"]);
     assert_eq!(report.result()["degraded"], true);
-    let warnings = report.endpoints[0].warnings.join("\n");
+    let warnings = warnings(&report);
     assert!(warnings.contains("pve2") && warnings.contains("pve3"), "{warnings}");
 }
 
@@ -233,6 +233,6 @@ async fn address_of_somebody_else_is_a_warning_and_stays_where_it_is() {
         "vmbr0",
         "nobody had it"
     );
-    let warnings = report.endpoints[0].warnings.join("\n");
+    let warnings = warnings(&report);
     assert!(warnings.contains("pve1/vmbr0 10.10.0.1"), "{warnings}");
 }

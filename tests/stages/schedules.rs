@@ -6,7 +6,7 @@ use proxbox_api::stages::Stage;
 use proxbox_api::sync::SyncRequest;
 use serde_json::{Value, json};
 
-use crate::harness::Bench;
+use crate::harness::{Bench, warnings};
 
 const REPLICATIONS: &str = "plugins/proxbox/replications";
 const ROUTINES: &str = "plugins/proxbox/backup-routines";
@@ -163,6 +163,6 @@ async fn refused_job_is_named_and_the_others_are_written() {
     });
     let report = bench.stage(Stage::BackupRoutines).await;
     assert_eq!((report.counts().created, report.counts().failed), (4, 1));
-    let warnings = report.endpoints[0].warnings.join("\n");
+    let warnings = warnings(&report);
     assert!(warnings.contains("backup-nobody"), "{warnings}");
 }

@@ -2,10 +2,11 @@
 
 use proxbox_api::netbox::standin::{Fault, FaultRule};
 use proxbox_api::proxmox::mock::World;
+use proxbox_api::proxmox::mock::world::Snapshot;
 use proxbox_api::stages::Stage;
 use serde_json::json;
 
-use crate::clusters::{Estate, rows_where};
+use crate::clusters::{Estate, alpha, rows_where};
 
 const SNAPSHOTS: &str = "/api/plugins/proxbox/snapshots/";
 
@@ -184,4 +185,61 @@ async fn one_virtual_machine_is_served_alone_and_an_unknown_one_is_refused() {
         errors.len() == 1 && errors[0].contains("Unable to resolve"),
         "{errors:?}"
     );
+}
+
+#[tokio::test]
+async fn snapshots_of_a_guest_that_moved_are_kept_word_for_word_without_a_double() {
+    let taken = |name: &str, description: &str, snaptime, parent: Option<&str>| Snapshot {
+        name: name.to_owned(),
+        description: description.to_owned(),
+        snaptime,
+        parent: parent.map(str::to_owned),
+        vmstate: false,
+    };
+    let mut world = alpha();
+    world.guest(204).unwrap().snapshots = vec![
+        taken("pre-upgrade", "before 9.1\n", 1_739_268_864, None),
+        taken("post-upgrade", "", 1_739_272_464, Some("pre-upgrade")),
+    ];
+    let bench = prepared(vec![world]).await;
+    let seed = |name: &str| {
+        let row = json!({
+            "virtual_machine": bench.machine(204), "vmid": 204, "name": name, "node": "a1", "subtype": "qemu",
+            "status": "active"
+        });
+        bench.netbox.seed(SNAPSHOTS, &row).unwrap()
+    };
+    let moved = seed("pre-upgrade");
+    seed("old");
+    let result = bench.run(Stage::Snapshots).await.result();
+    let told = ["count", "created", "updated", "skipped", "deleted"].map(|key| result[key].clone());
+    assert_eq!(told, [1, 1, 1, 0, 1].map(|count| json!(count)), "{result}");
+    let rows = bench.netbox.rows(SNAPSHOTS);
+    assert_eq!((rows.len(), &rows[0]["id"]), (2, &json!(moved)));
+    for (row, name, description, at, parent) in [
+        (
+            &rows[0],
+            "pre-upgrade",
+            "before 9.1",
+            "2025-02-11T10:14:24Z",
+            json!(null),
+        ),
+        (
+            &rows[1],
+            "post-upgrade",
+            "",
+            "2025-02-11T11:14:24Z",
+            json!("pre-upgrade"),
+        ),
+    ] {
+        let expected = json!({
+            "vmid": 204, "name": name, "node": "a2", "description": description, "snaptime": at, "parent": parent,
+            "proxmox_storage": null
+        });
+        for (field, value) in expected.as_object().unwrap() {
+            assert_eq!(&row[field], value, "{name}: {field}");
+        }
+        let choices = ["subtype", "status"].map(|field| row[field]["value"].clone());
+        assert_eq!(choices, [json!("qemu"), json!("active")]);
+    }
 }

@@ -2,10 +2,11 @@
 
 use proxbox_api::netbox::standin::{Fault, FaultRule};
 use proxbox_api::proxmox::mock::World;
+use proxbox_api::proxmox::mock::world::Task;
 use proxbox_api::stages::Stage;
 use serde_json::json;
 
-use crate::clusters::{Estate, rows_where};
+use crate::clusters::{Estate, MACHINES, alpha, rows_where};
 
 const TASKS: &str = "/api/plugins/proxbox/task-history/";
 
@@ -109,4 +110,73 @@ async fn answer_that_is_lost_leads_to_no_second_row_and_no_failure() {
     let report = bench.run(Stage::TaskHistory).await;
     let expected = tasks_of_guests(&bench);
     assert_eq!((report.counts().failed, bench.netbox.count(TASKS)), (0, expected));
+}
+
+#[tokio::test]
+async fn shutdown_of_a_guest_is_kept_word_for_word_and_what_is_nobodys_or_unread_is_counted() {
+    let mut world = alpha();
+    let shutdown = Task {
+        node: "a1".into(),
+        pid: 161,
+        pstart: 2860,
+        starts: 1_739_268_864,
+        ends: Some(1_739_268_871),
+        kind: "qmshutdown".into(),
+        id: "204".into(),
+        user: "ops@pve".into(),
+        outcome: "OK".into(),
+    };
+    let upid = shutdown.upid();
+    let of_nobody = Task {
+        kind: "vzdump".into(),
+        id: "".into(),
+        ..shutdown.clone()
+    };
+    world.tasks = vec![shutdown, of_nobody];
+    let bench = Estate::start(vec![world]).await;
+    bench.add_machines(0);
+    bench.clusters[0]
+        .proxmox
+        .faults()
+        .fail("/nodes/a2/tasks", 500, "got timeout");
+    let result = bench.run(Stage::TaskHistory).await.result();
+    let told = ["count", "created", "skipped", "degraded", "errors"].map(|key| result[key].clone());
+    assert_eq!(told, [json!(1), json!(1), json!(1), json!(true), json!(1)], "{result}");
+    let rows = bench.netbox.rows(TASKS);
+    let row = &rows[0];
+    assert_eq!(
+        (rows.len(), &row["virtual_machine"]["id"], &row["tags"][0]["slug"]),
+        (1, &json!(bench.machine(204)), &json!("proxbox"))
+    );
+    let expected = json!({
+        "vm_type": "qemu", "upid": upid, "node": "a1", "pid": 161, "pstart": 2860, "task_id": "204",
+        "task_type": "qmshutdown", "username": "ops@pve", "start_time": "2025-02-11T10:14:24Z",
+        "end_time": "2025-02-11T10:14:31Z", "description": "QEMU 204 - Shutdown", "status": "OK",
+        "task_state": "stopped", "exitstatus": "OK"
+    });
+    for (field, value) in expected.as_object().unwrap() {
+        assert_eq!(&row[field], value, "{field}");
+    }
+}
+
+#[tokio::test]
+async fn virtual_machine_without_a_sync_state_is_skipped_and_tags_of_an_operator_survive() {
+    let bench = bench().await;
+    let skipped = bench.run(Stage::TaskHistory).await.counts().skipped;
+    let by_hand = json!({"name": "by-hand", "cluster": bench.netbox.rows(MACHINES)[0]["cluster"]["id"]});
+    bench.netbox.seed(MACHINES, &by_hand).unwrap();
+    let tag = bench
+        .netbox
+        .seed("/api/extras/tags/", &json!({"name": "Gold", "slug": "gold"}))
+        .unwrap();
+    let row = bench.netbox.rows(TASKS)[0].clone();
+    let id = row["id"].as_u64().unwrap();
+    let edited = json!({"status": "edited", "tags": [tag, row["tags"][0]["id"]]});
+    bench.netbox.change(TASKS, id, &edited).unwrap();
+    let report = bench.run(Stage::TaskHistory).await;
+    assert_eq!((report.counts().skipped, report.counts().updated), (skipped + 1, 1));
+    let after = &rows_where(&bench, TASKS, "id", &json!(id))[0];
+    assert_eq!(after["status"], row["status"]);
+    let tags = after["tags"].to_string();
+    assert!(tags.contains("gold") && tags.contains("proxbox"), "{tags}");
 }

@@ -7,7 +7,7 @@ use proxbox_api::stages::Stage;
 use proxbox_api::sync::SyncRequest;
 use serde_json::{Value, json};
 
-use crate::harness::{Bench, tags};
+use crate::harness::{Bench, tags, warnings};
 
 const DISKS: &str = "virtualization/virtual-disks";
 const DISK_STATES: &str = "plugins/proxbox/sync-state/virtual-disks";
@@ -137,7 +137,7 @@ async fn disks_of_a_dead_node_are_left_alone() {
         guests.filter(|guest| guest.node == "pve2").count()
     });
     assert_eq!(report.counts().skipped, on_node);
-    let warnings = report.endpoints[0].warnings.join("\n");
+    let warnings = warnings(&report);
     assert!(warnings.contains("pve2"), "{warnings}");
 }
 
@@ -149,7 +149,7 @@ async fn refused_disk_is_named_and_the_others_are_written() {
     let report = bench.job(Stage::VirtualDisks, SyncRequest::default()).await;
     let report = report.into_stage().unwrap();
     let name = bench.machine_of(100)["name"].as_str().unwrap().to_owned();
-    let warnings = report.endpoints[0].warnings.join("\n");
+    let warnings = warnings(&report);
     let expected = format!("{name}/tpmstate0");
     assert!(warnings.contains(&expected) && warnings.contains(words), "{warnings}");
     assert!(

@@ -7,7 +7,7 @@ use proxbox_api::stages::Stage;
 use proxbox_api::sync::SyncRequest;
 use serde_json::json;
 
-use crate::harness::{Bench, MACHINE_STATES, MACHINES, tags};
+use crate::harness::{Bench, MACHINE_STATES, MACHINES, tags, warnings};
 
 const CLOUD_INITS: &str = "plugins/proxbox/vm-cloudinit";
 const TAGS: &str = "extras/tags";
@@ -200,7 +200,7 @@ async fn refused_guest_is_named_and_the_others_are_written() {
     let report = bench.job(Stage::VirtualMachines, alone()).await.into_stage().unwrap();
     let counts = report.counts();
     assert_eq!((counts.created, counts.failed), (54, 1));
-    let warnings = report.endpoints[0].warnings.join("\n");
+    let warnings = warnings(&report);
     assert!(warnings.contains(&refused) && warnings.contains(words), "{warnings}");
     bench.netbox.faults().clear();
     bench.stage(Stage::VirtualMachines).await;

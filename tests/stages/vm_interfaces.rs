@@ -8,7 +8,7 @@ use proxbox_api::stages::Stage;
 use proxbox_api::sync::SyncRequest;
 use serde_json::{Value, json};
 
-use crate::harness::{Bench, INTERFACES, tags};
+use crate::harness::{Bench, INTERFACES, tags, warnings};
 
 const MACS: &str = "dcim/mac-addresses";
 const VLANS: &str = "ipam/vlans";
@@ -229,7 +229,7 @@ async fn refused_interface_is_named_and_the_others_are_written() {
     let words = "This interface is not to our taste.";
     bench.netbox.faults().refuse_row(INTERFACES, "net7", "name", words);
     let report = bench.stage(Stage::VmInterfaces).await;
-    let warnings = report.endpoints[0].warnings.join("\n");
+    let warnings = warnings(&report);
     assert_eq!(report.counts().failed, 1, "{warnings}");
     let label = format!("{}/net7", bench.machine_of(105)["name"].as_str().unwrap());
     assert!(warnings.contains(&label) && warnings.contains(words), "{warnings}");

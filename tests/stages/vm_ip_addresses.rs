@@ -5,7 +5,7 @@ use proxbox_api::stages::Stage;
 use proxbox_api::sync::Report;
 use serde_json::{Value, json};
 
-use crate::harness::{Bench, INTERFACES, MACHINES, tags};
+use crate::harness::{Bench, INTERFACES, MACHINES, tags, warnings};
 
 const ADDRESSES: &str = "ipam/ip-addresses";
 const LINKS: &str = "plugins/proxbox/guest-vm-interface-addresses";
@@ -160,7 +160,7 @@ async fn free_address_is_adopted_and_that_of_somebody_else_is_named() {
     });
     bench.netbox.seed(ADDRESSES, &taken).unwrap();
     let report = again(&bench).await;
-    let warnings = report.endpoints[0].warnings.join("\n");
+    let warnings = warnings(&report);
     assert_eq!(report.counts().failed, 0, "{warnings}");
     assert!(
         warnings.contains("10.99.0.8") && warnings.contains("by-hand eth9"),
@@ -196,7 +196,7 @@ async fn nothing_is_deleted_where_guests_cannot_be_asked() {
         .fail("/nodes/*/lxc/*/interfaces", 500, "no such process");
     bench.proxmox.faults().node_down("pve3");
     let report = again(&bench).await;
-    let warnings = report.endpoints[0].warnings.join("\n");
+    let warnings = warnings(&report);
     assert_eq!(bench.take_writes(), Vec::<String>::new(), "{warnings}");
     assert_eq!(report.counts().failed, 0, "{warnings}");
     for told in ["guest agent of qemu/100", "VM.GuestAgent.Audit", "pve3"] {
@@ -263,7 +263,7 @@ async fn interfaces_that_are_missing_are_told_once() {
     let bench = Bench::start().await;
     bench.stage(Stage::VirtualMachines).await;
     let report = bench.stage(Stage::VmIpAddresses).await;
-    let warnings = report.endpoints[0].warnings.join("\n");
+    let warnings = warnings(&report);
     assert_eq!(
         warnings.matches("run the stage vm-interfaces first").count(),
         1,

@@ -21,15 +21,20 @@ pub enum Assignment {
 impl Assignment {
     /// What an answer's two columns say.
     pub(super) fn of(content_type: Option<String>, id: Option<ObjectId>) -> Option<Self> {
-        let (content_type, id) = (content_type?, id?);
-        Some(match content_type.as_str() {
+        Some(Self::to(content_type?, id?))
+    }
+
+    /// To the object `id` of a content type.
+    pub fn to(content_type: String, id: ObjectId) -> Self {
+        match content_type.as_str() {
             VM_INTERFACE => Self::VmInterface(id),
             DEVICE_INTERFACE => Self::DeviceInterface(id),
             _ => Self::Other(content_type, id),
-        })
+        }
     }
 
-    fn parts(&self) -> (&str, ObjectId) {
+    /// The content type and the object.
+    pub fn parts(&self) -> (&str, ObjectId) {
         match self {
             Self::VmInterface(id) => (VM_INTERFACE, *id),
             Self::DeviceInterface(id) => (DEVICE_INTERFACE, *id),

@@ -1,9 +1,11 @@
 //! NetBox's objects, one file each: the shape in which NetBox answers a row (private), the object with its comparable
 //! fields, and what of it may be written.
 
+mod asn;
 mod assignment;
 mod backup;
 mod backup_routine;
+mod bgp;
 mod cloud_init;
 mod cluster;
 mod device;
@@ -11,12 +13,17 @@ mod device_interface;
 mod guest_vm_interface;
 mod ip_address;
 mod journal_entry;
+mod l2vpn;
 mod mac_address;
 mod named;
 mod plugin;
+mod prefix;
 mod primary_addresses;
 mod replication;
 mod revival;
+mod sdn;
+mod sdn_binding;
+mod sdn_bodies;
 mod shape;
 mod snapshot;
 mod storage;
@@ -28,9 +35,14 @@ mod vlan;
 mod vm_interface;
 mod write;
 
+pub use asn::Asn;
 pub use assignment::Assignment;
 pub use backup::Backup;
 pub use backup_routine::{BackupRoutine, Retention};
+pub use bgp::{
+    BgpCommunity, BgpKind, BgpPeerGroup, BgpPrefixList, BgpPrefixListRule, BgpRoutingPolicy, BgpRoutingPolicyRule,
+    BgpRow, BgpSession,
+};
 pub use cloud_init::CloudInit;
 pub use cluster::{Cluster, ClusterState};
 pub use device::{Device, DeviceState};
@@ -38,15 +50,22 @@ pub use device_interface::DeviceInterface;
 pub use guest_vm_interface::{GuestVmInterface, GuestVmInterfaceAddress};
 pub use ip_address::{IpAddress, IpAddressHolder};
 pub use journal_entry::JournalEntry;
+pub use l2vpn::{L2vpn, L2vpnTermination, RouteTarget};
 pub use mac_address::MacAddress;
 pub use named::{
     ClusterTypeKind, DeviceRoleKind, DeviceTypeKind, ManufacturerKind, Named, NamedKind, PlatformKind, SiteKind,
     TagKind, TenantKind, VirtualMachineTypeKind,
 };
 pub use plugin::{PluginEndpoint, TrackingCluster, TrackingNode};
+pub use prefix::Prefix;
 pub use primary_addresses::PrimaryAddresses;
 pub use replication::{Replication, STALE};
 pub use revival::Revival;
+pub use sdn::{SdnKind, SdnRow};
+pub use sdn_binding::SdnBinding;
+pub use sdn_bodies::{
+    SdnControllerBody, SdnFabricBody, SdnPrefixBody, SdnRouteMapBody, SdnSubnetBody, SdnVnetBody, SdnZoneBody,
+};
 pub use shape::Said;
 pub use snapshot::Snapshot;
 pub use storage::{STORAGE_TEXTS, Storage};

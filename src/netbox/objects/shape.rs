@@ -15,6 +15,24 @@ pub(super) struct Nested {
     pub(super) id: ObjectId,
 }
 
+/// A related object that some rows answer as its id alone and others as an object.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Relation {
+    /// Its id.
+    Id(ObjectId),
+    /// The object.
+    Object(Nested),
+}
+
+impl From<Relation> for ObjectId {
+    fn from(relation: Relation) -> Self {
+        match relation {
+            Relation::Id(id) | Relation::Object(Nested { id }) => id,
+        }
+    }
+}
+
 /// A related object with its name: `{"id": 5, "name": "db-1", …}`.
 #[derive(Debug, Deserialize)]
 pub(super) struct NestedNamed {

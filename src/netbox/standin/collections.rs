@@ -136,6 +136,8 @@ collections! {
         protects: &["vrf", "tenant"], display: "{address}";
     "vpn/l2vpns", "vpn.l2vpn", "L2VPN", protects: &["tenant"];
     "vpn/l2vpn-terminations", "vpn.l2vpntermination", "L2VPNTermination", order: &["id"], indexed: &["assigned_object_id"], display: "{l2vpn}";
+    "ipam/asns", "ipam.asn", "ASN", order: &["asn"], display: "AS{asn}",
+        unique: &[one(&["asn"], "asn", "ASN with this ASN already exists.")];
     "extras/tags", "extras.tag", "Tag", order: &["weight", "name"], indexed: &["name", "slug"],
         unique: &[one(NAME, "name", "tag with this name already exists."), one(&["slug"], "slug", "tag with this slug already exists.")];
     "extras/custom-fields", "extras.customfield", "CustomField", order: &["group_name", "weight", "name"],
@@ -196,6 +198,16 @@ collections! {
     "plugins/proxbox/sdn-route-maps", "netbox_proxbox.proxmoxsdnroutemap", "ProxmoxSdnRouteMap", order: &["cluster_name", "name", "order"], display: "{cluster_name} / {name}";
     "plugins/proxbox/sdn-prefix-lists", "netbox_proxbox.proxmoxsdnprefixlist", "ProxmoxSdnPrefixList", order: &["cluster_name", "name"], display: "{cluster_name} / {name}";
 
+    "plugins/bgp/prefix-list", "netbox_bgp.prefixlist", "PrefixList", unique: &[all(&["name", "description", "family"], "Prefix list with this Name, Description and Family already exists.")];
+    "plugins/bgp/prefix-list-rule", "netbox_bgp.prefixlistrule", "PrefixListRule", order: &["prefix_list.name", "index"], display: "{prefix_list}: Rule {index}",
+        unique: &[all(&["prefix_list", "index"], "Prefix list rule with this Prefix list and Index already exists.")];
+    "plugins/bgp/routing-policy", "netbox_bgp.routingpolicy", "RoutingPolicy", unique: &[all(&["name", "description"], "Routing policy with this Name and Description already exists.")];
+    "plugins/bgp/community", "netbox_bgp.community", "Community", order: &["value"], display: "{value}";
+    "plugins/bgp/routing-policy-rule", "netbox_bgp.routingpolicyrule", "RoutingPolicyRule", order: &["routing_policy.name", "index"], display: "{routing_policy}: Rule {index}",
+        unique: &[all(&["routing_policy", "index"], "Routing policy rule with this Routing policy and Index already exists.")];
+    "plugins/bgp/peer-group", "netbox_bgp.bgppeergroup", "BGPPeerGroup", unique: &[all(&["name", "description"], "Peer group with this Name and Description already exists.")];
+    "plugins/bgp/session", "netbox_bgp.bgpsession", "BGPSession", protects: &["local_address", "remote_address", "local_as", "remote_as"];
+
     "plugins/proxbox/sync-state/virtual-machines", "netbox_proxbox.proxboxvirtualmachinesyncstate", "ProxboxVirtualMachineSyncState",
         order: &["virtual_machine.name"], indexed: &["proxmox_vm_id", "proxmox_endpoint_raw_id"], display: "{virtual_machine} Proxbox sync state";
     "plugins/proxbox/sync-state/devices", "netbox_proxbox.proxboxdevicesyncstate", "ProxboxDeviceSyncState", order: &["device.name"], display: "{device} Proxbox sync state";
@@ -222,7 +234,12 @@ impl Rules {
         self.path.starts_with("plugins/proxbox/sync-state/")
     }
 
-    /// Whether it belongs to the plugin.
+    /// Whether it belongs to the plugin netbox-bgp.
+    pub(super) fn is_bgp(&self) -> bool {
+        self.path.starts_with("plugins/bgp/")
+    }
+
+    /// Whether it belongs to a plugin.
     pub(super) fn is_plugin(&self) -> bool {
         self.path.starts_with("plugins/")
     }

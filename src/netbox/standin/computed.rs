@@ -19,7 +19,7 @@ pub(super) fn of<'a>(found: Found<'a>, name: &str) -> Option<Computed<'a>> {
     Some(match (path, name) {
         (_, "primary_ip") => Computed::Object(found.follow("primary_ip6").or_else(|| found.follow("primary_ip4"))),
         (_, "assigned_object" | "scope") => Computed::Object(found.world.assigned(found.collection, found.row, name)),
-        (_, "family") => {
+        ("ipam/ip-addresses" | "ipam/prefixes", "family") => {
             let address = found.get("address").as_text().or_else(|| found.get("prefix").as_text());
             let is_six = address.is_some_and(|address| address.contains(':'));
             Computed::Value(if is_six { 6.into() } else { 4.into() })

@@ -121,6 +121,8 @@ pub struct StandinOptions {
     pub plugin: String,
     /// Whether the plugin has the action by which an endpoint claims a cluster.
     pub has_cluster_action: bool,
+    /// Whether it has the plugin netbox-bgp too.
+    pub has_bgp: bool,
 }
 
 impl Default for StandinOptions {
@@ -131,6 +133,7 @@ impl Default for StandinOptions {
             accounts: vec![Account::superuser(TOKEN)],
             plugin: "0.0.29.post6".to_owned(),
             has_cluster_action: false,
+            has_bgp: false,
         }
     }
 }
@@ -167,13 +170,11 @@ impl Shared {
 
     /// Whether the release has the collection.
     fn serves(&self, collection: usize) -> bool {
-        let path = self.read(|world| {
-            world
-                .schema
-                .collection(collection)
-                .map(|collection| collection.rules.path)
-        });
-        path != Some("virtualization/virtual-machine-types") || self.options.release.has_machine_types()
+        let rules = self.read(|world| world.schema.collection(collection).map(|collection| collection.rules));
+        rules.is_none_or(|rules| match rules.path {
+            "virtualization/virtual-machine-types" => self.options.release.has_machine_types(),
+            _ => self.options.has_bgp || !rules.is_bgp(),
+        })
     }
 }
 

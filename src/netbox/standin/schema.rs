@@ -12,6 +12,8 @@ use super::field::{Field, Kind};
 /// NetBox 4.7.3 with the plugin netbox-proxbox 0.0.29.post6: the collections this service touches, one component per
 /// row (`readOnly` and `writeOnly` tell what is answered and what is taken), `x-query` for the filters.
 const DOCUMENT: &str = include_str!("../../../openapi/netbox/4.7.3.json");
+/// The plugin netbox-bgp, in the same form.
+const BGP: &str = include_str!("../../../openapi/netbox/bgp.json");
 const COMPONENT: &str = "#/components/schemas/";
 
 /// Position of a collection in [`Schema::collections`] and of its table in the world.
@@ -91,18 +93,25 @@ pub(super) struct Schema {
 }
 
 impl Schema {
-    /// Reads the embedded document.
+    /// Reads the embedded documents.
     ///
     /// # Errors
     ///
     /// Where the document and the table of collections do not fit together.
     pub(super) fn load() -> io::Result<Self> {
-        let document: Value = serde_json::from_str(DOCUMENT)?;
-        let empty = Map::new();
-        let object = |pointer: &str| document.pointer(pointer).and_then(Value::as_object).unwrap_or(&empty);
-        let (paths, components) = (object("/paths"), object("/components/schemas"));
+        let documents: [Value; 2] = [serde_json::from_str(DOCUMENT)?, serde_json::from_str(BGP)?];
+        let all = |pointer: &str| -> Map<String, Value> {
+            let objects = documents
+                .iter()
+                .filter_map(|document| document.pointer(pointer)?.as_object());
+            objects
+                .flatten()
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect()
+        };
+        let (paths, components) = (all("/paths"), all("/components/schemas"));
         let mut reader = Reader {
-            components,
+            components: &components,
             names: components.keys().map(String::as_str).collect(),
             rows: HashMap::new(),
         };

@@ -243,6 +243,8 @@ struct FaultOrder {
     numbers_as_text: Option<bool>,
     raw_log_bytes: Option<bool>,
     latency_ms: Option<u64>,
+    slow_after: Option<usize>,
+    pause_ms: Option<u64>,
     method: Option<String>,
     path: Option<String>,
     status: Option<u16>,
@@ -265,6 +267,14 @@ impl FaultOrder {
             Self { truncated: true, .. } => Fault::Truncated,
             Self { reset: true, .. } => Fault::Reset,
             Self { html: true, .. } => Fault::Html,
+            Self {
+                slow_after: Some(first),
+                pause_ms,
+                ..
+            } => Fault::SlowBody {
+                first: *first,
+                pause: Duration::from_millis(pause_ms.unwrap_or(1_000)),
+            },
             Self {
                 latency_ms: Some(delay),
                 ..

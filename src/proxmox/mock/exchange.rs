@@ -16,7 +16,7 @@ use super::auth::{self, Caller};
 use super::faults::Fault;
 use super::recorder::Recorded;
 use super::routes::{self, Call, Handler, Route, Variables};
-use super::wire::{self, Body, Payload, Refusal};
+use super::wire::{self, Body, Content, Payload, Refusal, Slowness};
 use super::world::{Agent, World};
 use super::{Shared, routes::params};
 
@@ -39,10 +39,10 @@ struct Asked {
     turn: u64,
 }
 
-/// What comes of a request: its answer as JSON, a refusal, and who asked.
+/// What comes of a request: its answer, a refusal, and who asked.
 struct Outcome {
     identity: Option<String>,
-    result: Result<Vec<u8>, Refusal>,
+    result: Result<Content, Refusal>,
 }
 
 /// Answers one request.
@@ -87,8 +87,8 @@ impl Connection {
         let options = &self.shared.options;
         let mut response = match outcome.result {
             Ok(_) if faults.contains(&Fault::Html) => wire::page(),
-            Ok(json) if faults.contains(&Fault::Truncated) => wire::truncated(json),
-            Ok(json) => wire::success(json),
+            Ok(content) if faults.contains(&Fault::Truncated) => wire::truncated(content),
+            Ok(content) => wire::success(content, faults.iter().find_map(slowness)),
             Err(refusal) => {
                 if refusal.status == 401 && options.delay_401 {
                     tokio::time::sleep(DELAY_401).await;
@@ -266,16 +266,32 @@ async fn wait_for_agent(shared: &Shared, route: &Route, variables: &[(Cow<'stati
     }
 }
 
-fn finish(shared: &Shared, mut payload: Payload, path: &str) -> Vec<u8> {
+fn slowness(fault: &Fault) -> Option<Slowness> {
+    match *fault {
+        Fault::SlowBody { first, pause } => Some(Slowness { first, pause }),
+        Fault::Status(..) | Fault::Latency(_) | Fault::Truncated | Fault::Reset | Fault::Html => None,
+    }
+}
+
+fn finish(shared: &Shared, mut payload: Payload, path: &str) -> Content {
+    if let Some(bytes) = payload.file {
+        return Content {
+            bytes,
+            kind: wire::FILE,
+        };
+    }
     if shared.faults.sends_numbers_as_text() {
         numbers_to_text(&mut payload.data);
     }
-    let json = wire::envelope(payload);
+    let mut json = wire::envelope(payload);
     if path.ends_with("/log") && shared.faults.sends_raw_log_bytes() {
         // The replacement character of a log line becomes the broken byte it stands for.
-        return replace(&json, "\u{FFFD}".as_bytes(), 0xFF);
+        json = replace(&json, "\u{FFFD}".as_bytes(), 0xFF);
     }
-    json
+    Content {
+        bytes: json.into(),
+        kind: wire::JSON,
+    }
 }
 
 fn numbers_to_text(value: &mut Value) {

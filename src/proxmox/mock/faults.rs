@@ -14,6 +14,13 @@ pub enum Fault {
     Status(u16, String),
     /// The answer, but this much later.
     Latency(Duration),
+    /// The answer, but only this many bytes of its body at once. The rest trickles: a few bytes after each such pause.
+    SlowBody {
+        /// How many bytes come at once.
+        first: usize,
+        /// How long each of the others is waited for.
+        pause: Duration,
+    },
     /// Half of the announced body, then the end of the connection.
     Truncated,
     /// The end of the connection before the first byte of an answer.
@@ -100,6 +107,11 @@ impl FaultsHandle {
     /// Delays every answer.
     pub fn latency(&self, delay: Duration) {
         self.on_path("/**", Fault::Latency(delay));
+    }
+
+    /// Sends `first` bytes of the body of an answer at `path` at once, and lets the rest trickle.
+    pub fn slow_body(&self, path: &str, first: usize, pause: Duration) {
+        self.on_path(path, Fault::SlowBody { first, pause });
     }
 
     /// Switches a node off: it shows as offline, its guests as unknown, and every path below it answers 595.

@@ -22,7 +22,7 @@
 //! | `DELETE /world/backups/{vmid}` | removes the backups of a guest |
 //! | `POST /world/nodes/{name}` | `{"online": false}` |
 //! | `POST /world/storages/{id}` | `{"reachable": false}` |
-//! | `POST /faults` | any of `node_down`, `node_up`, `endpoint_down`, `wedge_agent`, `expire_tickets`, `numbers_as_text`, `raw_log_bytes`, `latency_ms`, or `path` with `status` and `text`, `truncated`, `reset` or `html`, and optionally `method`, `times` |
+//! | `POST /faults` | any of `node_down`, `node_up`, `endpoint_down`, `wedge_agent`, `expire_tickets`, `numbers_as_text`, `raw_log_bytes`, `latency_ms`, or `path` with `status` and `text`, `truncated`, `reset`, `html` or `slow_after` (bytes) and `pause_ms`, and optionally `method`, `times` |
 //! | `DELETE /faults` | takes all faults away |
 //! | `GET /requests`, `DELETE /requests` | the requests seen so far, or forgets them |
 //! | `POST /clock` | `{"advance_seconds": 7200}` |
@@ -45,6 +45,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -289,6 +290,11 @@ impl MockProxmox {
     /// The largest number of requests that were open at the same time.
     pub fn peak_in_flight(&self) -> usize {
         self.shared.log.peak()
+    }
+
+    /// How many requests are open now: their heads are read, their answers not begun. To wait for one, or for its end.
+    pub fn open_requests(&self) -> watch::Receiver<usize> {
+        self.shared.log.watch()
     }
 
     /// Stops listening, ends every connection and waits for them.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
+use tokio::sync::watch;
 
 const KEPT: usize = 200_000;
 
@@ -32,7 +33,7 @@ pub struct Recorded {
 pub(super) struct RequestLog {
     // A plain mutex: held to push or copy, never across an await.
     entries: Mutex<VecDeque<Recorded>>,
-    open: AtomicUsize,
+    open: watch::Sender<usize>,
     peak: AtomicUsize,
 }
 
@@ -55,17 +56,23 @@ impl RequestLog {
 
     pub(super) fn clear(&self) {
         self.entries().clear();
-        self.peak.store(self.open.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.peak.store(*self.open.borrow(), Ordering::Relaxed);
     }
 
     pub(super) fn peak(&self) -> usize {
         self.peak.load(Ordering::Relaxed)
     }
 
+    pub(super) fn watch(&self) -> watch::Receiver<usize> {
+        self.open.subscribe()
+    }
+
     /// Counts a request as open until the guard is dropped.
     pub(super) fn open(&self) -> OpenRequest<'_> {
-        let open = self.open.fetch_add(1, Ordering::Relaxed) + 1;
-        self.peak.fetch_max(open, Ordering::Relaxed);
+        self.open.send_modify(|open| {
+            *open += 1;
+            self.peak.fetch_max(*open, Ordering::Relaxed);
+        });
         OpenRequest(self)
     }
 }
@@ -75,6 +82,6 @@ pub(super) struct OpenRequest<'a>(&'a RequestLog);
 
 impl Drop for OpenRequest<'_> {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.open.send_modify(|open| *open -= 1);
     }
 }

@@ -1,6 +1,7 @@
 //! The form of answers: envelope, both error styles, reason phrases, and the framing that is refused.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
@@ -18,8 +19,15 @@ use super::Release;
 const BODY_LIMIT: usize = 512 << 10;
 /// Largest file in bytes; a real server takes larger ones.
 const FILE_LIMIT: usize = 64 << 20;
-/// The form of a file.
+/// The form of an answer.
+pub(super) const JSON: &str = "application/json;charset=UTF-8";
+/// The form of a file that is read.
+pub(super) const FILE: &str = "application/octet-stream";
+/// The form of a file that is sent.
 const MULTIPART: &str = "multipart/form-data";
+
+/// How many bytes of a slow body come after each pause.
+const TRICKLE: usize = 16;
 
 /// The body of an answer.
 pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -32,6 +40,24 @@ pub(super) struct Payload {
     pub(super) total: Option<usize>,
     /// Pending changes of the network.
     pub(super) changes: Option<String>,
+    /// What is sent in place of JSON, where a file is asked for.
+    pub(super) file: Option<Bytes>,
+}
+
+/// What is sent.
+#[derive(Debug)]
+pub(super) struct Content {
+    pub(super) bytes: Bytes,
+    pub(super) kind: &'static str,
+}
+
+/// How it is sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slowness {
+    /// How many bytes come at once.
+    pub(super) first: usize,
+    /// How long each of the others is waited for.
+    pub(super) pause: Duration,
 }
 
 impl From<Value> for Payload {
@@ -110,7 +136,7 @@ fn full(bytes: Bytes) -> Body {
     Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// The bytes of a successful answer.
+/// The JSON of a successful answer.
 pub(super) fn envelope(payload: Payload) -> Vec<u8> {
     let mut members = Map::new();
     members.insert("data".to_owned(), payload.data);
@@ -123,9 +149,27 @@ pub(super) fn envelope(payload: Payload) -> Vec<u8> {
     Value::Object(members).to_string().into_bytes()
 }
 
-/// A response with status 200 and this JSON.
-pub(super) fn success(json: Vec<u8>) -> Response<Body> {
-    with_headers(Response::new(full(json.into())), "application/json;charset=UTF-8")
+/// A response with status 200 and this content.
+pub(super) fn success(content: Content, slowness: Option<Slowness>) -> Response<Body> {
+    let body = match slowness {
+        Some(slowness) => trickling(content.bytes, slowness),
+        None => full(content.bytes),
+    };
+    with_headers(Response::new(body), content.kind)
+}
+
+fn trickling(mut bytes: Bytes, slowness: Slowness) -> Body {
+    let rest = bytes.split_off(slowness.first.min(bytes.len()));
+    let first = stream::once(async move { Ok(Frame::data(bytes)) });
+    let rest = stream::unfold(rest, move |mut rest| async move {
+        if rest.is_empty() {
+            return None;
+        }
+        tokio::time::sleep(slowness.pause).await;
+        let piece = rest.split_to(TRICKLE.min(rest.len()));
+        Some((Ok(Frame::data(piece)), rest))
+    });
+    StreamBody::new(first.chain(rest)).boxed_unsync()
 }
 
 /// A response with status 200 and a page that no client expects.
@@ -134,18 +178,18 @@ pub(super) fn page() -> Response<Body> {
     with_headers(Response::new(full(body)), "text/html")
 }
 
-/// A response that announces all of `json` and sends half of it.
-pub(super) fn truncated(json: Vec<u8>) -> Response<Body> {
-    let (length, mut half) = (json.len(), json);
+/// A response that announces all of `content` and sends half of it.
+pub(super) fn truncated(content: Content) -> Response<Body> {
+    let (length, mut half) = (content.bytes.len(), content.bytes);
     half.truncate(length / 2);
-    let first = stream::once(async move { Ok(Frame::data(Bytes::from(half))) });
+    let first = stream::once(async move { Ok(Frame::data(half)) });
     // Pending once in between, so that the half is flushed before the connection breaks.
     let end = stream::once(async {
         tokio::task::yield_now().await;
         Err(io::Error::from(io::ErrorKind::ConnectionReset))
     });
     let body = StreamBody::new(first.chain(end)).boxed_unsync();
-    let mut response = with_headers(Response::new(body), "application/json;charset=UTF-8");
+    let mut response = with_headers(Response::new(body), content.kind);
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     response
 }
@@ -167,10 +211,7 @@ pub(super) fn refused(refusal: &Refusal, release: Release) -> Response<Body> {
                 members.insert("message".to_owned(), format!("{}\n", refusal.text).into());
             }
         }
-        response = with_headers(
-            Response::new(full(body.to_string().into())),
-            "application/json;charset=UTF-8",
-        );
+        response = with_headers(Response::new(full(body.to_string().into())), JSON);
     }
     *response.status_mut() = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let line: String = refusal

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::proxmox::types::{BackupJob, NodeInterface, ReplicationJob};
+use crate::proxmox::types::{BackupJob, GuestOs, NodeInterface, ReplicationJob, host_name};
 use crate::proxmox::{
     ClusterResource, ClusterStatus, GuestConfig, GuestInterface, GuestKind, NodeRow, Permissions, Rows, Snapshot,
     StorageConfig, Task, Version, Volume,
@@ -154,5 +154,15 @@ fn recorded_interfaces_inside_guests_lose_no_row() {
                 Err(words) => assert!(inner.get("error").is_some(), "{}: {words}", path.display()),
             }
         }
+    }
+}
+
+#[test]
+fn recorded_words_of_guest_agents_are_read() {
+    for (path, data) in recorded("qemu-agent-interfaces", |request| request.ends_with("/get-osinfo")) {
+        assert!(GuestOs::decode(&data).is_ok(), "{}", path.display());
+    }
+    for (path, data) in recorded("qemu-agent-interfaces", |request| request.ends_with("/get-host-name")) {
+        assert!(host_name(&data).is_some(), "{}", path.display());
     }
 }

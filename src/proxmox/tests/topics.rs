@@ -5,11 +5,13 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::endpoint;
+use super::server::{Reply, Server};
+use crate::proxmox::mock::world::Row;
 use crate::proxmox::mock::{Fault, FaultRule, MockOptions, MockProxmox, ROOT_TOKEN, Release, TOKEN_SECRET, World};
 use crate::proxmox::types::Upid;
 use crate::proxmox::{
     BackupOptions, ContentFilter, Credential, Endpoint, Error, FirewallOf, GuestKind, GuestPlace, Power, Session,
-    TaskEnd, TlsPolicy, Vmid, Wait,
+    TaskEnd, TaskFilter, TlsPolicy, Vmid, Wait,
 };
 
 async fn mock(release: Release) -> MockProxmox {
@@ -115,6 +117,105 @@ async fn what_a_release_does_not_offer_is_empty_and_what_fails_is_an_error() {
     assert!(new.list_ha_groups().await.unwrap().items.is_empty());
     assert!(!new.list_ha_rules().await.unwrap().items.is_empty());
     assert_eq!(new.find_ha_resource("vm:99999").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn single_group_and_rule_are_found_where_the_release_has_such_things() {
+    for release in [Release::V8_3, Release::V9_2] {
+        let (mock, session) = session(release).await;
+        let named = |rows: &[Row], key: &str| rows[0][key].as_str().unwrap().to_owned();
+        let (group, rule) = mock
+            .world()
+            .read(|world| (named(&world.ha.groups, "group"), named(&world.ha.rules, "rule")));
+        let has_rules = release == Release::V9_2;
+        let found = session.find_ha_group(&group).await.unwrap().map(|found| found.group);
+        assert_eq!(found, (!has_rules).then_some(group), "{release:?}");
+        let found = session.find_ha_rule(&rule).await.unwrap().map(|found| found.rule);
+        assert_eq!(found, has_rules.then_some(rule), "{release:?}");
+        assert_eq!(session.find_ha_group("nobody").await.unwrap(), None);
+        assert_eq!(session.find_ha_rule("nobody").await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn single_row_of_the_cluster_is_absent_only_where_every_row_is_read() {
+    let (mock, session) = session(Release::V9_2).await;
+    let (node, vmid) = running(&mock);
+    let status = session.find_node_status(&node).await.unwrap().unwrap();
+    assert_eq!(status.online, Some(true));
+    assert_eq!(session.find_node_status("pve99").await.unwrap(), None);
+    let guest = session.find_guest(GuestKind::Qemu, vmid).await.unwrap().unwrap();
+    assert_eq!(guest.node, Some(node));
+    assert_eq!(session.find_guest(GuestKind::Lxc, vmid).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn unreadable_row_may_be_the_one_that_is_looked_for() {
+    let rows = r#"[{"id":"qemu/100","type":"qemu","vmid":100},{"id":"qemu/101","type":"qemu","vmid":"many"}]"#;
+    let server = Server::plain(move |_| Reply::data(rows));
+    let session = super::exchanges::session(&server);
+    let find = async |vmid| session.find_guest(GuestKind::Qemu, Vmid(vmid)).await;
+    assert!(find(100).await.unwrap().is_some());
+    assert!(matches!(find(101).await, Err(Error::Decode { .. })));
+}
+
+#[tokio::test]
+async fn tasks_are_told_by_type_user_outcome_and_time() {
+    let (mock, session) = session(Release::V9_2).await;
+    let session = &session;
+    let list = async |filter| session.list_tasks("pve1", filter).await.unwrap().items;
+    let all = list(TaskFilter {
+        limit: Some(500),
+        ..TaskFilter::default()
+    })
+    .await;
+    let (oldest, newest) = (all.last().unwrap(), &all[0]);
+    let kind = oldest.kind.as_deref().unwrap();
+    let of_kind = TaskFilter {
+        kind: Some(kind),
+        limit: Some(500),
+        ..TaskFilter::default()
+    };
+    let found = list(of_kind).await;
+    assert!(
+        !found.is_empty() && found.len() < all.len(),
+        "{} of {}",
+        found.len(),
+        all.len()
+    );
+    assert!(found.iter().all(|task| task.kind.as_deref() == Some(kind)));
+    let latest = TaskFilter {
+        since: newest.starttime,
+        ..TaskFilter::default()
+    };
+    let found = list(latest).await;
+    assert!(!found.is_empty() && found.len() < all.len(), "{}", found.len());
+    assert!(found.iter().all(|task| task.starttime >= newest.starttime));
+    let none = TaskFilter {
+        user: Some("nobody-of-this-name"),
+        ..TaskFilter::default()
+    };
+    assert_eq!(list(none).await, []);
+    let failed = TaskFilter {
+        outcomes: Some("error"),
+        limit: Some(500),
+        ..TaskFilter::default()
+    };
+    assert!(list(failed).await.iter().all(|task| task.outcome() != "OK"));
+    mock.world().change(|world| world.tasks.clear());
+    assert_eq!(list(TaskFilter::default()).await, []);
+}
+
+#[tokio::test]
+async fn answer_that_trickles_beyond_the_limit_is_a_timeout() {
+    let mock = mock(Release::V9_2).await;
+    mock.faults().slow_body("/version", 4, Duration::from_hours(1));
+    let impatient = Endpoint {
+        timeout: Duration::from_millis(50),
+        ..root(&mock)
+    };
+    let session = Session::new(impatient).unwrap();
+    assert!(matches!(session.version_info().await, Err(Error::Timeout { .. })));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! High availability.
 
-use super::rows_if_offered;
+use super::{find, rows_if_offered};
 use crate::proxmox::types::{HaGroup, HaResource, HaRule, HaStatus};
 use crate::proxmox::{Error, Rows, Session};
 
@@ -29,11 +29,7 @@ impl Session {
     ///
     /// Any other [`Error`] of the exchange.
     pub async fn find_ha_resource(&self, sid: &str) -> Result<Option<HaResource>, Error> {
-        match self.cluster().ha().child("resources").child(sid).get_as().await {
-            Ok(resource) => Ok(Some(resource)),
-            Err(Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        find(self.cluster().ha().child("resources").child(sid)).await
     }
 
     /// `cluster/ha/groups`; none on releases whose groups have become rules.
@@ -45,6 +41,15 @@ impl Session {
         rows_if_offered(self.cluster().ha().child("groups")).await
     }
 
+    /// `cluster/ha/groups/{group}`; `None` where there is none, or where groups have become rules.
+    ///
+    /// # Errors
+    ///
+    /// Any other [`Error`] of the exchange.
+    pub async fn find_ha_group(&self, group: &str) -> Result<Option<HaGroup>, Error> {
+        find(self.cluster().ha().child("groups").child(group)).await
+    }
+
     /// `cluster/ha/rules`; none on releases that have groups instead.
     ///
     /// # Errors
@@ -52,5 +57,14 @@ impl Session {
     /// Any [`Error`] of the exchange.
     pub async fn list_ha_rules(&self) -> Result<Rows<HaRule>, Error> {
         rows_if_offered(self.cluster().ha().child("rules")).await
+    }
+
+    /// `cluster/ha/rules/{rule}`; `None` where there is none, or where groups are not rules yet.
+    ///
+    /// # Errors
+    ///
+    /// Any other [`Error`] of the exchange.
+    pub async fn find_ha_rule(&self, rule: &str) -> Result<Option<HaRule>, Error> {
+        find(self.cluster().ha().child("rules").child(rule)).await
     }
 }

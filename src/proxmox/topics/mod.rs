@@ -1,11 +1,14 @@
 //! Typed calls beyond what every run reads, by topic. What a release does not offer is an empty list, never an error;
 //! what could not be read is an error, never an empty list.
 
+mod cluster;
 mod guests;
 mod ha;
 mod hosts;
 mod networks;
+mod sdn;
 mod storages;
+mod tasks;
 
 use std::sync::Arc;
 
@@ -13,7 +16,9 @@ use serde::de::{DeserializeOwned, Error as _};
 
 pub use guests::{BackupOptions, GuestPlace, Power};
 pub use networks::FirewallOf;
+pub use sdn::SdnOnNode;
 pub use storages::{BackupServerStorage, ContentFilter};
+pub use tasks::TaskFilter;
 
 use super::error::Error;
 use super::resource::Resource;
@@ -26,6 +31,15 @@ async fn rows_if_offered<T: DeserializeOwned>(place: Resource) -> Result<Rows<T>
     match place.get_rows().await {
         Err(Error::NotImplemented { .. }) => Ok(Rows::decode(Vec::new())),
         other => other,
+    }
+}
+
+/// The object at `place`; `None` where there is none, or no such place on this release.
+async fn find<T: DeserializeOwned>(place: Resource) -> Result<Option<T>, Error> {
+    match place.get_as().await {
+        Ok(object) => Ok(Some(object)),
+        Err(Error::NotFound { .. } | Error::NotImplemented { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

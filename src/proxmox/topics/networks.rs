@@ -1,7 +1,7 @@
-//! Firewalls and software-defined networks.
+//! Firewalls.
 
 use super::rows_if_offered;
-use crate::proxmox::types::{FirewallName, FirewallRule, SdnSubnet, SdnVnet, SdnZone};
+use crate::proxmox::types::{FirewallName, FirewallRule};
 use crate::proxmox::{Error, GuestKind, Resource, Rows, Session, Vmid};
 
 /// Whose firewall.
@@ -60,32 +60,5 @@ impl Session {
     /// Any [`Error`] of the exchange.
     pub async fn list_firewall_groups(&self) -> Result<Rows<FirewallName>, Error> {
         self.cluster().firewall().child("groups").get_rows().await
-    }
-
-    /// `cluster/sdn/zones`. Rows the identity may not see are left out without a word.
-    ///
-    /// # Errors
-    ///
-    /// Any [`Error`] of the exchange.
-    pub async fn list_sdn_zones(&self) -> Result<Rows<SdnZone>, Error> {
-        rows_if_offered(self.cluster().sdn().child("zones")).await
-    }
-
-    /// `cluster/sdn/vnets`. Rows the identity may not see are left out without a word.
-    ///
-    /// # Errors
-    ///
-    /// Any [`Error`] of the exchange.
-    pub async fn list_sdn_vnets(&self) -> Result<Rows<SdnVnet>, Error> {
-        rows_if_offered(self.cluster().sdn().child("vnets")).await
-    }
-
-    /// `cluster/sdn/vnets/{vnet}/subnets`.
-    ///
-    /// # Errors
-    ///
-    /// Any [`Error`] of the exchange.
-    pub async fn list_sdn_subnets(&self, vnet: &str) -> Result<Rows<SdnSubnet>, Error> {
-        rows_if_offered(self.cluster().sdn().child("vnets").child(vnet).child("subnets")).await
     }
 }

@@ -99,6 +99,12 @@ impl Capabilities {
             || (self.has(&path, "Datastore.AllocateSpace") && self.sees_all("/vms", &["VM.Backup"]))
     }
 
+    /// Whether every software-defined network is visible: SDN.Audit or SDN.Allocate on `/sdn`, propagated, and nowhere
+    /// below taken away.
+    pub fn sees_all_networks(&self) -> bool {
+        self.sees_all("/sdn", &["SDN.Audit", "SDN.Allocate"])
+    }
+
     fn sees_all(&self, root: &str, privileges: &[&str]) -> bool {
         let below = format!("{root}/");
         // Any object below the root stands for those without an entry of their own.

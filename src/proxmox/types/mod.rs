@@ -15,6 +15,8 @@ mod node_interface;
 mod options;
 mod pool;
 mod replication;
+mod sdn;
+mod sdn_state;
 mod snapshot;
 mod storage;
 mod system;
@@ -32,13 +34,18 @@ pub use ha::{HaGroup, HaResource, HaRule, HaStatus};
 pub use host::{Certificate, Disk, Service, ZfsDevice, ZfsPool, ZfsPoolDetail};
 pub(super) use interface::host_name;
 pub use interface::{GuestAddress, GuestInterface};
-pub use network_rules::{FirewallName, FirewallRule, SdnSubnet, SdnVnet, SdnZone};
+pub use network_rules::{FirewallName, FirewallRule};
 pub use nic::{Nic, canonical_mac};
 pub use node::NodeRow;
 pub use node_interface::NodeInterface;
 pub use options::ClusterOptions;
 pub use pool::Pool;
 pub use replication::ReplicationJob;
+pub use sdn::{
+    SdnController, SdnFabric, SdnPrefix, SdnPrefixList, SdnRouteMapEntry, SdnSubnet, SdnVnet, SdnZone, Verbatim,
+    evpn_zones,
+};
+pub use sdn_state::{SdnNodeKind, SdnNodeRow, SdnState};
 pub use snapshot::Snapshot;
 pub use storage::StorageConfig;
 pub use system::GuestOs;

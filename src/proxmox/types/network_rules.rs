@@ -1,4 +1,4 @@
-//! Firewalls and software-defined networks.
+//! Firewalls.
 
 use serde::Deserialize;
 
@@ -66,73 +66,4 @@ pub struct FirewallName {
     /// What the operator wrote about it.
     #[serde(default, deserialize_with = "wire::text")]
     pub comment: Option<String>,
-}
-
-/// A row of `cluster/sdn/zones`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct SdnZone {
-    /// Its name.
-    #[serde(deserialize_with = "wire::required_text")]
-    pub zone: String,
-    /// `simple`, `vlan`, `vxlan` and so on.
-    #[serde(rename = "type", default, deserialize_with = "wire::text")]
-    pub kind: Option<String>,
-    /// The bridge below it.
-    #[serde(default, deserialize_with = "wire::text")]
-    pub bridge: Option<String>,
-    /// Its largest packets.
-    #[serde(default, deserialize_with = "wire::number")]
-    pub mtu: Option<u64>,
-    /// The nodes that have it; all where none is named.
-    #[serde(default, deserialize_with = "wire::text_list")]
-    pub nodes: Vec<String>,
-    /// Who gives out its addresses.
-    #[serde(default, deserialize_with = "wire::text")]
-    pub ipam: Option<String>,
-    /// What is to become of it.
-    #[serde(default, deserialize_with = "wire::text")]
-    pub state: Option<String>,
-}
-
-/// A row of `cluster/sdn/vnets`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct SdnVnet {
-    /// Its name.
-    #[serde(deserialize_with = "wire::required_text")]
-    pub vnet: String,
-    /// Its zone.
-    #[serde(default, deserialize_with = "wire::text")]
-    pub zone: Option<String>,
-    /// Its VLAN or VXLAN number.
-    #[serde(default, deserialize_with = "wire::number")]
-    pub tag: Option<i64>,
-    /// What it is called.
-    #[serde(default, deserialize_with = "wire::text")]
-    pub alias: Option<String>,
-    /// Whether guests choose VLANs on it.
-    #[serde(rename = "vlanaware", default, deserialize_with = "wire::flag")]
-    pub vlanaware: bool,
-}
-
-/// A row of `cluster/sdn/vnets/{vnet}/subnets`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct SdnSubnet {
-    /// Its name.
-    #[serde(deserialize_with = "wire::required_text")]
-    pub subnet: String,
-    /// Its network.
-    #[serde(default, deserialize_with = "wire::text")]
-    pub cidr: Option<String>,
-    /// What it belongs to.
-    #[serde(default, deserialize_with = "wire::text")]
-    pub vnet: Option<String>,
-    /// Its zone.
-    #[serde(default, deserialize_with = "wire::text")]
-    pub zone: Option<String>,
-    /// Its gateway.
-    #[serde(default, deserialize_with = "wire::text")]
-    pub gateway: Option<String>,
-    /// Whether its guests go out under the address of the host.
-    #[serde(default, deserialize_with = "wire::flag")]
-    pub snat: bool,
 }

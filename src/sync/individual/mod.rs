@@ -147,9 +147,11 @@ impl EndpointRun<'_> {
             Some((id, action)) => report.end(action, self.row(path, id).await?),
             None if self.is_dry_run => report.end(Action::DryRun, Value::Null),
             None => {
-                let reason = match self.warnings.as_slice() {
-                    [] => format!("there is no row for this {}", wanted.kind.as_str()),
-                    warnings => warnings.join("; "),
+                let warnings: Vec<String> = self.warnings.iter().map(ToString::to_string).collect();
+                let reason = if warnings.is_empty() {
+                    format!("there is no row for this {}", wanted.kind.as_str())
+                } else {
+                    warnings.join("; ")
                 };
                 return Err(Error::LeftAlone { reason });
             }

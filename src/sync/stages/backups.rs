@@ -1,8 +1,11 @@
 //! Stage `backups`: the backups of guests, and the journal of what became of them.
 
+use serde_json::{Value, json};
+
 use super::Summary;
 use crate::inventory::{Backups, Storages};
 use crate::reconcile::Mode;
+use crate::stages::Stage;
 use crate::stages::backups::{self, Written, journal, proven, unowned};
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
@@ -10,6 +13,7 @@ use crate::sync::report::Outcome;
 use crate::sync::tell::Subject;
 
 const PHASE: &str = "vm-backups";
+const STEP: &str = Stage::Backups.as_str();
 const BACKUPS: Subject = Subject {
     phase: PHASE,
     kind: "backup",
@@ -21,9 +25,14 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     if run.facts.options.modes.effective_guest() == Mode::Disabled || !run.find_owners().await? {
         return Ok(run.nothing(PHASE));
     }
+    run.progress
+        .note(STEP, "started", "Starting backup synchronization.", Value::Null);
     run.discovered_machines(PHASE, "virtual-machine");
+    let gaps = run.gaps;
     run.read::<Storages>().await?;
     run.read::<Backups>().await?;
+    let failed = run.gaps - gaps;
+    run.note_found();
     run.read_storages().await?;
     run.facts.known.proven = proven(&run.facts);
     let mut outcome = run.pass::<backups::Backups>().await?;
@@ -31,10 +40,35 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
         outcome.left_out += unowned(&run.facts);
     }
     run.write_journal(&outcome).await;
+    run.note_outcome(&outcome, failed);
     Ok(run.tell(&BACKUPS, &outcome))
 }
 
 impl EndpointRun<'_> {
+    /// Says how many backups the storages list.
+    fn note_found(&self) {
+        let storages = self.facts.inventory.items::<Backups>().iter();
+        let count: usize = storages.map(|storage| storage.volumes.len()).sum();
+        if count == 0 {
+            let message = "No backups found to process";
+            self.progress.note(STEP, "warning", message, Value::Null);
+        } else {
+            let message = format!("Found {count} backups to reconcile.");
+            self.progress
+                .note(STEP, "discovered", &message, json!({"count": count}));
+        }
+    }
+
+    /// Says what became of them; `failed` sources could not be read.
+    fn note_outcome(&self, outcome: &Outcome, failed: usize) {
+        let (reconciled, deleted) = (outcome.standing().count(), outcome.deleted.len());
+        let message =
+            format!("Backup sync completed. {reconciled} reconciled, {failed} task error(s), {deleted} deleted.");
+        let result = json!({"reconciled": reconciled, "failed_tasks": failed, "deleted": deleted});
+        self.progress
+            .note(STEP, "completed", &message, json!({"result": result}));
+    }
+
     async fn write_journal(&mut self, outcome: &Outcome) {
         let created = outcome.created.iter().map(|row| (Written::Created, row));
         let updated = outcome.updated.iter().map(|row| (Written::Updated, row));

@@ -11,6 +11,7 @@ use crate::stages::guest_interfaces::{GuestInterfaceReleases, GuestInterfaces};
 use crate::stages::ports::guest_ports;
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
+use crate::sync::warning::Warning;
 
 impl EndpointRun<'_> {
     /// Reads which guests there are, how they are configured and what their agents tell.
@@ -36,7 +37,7 @@ impl EndpointRun<'_> {
                 continue;
             }
             self.progress.gap(self.stage.as_str(), gap);
-            self.warnings.push(gap.to_string());
+            self.warnings.push(gap.into());
         }
     }
 
@@ -50,7 +51,7 @@ impl EndpointRun<'_> {
                 format!("interfaces of {label}: another one has the name of {keys} already")
             })
             .collect();
-        self.warnings.extend(doubles);
+        self.warnings.extend(doubles.into_iter().map(Warning::from));
     }
 
     /// Remembers which interfaces stand.

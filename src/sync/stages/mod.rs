@@ -5,10 +5,13 @@ mod backups;
 mod bootstrap;
 mod cluster;
 mod devices;
+mod guest_frames;
 mod guest_network;
 mod node_interfaces;
 mod owners;
 mod replications;
+mod sdn;
+mod sdn_bgp;
 mod snapshots;
 mod storage;
 mod task_history;
@@ -22,6 +25,7 @@ use serde_json::Value;
 use super::error::Error;
 use super::pass::EndpointRun;
 use super::report::{Counts, Outcome};
+use super::tally::SdnTally;
 use crate::stages::Stage;
 
 pub use bootstrap::BootstrapStatus;
@@ -31,6 +35,12 @@ pub use bootstrap::BootstrapStatus;
 pub(super) struct Summary {
     pub(super) counts: Counts,
     pub(super) records: Vec<Value>,
+    /// What the stage `sdn` counts beside that.
+    pub(super) tally: Option<SdnTally>,
+    /// The virtual machines that it worked on, where it works on what they have.
+    pub(super) machines: usize,
+    /// The keys of those that could not be written.
+    pub(super) failed: Vec<String>,
 }
 
 /// Runs `stage` for one endpoint.
@@ -48,7 +58,7 @@ pub(super) async fn run(stage: Stage, run: &mut EndpointRun<'_>) -> Result<Summa
         Stage::NodeInterfaces => node_interfaces::run(run).await,
         Stage::Replications => replications::run(run).await,
         Stage::BackupRoutines => backup_routines::run(run).await,
-        Stage::Sdn => Ok(Summary::default()),
+        Stage::Sdn => Box::pin(sdn::run(run)).await,
     }
 }
 

@@ -15,9 +15,8 @@ impl EndpointRun<'_> {
     pub(super) async fn find_owners(&mut self) -> Result<bool, Error> {
         if self.find_cluster().await? == Claim::Create {
             let name = &self.facts.cluster.name;
-            self.warnings.push(format!(
-                "no cluster in NetBox stands for {name:?} yet: run the stage devices first"
-            ));
+            let text = format!("no cluster in NetBox stands for {name:?} yet: run the stage devices first");
+            self.warnings.push(text.into());
             return Ok(false);
         }
         self.read_machines().await?;
@@ -25,10 +24,7 @@ impl EndpointRun<'_> {
         let has_any = !bindings.bound.is_empty();
         // Where the request names virtual machines, reading them has told of these already.
         if self.facts.options.guests.only.is_none() {
-            let unbound = bindings.unbound.iter();
-            let warnings: Vec<String> = unbound
-                .map(|unbound| format!("virtual machine {}: {}", unbound.id, unbound.reason))
-                .collect();
+            let warnings = self.unbound(&bindings);
             self.warnings.extend(warnings);
         }
         Ok(has_any)

@@ -36,9 +36,8 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.bootstrap().await?;
     if run.find_cluster().await? == Claim::Create {
         let name = &run.facts.cluster.name;
-        run.warnings.push(format!(
-            "no cluster in NetBox stands for {name:?} yet: run the stage devices first"
-        ));
+        let text = format!("no cluster in NetBox stands for {name:?} yet: run the stage devices first");
+        run.warnings.push(text.into());
         let counts = Counts {
             skipped: found,
             ..Counts::default()
@@ -46,7 +45,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
         run.progress.summary(PHASE, &counts);
         return Ok(Summary {
             counts,
-            records: Vec::new(),
+            ..Summary::default()
         });
     }
     let outcome = run.pass::<StorageRows>().await?;

@@ -4,6 +4,7 @@ use super::Summary;
 use crate::inventory::{RecordedTasks, Tasks};
 use crate::netbox::objects::VirtualMachineState;
 use crate::stages::Selection;
+use crate::stages::guests::{bindings, stateless};
 use crate::stages::task_history::{TaskHistory, has_holes, holders, older, recent, recorded, unowned};
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
@@ -13,22 +14,48 @@ const PHASE: &str = "task-history";
 
 pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.bootstrap().await?;
-    if !run.find_owners().await? {
-        return Ok(run.nothing(PHASE));
+    let has_any = run.find_owners().await?;
+    let strangers = stateless(&run.facts);
+    if !has_any {
+        let counts = Counts {
+            skipped: strangers,
+            ..Counts::default()
+        };
+        return Ok(Summary {
+            counts,
+            ..Summary::default()
+        });
     }
     run.discovered_machines(PHASE, "vm");
-    let outcome = run.write_tasks().await?;
+    let mut outcome = run.write_tasks().await?;
+    outcome.left_out += strangers;
     run.warn(PHASE, &outcome);
     let counts = Counts::of(&outcome);
-    run.progress.summary(PHASE, &counts);
+    run.sum_up_tasks(counts);
     // Tasks are many and small: they are counted, not listed.
     Ok(Summary {
         counts,
-        records: Vec::new(),
+        machines: bindings(&run.facts).bound.len(),
+        ..Summary::default()
     })
 }
 
 impl EndpointRun<'_> {
+    /// Sums up in the plugin's terms: every row in step counts as created, every source that failed as failed.
+    fn sum_up_tasks(&self, counts: Counts) {
+        let told = Counts {
+            created: counts.standing(),
+            failed: counts.failed + self.gaps,
+            skipped: counts.skipped,
+            ..Counts::default()
+        };
+        let message = format!(
+            "Task history sync completed: {} records reconciled ({} new), {} skipped, {} error(s)",
+            told.created, counts.created, told.skipped, told.failed
+        );
+        self.progress.summary_as(PHASE, &told, &message);
+    }
+
     async fn write_tasks(&mut self) -> Result<Outcome, Error> {
         self.facts.known.tasks = self.list(recent(&self.facts)).await?;
         let is_full = self.facts.options.guests.all_tasks || self.place().is_full_task_pass();

@@ -40,7 +40,10 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     let outcome = run.tell_disks(&disks);
     let summary = run.tell(&MACHINES, &outcome);
     run.progress.rows_end(TABLE);
-    Ok(summary)
+    Ok(Summary {
+        machines: bindings(&run.facts).active().count(),
+        ..summary
+    })
 }
 
 /// What became of the disks of one virtual machine.

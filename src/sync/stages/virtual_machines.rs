@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::Summary;
 use crate::inventory::{ClusterOptions, GuestConfigs, GuestSystems, Vmid};
@@ -19,6 +20,7 @@ use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
 use crate::sync::report::{Counts, Outcome};
 use crate::sync::tell::Subject;
+use crate::sync::warning::Warning;
 
 const PHASE: &str = "virtual-machines";
 const MACHINES: Subject = Subject {
@@ -36,14 +38,31 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.ensure_nodes().await?;
     run.read_machines_afresh().await?;
     run.discover_guests();
+    let began = Instant::now();
+    let with_network = run.facts.options.guests.sync_network;
+    if with_network {
+        run.tell_begun();
+    }
     run.read::<GuestConfigs>().await?;
     if run.facts.options.guests.platform_from_agent {
         run.read::<GuestSystems>().await?;
     }
     run.read_claimed_machines().await?;
+    if with_network {
+        run.tell_ready(began.elapsed());
+    }
     let outcome = run.reconcile_machines().await?;
-    let summary = run.tell(&MACHINES, &outcome);
-    run.follow_up().await?;
+    if !with_network {
+        let summary = run.tell(&MACHINES, &outcome);
+        run.follow_up().await?;
+        return Ok(summary);
+    }
+    run.tell_reconciled(&outcome, began.elapsed());
+    let failed = run.follow_up().await?;
+    let mut summary = run.tell_items(&MACHINES, &outcome);
+    let crippled = run.tell_done(&outcome, &failed);
+    run.sum_up(&MACHINES, &summary.counts);
+    summary.counts.failed += crippled;
     Ok(summary)
 }
 
@@ -91,14 +110,17 @@ impl EndpointRun<'_> {
     /// Tells which virtual machine each guest is and what it is called; returns how many guests are left alone because
     /// that cannot be proven.
     fn identify_guests(&mut self) -> usize {
-        self.warnings.extend(ignored_overrides(&self.facts));
+        let ignored = ignored_overrides(&self.facts).into_iter();
+        self.warnings.extend(ignored.map(Warning::from));
         let identities = identify(&self.facts);
         for unverified in &identities.unverified {
             let (machine, vmid) = (unverified.machine, unverified.vmid);
-            self.warnings.push(format!(
-                "guest {vmid} is left alone: virtual machine {machine} claims to be it, and {}",
+            let reason = format!(
+                "it claims to be guest {vmid}, which is left alone: {}",
                 unverified.reason
-            ));
+            );
+            let warning = Warning::machine(machine, &reason);
+            self.warnings.push(warning.of_guest(vmid, &self.facts.cluster.name));
         }
         self.facts.guests.matches = identities.matches;
         self.facts.guests.refused = identities.refused;
@@ -221,7 +243,7 @@ impl EndpointRun<'_> {
     async fn reflect_cloud_init(&mut self) -> Result<(), Error> {
         match self.pass::<CloudInits>().await {
             Ok(outcome) => self.warn(PHASE, &outcome),
-            Err(Error::NetBox(error)) => self.warnings.push(format!("cloud-init rows: {error}")),
+            Err(Error::NetBox(error)) => self.warnings.push(format!("cloud-init rows: {error}").into()),
             Err(error) => return Err(error),
         }
         Ok(())
@@ -242,8 +264,9 @@ impl EndpointRun<'_> {
         });
     }
 
-    /// The stages that the request wants done for the same guests.
-    async fn follow_up(&mut self) -> Result<(), Error> {
+    /// The stages that the request wants done for the same guests; returns the keys of interfaces that failed.
+    async fn follow_up(&mut self) -> Result<BTreeSet<String>, Error> {
+        let mut failed = BTreeSet::new();
         let wanted = &self.facts.options.guests;
         let stages = [
             (wanted.sync_network, Stage::VirtualDisks),
@@ -253,9 +276,12 @@ impl EndpointRun<'_> {
         ];
         for (_, stage) in stages.into_iter().filter(|(is_wanted, _)| *is_wanted) {
             // Boxed: a stage may run others.
-            Box::pin(super::run(stage, self)).await?;
+            let summary = Box::pin(super::run(stage, self)).await?;
+            if stage == Stage::VmInterfaces {
+                failed.extend(summary.failed);
+            }
         }
-        Ok(())
+        Ok(failed)
     }
 }
 

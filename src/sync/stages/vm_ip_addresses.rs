@@ -97,10 +97,11 @@ impl EndpointRun<'_> {
         self.progress.discovered(PHASE, "address", &items);
         if !claims.missing.is_empty() {
             let (interfaces, machines) = (claims.missing.values().sum::<usize>(), claims.missing.len());
-            self.warnings.push(format!(
+            let text = format!(
                 "{interfaces} interfaces of {machines} virtual machines are not in NetBox yet: run the stage \
                  vm-interfaces first"
-            ));
+            );
+            self.warnings.push(text.into());
         }
         claims.left_out
     }
@@ -119,10 +120,11 @@ impl EndpointRun<'_> {
         for foreign in foreign {
             let named = foreign.row.and_then(|row| holders.get(&row).cloned().flatten());
             let holder = foreign.rival.or(named).unwrap_or_else(|| "another object".to_owned());
-            self.warnings.push(format!(
+            let text = format!(
                 "address {} of {} was left alone: it belongs to {holder}",
                 foreign.host, foreign.label
-            ));
+            );
+            self.warnings.push(text.into());
         }
         Ok(())
     }

@@ -122,11 +122,11 @@ async fn pull(State(state): State<AppState>, Json(query): Json<Query>) -> Result
     Ok(axum::Json(body))
 }
 
-fn rfc3339(time: Option<OffsetDateTime>) -> Option<String> {
+pub(super) fn rfc3339(time: Option<OffsetDateTime>) -> Option<String> {
     time.and_then(|time| time.replace_nanosecond(0).ok()?.format(&Rfc3339).ok())
 }
 
-fn failure(status: StatusCode, reason: &str, message: &str) -> ApiError {
+pub(super) fn failure(status: StatusCode, reason: &str, message: &str) -> ApiError {
     ApiError::plain(status, json!({"reason": reason, "message": message}))
 }
 

@@ -8,11 +8,13 @@ mod fields;
 mod firewall;
 mod guests;
 mod ha;
+mod influx;
 mod metrics;
 mod nodes;
 mod overview;
 mod schedules;
 mod sdn;
+mod services;
 mod storage;
 mod zfs;
 
@@ -46,6 +48,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .merge(storage::routes())
         .merge(zfs::routes())
         .merge(metrics::routes())
+        .merge(influx::routes())
+        .merge(services::routes())
         .merge(sdn::routes())
         .merge(datacenter::routes())
         .merge(firewall::routes())

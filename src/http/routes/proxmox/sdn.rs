@@ -9,13 +9,14 @@ use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::fields::{Field, Row, failed, flag, good, none_where_absent, of_cluster, pairs, rows, shaped, text, whole};
+use super::fields::{Field, Row, flag, good, none_where_absent, of_cluster, pairs, rows, shaped, text, whole};
 use crate::http::AppState;
 use crate::http::answers::Answers;
 use crate::http::error::ApiError;
 use crate::http::scope::Scope;
 use crate::http::targets::{Target, select};
-use crate::proxmox::{Error, Property, Resource, Session};
+use crate::proxmox::types::evpn_zones;
+use crate::proxmox::{Error, Property, Resource, SdnOnNode, Session};
 
 /// How many lists of one endpoint are read at once.
 const LISTS_AT_ONCE: usize = 4;
@@ -197,26 +198,23 @@ async fn prefix_lists(State(state): State<AppState>, scope: Scope) -> Result<Res
 async fn node_status(State(state): State<AppState>, scope: Scope) -> Result<Response, ApiError> {
     let read = |target: Target, session: Session| async move {
         let (cluster, nodes) = target.named(session.list_nodes()).await?;
-        let names = nodes.items.into_iter().map(|row| row.node);
-        let reads = stream::iter(names).map(|node| {
+        let (zones, vnets) = tokio::try_join!(session.list_sdn_zones(), session.list_sdn_vnets())?;
+        let routed = &evpn_zones(&zones.items, &vnets.items);
+        let reads = stream::iter(nodes.items).map(|row| {
             let session = session.clone();
             async move {
-                let read = of_node(&session, &node).await;
-                (node, read)
+                let found = session.sdn_on_node(&row.node, routed).await;
+                (row.node, found)
             }
         });
         let answers: Vec<_> = reads.buffered(LISTS_AT_ONCE).collect().await;
-        let mut rows = Vec::new();
-        for (node, answer) in answers {
-            match answer {
-                Ok(found) => rows.extend(found.iter().map(|row| row_of(&target, &cluster, row, NODE_STATUS))),
-                Err(error) => rows.push(unread_node(&target, &cluster, node, &error)),
-            }
-        }
-        Ok(rows)
+        let rows = answers.iter();
+        Ok(rows
+            .flat_map(|(node, found)| on_node(&target, &cluster, node, found))
+            .collect())
     };
     let answers = Answers::read(select(&state, &scope.filter).await?, read).await?;
-    Ok(answers.respond_rows(|cluster, error| failed(cluster, NODE_STATUS, error)))
+    Ok(respond(answers, NODE_STATUS))
 }
 
 /// The rows that `read` finds at each selected endpoint, shaped by `fields`.
@@ -230,9 +228,18 @@ where
         let (cluster, rows) = target.named(read(session)).await?;
         Ok(rows.iter().map(|row| row_of(&target, &cluster, row, fields)).collect())
     });
-    Ok(answers
-        .await?
-        .respond_rows(|cluster, error| failed(cluster, fields, error)))
+    Ok(respond(answers.await?, fields))
+}
+
+/// The rows of all endpoints; one that did not answer has a row that says so.
+fn respond(answers: Answers<Vec<Value>>, fields: &[Field]) -> Response {
+    answers.respond_with_failures(|items, failed| {
+        let rows = items.into_iter().flat_map(|(_, rows)| rows);
+        let failures = failed
+            .iter()
+            .map(|(target, error)| unread(target, &target.label(), (&Row::new(), fields), &error.to_string()));
+        rows.chain(failures).collect()
+    })
 }
 
 fn row_of(target: &Target, cluster: &str, row: &Row, fields: &[Field]) -> Value {
@@ -242,17 +249,43 @@ fn row_of(target: &Target, cluster: &str, row: &Row, fields: &[Field]) -> Value 
     good(std::iter::once(id).chain(of_cluster(cluster, shaped)).collect())
 }
 
-fn unread_node(target: &Target, cluster: &str, node: String, error: &Error) -> Value {
-    let row = Row::from_iter([
-        ("node".to_owned(), Value::from(node)),
-        ("kind".to_owned(), "node".into()),
-    ]);
-    let mut row = row_of(target, cluster, &row, NODE_STATUS);
+/// What stands in the place of `row` where it could not be read.
+fn unread(target: &Target, cluster: &str, (row, fields): (&Row, &[Field]), error: &str) -> Value {
+    let mut row = row_of(target, cluster, row, fields);
     if let Some(row) = row.as_object_mut() {
         row.insert("status".to_owned(), Value::from("error"));
-        row.insert("error".to_owned(), Value::from(error.to_string()));
+        row.insert("error".to_owned(), Value::from(error));
+        row.insert("raw_config".to_owned(), Value::Object(Row::new()));
     }
     row
+}
+
+/// What a node says, and what of it could not be read.
+fn on_node(target: &Target, cluster: &str, node: &str, found: &SdnOnNode) -> Vec<Value> {
+    let rows = found.rows.iter().map(|row| {
+        let state = &row.state;
+        let name = state.name().or(state.vnet.as_deref()).or(state.zone.as_deref());
+        let known = [
+            ("node", Some(node)),
+            ("zone", state.zone.as_deref()),
+            ("vnet", state.vnet.as_deref()),
+            ("kind", Some(row.kind.as_str())),
+            ("name", name),
+        ];
+        let known = known.map(|(key, value)| (key.to_owned(), Value::from(value)));
+        let mut shaped = row_of(target, cluster, &Row::from_iter(known), NODE_STATUS);
+        if let Some(shaped) = shaped.as_object_mut() {
+            shaped.insert("raw_config".to_owned(), Value::Object(row.raw.clone()));
+        }
+        shaped
+    });
+    let errors = found.failures.iter().map(|(_, error)| error.to_string());
+    let reasons = found.rejected.iter().map(|row| row.reason.clone());
+    let missing = errors.chain(reasons).map(|error| {
+        let place = [("node", node), ("kind", "node")].map(|(key, value)| (key.to_owned(), Value::from(value)));
+        unread(target, cluster, (&Row::from_iter(place), NODE_STATUS), &error)
+    });
+    rows.chain(missing).collect()
 }
 
 /// A list; a release without it has no rows.
@@ -300,30 +333,4 @@ fn with_matches(mut entry: Row) -> Row {
         }
     }
     entry
-}
-
-/// The zones of a node, and the virtual networks in each.
-async fn of_node(session: &Session, node: &str) -> Result<Vec<Row>, Error> {
-    let place = session.nodes(node).child("sdn").child("zones");
-    let mut found = Vec::new();
-    for mut zone in list(place.clone()).await? {
-        let name = zone.get("zone").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let vnets = list(place.child(&name).child("content")).await?;
-        mark(&mut zone, (node, &name), "zone", "zone");
-        found.push(zone);
-        for mut vnet in vnets {
-            mark(&mut vnet, (node, &name), "content", "vnet");
-            found.push(vnet);
-        }
-    }
-    Ok(found)
-}
-
-/// Says of `row` where it stands, what it is, and that its name is what it has at `key`.
-fn mark(row: &mut Row, (node, zone): (&str, &str), kind: &str, key: &str) {
-    let name = row.get(key).cloned().unwrap_or_default();
-    row.insert("name".to_owned(), name);
-    for (key, value) in [("node", node), ("zone", zone), ("kind", kind)] {
-        row.insert(key.to_owned(), Value::from(value));
-    }
 }

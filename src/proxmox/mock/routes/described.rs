@@ -87,11 +87,6 @@ impl Described {
     /// Carries `operation` out, as far as it goes without an estate.
     pub(in crate::proxmox::mock) fn answer(&self, call: &Call<'_>, operation: &Operation, world: &mut World) -> Answer {
         check_node(call, world)?;
-        for (kind, part) in [(GuestKind::Qemu, "/qemu/{vmid}"), (GuestKind::Lxc, "/lxc/{vmid}")] {
-            if operation.path.contains(part) {
-                call.guest(world, kind)?;
-            }
-        }
         let parameters = call
             .params
             .iter()
@@ -103,6 +98,11 @@ impl Described {
         let given: Vec<_> = variables.chain(parameters).collect();
         let read = operation.read(&given, Reading::Strict);
         read.map_err(|misfits| Refusal::parameters(misfits.into_iter().map(complaint).collect()))?;
+        for (kind, part) in [(GuestKind::Qemu, "/qemu/{vmid}"), (GuestKind::Lxc, "/lxc/{vmid}")] {
+            if operation.path.contains(part) {
+                call.guest(world, kind)?;
+            }
+        }
         let place = call.fill(&operation.path);
         let mut sampler = Sampler::new(seed(&place));
         if operation.is_read() {

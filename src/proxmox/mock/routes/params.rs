@@ -166,7 +166,10 @@ pub(in crate::proxmox::mock) fn check(
             continue;
         }
         let known = route.params.iter().find(|param| fits(param.name, name));
-        let fault = known.map_or_else(|| described(name, value), |param| fault(param.kind, value));
+        let own = known.and_then(|param| fault(param.kind, value));
+        // What a route takes beyond its description is judged by the route alone.
+        let described = || described(name, value).filter(|text| known.is_none() || text != UNKNOWN);
+        let fault = own.or_else(described);
         errors.extend(fault.map(|text| (name.to_owned(), text)));
     }
     for param in route

@@ -54,6 +54,9 @@ pub(super) const ROUTES: &[Route] = &[
         .with(VIEW),
     get("/nodes/{node}/sdn/zones", Need::Open, node_zones),
     get("/nodes/{node}/sdn/zones/{zone}/content", Need::Open, node_vnets),
+    get("/nodes/{node}/sdn/zones/{zone}/bridges", Need::Open, bridges).since(Release::V9_1),
+    get("/nodes/{node}/sdn/zones/{zone}/ip-vrf", Need::Open, routes).since(Release::V9_1),
+    get("/nodes/{node}/sdn/vnets/{vnet}/mac-vrf", Need::Open, neighbours).since(Release::V9_1),
 ];
 
 fn index(_: &Call<'_>, _: &World) -> Answer {
@@ -112,11 +115,37 @@ fn node_zones(_: &Call<'_>, world: &World) -> Answer {
     Ok(rows.collect::<Value>().into())
 }
 
-fn node_vnets(call: &Call<'_>, world: &World) -> Answer {
+fn vnets_of<'a>(call: &'a Call<'_>, world: &'a World) -> impl Iterator<Item = &'a Row> {
     let zone = call.variable("zone");
-    let own = world.sdn.vnets.iter().filter(|vnet| word(vnet, "zone") == zone);
-    Ok(own
+    world.sdn.vnets.iter().filter(move |vnet| word(vnet, "zone") == zone)
+}
+
+fn node_vnets(call: &Call<'_>, world: &World) -> Answer {
+    Ok(vnets_of(call, world)
         .map(|vnet| json!({"vnet": word(vnet, "vnet"), "status": "available"}))
         .collect::<Value>()
         .into())
+}
+
+fn bridges(call: &Call<'_>, world: &World) -> Answer {
+    let rows = vnets_of(call, world);
+    let rows = rows.map(|vnet| json!({"name": word(vnet, "vnet"), "vlan_filtering": "0", "ports": []}));
+    Ok(rows.collect::<Value>().into())
+}
+
+/// The networks of the zone itself.
+fn routes(call: &Call<'_>, world: &World) -> Answer {
+    let subnets = vnets_of(call, world).filter_map(|vnet| world.sdn.subnets.get(word(vnet, "vnet")));
+    let rows = subnets
+        .flatten()
+        .map(|subnet| json!({"ip": word(subnet, "cidr"), "metric": 0, "nexthops": [], "protocol": "connected"}));
+    Ok(rows.collect::<Value>().into())
+}
+
+/// The gateways of the virtual network.
+fn neighbours(call: &Call<'_>, world: &World) -> Answer {
+    let subnets = world.sdn.subnets.get(call.variable("vnet")).into_iter().flatten();
+    let rows = subnets
+        .map(|subnet| json!({"ip": word(subnet, "gateway"), "mac": "bc:24:11:99:00:01", "nexthop": "10.10.0.1"}));
+    Ok(rows.collect::<Value>().into())
 }

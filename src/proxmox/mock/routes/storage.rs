@@ -1,11 +1,12 @@
 //! Storage configuration, status and content.
 
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::super::Release;
-use super::super::wire::Refusal;
+use super::super::wire::{Payload, Refusal};
 use super::super::world::{Backup, Storage, World, property, size_bytes};
-use super::params::{flag, number, text};
+use super::params::{flag, number, required, text};
 use super::resources::sees_storage;
 use super::{Answer, Call, Need, Route, digest, get};
 
@@ -29,6 +30,12 @@ pub(super) const ROUTES: &[Route] = &[
         status,
     ),
     get("/nodes/{node}/storage/{storage}/content", Need::Open, content).with(&[text("content"), number("vmid")]),
+    get(
+        "/nodes/{node}/storage/{storage}/file-restore/download",
+        Need::Right("/storage/{storage}", "Datastore.Audit"),
+        restored,
+    )
+    .with(&[required("volume"), required("filepath")]),
     get(
         "/nodes/{node}/storage/{storage}/identity",
         Need::Right("/storage/{storage}", "Datastore.Audit"),
@@ -173,6 +180,16 @@ fn content(call: &Call<'_>, world: &World) -> Answer {
     let turned = usize::try_from(call.turn).unwrap_or(0) % rows.len().max(1);
     rows.rotate_left(turned);
     Ok(Value::Array(rows).into())
+}
+
+/// A file out of a backup.
+fn restored(call: &Call<'_>, world: &World) -> Answer {
+    find_active(call, world)?;
+    let file = world.files.get(call.param("filepath").unwrap_or_default());
+    Ok(Payload {
+        file: Some(file.cloned().unwrap_or_else(|| Bytes::from_static(b"restored\n"))),
+        ..Payload::default()
+    })
 }
 
 fn is_at(call: &Call<'_>, backup: &Backup) -> bool {

@@ -13,6 +13,7 @@ mod task;
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use serde_json::{Map, Value};
 
 pub use self::access::{
@@ -127,6 +128,8 @@ pub struct World {
     pub zfs_pools: BTreeMap<String, Vec<Row>>,
     /// Custom processor models (from release 9.2).
     pub cpu_models: Vec<Row>,
+    /// Files inside of backups, by the `filepath` that asks for them; what is not here holds a few bytes.
+    pub files: BTreeMap<String, Bytes>,
     /// Users, tokens and rights.
     pub access: Access,
 }
@@ -151,6 +154,7 @@ impl World {
             sdn: Sdn::default(),
             zfs_pools: BTreeMap::new(),
             cpu_models: Vec::new(),
+            files: BTreeMap::new(),
             access: Access::usual(),
         }
     }

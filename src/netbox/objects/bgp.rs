@@ -1,0 +1,432 @@
+//! Rows of the optional plugin netbox-bgp: what a cluster's route maps, prefix lists and controllers are in its words.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::Object;
+use super::shape::{Choice, Relation, put, put_id, put_or_null};
+use crate::reconcile::{Fields, ObjectId, Resource, Stored};
+
+/// What a row of a kind says.
+pub trait BgpKind: Clone + Debug + Send + Sync + DeserializeOwned + 'static {
+    /// The collection's path.
+    const PATH: &'static str;
+    /// What one is called in reports.
+    const KIND: &'static str;
+
+    /// What tells it from others of its kind.
+    fn name(&self) -> String;
+
+    /// Its columns.
+    fn fields(&self) -> Fields;
+}
+
+/// A row of kind `K`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BgpRow<K>(pub K);
+
+impl<K: BgpKind> Resource for BgpRow<K> {
+    const PATH: &'static str = K::PATH;
+    const KIND: &'static str = K::KIND;
+    type Key = String;
+
+    fn key(&self) -> String {
+        self.0.name()
+    }
+
+    fn fields(&self) -> Fields {
+        self.0.fields()
+    }
+}
+
+/// A row as the plugin answers it.
+#[derive(Debug, Deserialize)]
+pub struct BgpRowRead<K> {
+    id: ObjectId,
+    #[serde(flatten)]
+    body: K,
+}
+
+impl<K: BgpKind> From<BgpRowRead<K>> for Stored<BgpRow<K>> {
+    fn from(row: BgpRowRead<K>) -> Self {
+        Self {
+            id: row.id,
+            object: BgpRow(row.body),
+        }
+    }
+}
+
+impl<K: BgpKind> Object for BgpRow<K> {
+    type Read = BgpRowRead<K>;
+    /// Everything: releases differ in what they call the columns that are not compared.
+    const READ_FIELDS: &'static [&'static str] = &[];
+}
+
+/// Some releases answer a choice as its word alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Word {
+    Bare(String),
+    Labelled(Choice),
+}
+
+fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(match Word::deserialize(deserializer)? {
+        Word::Bare(value) | Word::Labelled(Choice { value }) => value,
+    })
+}
+
+fn relation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectId, D::Error> {
+    Ok(Relation::deserialize(deserializer)?.into())
+}
+
+fn maybe_relation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ObjectId>, D::Error> {
+    Ok(Option::<Relation>::deserialize(deserializer)?.map(Into::into))
+}
+
+fn relations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<ObjectId>, D::Error> {
+    let found: Vec<Relation> = Vec::deserialize(deserializer)?;
+    Ok(found.into_iter().map(Into::into).collect())
+}
+
+fn numbers(ids: &BTreeSet<ObjectId>) -> Value {
+    ids.iter().map(|id| id.0).collect()
+}
+
+/// A prefix list.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct BgpPrefixList {
+    /// Its name, at most 100 characters.
+    pub name: String,
+    /// Its description.
+    #[serde(default)]
+    pub description: String,
+    /// `ipv4` or `ipv6`.
+    #[serde(deserialize_with = "word")]
+    pub family: String,
+    /// Comments.
+    #[serde(default)]
+    pub comments: String,
+}
+
+impl BgpKind for BgpPrefixList {
+    const PATH: &'static str = "/api/plugins/bgp/prefix-list/";
+    const KIND: &'static str = "BGP prefix list";
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn fields(&self) -> Fields {
+        Fields::from([
+            ("name", self.name.clone().into()),
+            ("description", self.description.clone().into()),
+            ("family", self.family.clone().into()),
+            ("comments", self.comments.clone().into()),
+        ])
+    }
+}
+
+/// A rule of a prefix list.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct BgpPrefixListRule {
+    /// The prefix list.
+    #[serde(deserialize_with = "relation")]
+    pub prefix_list: ObjectId,
+    /// Its place in the list.
+    pub index: u32,
+    /// `permit` or `deny`.
+    #[serde(deserialize_with = "word")]
+    pub action: String,
+    /// The network as NetBox knows it …
+    #[serde(default, deserialize_with = "maybe_relation")]
+    pub prefix: Option<ObjectId>,
+    /// … or as text.
+    #[serde(default)]
+    pub prefix_custom: Option<String>,
+    /// The shortest mask that fits.
+    #[serde(default)]
+    pub ge: Option<i32>,
+    /// The longest mask that fits.
+    #[serde(default)]
+    pub le: Option<i32>,
+    /// Its description.
+    #[serde(default)]
+    pub description: String,
+    /// Comments.
+    #[serde(default)]
+    pub comments: String,
+}
+
+impl BgpPrefixListRule {
+    /// The key of the rule at `index` of a prefix list.
+    pub fn key_of(prefix_list: ObjectId, index: u32) -> String {
+        format!("{prefix_list}/{index}")
+    }
+}
+
+impl BgpKind for BgpPrefixListRule {
+    const PATH: &'static str = "/api/plugins/bgp/prefix-list-rule/";
+    const KIND: &'static str = "BGP prefix list rule";
+
+    fn name(&self) -> String {
+        Self::key_of(self.prefix_list, self.index)
+    }
+
+    fn fields(&self) -> Fields {
+        let mut fields = Fields::from([
+            ("prefix_list", self.prefix_list.0.into()),
+            ("index", self.index.into()),
+            ("action", self.action.clone().into()),
+            ("description", self.description.clone().into()),
+            ("comments", self.comments.clone().into()),
+        ]);
+        put_or_null(&mut fields, "prefix", self.prefix.map(|id| id.0));
+        put_or_null(&mut fields, "prefix_custom", self.prefix_custom.clone());
+        put_or_null(&mut fields, "ge", self.ge);
+        put_or_null(&mut fields, "le", self.le);
+        fields
+    }
+}
+
+/// A routing policy.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct BgpRoutingPolicy {
+    /// Its name, at most 100 characters.
+    pub name: String,
+    /// Its description.
+    #[serde(default)]
+    pub description: String,
+    /// Its weight.
+    #[serde(default)]
+    pub weight: Option<i32>,
+    /// Comments.
+    #[serde(default)]
+    pub comments: String,
+}
+
+impl BgpKind for BgpRoutingPolicy {
+    const PATH: &'static str = "/api/plugins/bgp/routing-policy/";
+    const KIND: &'static str = "BGP routing policy";
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn fields(&self) -> Fields {
+        let mut fields = Fields::from([
+            ("name", self.name.clone().into()),
+            ("description", self.description.clone().into()),
+            ("comments", self.comments.clone().into()),
+        ]);
+        put(&mut fields, "weight", self.weight);
+        fields
+    }
+}
+
+/// A community.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct BgpCommunity {
+    /// Its value, `65000:1`.
+    pub value: String,
+    /// Its status word.
+    #[serde(deserialize_with = "word")]
+    pub status: String,
+    /// Its description.
+    #[serde(default)]
+    pub description: String,
+}
+
+impl BgpKind for BgpCommunity {
+    const PATH: &'static str = "/api/plugins/bgp/community/";
+    const KIND: &'static str = "BGP community";
+
+    fn name(&self) -> String {
+        self.value.clone()
+    }
+
+    fn fields(&self) -> Fields {
+        Fields::from([
+            ("value", self.value.clone().into()),
+            ("status", self.status.clone().into()),
+            ("description", self.description.clone().into()),
+        ])
+    }
+}
+
+/// A rule of a routing policy.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct BgpRoutingPolicyRule {
+    /// The routing policy.
+    #[serde(deserialize_with = "relation")]
+    pub routing_policy: ObjectId,
+    /// Its place in the policy.
+    pub index: u32,
+    /// `permit` or `deny`.
+    #[serde(deserialize_with = "word")]
+    pub action: String,
+    /// The prefix lists of IPv4 whose routes fit.
+    #[serde(default, deserialize_with = "relations")]
+    pub match_ip_address: BTreeSet<ObjectId>,
+    /// The prefix lists of IPv6 whose routes fit.
+    #[serde(default, deserialize_with = "relations")]
+    pub match_ipv6_address: BTreeSet<ObjectId>,
+    /// What else fits.
+    #[serde(default)]
+    pub match_custom: Value,
+    /// What is done to routes that fit.
+    #[serde(default)]
+    pub set_actions: Value,
+}
+
+impl BgpKind for BgpRoutingPolicyRule {
+    const PATH: &'static str = "/api/plugins/bgp/routing-policy-rule/";
+    const KIND: &'static str = "BGP routing policy rule";
+
+    fn name(&self) -> String {
+        format!("{}/{}", self.routing_policy, self.index)
+    }
+
+    fn fields(&self) -> Fields {
+        Fields::from([
+            ("routing_policy", self.routing_policy.0.into()),
+            ("index", self.index.into()),
+            ("action", self.action.clone().into()),
+            ("match_ip_address", numbers(&self.match_ip_address)),
+            ("match_ipv6_address", numbers(&self.match_ipv6_address)),
+            ("match_custom", self.match_custom.clone()),
+            ("set_actions", self.set_actions.clone()),
+        ])
+    }
+}
+
+/// A group of peers.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct BgpPeerGroup {
+    /// Its name, at most 100 characters.
+    pub name: String,
+    /// Its description.
+    #[serde(default)]
+    pub description: String,
+    /// Comments.
+    #[serde(default)]
+    pub comments: String,
+}
+
+impl BgpKind for BgpPeerGroup {
+    const PATH: &'static str = "/api/plugins/bgp/peer-group/";
+    const KIND: &'static str = "BGP peer group";
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn fields(&self) -> Fields {
+        Fields::from([
+            ("name", self.name.clone().into()),
+            ("description", self.description.clone().into()),
+            ("comments", self.comments.clone().into()),
+        ])
+    }
+}
+
+/// A session between two speakers.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct BgpSession {
+    /// Its name, at most 100 characters.
+    pub name: String,
+    /// Its status word.
+    #[serde(deserialize_with = "word")]
+    pub status: String,
+    /// Our address.
+    #[serde(deserialize_with = "relation")]
+    pub local_address: ObjectId,
+    /// The other's address.
+    #[serde(deserialize_with = "relation")]
+    pub remote_address: ObjectId,
+    /// Our autonomous system.
+    #[serde(deserialize_with = "relation")]
+    pub local_as: ObjectId,
+    /// The other's autonomous system.
+    #[serde(deserialize_with = "relation")]
+    pub remote_as: ObjectId,
+    /// The group of peers that it belongs to.
+    #[serde(default, deserialize_with = "maybe_relation")]
+    pub peer_group: Option<ObjectId>,
+    /// Its description.
+    #[serde(default)]
+    pub description: String,
+    /// Comments.
+    #[serde(default)]
+    pub comments: String,
+}
+
+impl BgpKind for BgpSession {
+    const PATH: &'static str = "/api/plugins/bgp/session/";
+    const KIND: &'static str = "BGP session";
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn fields(&self) -> Fields {
+        let mut fields = Fields::from([
+            ("name", self.name.clone().into()),
+            ("status", self.status.clone().into()),
+            ("local_address", self.local_address.0.into()),
+            ("remote_address", self.remote_address.0.into()),
+            ("local_as", self.local_as.0.into()),
+            ("remote_as", self.remote_as.0.into()),
+            ("description", self.description.clone().into()),
+            ("comments", self.comments.clone().into()),
+        ]);
+        put_id(&mut fields, "peer_group", self.peer_group);
+        fields
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read<K: BgpKind>(row: Value) -> Value {
+        let stored: Stored<BgpRow<K>> = serde_json::from_value::<BgpRowRead<K>>(row).unwrap().into();
+        json!(stored.object.fields())
+    }
+
+    #[test]
+    fn rows_decode_whether_relations_and_choices_are_bare_or_objects() {
+        let expected = json!({
+            "prefix_list": 4, "index": 10, "action": "permit", "prefix": null, "prefix_custom": "10.0.0.0/8", "ge": null,
+            "le": 24, "description": "x", "comments": ""
+        });
+        for (list, action) in [
+            (json!(4), json!("permit")),
+            (
+                json!({"id": 4, "name": "own"}),
+                json!({"value": "permit", "label": "Permit"}),
+            ),
+        ] {
+            let row = json!({
+                "id": 1, "prefix_list": list, "index": 10, "action": action, "prefix": null,
+                "prefix_custom": "10.0.0.0/8", "ge": null, "le": 24, "description": "x", "comments": ""
+            });
+            assert_eq!(read::<BgpPrefixListRule>(row), expected);
+        }
+        let row = json!({
+            "id": 2, "routing_policy": {"id": 5}, "index": 10, "action": "deny", "match_ip_address": [{"id": 9}, {"id": 8}],
+            "match_ipv6_address": [], "match_custom": {"peer": "10.0.0.1"}, "set_actions": null
+        });
+        let rule = read::<BgpRoutingPolicyRule>(row);
+        assert_eq!(
+            (&rule["match_ip_address"], &rule["set_actions"]),
+            (&json!([8, 9]), &Value::Null)
+        );
+    }
+}

@@ -1,0 +1,391 @@
+//! What streams tell: steps, results, and what is said of each object.
+
+use proxbox_api::error::ErrorKind;
+use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
+use proxbox_api::proxmox::mock::World;
+use proxbox_api::proxmox::mock::world::GuestKind;
+use proxbox_api::reconcile::ObjectId;
+use proxbox_api::stages::Stage;
+use proxbox_api::sync::{Event, Job, SyncRequest};
+use serde_json::{Value, json};
+
+use crate::harness::{Bench, MACHINE_STATES};
+
+const SNAPSHOTS: &str = "plugins/proxbox/snapshots";
+
+async fn small() -> Bench {
+    Bench::with(World::estate(2, 12), StandinOptions::default()).await
+}
+
+/// Both sides after one full update.
+async fn filled() -> Bench {
+    let bench = small().await;
+    let report = bench.job(Job::FullUpdate, SyncRequest::default()).await;
+    assert_eq!(report.errors(), [""; 0]);
+    bench.take_writes();
+    bench
+}
+
+/// The request for the virtual machine of one guest, by its path.
+fn of_guest(bench: &Bench, vmid: u32) -> SyncRequest {
+    let id = bench.machine_of(vmid)["id"].as_u64().unwrap();
+    let mut request = SyncRequest::default().of_machine(ObjectId(id));
+    request.options.guests.sync_task_history = false;
+    request
+}
+
+fn names(events: &[Event]) -> Vec<&str> {
+    events.iter().map(|event| event.name).collect()
+}
+
+fn found<'e>(events: &'e [Event], name: &str) -> Vec<&'e Value> {
+    let found = events.iter().filter(|event| event.name == name);
+    found.map(|event| &event.data).collect()
+}
+
+/// What stages say of themselves.
+fn notes(events: &[Event]) -> Vec<&Value> {
+    let steps = found(events, "step").into_iter();
+    steps
+        .filter(|data| data["step"] == "sync")
+        .map(|data| &data["payload"])
+        .collect()
+}
+
+#[tokio::test]
+async fn every_stage_ends_with_the_counts_that_are_its_own() {
+    let bench = filled().await;
+    let all = json!(["count"]);
+    for (stage, keys) in [
+        (Stage::Devices, &all),
+        (Stage::Storage, &all),
+        (Stage::VirtualMachines, &all),
+        (Stage::TaskHistory, &json!(["count", "created", "skipped"])),
+        (Stage::VirtualDisks, &json!(["count", "created", "updated", "skipped"])),
+        (Stage::Backups, &all),
+        (
+            Stage::Snapshots,
+            &json!(["count", "created", "updated", "skipped", "deleted"]),
+        ),
+        (Stage::NodeInterfaces, &all),
+        (Stage::VmInterfaces, &all),
+        (Stage::VmIpAddresses, &all),
+        (Stage::Replications, &json!(["created", "updated", "stale", "errors"])),
+        (Stage::BackupRoutines, &json!(["created", "updated", "stale", "errors"])),
+    ] {
+        let mut request = SyncRequest::default();
+        request.options.guests.sync_network = false;
+        request.options.guests.sync_task_history = false;
+        let events = bench.events(stage, request).await;
+        let name = stage.as_str();
+        let [first, .., finished, complete] = events.as_slice() else {
+            panic!("{name}: {events:?}");
+        };
+        assert_eq!(
+            (first.name, &first.data["step"], &first.data["status"]),
+            ("step", &json!(name), &json!("started"))
+        );
+        assert_eq!(
+            (finished.name, &finished.data["step"], &finished.data["status"]),
+            ("step", &json!(name), &json!("completed"))
+        );
+        assert_eq!((complete.name, &complete.data["ok"]), ("complete", &json!(true)));
+        let result = &complete.data["result"];
+        assert_eq!(&finished.data["result"], result, "{name}");
+        for key in keys.as_array().unwrap() {
+            assert!(result[key.as_str().unwrap()].is_u64(), "{name} lacks {key}: {result}");
+        }
+        assert!(result.get("degraded").is_none(), "{name}: {result}");
+    }
+}
+
+#[tokio::test]
+async fn stages_of_what_guests_have_count_guests() {
+    let bench = filled().await;
+    for stage in [Stage::TaskHistory, Stage::VirtualDisks, Stage::Snapshots] {
+        let result = bench.stage(stage).await.result();
+        assert_eq!(result["count"], 12, "{}: {result}", stage.as_str());
+    }
+    let result = bench.stage(Stage::VirtualDisks).await.result();
+    assert_eq!((&result["created"], &result["skipped"]), (&json!(0), &json!(12)));
+    let result = bench.stage(Stage::TaskHistory).await.result();
+    assert!(result["created"].as_u64() > Some(0), "rows in step count: {result}");
+    assert_eq!(result["rows_created"], 0, "{result}");
+}
+
+#[tokio::test]
+async fn jobs_that_are_gone_are_counted_as_stale_and_refused_ones_as_errors() {
+    let bench = filled().await;
+    let gone = bench.proxmox.world().change(|world| {
+        let nobody = json!({"id": "backup-nobody", "type": "vzdump", "enabled": 1, "schedule": "21:00"});
+        let gone = std::mem::take(&mut world.backup_jobs).len();
+        world.backup_jobs.push(nobody.as_object().unwrap().clone());
+        gone
+    });
+    bench.forget();
+    let report = bench.stage(Stage::BackupRoutines).await;
+    let result = report.result();
+    let counts = ["created", "updated", "stale", "errors"].map(|key| result[key].as_u64().unwrap());
+    assert_eq!(counts, [0, 0, gone as u64, 1], "{result}");
+    let warning = &result["warnings"][0];
+    assert_eq!(warning["name"], "backup-nobody", "{warning}");
+    let message = warning["message"].as_str().unwrap();
+    assert!(message.ends_with(warning["reason"].as_str().unwrap()), "{warning}");
+}
+
+#[tokio::test]
+async fn virtual_machine_without_a_sound_identity_is_a_warning_with_its_id_and_guest() {
+    let bench = filled().await;
+    let state = bench.machine_state(101);
+    let (row, machine) = (state["id"].as_u64().unwrap(), &state["virtual_machine"]["id"]);
+    bench
+        .netbox
+        .change(MACHINE_STATES, row, &json!({"proxmox_vm_type": ""}))
+        .unwrap();
+    bench.forget();
+    for stage in [Stage::TaskHistory, Stage::Backups, Stage::Snapshots] {
+        let before = bench.netbox.fingerprint();
+        let result = bench.stage(stage).await.result();
+        let warning = &result["warnings"][0];
+        assert_eq!(
+            (&warning["netbox_vm_id"], &warning["vmid"]),
+            (machine, &json!(101)),
+            "{}: {result}",
+            stage.as_str()
+        );
+        assert_eq!(warning["reason"], "its sync state has no kind of guest", "{warning}");
+        assert_eq!(bench.netbox.fingerprint(), before, "{}", stage.as_str());
+    }
+}
+
+#[tokio::test]
+async fn one_virtual_machine_is_told_step_by_step_under_a_name_of_its_own() {
+    let bench = filled().await;
+    let name = bench.machine_of(101)["name"].clone();
+    let events = bench.events(Stage::VirtualMachines, of_guest(&bench, 101)).await;
+    let steps = found(&events, "step").into_iter();
+    let own: Vec<&Value> = steps
+        .filter(|data| data["step"] == "virtual-machine")
+        .map(|data| &data["status"])
+        .collect();
+    assert_eq!(own, ["started", "completed"]);
+    let substeps: Vec<Value> = found(&events, "substep")
+        .into_iter()
+        .map(|data| json!([data["substep"], data["status"], data["item"]["name"]]))
+        .collect();
+    let expected = [
+        json!(["resolve_dependencies", "processing", name]),
+        json!(["resolve_dependencies", "completed", name]),
+        json!(["reconcile_vm", "processing", name]),
+        json!(["reconcile_vm", "completed", name]),
+    ];
+    assert_eq!(substeps, expected);
+    let items: Vec<(&Value, &Value)> = found(&events, "item_progress")
+        .into_iter()
+        .filter(|data| data["phase"] == "virtual-machines")
+        .map(|data| (&data["status"], &data["item"]["name"]))
+        .collect();
+    assert_eq!(items, [(&json!("processing"), &name), (&json!("completed"), &name)]);
+    let end = events.last().unwrap();
+    assert_eq!(
+        (&end.data["message"], &end.data["result"]["count"]),
+        (&json!("Virtual machine sync completed."), &json!(1))
+    );
+}
+
+#[tokio::test]
+async fn interface_that_fails_is_told_of_its_guest_and_counted() {
+    let bench = small().await;
+    bench.stage(Stage::VirtualMachines).await;
+    let interfaces = bench.netbox.faults();
+    interfaces.refuse_row("virtualization/interfaces", "net0", "name", "This name is reserved.");
+    let wide = bench.proxmox.world().read(|world| {
+        let guests = world.guests.values();
+        let wide = guests.filter(|guest| guest.kind == GuestKind::Qemu && guest.mac(1).is_some());
+        wide.map(|guest| guest.vmid).next()
+    });
+    let events = bench
+        .events(Stage::VirtualMachines, of_guest(&bench, wide.unwrap()))
+        .await;
+    let items = found(&events, "item_progress");
+    let warned = items.iter().find(|data| data["warning"].is_string());
+    let warning = warned.unwrap_or_else(|| panic!("{items:#?}"))["warning"]
+        .as_str()
+        .unwrap();
+    assert!(
+        warning.starts_with("1 of ") && warning.ends_with(" interfaces failed"),
+        "{warning}"
+    );
+    let result = &events.last().unwrap().data["result"];
+    assert_eq!(
+        (&result["failed_count"], &result["degraded"]),
+        (&json!(1), &json!(true))
+    );
+    let summary = found(&events, "phase_summary");
+    let own = summary.iter().find(|data| data["phase"] == "virtual-machines");
+    assert_eq!(own.unwrap()["result"]["failed"], 0, "the virtual machine itself stands");
+}
+
+#[tokio::test]
+async fn backups_say_what_they_found_and_what_became_of_it() {
+    let bench = filled().await;
+    let events = bench.events(Stage::Backups, SyncRequest::default()).await;
+    let notes = notes(&events);
+    let statuses: Vec<&Value> = notes.iter().map(|note| &note["status"]).collect();
+    assert_eq!(statuses, ["started", "discovered", "completed"]);
+    assert!(notes.iter().all(|note| note["step"] == "backups"), "{notes:?}");
+    let expected = json!({
+        "reconciled": events.last().unwrap().data["result"]["count"], "failed_tasks": 0, "deleted": 0
+    });
+    assert_eq!(notes[2]["result"], expected);
+    bench.proxmox.world().change(|world| world.backups.clear());
+    bench.forget();
+    let events = bench.events(Stage::Backups, SyncRequest::default()).await;
+    assert_eq!(self::notes(&events)[1]["status"], "warning");
+}
+
+#[tokio::test]
+async fn snapshots_tell_of_each_virtual_machine_and_of_those_that_could_not_be_read() {
+    let bench = filled().await;
+    bench
+        .proxmox
+        .faults()
+        .fail("/nodes/*/*/101/snapshot", 500, "got timeout");
+    bench.forget();
+    let unread = bench.machine_of(101)["name"].clone();
+    let events = bench.events(Stage::Snapshots, SyncRequest::default()).await;
+    let items = found(&events, "item_progress");
+    assert_eq!(items.len(), 12);
+    let skipped: Vec<&Value> = items
+        .iter()
+        .filter(|data| data["operation"] == "skipped")
+        .map(|data| &data["item"]["name"])
+        .collect();
+    assert_eq!(skipped, [&unread]);
+    let steps = found(&events, "step").into_iter();
+    let rows: Vec<&Value> = steps.filter(|data| data["step"] == "snapshot").collect();
+    let failed: Vec<&Value> = rows
+        .iter()
+        .filter(|data| data["status"] == "failed")
+        .map(|data| &data["rowid"])
+        .collect();
+    assert_eq!((rows.len(), failed), (13, vec![&unread]), "one row each, and the end");
+    let result = &events.last().unwrap().data["result"];
+    assert_eq!((&result["count"], &result["skipped"]), (&json!(12), &json!(1)));
+}
+
+#[tokio::test]
+async fn task_history_of_nobody_has_neither_discovery_nor_summary() {
+    let bench = small().await;
+    bench.stage(Stage::Devices).await;
+    let events = bench.events(Stage::TaskHistory, SyncRequest::default()).await;
+    assert_eq!(names(&events), ["step", "step", "complete"]);
+    assert_eq!(events[2].data["result"]["count"], 0);
+}
+
+#[tokio::test]
+async fn node_that_does_not_answer_is_an_error_of_the_task_history() {
+    let bench = filled().await;
+    bench.proxmox.faults().fail("/nodes/pve2/tasks", 500, "got timeout");
+    bench.forget();
+    let events = bench.events(Stage::TaskHistory, SyncRequest::default()).await;
+    let summary = found(&events, "phase_summary")[0];
+    assert_eq!(
+        (&summary["status"], &summary["result"]["failed"]),
+        (&json!("completed_with_errors"), &json!(1))
+    );
+    let result = &events.last().unwrap().data["result"];
+    assert_eq!((&result["errors"], &result["degraded"]), (&json!(1), &json!(true)));
+}
+
+#[tokio::test]
+async fn full_update_announces_its_stages_and_tells_why_it_failed() {
+    let mut bench = small().await;
+    bench.delete_orphans = true;
+    let rule = FaultRule::on("plugins/proxbox/storage", Fault::Status(403));
+    bench.netbox.faults().add(rule);
+    let mut request = SyncRequest::default();
+    request.options.run_id = "r-77".to_owned();
+    let events = bench.events(Job::FullUpdate, request).await;
+    let discovery = found(&events, "discovery")[0];
+    assert_eq!(
+        (&discovery["phase"], &discovery["count"]),
+        (&json!("full-update"), &json!(12))
+    );
+    let steps = found(&events, "step").into_iter();
+    let sweep = steps.clone().find(|data| data["step"] == "sweep-orphans").unwrap();
+    assert_eq!(
+        sweep["metadata"],
+        json!({"operation_id": "r-77", "delete_orphans": true, "dry_run": false})
+    );
+    assert!(!steps.into_iter().any(|data| data["step"] == "full-update"));
+    let [.., detail, error, complete] = events.as_slice() else {
+        panic!("{events:?}");
+    };
+    assert_eq!(
+        (detail.name, &detail.data["phase"], &detail.data["category"]),
+        (
+            "error_detail",
+            &json!("full-update"),
+            &json!(ErrorKind::Permission.as_str())
+        )
+    );
+    assert_eq!((error.name, &error.data["step"]), ("error", &json!("full-update")));
+    assert_eq!(
+        (&complete.data["ok"], &complete.data["message"]),
+        (&json!(false), &json!("Full update sync failed."))
+    );
+}
+
+#[tokio::test]
+async fn dry_full_update_of_an_empty_netbox_plans_each_row_once() {
+    let bench = small().await;
+    let request = SyncRequest {
+        dry_run: true,
+        ..SyncRequest::default()
+    };
+    let result = bench.job(Job::FullUpdate, request).await.result();
+    assert_eq!(bench.take_writes(), [""; 0]);
+    let plans = result["plan"].as_array().unwrap();
+    let rows_of = |path: &str| -> Vec<&Value> {
+        let plans = plans.iter().filter(|plan| plan["path"] == path);
+        let rows = plans.flat_map(|plan| plan["create"].as_array().unwrap());
+        rows.map(|row| &row["label"]).collect()
+    };
+    assert_eq!(rows_of("/api/dcim/devices/"), ["pve1", "pve2"]);
+    let tags = rows_of("/api/extras/tags/");
+    let mut distinct = tags.clone();
+    distinct.sort_by_key(ToString::to_string);
+    distinct.dedup();
+    assert!(!tags.is_empty() && tags.len() == distinct.len(), "{tags:?}");
+}
+
+#[tokio::test]
+async fn full_update_deletes_no_snapshot() {
+    let bench = filled().await;
+    let before = bench.netbox.count(SNAPSHOTS);
+    assert!(before > 0);
+    let world = bench.proxmox.world();
+    world.change(|world| world.guests.values_mut().for_each(|guest| guest.snapshots.clear()));
+    bench.forget();
+    let report = bench.job(Job::FullUpdate, SyncRequest::default()).await;
+    assert_eq!(report.errors(), [""; 0]);
+    assert_eq!(bench.netbox.count(SNAPSHOTS), before);
+}
+
+#[tokio::test]
+async fn auditor_who_sees_no_backups_is_told_so_once_and_nothing_is_lost() {
+    let mut bench = filled().await;
+    bench.sign_in_as("auditor@pve");
+    let before = bench.netbox.fingerprint();
+    let report = bench.job(Job::FullUpdate, SyncRequest::default()).await;
+    assert_eq!(report.errors(), [""; 0]);
+    let result = report.result();
+    assert_eq!(result["status"], "completed");
+    let warnings = result["warnings"].as_array().unwrap();
+    let phases: Vec<&Value> = warnings.iter().map(|warning| &warning["phase"]).collect();
+    assert_eq!(phases, ["backups"], "{warnings:#?}");
+    let message = warnings[0]["message"].as_str().unwrap();
+    assert!(message.contains("VM.Backup"), "{message}");
+    assert_eq!(bench.netbox.fingerprint(), before);
+}
