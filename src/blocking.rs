@@ -1,5 +1,6 @@
 //! Proxmox for callers without a runtime: the same session, and every call waits.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -13,8 +14,8 @@ use crate::proxmox::types::{
 };
 use crate::proxmox::{
     self, BackupOptions, BackupServerStorage, ClusterResource, ClusterStatus, ContentFilter, Endpoint, Error,
-    FirewallOf, GuestConfig, GuestInterface, GuestKind, GuestPlace, NodeRow, Permissions, Power, Rows, StorageConfig,
-    TaskEnd, TaskFilter, TaskProgress, TaskStatus, Version, Vmid, Wait,
+    FirewallOf, GuestConfig, GuestInterface, GuestKind, GuestPlace, NodeRow, Permissions, Power, Rows, SdnOnNode,
+    StorageConfig, TaskEnd, TaskFilter, TaskProgress, TaskStatus, Version, Vmid, Wait,
 };
 
 /// A session whose calls wait for their answers.
@@ -61,6 +62,11 @@ impl Session {
     /// Waits for any call of [`proxmox::Session`]: `session.wait(async |session| session.version_info().await)`.
     pub fn wait<T>(&self, call: impl AsyncFnOnce(&proxmox::Session) -> T) -> T {
         self.runtime.block_on(call(&self.session))
+    }
+
+    /// As [`proxmox::Session::sdn_on_node`].
+    pub fn sdn_on_node(&self, node: &str, routed: &BTreeMap<String, Vec<String>>) -> SdnOnNode {
+        self.runtime.block_on(self.session.sdn_on_node(node, routed))
     }
 
     /// As [`proxmox::Session::wait_task`].

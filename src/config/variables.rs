@@ -74,7 +74,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("PROXBOX_SYNC_VM_LINKS", "1", "0", "keep link state, MTU and trunk VLANs of guests' interfaces too"),
     variable("PROXBOX_SKIP_NETBOX_BOOTSTRAP", "1", "0", "leave NetBox alone at start"),
     variable("PROXBOX_NETBOX_TIMEOUT", "120", "120", "seconds of one request to NetBox"),
-    variable("PROXBOX_NETBOX_MAX_CONCURRENT", "8", "8", "requests to NetBox at once"),
+    variable("PROXBOX_NETBOX_MAX_CONCURRENT", "8", "8", "requests to NetBox at once; the plugin's page says 1 where nobody has touched it, and that is not taken for a wish"),
     variable("PROXBOX_NETBOX_MAX_RETRIES", "5", "5", "repetitions of a failed request to NetBox"),
     variable("PROXBOX_NETBOX_RETRY_DELAY", "2", "2", "seconds before the first repetition"),
     variable("PROXBOX_NETBOX_WRITE_CONCURRENCY", "4", "4", "writes to NetBox at once"),

@@ -38,6 +38,17 @@ pub struct Capabilities {
     permissions: Permissions,
 }
 
+/// Paths that the server always looks at.
+const ROOTS: [&str; 7] = [
+    "/access",
+    "/access/groups",
+    "/nodes",
+    "/pool",
+    "/sdn",
+    "/storage",
+    "/vms",
+];
+
 impl Capabilities {
     /// The capabilities that `permissions` give.
     pub const fn of(permissions: Permissions) -> Self {
@@ -60,18 +71,23 @@ impl Capabilities {
     /// Whether `privilege` is held on `path`, such as `/vms/100`: there, or propagated from further up.
     ///
     /// The server lists every object that has an entry of its own with the rights that hold there, so that the nearest
-    /// listed object decides.
+    /// listed object decides. It also looks at the roots of its trees, and leaves out those where nothing is held.
     pub fn has(&self, path: &str, privilege: &str) -> bool {
         let path = normal(path);
+        let listed = &self.permissions.0;
+        let tells_roots = listed.contains_key("/") && ROOTS.iter().any(|root| listed.contains_key(*root));
         let mut at = path.as_str();
         loop {
-            if let Some(held) = self.permissions.0.get(at) {
+            if let Some(held) = listed.get(at) {
                 let propagates = held.get(privilege).copied();
                 return if at == path {
                     propagates.is_some()
                 } else {
                     propagates == Some(true)
                 };
+            }
+            if tells_roots && ROOTS.contains(&at) {
+                return false;
             }
             at = match parent(at) {
                 Some(parent) => parent,
@@ -144,6 +160,7 @@ mod tests {
     fn privilege_is_found_there_or_propagated_from_above() {
         let rights = capabilities(&json!({
             "/": {"Sys.Audit": 1, "Sys.Modify": 0},
+            "/nodes": {"Sys.Audit": 1},
             "/vms": {"Sys.Audit": 1, "VM.Audit": "1"},
             "/vms/100": {"VM.Console": 1},
         }));
@@ -157,6 +174,8 @@ mod tests {
             ("/vms/100", "VM.Audit", false),
             ("/vms/100", "VM.Console", true),
             ("/storage", "Datastore.Audit", false),
+            ("/sdn", "Sys.Audit", false),
+            ("/sdn/zones/lan", "Sys.Audit", false),
         ] {
             assert_eq!(rights.has(path, privilege), wanted, "{path} {privilege}");
         }
