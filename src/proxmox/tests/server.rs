@@ -71,11 +71,15 @@ impl Reply {
     }
 
     pub(super) fn bytes(status: &str, headers: &str, body: &[u8]) -> Self {
-        let head = format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n", body.len());
+        let close = !status.starts_with('2');
+        // Said, so that no client sends its next request into the closing connection.
+        let ending = if close { "connection: close\r\n" } else { "" };
+        let length = body.len();
+        let head = format!("HTTP/1.1 {status}\r\n{headers}{ending}content-length: {length}\r\n\r\n");
         Self {
             bytes: [head.as_bytes(), body].concat(),
             delay: Duration::ZERO,
-            close: !status.starts_with('2'),
+            close,
         }
     }
 
