@@ -27,8 +27,11 @@ pub(super) const FIRST_BATCH: usize = 100;
 const LARGEST_BATCH: usize = 200;
 /// Batches of one plan that are under way at once; the client may let fewer pass.
 const SIDE_BY_SIDE: usize = 4;
-/// A batch that is answered faster than this lets the next one be larger.
-const QUICK: Duration = Duration::from_secs(5);
+/// A batch that is answered faster than this lets the next one be larger. After one that takes longer the next are so
+/// much smaller that they would have been quick: more of them then go side by side.
+const QUICK: Duration = Duration::from_millis(1_500);
+/// Batches do not become smaller than this for being slow: each costs a request.
+const SMALLEST_BATCH: usize = 50;
 
 /// Who writes, and how.
 #[derive(Debug, Clone, Copy)]
@@ -215,7 +218,7 @@ impl<'a> Batches<'a> {
             }
             match under_way.next().await {
                 Some((batch, began, Ok(ids))) => {
-                    self.pace(began);
+                    self.pace(batch.len(), began.elapsed());
                     self.took(batch, ids);
                 }
                 Some((batch, _, Err(error))) => self.handle(error, batch, &mut queue),
@@ -251,10 +254,13 @@ impl<'a> Batches<'a> {
         Some(batch)
     }
 
-    /// Lets the next batches be larger where this one was quick.
-    fn pace(&mut self, began: Instant) {
-        if began.elapsed() < QUICK {
+    /// Fits the next batches to how long one of `rows` has taken.
+    fn pace(&mut self, rows: usize, elapsed: Duration) {
+        if elapsed < QUICK {
             self.resize((self.size + self.size.div_ceil(4)).min(LARGEST_BATCH));
+        } else {
+            let quick = rows.saturating_mul(millis(QUICK)) / millis(elapsed);
+            self.resize(self.size.min(quick.max(SMALLEST_BATCH)));
         }
     }
 
@@ -357,4 +363,8 @@ impl<'a> Batches<'a> {
             message: message.to_owned(),
         });
     }
+}
+
+fn millis(time: Duration) -> usize {
+    usize::try_from(time.as_millis()).unwrap_or(usize::MAX)
 }
