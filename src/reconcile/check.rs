@@ -76,7 +76,14 @@ mod tests {
         };
         Plan {
             delete: (1..=rows as u64).map(delete).collect(),
-            ..Plan::empty("snapshot", "/api/x/")
+            kind: "snapshot",
+            path: "/api/x/",
+            is_serial_per_parent: false,
+            row_millis: 1,
+            create: Vec::new(),
+            update: Vec::new(),
+            unchanged: Vec::new(),
+            refused: Vec::new(),
         }
     }
 

@@ -20,10 +20,7 @@ pub fn diff<R: Resource>(
     policy: &Policy,
     retire: impl Fn(&Stored<R>) -> Retire,
 ) -> Plan {
-    let mut plan = Plan {
-        is_serial: R::IS_SERIAL,
-        ..Plan::empty(R::KIND, R::PATH)
-    };
+    let mut plan = Plan::of::<R>();
     if policy.mode == Mode::Disabled {
         return plan;
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Fields, ObjectId};
+use super::{Fields, ObjectId, Resource};
 
 /// What has to be written in one collection.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -14,9 +14,12 @@ pub struct Plan {
     pub kind: &'static str,
     /// The collection's path.
     pub path: &'static str,
-    /// Whether its rows may not be written side by side.
+    /// Whether rows of one parent may not be written side by side.
     #[serde(skip)]
-    pub is_serial: bool,
+    pub is_serial_per_parent: bool,
+    /// How long a row takes to be written, in ms, compared with other kinds.
+    #[serde(skip)]
+    pub row_millis: u32,
     /// Rows to create, in key order.
     pub create: Vec<Create>,
     /// Rows to change, in key order.
@@ -99,12 +102,13 @@ pub struct Refused {
 }
 
 impl Plan {
-    /// A plan that does nothing.
-    pub fn empty(kind: &'static str, path: &'static str) -> Self {
+    /// A plan that does nothing to rows of kind `R`.
+    pub fn of<R: Resource>() -> Self {
         Self {
-            kind,
-            path,
-            is_serial: false,
+            kind: R::KIND,
+            path: R::PATH,
+            is_serial_per_parent: R::IS_SERIAL_PER_PARENT,
+            row_millis: R::ROW_MILLIS,
             create: Vec::new(),
             update: Vec::new(),
             delete: Vec::new(),

@@ -32,9 +32,12 @@ pub trait Resource {
     /// Fields that hold sets which are only ever added to, such as tags: desired members are merged into what is there.
     const UNIONS: &'static [&'static str] = &["tags"];
 
-    /// Whether two writes at once would disturb each other, because the write side computes something of a common parent
-    /// from these rows.
-    const IS_SERIAL: bool = false;
+    /// Whether writes to rows of one parent, which their keys name up to the first slash, would disturb each other when
+    /// they go side by side, because the write side computes something of the parent from them.
+    const IS_SERIAL_PER_PARENT: bool = false;
+    /// How long the write side takes for one row, in ms, compared with other kinds: as measured on NetBox 4.7 with one
+    /// writer.
+    const ROW_MILLIS: u32 = 15;
 
     /// Who the row is.
     type Key: Ord + Clone + fmt::Display;

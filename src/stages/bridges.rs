@@ -1,7 +1,7 @@
 //! The bridges that guests' interfaces are attached to: interfaces of their node's device. NetBox knows bridges only
 //! inside one machine, so the plugin's sync state of an interface says which bridge it is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::ports::{guest_ports, interface_of};
 use super::vm_interfaces::all_ports;
@@ -29,26 +29,9 @@ const BRIDGE: &str = "bridge";
 /// Types that this service gives; an operator's hardware type is kept.
 const OURS: [&str; 4] = [BRIDGE, "lag", "virtual", "other"];
 
-/// The devices of the nodes, where exactly one is this endpoint's.
-fn devices(facts: &Facts) -> BTreeMap<&str, ObjectId> {
-    let mut found: BTreeMap<&str, BTreeSet<ObjectId>> = BTreeMap::new();
-    let owner = facts.endpoint.key.id.0;
-    for Stored { object: state, .. } in &facts.known.device_states {
-        let is_ours = state.endpoint_raw_id == Some(owner);
-        let is_here = state.cluster_name.as_deref() == Some(facts.cluster.name.as_str());
-        if let Some(node) = state.node_name.as_deref().filter(|_| is_ours && is_here) {
-            found.entry(node).or_default().insert(state.device);
-        }
-    }
-    found
-        .into_iter()
-        .filter_map(|(node, devices)| Some((node, *devices.first().filter(|_| devices.len() == 1)?)))
-        .collect()
-}
-
 /// Each interface with a bridge, and where the bridge is: device and name.
 fn attached(facts: &Facts) -> Vec<(Option<ObjectId>, ObjectId, String)> {
-    let devices = devices(facts);
+    let devices = &facts.known.node_devices;
     let ports = guest_ports(facts);
     let attached = all_ports(&ports).filter_map(|(guest, port)| {
         let device = devices.get(guest.bound.guest?.node.as_str())?;

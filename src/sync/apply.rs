@@ -4,8 +4,7 @@
 //! names none is first answered by reading NetBox again (the rows may be there by now), then by halving the batch until
 //! the odd row is alone. A batch whose fate is unknown is never sent again before NetBox has been read.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -14,6 +13,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::memo::Place;
+use super::pace::Pace;
+use super::queue::{Keyed, Queue};
 use super::report::{Failure, Outcome, Written};
 use super::shelf::Shelf;
 use crate::error::ErrorKind;
@@ -22,16 +23,8 @@ use crate::netbox::{Client, RowRefusal, WriteError};
 use crate::reconcile::{Create, Delete, ObjectId, Plan, Update};
 use crate::stages::Selection;
 
-/// How many rows the first batch of all may have, and how many batches may grow to.
-pub(super) const FIRST_BATCH: usize = 100;
-const LARGEST_BATCH: usize = 200;
 /// Batches of one plan that are under way at once; the client may let fewer pass.
 const SIDE_BY_SIDE: usize = 4;
-/// A batch that is answered faster than this lets the next one be larger. After one that takes longer the next are so
-/// much smaller that they would have been quick: more of them then go side by side.
-const QUICK: Duration = Duration::from_millis(1_500);
-/// Batches do not become smaller than this for being slow: each costs a request.
-const SMALLEST_BATCH: usize = 50;
 
 /// Who writes, and how.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +39,13 @@ pub(super) struct Writer<'a> {
     pub(super) scope: &'a [Selection],
 }
 
+impl Writer<'_> {
+    /// Asks or changes the pace at which NetBox is written to, by all plans of the endpoint.
+    fn pace<T>(self, change: impl FnOnce(&mut Pace) -> T) -> T {
+        self.place.shelf(|shelf| change(&mut shelf.pace))
+    }
+}
+
 /// What came of a plan.
 #[derive(Debug, Default)]
 pub(super) struct Applied {
@@ -55,11 +55,14 @@ pub(super) struct Applied {
 }
 
 /// A row of a batch.
-trait Entry: Sync {
+trait Entry: Keyed + Sync {
     fn label(&self) -> &str;
-    fn key(&self) -> &str;
     /// The row it is in NetBox; `None` where it has yet to be made.
     fn id(&self) -> Option<ObjectId>;
+    /// How long NetBox takes for a row that takes `row_millis` to be made.
+    fn millis(row_millis: u32) -> u32 {
+        row_millis
+    }
     /// Where it is listed once it is written.
     fn done<'o>(&self, outcome: &'o mut Outcome) -> &'o mut Vec<Written>;
     /// Writes a batch and returns the rows' ids, in order.
@@ -70,12 +73,15 @@ trait Entry: Sync {
     ) -> impl Future<Output = Result<Vec<Option<ObjectId>>, WriteError>> + Send;
 }
 
+impl Keyed for Create {
+    fn key(&self) -> &str {
+        &self.key
+    }
+}
+
 impl Entry for Create {
     fn label(&self) -> &str {
         &self.label
-    }
-    fn key(&self) -> &str {
-        &self.key
     }
     fn id(&self) -> Option<ObjectId> {
         None
@@ -97,15 +103,21 @@ impl Entry for Create {
     }
 }
 
+impl Keyed for Update {
+    fn key(&self) -> &str {
+        &self.key
+    }
+}
+
 impl Entry for Update {
     fn label(&self) -> &str {
         &self.label
     }
-    fn key(&self) -> &str {
-        &self.key
-    }
     fn id(&self) -> Option<ObjectId> {
         Some(self.id)
+    }
+    fn millis(row_millis: u32) -> u32 {
+        row_millis.div_ceil(2)
     }
     fn done<'o>(&self, outcome: &'o mut Outcome) -> &'o mut Vec<Written> {
         if self.is_retirement {
@@ -127,12 +139,15 @@ impl Entry for Update {
     }
 }
 
+impl Keyed for Delete {
+    fn key(&self) -> &str {
+        &self.key
+    }
+}
+
 impl Entry for Delete {
     fn label(&self) -> &str {
         &self.label
-    }
-    fn key(&self) -> &str {
-        &self.key
     }
     fn id(&self) -> Option<ObjectId> {
         Some(self.id)
@@ -170,7 +185,6 @@ pub(super) async fn apply(plan: &Plan, writer: Writer<'_>, is_last_try: bool) ->
         plan,
         writer,
         is_last_try,
-        size: writer.place.shelf(|shelf| shelf.batch_size),
         applied,
     };
     batches.write(&plan.create).await;
@@ -183,7 +197,6 @@ struct Batches<'a> {
     plan: &'a Plan,
     writer: Writer<'a>,
     is_last_try: bool,
-    size: usize,
     applied: Applied,
 }
 
@@ -202,27 +215,33 @@ enum Next<'a, E> {
 impl<'a> Batches<'a> {
     /// Writes `rows`; a write that is under way is always waited for.
     async fn write<E: Entry>(&mut self, rows: &'a [E]) {
-        let at_once = if self.plan.is_serial { 1 } else { SIDE_BY_SIDE };
-        let mut queue = VecDeque::from([rows.iter().collect::<Vec<&'a E>>()]);
+        let mut queue = Queue::new(rows, self.plan.is_serial_per_parent);
         let mut under_way = FuturesUnordered::new();
         loop {
-            while under_way.len() < at_once
+            while under_way.len() < SIDE_BY_SIDE
                 && let Some(batch) = self.next(&mut queue)
             {
                 let (writer, path) = (self.writer, self.plan.path);
                 under_way.push(async move {
                     let began = Instant::now();
+                    writer.pace(Pace::starts);
                     let result = E::send(writer, path, &batch).await;
+                    writer.pace(Pace::ends);
                     (batch, began, result)
                 });
             }
-            match under_way.next().await {
-                Some((batch, began, Ok(ids))) => {
-                    self.pace(batch.len(), began.elapsed());
+            let Some((batch, began, result)) = under_way.next().await else {
+                break;
+            };
+            queue.done(&batch);
+            match result {
+                Ok(ids) => {
+                    let (rows, elapsed) = (batch.len(), began.elapsed());
+                    self.writer
+                        .pace(|pace| pace.took(rows, E::millis(self.plan.row_millis), elapsed));
                     self.took(batch, ids);
                 }
-                Some((batch, _, Err(error))) => self.handle(error, batch, &mut queue),
-                None => break,
+                Err(error) => self.handle(error, batch, &mut queue),
             }
         }
     }
@@ -240,46 +259,25 @@ impl<'a> Batches<'a> {
         }
     }
 
-    /// The next batch; where the run is asked to stop, everything left is counted and nothing more is sent.
-    fn next<E>(&mut self, queue: &mut VecDeque<Vec<&'a E>>) -> Option<Vec<&'a E>> {
+    /// The next batch. Where the run is asked to stop, everything left is counted and nothing more is sent.
+    fn next<E: Entry>(&mut self, queue: &mut Queue<'a, E>) -> Option<Vec<&'a E>> {
         if self.writer.cancel.is_cancelled() {
-            self.applied.outcome.left_out += queue.drain(..).map(|batch| batch.len()).sum::<usize>();
+            self.applied.outcome.left_out += queue.drain().count();
         }
-        let mut batch = queue.pop_front().filter(|batch| !batch.is_empty())?;
-        // Shares of one size, so that the last is not a small one.
-        let share = batch.len().div_ceil(batch.len().div_ceil(self.size));
-        if batch.len() > share {
-            queue.push_front(batch.split_off(share));
-        }
-        Some(batch)
+        let row_millis = E::millis(self.plan.row_millis);
+        queue.next(|rows| self.writer.pace(|pace| pace.share(rows, row_millis)))
     }
 
-    /// Fits the next batches to how long one of `rows` has taken.
-    fn pace(&mut self, rows: usize, elapsed: Duration) {
-        if elapsed < QUICK {
-            self.resize((self.size + self.size.div_ceil(4)).min(LARGEST_BATCH));
-        } else {
-            let quick = rows.saturating_mul(millis(QUICK)) / millis(elapsed);
-            self.resize(self.size.min(quick.max(SMALLEST_BATCH)));
-        }
-    }
-
-    /// Sets the size of the next batches, those of the plans that follow included.
-    fn resize(&mut self, size: usize) {
-        self.size = size;
-        self.writer.place.shelf(|shelf| shelf.batch_size = size);
-    }
-
-    fn handle<E: Entry>(&mut self, error: WriteError, batch: Vec<&'a E>, queue: &mut VecDeque<Vec<&'a E>>) {
+    fn handle<E: Entry>(&mut self, error: WriteError, batch: Vec<&'a E>, queue: &mut Queue<'a, E>) {
         match self.decide(error, batch) {
-            Next::Again(rest) if !rest.is_empty() => queue.push_front(rest),
+            Next::Again(rest) if !rest.is_empty() => queue.put_first(rest),
             Next::Again(_) | Next::Done => {}
             Next::Halves(left, right) => {
-                queue.push_front(right);
-                queue.push_front(left);
+                queue.put_first(right);
+                queue.put_first(left);
             }
             Next::Stop(kind, message) => {
-                for row in queue.drain(..).flatten() {
+                for row in queue.drain() {
                     self.fail(row, kind, &message);
                 }
             }
@@ -309,7 +307,7 @@ impl<'a> Batches<'a> {
                 Next::Done
             }
             WriteError::Failed(error) if error.is_transient() && batch.len() > 1 => {
-                self.resize((self.size / 2).max(1));
+                self.writer.pace(Pace::failed);
                 self.halve(batch, error.kind(), &error.to_string())
             }
             WriteError::Failed(error) => {
@@ -363,8 +361,4 @@ impl<'a> Batches<'a> {
             message: message.to_owned(),
         });
     }
-}
-
-fn millis(time: Duration) -> usize {
-    usize::try_from(time.as_millis()).unwrap_or(usize::MAX)
 }

@@ -23,6 +23,15 @@ use crate::stages::{Facts, Pass, Selection, Stage};
 /// How often NetBox is read again in one pass because a write's fate was unknown.
 const ROUNDS: usize = 2;
 
+/// What came of a pass.
+#[derive(Debug, Default)]
+struct Passed {
+    outcome: Outcome,
+    /// What would be written, where nothing is.
+    plan: Option<Plan>,
+    warnings: Vec<Warning>,
+}
+
 /// The part of a run that works for one endpoint.
 #[derive(Debug)]
 pub(super) struct EndpointRun<'a> {
@@ -110,11 +119,25 @@ impl<'a> EndpointRun<'a> {
 
     /// Runs one pass.
     pub(super) async fn pass<P: Pass>(&mut self) -> Result<Outcome, Error> {
+        let passed = self.carry_out::<P>().await;
+        self.take_in::<P>(passed)
+    }
+
+    /// Runs two passes side by side; neither may need what the other writes.
+    pub(super) async fn passes<P: Pass, Q: Pass>(&mut self) -> Result<[Outcome; 2], Error> {
+        // Not the first error ends both: a write that is under way is always waited for.
+        let (first, second) = tokio::join!(self.carry_out::<P>(), self.carry_out::<Q>());
+        let (first, second) = (self.take_in::<P>(first), self.take_in::<Q>(second));
+        Ok([first?, second?])
+    }
+
+    /// Compares and writes; `None` where the pass is turned off.
+    async fn carry_out<P: Pass>(&self) -> Result<Option<Passed>, Error> {
         let policy = P::policy(&self.facts);
-        let mut outcome = Outcome::default();
         if policy.mode == Mode::Disabled {
-            return Ok(outcome);
+            return Ok(None);
         }
+        let mut passed = Passed::default();
         let mut pending: Option<BTreeSet<String>> = None;
         for round in 0..=ROUNDS {
             let actual = self.actual::<P>(round).await?;
@@ -139,11 +162,10 @@ impl<'a> EndpointRun<'a> {
             let ours = actual.iter().filter(|stored| P::is_ours(&self.facts, stored));
             check(&plan, ours.count(), self.limits)?;
             if round == 0 {
-                self.warnings.extend(desired.warnings.into_iter().map(Warning::from));
+                passed.warnings = desired.warnings.into_iter().map(Warning::from).collect();
             }
             if self.is_dry_run {
-                outcome.absorb(self.pretend(&plan));
-                self.plans.push(plan);
+                passed.plan = Some(plan);
                 break;
             }
             if self.cancel.is_cancelled() {
@@ -155,11 +177,29 @@ impl<'a> EndpointRun<'a> {
                 // What is there now and was not before came from the batch whose answer was lost.
                 applied.outcome.created.append(&mut applied.outcome.unchanged);
             }
-            outcome.absorb(applied.outcome);
+            passed.outcome.absorb(applied.outcome);
             if applied.unresolved.is_empty() {
                 break;
             }
             pending = Some(applied.unresolved);
+        }
+        Ok(Some(passed))
+    }
+
+    /// Learns from a pass.
+    fn take_in<P: Pass>(&mut self, passed: Result<Option<Passed>, Error>) -> Result<Outcome, Error> {
+        let Some(Passed {
+            mut outcome,
+            plan,
+            warnings,
+        }) = passed?
+        else {
+            return Ok(Outcome::default());
+        };
+        self.warnings.extend(warnings);
+        if let Some(plan) = plan {
+            outcome = self.pretend(&plan);
+            self.plans.push(plan);
         }
         self.learn::<P::Object>(&outcome);
         if let Some(trace) = &mut self.trace {
@@ -178,7 +218,7 @@ impl<'a> EndpointRun<'a> {
         });
         let plan = Plan {
             create: create.collect(),
-            ..Plan::empty(R::KIND, R::PATH)
+            ..Plan::of::<R>()
         };
         if self.is_dry_run {
             return Outcome::default();

@@ -13,16 +13,16 @@ use serde::Deserialize as _;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::apply::FIRST_BATCH;
+use super::pace::Pace;
 use crate::netbox::objects::Object;
 use crate::reconcile::{ObjectId, Stored};
 use crate::stages::{Parents, Selection};
 
 /// The rows that are put away, and how NetBox takes others.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Shelf {
-    /// How many rows a request that writes may have, as far as NetBox was quick with the ones before.
-    pub(super) batch_size: usize,
+    /// How NetBox has taken what was written.
+    pub(super) pace: Pace,
     entries: Vec<Entry>,
     /// Rows made, by path.
     made: HashMap<&'static str, Made>,
@@ -71,17 +71,6 @@ impl<R: Object> Rows for RowsOf<R> {
         }
         self.0.insert(stored.id, stored.object);
         true
-    }
-}
-
-impl Default for Shelf {
-    fn default() -> Self {
-        Self {
-            batch_size: FIRST_BATCH,
-            entries: Vec::new(),
-            made: HashMap::new(),
-            sent: HashMap::new(),
-        }
     }
 }
 

@@ -173,20 +173,3 @@ async fn only_the_machines_that_were_asked_for_get_disks() {
     assert_eq!((report.counts().created, report.counts().total()), (1, 1));
     assert_eq!(bench.netbox.count(DISKS), disks(&bench, 103).len());
 }
-
-#[tokio::test]
-async fn disks_are_not_spread_over_writes_side_by_side() {
-    let bench = bench().await;
-    bench.take_writes();
-    bench.stage(Stage::VirtualDisks).await;
-    let rows = bench.netbox.count(DISKS);
-    assert!(
-        (41..=100).contains(&rows),
-        "{rows} disks fit one batch and would fill several small ones"
-    );
-    let writes = bench.take_writes();
-    let disks = writes
-        .iter()
-        .filter(|write| write.contains("/virtualization/virtual-disks/ "));
-    assert_eq!(disks.count(), 1, "{writes:#?}");
-}

@@ -88,6 +88,7 @@ impl From<ClusterRead> for Stored<Cluster> {
 
 impl Object for Cluster {
     type Read = ClusterRead;
+    const IS_LOOKED_UP: bool = true;
     const READ_FIELDS: &'static [&'static str] = &[
         "id",
         "name",

@@ -36,6 +36,7 @@ pub struct Device {
 impl Resource for Device {
     const PATH: &'static str = "/api/dcim/devices/";
     const KIND: &'static str = "device";
+    const ROW_MILLIS: u32 = 75;
     type Key = String;
 
     fn key(&self) -> String {

@@ -46,6 +46,7 @@ impl IpAddress {
 impl Resource for IpAddress {
     const PATH: &'static str = "/api/ipam/ip-addresses/";
     const KIND: &'static str = "IP address";
+    const ROW_MILLIS: u32 = 26;
     type Key = String;
 
     fn key(&self) -> String {

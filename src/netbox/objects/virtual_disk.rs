@@ -37,7 +37,8 @@ impl Resource for VirtualDisk {
     const PATH: &'static str = "/api/virtualization/virtual-disks/";
     const KIND: &'static str = "virtual disk";
     /// NetBox sums up the disks of a virtual machine after each write; sums that are made side by side lose disks.
-    const IS_SERIAL: bool = true;
+    const IS_SERIAL_PER_PARENT: bool = true;
+    const ROW_MILLIS: u32 = 24;
     type Key = String;
 
     fn key(&self) -> String {

@@ -62,6 +62,7 @@ impl VmInterface {
 impl Resource for VmInterface {
     const PATH: &'static str = "/api/virtualization/interfaces/";
     const KIND: &'static str = "interface";
+    const ROW_MILLIS: u32 = 24;
     type Key = String;
 
     fn key(&self) -> String {

@@ -9,7 +9,7 @@ use crate::netbox::{self, Query};
 use crate::reconcile::{Mode, ObjectId};
 use crate::stages::claim::{self, Claim};
 use crate::stages::clusters::{ClusterLinks, ClusterStates, Clusters, DefaultSite};
-use crate::stages::{Lookup, Selection};
+use crate::stages::{Lookup, Pass as _, Selection};
 use crate::sync::error::Error;
 use crate::sync::memo::KnownTarget;
 use crate::sync::pass::EndpointRun;
@@ -117,6 +117,7 @@ impl EndpointRun<'_> {
         let outcome = self.pass::<DefaultSite>().await?;
         self.warn("devices", &outcome);
         let is_claimed = claim == Claim::Create && self.claim_by_action().await?;
+        let read = Clusters::scope(&self.facts);
         let outcome = self.pass::<Clusters>().await?;
         self.warn("devices", &outcome);
         let written = outcome.standing().next().map(|row| row.id);
@@ -124,8 +125,9 @@ impl EndpointRun<'_> {
         let Some(cluster) = self.facts.target.cluster else {
             return Err(self.no_cluster(outcome.failed.first()));
         };
-        self.refresh_clusters(cluster, outcome.created.len() + outcome.updated.len() > 0)
-            .await?;
+        if outcome.created.len() + outcome.updated.len() > 0 {
+            self.refresh_clusters(cluster, &read).await?;
+        }
         if !is_claimed {
             self.link_cluster(cluster).await?;
         }
@@ -146,10 +148,15 @@ impl EndpointRun<'_> {
         }
     }
 
-    /// After a write the cluster is read again: its site decides where the devices go.
-    async fn refresh_clusters(&mut self, cluster: ObjectId, was_written: bool) -> Result<(), Error> {
-        if was_written && !self.is_dry_run {
-            self.facts.known.clusters = self.list::<Cluster>(vec![Selection::with("id", &cluster)]).await?;
+    /// After a write the cluster is taken as NetBox has answered it, where it was `read` before, else read again: its site
+    /// decides where the devices go.
+    async fn refresh_clusters(&mut self, cluster: ObjectId, read: &[Selection]) -> Result<(), Error> {
+        if !self.is_dry_run {
+            let kept = self.place().shelf(|shelf| shelf.find::<Cluster>(read));
+            self.facts.known.clusters = match kept.filter(|rows| rows.iter().any(|stored| stored.id == cluster)) {
+                Some(rows) => rows,
+                None => self.list(vec![Selection::with("id", &cluster)]).await?,
+            };
         }
         Ok(())
     }

@@ -104,7 +104,14 @@ impl EndpointRun<'_> {
         }
         self.read_devices().await?;
         let refused = resolve(&self.facts).into_iter();
-        let refused = refused.filter_map(|resolved| Some((resolved.node, resolved.verdict.err()?)));
+        let refused = refused.filter_map(|resolved| match resolved.verdict {
+            Err(reason) => Some((resolved.node, reason)),
+            Ok(choice) if choice.needs_claim => Some((
+                resolved.node,
+                "its device is nobody's yet: run the stage devices first".to_owned(),
+            )),
+            Ok(_) => None,
+        });
         self.facts.refused_nodes.extend(refused.collect::<Vec<_>>());
         self.facts.known.node_devices = devices_of(&self.facts).into_iter().collect();
         self.facts.known.device_sites = sites_of(&self.facts);

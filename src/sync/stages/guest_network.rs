@@ -7,7 +7,7 @@ use crate::error::ErrorKind;
 use crate::inventory::{AgentAnswer, GuestAgents, GuestConfigs};
 use crate::netbox::objects::VmInterface;
 use crate::reconcile::{Resource, Stored};
-use crate::stages::guest_interfaces::{GuestInterfaceReleases, GuestInterfaces};
+use crate::stages::guest_interfaces::GuestInterfaceReleases;
 use crate::stages::ports::guest_ports;
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
@@ -63,8 +63,8 @@ impl EndpointRun<'_> {
         self.facts.known.network.interfaces = interfaces;
     }
 
-    /// Writes the plugin's rows of what guests see of their interfaces.
-    pub(super) async fn write_guest_interfaces(&mut self, phase: &str) -> Result<(), Error> {
+    /// Takes interfaces from the plugin's rows of what guests see that other rows will have.
+    pub(super) async fn release_guest_interfaces(&mut self, phase: &str) -> Result<(), Error> {
         let released = self.pass::<GuestInterfaceReleases>().await?;
         self.warn(phase, &released);
         let freed: BTreeSet<_> = released.updated.iter().map(|row| row.id).collect();
@@ -73,8 +73,6 @@ impl EndpointRun<'_> {
                 stored.object.vm_interface = None.into();
             }
         }
-        let outcome = self.pass::<GuestInterfaces>().await?;
-        self.warn(phase, &outcome);
         Ok(())
     }
 }

@@ -9,8 +9,7 @@ use crate::netbox::objects::VmInterface;
 use crate::reconcile::{Mode, ObjectId, Resource};
 use crate::stages::Pass as _;
 use crate::stages::bridges::{Bridges, VmInterfaceStates, interface_state_selection};
-use crate::stages::devices::state_selection;
-use crate::stages::guest_interfaces::guest_interface_selection;
+use crate::stages::guest_interfaces::{GuestInterfaces, guest_interface_selection};
 use crate::stages::ports::guest_ports;
 use crate::stages::vm_interfaces::{Vlans, VmInterfaces, interface_selection, vlan_selections};
 use crate::stages::vm_macs::{MacAddresses, PrimaryMacs, mac_selection};
@@ -44,15 +43,13 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     let outcome = run.pass::<VmInterfaces>().await?;
     require_some("interfaces of virtual machines", &outcome)?;
     run.read_interface_parts().await?;
-    for passed in [
-        run.pass::<MacAddresses>().await?,
-        run.pass::<PrimaryMacs>().await?,
-        run.pass::<Bridges>().await?,
-        run.pass::<VmInterfaceStates>().await?,
-    ] {
+    let bridges = run.pass::<Bridges>().await?;
+    let [macs, states] = run.passes::<MacAddresses, VmInterfaceStates>().await?;
+    run.release_guest_interfaces(PHASE).await?;
+    let [primaries, guests] = run.passes::<PrimaryMacs, GuestInterfaces>().await?;
+    for passed in [bridges, macs, states, primaries, guests] {
         run.warn(PHASE, &passed);
     }
-    run.write_guest_interfaces(PHASE).await?;
     let summary = run.tell(&INTERFACES, &outcome);
     Ok(Summary {
         records: run.interface_records(&outcome),
@@ -72,17 +69,16 @@ impl EndpointRun<'_> {
 
     /// Reads, side by side, what hangs on the interfaces.
     async fn read_interface_parts(&mut self) -> Result<(), Error> {
+        self.find_node_devices().await?;
         let facts = &self.facts;
-        let (macs, states, devices, guests) = tokio::try_join!(
+        let (macs, states, guests) = tokio::try_join!(
             self.list(mac_selection(facts)),
             self.list(interface_state_selection(facts)),
-            self.list(vec![state_selection(facts)]),
             self.list(guest_interface_selection(facts)),
         )?;
         let known = &mut self.facts.known;
         known.network.macs = macs;
         known.network.interface_states = states;
-        known.device_states = devices;
         known.network.guest_interfaces = guests;
         self.facts.known.node_network.interfaces = self.recall(Bridges::scope(&self.facts)).await?;
         Ok(())

@@ -10,7 +10,7 @@ use crate::netbox::objects::{GuestVmInterface, GuestVmInterfaceAddress, IpAddres
 use crate::reconcile::{Mode, ObjectId};
 use crate::stages::Selection;
 use crate::stages::address_owners::{estate, unknown_hosts};
-use crate::stages::guest_interfaces::guest_interface_selection;
+use crate::stages::guest_interfaces::{GuestInterfaces, guest_interface_selection};
 use crate::stages::vm_addresses::claims;
 use crate::stages::vm_interfaces::interface_selection;
 use crate::stages::vm_ip_addresses::{
@@ -43,14 +43,17 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.warn_of_holders().await?;
     let mut outcome = run.clear_stale().await?;
     outcome.absorb(run.pass::<Addresses>().await?);
-    run.write_guest_interfaces(PHASE).await?;
-    let links = run.pass::<Links>().await?;
-    run.warn(PHASE, &links);
+    run.release_guest_interfaces(PHASE).await?;
+    let guests = run.pass::<GuestInterfaces>().await?;
+    run.warn(PHASE, &guests);
     // Which address comes first is not to be told from one of them.
-    if run.facts.options.only.is_everything() {
-        let primaries = run.pass::<PrimaryIps>().await?;
-        run.warn(PHASE, &primaries);
-    }
+    let [links, primaries] = if run.facts.options.only.is_everything() {
+        run.passes::<Links, PrimaryIps>().await?
+    } else {
+        [run.pass::<Links>().await?, Outcome::default()]
+    };
+    run.warn(PHASE, &links);
+    run.warn(PHASE, &primaries);
     outcome.left_out += left_out;
     let summary = run.tell(&ADDRESSES, &outcome);
     let records = outcome

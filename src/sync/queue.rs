@@ -1,0 +1,117 @@
+//! Rows that wait for being written, and those that are under way.
+
+use std::collections::{HashSet, VecDeque};
+
+/// A row with a key.
+pub(super) trait Keyed {
+    fn key(&self) -> &str;
+}
+
+/// Batches of rows, in order.
+#[derive(Debug)]
+pub(super) struct Queue<'a, E> {
+    waiting: VecDeque<Vec<&'a E>>,
+    /// Whether rows of one parent, which their keys name up to the first slash, may not be under way side by side.
+    is_serial_per_parent: bool,
+    /// The parents of rows that are under way, where that matters.
+    busy: HashSet<&'a str>,
+}
+
+impl<'a, E: Keyed> Queue<'a, E> {
+    pub(super) fn new(rows: &'a [E], is_serial_per_parent: bool) -> Self {
+        Self {
+            waiting: VecDeque::from([rows.iter().collect()]),
+            is_serial_per_parent,
+            busy: HashSet::new(),
+        }
+    }
+
+    /// The next rows that may go: as many of the batch whose turn it is as `share` says of its length, and the rest of the
+    /// last one's parent. None while the parent of any of them is busy.
+    pub(super) fn next(&mut self, share: impl FnOnce(usize) -> usize) -> Option<Vec<&'a E>> {
+        let mut batch = self.waiting.pop_front().filter(|batch| !batch.is_empty())?;
+        let mut rest = batch.split_off(share(batch.len()).min(batch.len()));
+        if let Some(last) = batch.last().and_then(|row| self.parent(row)) {
+            let more = rest.iter().take_while(|row| self.parent(row) == Some(last)).count();
+            batch.extend(rest.drain(..more));
+        }
+        let parents: Vec<&str> = batch.iter().filter_map(|row| self.parent(row)).collect();
+        if parents.iter().any(|parent| self.busy.contains(parent)) {
+            batch.append(&mut rest);
+            self.waiting.push_front(batch);
+            return None;
+        }
+        self.busy.extend(parents);
+        if !rest.is_empty() {
+            self.waiting.push_front(rest);
+        }
+        Some(batch)
+    }
+
+    /// `batch` is under way no more.
+    pub(super) fn done(&mut self, batch: &[&'a E]) {
+        for row in batch {
+            if let Some(parent) = self.parent(row) {
+                self.busy.remove(parent);
+            }
+        }
+    }
+
+    /// Lets `batch` be the next.
+    pub(super) fn put_first(&mut self, batch: Vec<&'a E>) {
+        self.waiting.push_front(batch);
+    }
+
+    /// Takes everything that waits.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = &'a E> {
+        self.waiting.drain(..).flatten()
+    }
+
+    fn parent(&self, row: &'a E) -> Option<&'a str> {
+        let parent = row.key().split('/').next();
+        parent.filter(|_| self.is_serial_per_parent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Keyed for &str {
+        fn key(&self) -> &str {
+            self
+        }
+    }
+
+    const DISKS: [&str; 6] = ["1/a", "1/b", "1/c", "2/a", "3/a", "3/b"];
+
+    fn next<'a>(queue: &mut Queue<'a, &'static str>, share: usize) -> Option<Vec<&'a &'static str>> {
+        queue.next(|_| share)
+    }
+
+    #[test]
+    fn rows_go_in_shares_whatever_is_under_way() {
+        let mut queue = Queue::new(&DISKS, false);
+        assert_eq!(next(&mut queue, 2).unwrap(), [&"1/a", &"1/b"]);
+        assert_eq!(next(&mut queue, 2).unwrap(), [&"1/c", &"2/a"]);
+        assert_eq!(next(&mut queue, 9).unwrap(), [&"3/a", &"3/b"]);
+        assert_eq!(next(&mut queue, 9), None);
+        assert_eq!(next(&mut Queue::new(&[], false), 9), None);
+    }
+
+    #[test]
+    fn rows_of_one_parent_are_never_under_way_twice() {
+        let mut queue = Queue::new(&DISKS, true);
+        let first = next(&mut queue, 2).unwrap();
+        assert_eq!(first, [&"1/a", &"1/b", &"1/c"]);
+        assert_eq!(next(&mut queue, 1).unwrap(), [&"2/a"]);
+        queue.done(&first);
+        queue.put_first(first[2..].to_vec());
+        queue.put_first(first[..2].to_vec());
+        assert_eq!(next(&mut queue, 2).unwrap(), [&"1/a", &"1/b"]);
+        assert_eq!(next(&mut queue, 2), None, "another one of parent 1 is under way");
+        queue.done(&first[..2]);
+        assert_eq!(next(&mut queue, 2).unwrap(), [&"1/c"]);
+        assert_eq!(queue.drain().collect::<Vec<_>>(), [&"3/a", &"3/b"]);
+    }
+}
