@@ -2,7 +2,8 @@
 //!
 //! NetBox takes a batch whole or not at all. A refusal that names rows drops those and sends the rest again; one that
 //! names none is first answered by reading NetBox again (the rows may be there by now), then by halving the batch until
-//! the odd row is alone. A batch whose fate is unknown is never sent again before NetBox has been read.
+//! the odd row is alone. New rows whose fate is unknown are never sent again before NetBox has been read, and then in
+//! smaller batches; changes are.
 
 use std::collections::BTreeSet;
 
@@ -56,6 +57,9 @@ pub(super) struct Applied {
 
 /// A row of a batch.
 trait Entry: Keyed + Sync {
+    /// Whether the row may be sent again although it may have been written.
+    const IS_REPEATABLE: bool = false;
+
     fn label(&self) -> &str;
     /// The row it is in NetBox; `None` where it has yet to be made.
     fn id(&self) -> Option<ObjectId>;
@@ -110,6 +114,8 @@ impl Keyed for Update {
 }
 
 impl Entry for Update {
+    const IS_REPEATABLE: bool = true;
+
     fn label(&self) -> &str {
         &self.label
     }
@@ -167,8 +173,19 @@ impl Entry for Delete {
     }
 }
 
-/// Writes `plan`. With `is_last_try` a batch is halved where otherwise NetBox would be read again.
-pub(super) async fn apply(plan: &Plan, writer: Writer<'_>, is_last_try: bool) -> Applied {
+/// Which time it is that a pass compares and writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Round {
+    /// Batches that are refused whole, and those whose fate is unknown, are left to the next round.
+    First,
+    /// Only those whose fate is unknown are.
+    Later,
+    /// What could not be written now has failed.
+    Last,
+}
+
+/// Writes `plan`.
+pub(super) async fn apply(plan: &Plan, writer: Writer<'_>, round: Round) -> Applied {
     let mut applied = Applied::default();
     let standing = |id, key: &str, label: &str| Written {
         id,
@@ -184,7 +201,7 @@ pub(super) async fn apply(plan: &Plan, writer: Writer<'_>, is_last_try: bool) ->
     let mut batches = Batches {
         plan,
         writer,
-        is_last_try,
+        round,
         applied,
     };
     batches.write(&plan.create).await;
@@ -196,7 +213,7 @@ pub(super) async fn apply(plan: &Plan, writer: Writer<'_>, is_last_try: bool) ->
 struct Batches<'a> {
     plan: &'a Plan,
     writer: Writer<'a>,
-    is_last_try: bool,
+    round: Round,
     applied: Applied,
 }
 
@@ -288,17 +305,19 @@ impl<'a> Batches<'a> {
         if matches!(error, WriteError::Uncertain(_)) {
             self.writer.place.shelf(Shelf::clear);
         }
-        let may_read_again = !self.is_last_try && batch.iter().all(|row| row.id().is_none());
+        if is_perhaps_too_much(&error) {
+            self.writer.pace(|pace| pace.failed(batch.len()));
+        }
+        let are_new = batch.iter().all(|row| row.id().is_none());
         match error {
             WriteError::Rows { refused, .. } => self.drop_refused(&refused, batch),
-            WriteError::Batch { .. } | WriteError::Uncertain(_) if may_read_again => {
-                self.applied
-                    .unresolved
-                    .extend(batch.iter().map(|row| row.key().to_owned()));
-                Next::Done
-            }
+            WriteError::Batch { .. } if are_new && self.round == Round::First => self.read_again(&batch),
+            WriteError::Uncertain(_) if are_new && self.round != Round::Last => self.read_again(&batch),
             WriteError::Batch { status, detail } => {
                 self.halve(batch, ErrorKind::Validation, &format!("HTTP {status}: {detail}"))
+            }
+            WriteError::Uncertain(error) if E::IS_REPEATABLE && batch.len() > 1 => {
+                self.halve(batch, error.kind(), &error.to_string())
             }
             WriteError::Uncertain(error) => {
                 for row in batch {
@@ -307,7 +326,6 @@ impl<'a> Batches<'a> {
                 Next::Done
             }
             WriteError::Failed(error) if error.is_transient() && batch.len() > 1 => {
-                self.writer.pace(Pace::failed);
                 self.halve(batch, error.kind(), &error.to_string())
             }
             WriteError::Failed(error) => {
@@ -322,6 +340,13 @@ impl<'a> Batches<'a> {
                 }
             }
         }
+    }
+
+    /// Leaves a batch to the next round.
+    fn read_again<E: Entry>(&mut self, batch: &[&'a E]) -> Next<'a, E> {
+        let keys = batch.iter().map(|row| row.key().to_owned());
+        self.applied.unresolved.extend(keys);
+        Next::Done
     }
 
     fn drop_refused<E: Entry>(&mut self, refused: &[RowRefusal], batch: Vec<&'a E>) -> Next<'a, E> {
@@ -360,5 +385,14 @@ impl<'a> Batches<'a> {
             kind,
             message: message.to_owned(),
         });
+    }
+}
+
+/// Whether NetBox may only have been asked for too much at once.
+fn is_perhaps_too_much(error: &WriteError) -> bool {
+    match error {
+        WriteError::Uncertain(_) => true,
+        WriteError::Failed(error) => error.is_transient(),
+        WriteError::Rows { .. } | WriteError::Batch { .. } => false,
     }
 }

@@ -70,9 +70,9 @@ impl Pace {
         }
     }
 
-    /// A request was too much for NetBox.
-    pub(super) fn failed(&mut self) {
-        self.size = (self.size / 2).max(1);
+    /// A request with `rows` may have been too much for NetBox.
+    pub(super) fn failed(&mut self, rows: usize) {
+        self.size = self.size.min(rows / 2).max(1);
     }
 }
 
@@ -147,15 +147,15 @@ mod tests {
     fn first_ones_are_careful_and_those_after_too_large_ones_too() {
         let mut pace = Pace::default();
         assert_eq!(pace.share(150, 5), 75);
-        pace.failed();
+        pace.failed(100);
         assert_eq!(pace.share(150, 5), 50);
         pace.took(50, 5, QUICK);
         assert_eq!(pace.share(150, 5), 50, "not quick");
         pace.took(50, 5, QUICK / 2);
         assert_eq!(pace.share(124, 5), 62);
-        for _ in 0..9 {
-            pace.failed();
-        }
+        pace.failed(200);
+        assert_eq!(pace.share(124, 5), 62, "it has become smaller before");
+        pace.failed(1);
         assert_eq!(pace.share(150, 5), 1);
     }
 }

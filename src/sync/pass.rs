@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::apply::{Writer, apply};
+use super::apply::{Round, Writer, apply};
 use super::error::Error;
 use super::event::Progress;
 use super::individual::Trace;
@@ -20,8 +20,9 @@ use crate::proxmox::{Session, Vmid};
 use crate::reconcile::{Create, Limits, Mode, Plan, Resource, Retire, Stored, check, diff};
 use crate::stages::{Facts, Pass, Selection, Stage};
 
-/// How often NetBox is read again in one pass because a write's fate was unknown.
-const ROUNDS: usize = 2;
+/// How often NetBox is read again in one pass because a write's fate was unknown. Each time the batches are half as large:
+/// so often that the largest comes down to single rows.
+const ROUNDS: usize = 8;
 
 /// What came of a pass.
 #[derive(Debug, Default)]
@@ -172,7 +173,7 @@ impl<'a> EndpointRun<'a> {
                 return Err(Error::Cancelled);
             }
             let scope = P::scope(&self.facts);
-            let mut applied = apply(&plan, self.writer(&scope), round == ROUNDS).await;
+            let mut applied = apply(&plan, self.writer(&scope), which(round)).await;
             if round > 0 {
                 // What is there now and was not before came from the batch whose answer was lost.
                 applied.outcome.created.append(&mut applied.outcome.unchanged);
@@ -223,7 +224,7 @@ impl<'a> EndpointRun<'a> {
         if self.is_dry_run {
             return Outcome::default();
         }
-        apply(&plan, self.writer(&[]), true).await.outcome
+        apply(&plan, self.writer(&[]), Round::Last).await.outcome
     }
 
     fn writer<'b>(&self, scope: &'b [Selection]) -> Writer<'b>
@@ -308,6 +309,14 @@ impl<'a> EndpointRun<'a> {
             self.progress.failure(phase, failure);
             self.warnings.push(failure.into());
         }
+    }
+}
+
+const fn which(round: usize) -> Round {
+    match round {
+        0 => Round::First,
+        ROUNDS => Round::Last,
+        _ => Round::Later,
     }
 }
 

@@ -19,11 +19,13 @@ mod changes;
 mod guests;
 mod infrastructure;
 mod netbox;
+mod networks;
 mod service;
 mod state;
 
 use netbox::{Job, NetBox};
 use proxbox_api::proxmox::mock::TOKEN_SECRET;
+use serde_json::json;
 use service::{Service, proxmox};
 
 /// The job must have completed.
@@ -63,6 +65,10 @@ async fn plugin_keeps_netbox_in_step() {
     guests::assert_machine(&netbox).await;
     guests::assert_container(&netbox).await;
     guests::assert_names(&netbox).await;
+
+    netbox.set(&json!({"sync_mode_sdn": "always"})).await;
+    sync_twice(&netbox, &["sdn"]).await;
+    networks::assert_networks(&netbox).await;
 
     changes::assert_changes(&netbox, &proxmox).await;
     changes::assert_dead_node(&netbox, &proxmox).await;

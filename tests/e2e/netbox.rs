@@ -10,11 +10,12 @@ const PLUGIN: &str = "/api/plugins/proxbox";
 /// How long a job may take.
 const PATIENCE: Duration = Duration::from_mins(5);
 /// Writes below these paths are writes of the service under test.
-const WATCHED: [&str; 5] = [
+const WATCHED: [&str; 6] = [
     "/api/dcim",
     "/api/virtualization",
     "/api/ipam",
     "/api/extras",
+    "/api/vpn",
     "/api/plugins/proxbox",
 ];
 /// What this driver itself writes.
@@ -147,6 +148,13 @@ impl NetBox {
         let target = self.call(Method::GET, &path, None).await["target_fingerprint"].clone();
         self.call(Method::PUT, &path, Some(json!({"target_fingerprint": target})))
             .await;
+    }
+
+    /// Changes settings of the plugin.
+    pub(crate) async fn set(&self, changes: &Value) {
+        let settings = self.rows(&format!("{PLUGIN}/settings/")).await;
+        let path = format!("{PLUGIN}/settings/{}/", settings[0]["id"]);
+        self.call(Method::PATCH, &path, Some(changes.clone())).await;
     }
 
     /// Queues a job and waits for its end.

@@ -113,6 +113,30 @@ async fn answer_that_is_lost_leads_to_no_second_row_and_no_failure() {
 }
 
 #[tokio::test]
+async fn batches_that_are_too_large_are_halved_until_they_pass() {
+    let too_large = |fault| FaultRule::on(TASKS, fault).method("POST").larger_than(5);
+    for fault in [
+        Fault::Status(500),
+        Fault::Status(503),
+        Fault::Html(502),
+        Fault::Html(504),
+        Fault::Reset,
+    ] {
+        let bench = bench().await;
+        bench.netbox.faults().add(too_large(fault.clone()));
+        let report = bench.run(Stage::TaskHistory).await;
+        let expected = tasks_of_guests(&bench);
+        assert!(expected > 20, "{expected} tasks fill several batches");
+        assert_eq!(
+            (report.counts().failed, bench.netbox.count(TASKS)),
+            (0, expected),
+            "{fault:?}: {:#?}",
+            report.endpoints[0].warnings
+        );
+    }
+}
+
+#[tokio::test]
 async fn shutdown_of_a_guest_is_kept_word_for_word_and_what_is_nobodys_or_unread_is_counted() {
     let mut world = alpha();
     let shutdown = Task {

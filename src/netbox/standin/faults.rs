@@ -33,6 +33,8 @@ pub struct FaultRule {
     pub method: Option<String>,
     /// Path below `/api/` to match, with everything below it; empty for every path.
     pub path: String,
+    /// Only bodies with more rows than this match.
+    pub more_than: usize,
     /// How many matching requests pass before it happens.
     pub skip: u32,
     /// How many times it happens then; `None` for always.
@@ -47,6 +49,7 @@ impl FaultRule {
         Self {
             method: None,
             path: path.trim_matches('/').trim_start_matches("api/").to_owned(),
+            more_than: 0,
             skip: 0,
             times: None,
             fault,
@@ -57,6 +60,13 @@ impl FaultRule {
     #[must_use]
     pub fn method(mut self, method: &str) -> Self {
         self.method = Some(method.to_owned());
+        self
+    }
+
+    /// The same for bodies with more than `rows` rows only.
+    #[must_use]
+    pub const fn larger_than(mut self, rows: usize) -> Self {
+        self.more_than = rows;
         self
     }
 
@@ -76,12 +86,15 @@ impl FaultRule {
     }
 
     /// Whether it happens to this request, which is counted.
-    fn strikes(&mut self, method: &str, path: &str) -> bool {
+    fn strikes(&mut self, method: &str, path: &str, body: &[u8]) -> bool {
         let is_below = self.path.is_empty()
             || path
                 .strip_prefix(self.path.as_str())
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if !is_below || self.method.as_deref().is_some_and(|own| own != method) {
+            return false;
+        }
+        if self.more_than > 0 && count_rows(body) <= self.more_than {
             return false;
         }
         if self.skip > 0 {
@@ -97,6 +110,10 @@ impl FaultRule {
             None => true,
         }
     }
+}
+
+fn count_rows(body: &[u8]) -> usize {
+    serde_json::from_slice::<Vec<Value>>(body).map_or(1, |rows| rows.len())
 }
 
 #[derive(Debug, Clone)]
@@ -171,11 +188,11 @@ impl FaultsHandle {
     }
 
     /// The faults that strike this request.
-    pub(super) fn take(&self, method: &str, path: &str) -> Vec<Fault> {
+    pub(super) fn take(&self, method: &str, path: &str, body: &[u8]) -> Vec<Fault> {
         let path = path.trim_matches('/').trim_start_matches("api/");
         let mut struck = Vec::new();
         for rule in &mut self.state().rules {
-            if rule.strikes(method, path) {
+            if rule.strikes(method, path, body) {
                 struck.push(rule.fault.clone());
             }
         }

@@ -81,7 +81,7 @@ async fn answer(
     };
     let line = asked.method.as_str().len() + head.uri.to_string().len() + " / HTTP/1.1".len();
     let cut = || io::Error::from(io::ErrorKind::ConnectionReset);
-    let faults = shared.faults.take(asked.method.as_str(), asked.path);
+    let faults = shared.faults.take(asked.method.as_str(), asked.path, asked.body);
     let mut loses_answer = false;
     let mut instead = (line > LONGEST_LINE).then(|| Reply::html(400, "Bad Request", "Request Line is too large"));
     for fault in faults {
