@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::reconcile::{ObjectId, Resource};
 
 /// Ids at and above this one stand for rows that a dry run would create.
@@ -32,9 +34,19 @@ impl Ids {
         id
     }
 
-    /// What a provisional id stands for; `None` for ids of real rows.
-    pub fn provisional(&self, id: ObjectId) -> Option<&str> {
-        self.provisional.get(&id).map(String::as_str)
+    /// Puts what they stand for in the place of provisional ids: `new device pve1`.
+    pub fn spell_out(&self, value: &mut Value) {
+        match value {
+            Value::Number(number) => {
+                let id = number.as_u64().map(ObjectId);
+                if let Some(text) = id.and_then(|id| self.provisional.get(&id)) {
+                    *value = text.clone().into();
+                }
+            }
+            Value::Array(members) => members.iter_mut().for_each(|member| self.spell_out(member)),
+            Value::Object(members) => members.values_mut().for_each(|member| self.spell_out(member)),
+            Value::Null | Value::Bool(_) | Value::String(_) => {}
+        }
     }
 
     /// Whether `id` stands for a row that does not exist yet.

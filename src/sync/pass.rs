@@ -200,7 +200,7 @@ impl<'a> EndpointRun<'a> {
         self.warnings.extend(warnings);
         if let Some(plan) = plan {
             outcome = self.pretend(&plan);
-            self.plans.push(plan);
+            self.plans.push(self.readable(plan));
         }
         self.learn::<P::Object>(&outcome);
         if let Some(trace) = &mut self.trace {
@@ -259,6 +259,15 @@ impl<'a> EndpointRun<'a> {
         for row in outcome.standing() {
             self.facts.ids.learn(R::PATH, row.key.clone(), row.id);
         }
+    }
+
+    /// The plan as a person reads it: rows that it would make have no ids to be referred by.
+    fn readable(&self, mut plan: Plan) -> Plan {
+        let made = plan.create.iter_mut().flat_map(|row| row.fields.values_mut());
+        made.for_each(|value| self.facts.ids.spell_out(value));
+        let changed = plan.update.iter_mut().flat_map(|row| row.changes.values_mut());
+        changed.for_each(|change| self.facts.ids.spell_out(&mut change.after));
+        plan
     }
 
     /// What would come of a plan; rows that would be made get ids by which later passes can refer to them.

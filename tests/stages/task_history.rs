@@ -137,6 +137,23 @@ async fn batches_that_are_too_large_are_halved_until_they_pass() {
 }
 
 #[tokio::test]
+async fn changes_that_are_too_many_at_once_are_halved_until_they_pass() {
+    let bench = bench().await;
+    bench.run(Stage::TaskHistory).await;
+    let other = json!(bench.machine(101));
+    let rows = bench.netbox.rows(TASKS).into_iter();
+    let rows: Vec<_> = rows.filter(|row| row["virtual_machine"]["id"] != other).collect();
+    for row in &rows {
+        let wrong = json!({"virtual_machine": other});
+        bench.netbox.change(TASKS, row["id"].as_u64().unwrap(), &wrong).unwrap();
+    }
+    let rule = FaultRule::on(TASKS, Fault::Html(504)).method("PATCH").larger_than(5);
+    bench.netbox.faults().add(rule);
+    let counts = bench.run(Stage::TaskHistory).await.counts();
+    assert_eq!((counts.updated, counts.failed), (rows.len(), 0));
+}
+
+#[tokio::test]
 async fn shutdown_of_a_guest_is_kept_word_for_word_and_what_is_nobodys_or_unread_is_counted() {
     let mut world = alpha();
     let shutdown = Task {

@@ -309,5 +309,11 @@ async fn dry_run_tells_the_plan_and_writes_nothing() {
     let machines = plans
         .iter()
         .find(|plan| plan.kind == "virtual machine" && !plan.create.is_empty());
-    assert_eq!(machines.unwrap().create.len(), 10);
+    let machines = &machines.unwrap().create;
+    assert_eq!(machines.len(), 10);
+    assert_eq!(
+        (&machines[0].fields["cluster"], &machines[0].fields["device"]),
+        (&json!("new cluster lab"), &json!("new device pve1")),
+        "rows that do not exist yet have no ids"
+    );
 }
