@@ -233,10 +233,12 @@ impl<'a> Batches<'a> {
     /// Writes `rows`; a write that is under way is always waited for.
     async fn write<E: Entry>(&mut self, rows: &'a [E]) {
         let mut queue = Queue::new(rows, self.plan.is_serial_per_parent);
+        let row_millis = E::millis(self.plan.row_millis);
+        let cap = self.writer.pace(|pace| pace.cap(rows.len(), row_millis, SIDE_BY_SIDE));
         let mut under_way = FuturesUnordered::new();
         loop {
             while under_way.len() < SIDE_BY_SIDE
-                && let Some(batch) = self.next(&mut queue)
+                && let Some(batch) = self.next(&mut queue, cap)
             {
                 let (writer, path) = (self.writer, self.plan.path);
                 under_way.push(async move {
@@ -254,8 +256,7 @@ impl<'a> Batches<'a> {
             match result {
                 Ok(ids) => {
                     let (rows, elapsed) = (batch.len(), began.elapsed());
-                    self.writer
-                        .pace(|pace| pace.took(rows, E::millis(self.plan.row_millis), elapsed));
+                    self.writer.pace(|pace| pace.took(rows, row_millis, elapsed));
                     self.took(batch, ids);
                 }
                 Err(error) => self.handle(error, batch, &mut queue),
@@ -277,12 +278,11 @@ impl<'a> Batches<'a> {
     }
 
     /// The next batch. Where the run is asked to stop, everything left is counted and nothing more is sent.
-    fn next<E: Entry>(&mut self, queue: &mut Queue<'a, E>) -> Option<Vec<&'a E>> {
+    fn next<E: Entry>(&mut self, queue: &mut Queue<'a, E>, cap: usize) -> Option<Vec<&'a E>> {
         if self.writer.cancel.is_cancelled() {
             self.applied.outcome.left_out += queue.drain().count();
         }
-        let row_millis = E::millis(self.plan.row_millis);
-        queue.next(|rows| self.writer.pace(|pace| pace.share(rows, row_millis)))
+        queue.next(|rows| self.writer.pace(|pace| pace.share(rows, cap)))
     }
 
     fn handle<E: Entry>(&mut self, error: WriteError, batch: Vec<&'a E>, queue: &mut Queue<'a, E>) {

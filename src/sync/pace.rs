@@ -1,16 +1,16 @@
-//! How many rows one request that writes gets: as many as NetBox is used to take, and so few that it is done soon, because
-//! then several go side by side.
+//! How many rows one request that writes gets: as many as NetBox is used to take, and so few that several go side by side
+//! where that is worth it.
 
 use std::time::Duration;
 
 /// How many rows the first request may have, and how many it may grow to.
 const FIRST: usize = 100;
 const LARGEST: usize = 200;
-/// A request does not become smaller than this for being slow: each costs one more.
+/// A request does not become smaller than this for that: each costs one more.
 const SMALLEST: usize = 50;
 /// A request that is answered faster than this lets the next one be larger.
 const QUICK: Duration = Duration::from_millis(1_500);
-/// How long a request should take at most, in ms.
+/// How long rows have to take until they are worth another request beside the first, in ms.
 const WANTED_MILLIS: f64 = 2_600.0;
 /// What a request takes whatever its rows, in ms.
 const REQUEST_MILLIS: f64 = 25.0;
@@ -40,12 +40,17 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// How many of `rows`, each of which takes `row_millis` where `ROW_MILLIS` were measured, the next request gets:
-    /// shares of one size, so that the last is not a small one.
-    pub(super) fn share(self, rows: usize, row_millis: u32) -> usize {
-        let soon = to_count((WANTED_MILLIS / (f64::from(row_millis) * self.slowness)).floor());
-        let most = soon.clamp(SMALLEST, LARGEST).min(self.size);
-        rows.div_ceil(rows.div_ceil(most).max(1))
+    /// How many rows a request may have so that a plan of `rows`, each of which takes `row_millis` where `ROW_MILLIS` were
+    /// measured, keeps `side_by_side` requests busy if it takes long enough for that.
+    pub(super) fn cap(self, rows: usize, row_millis: u32, side_by_side: usize) -> usize {
+        let millis = f64::from(row_millis) * self.slowness * to_number(rows);
+        let shares = to_count((millis / WANTED_MILLIS).ceil()).clamp(1, side_by_side);
+        rows.div_ceil(shares).max(SMALLEST)
+    }
+
+    /// How many of `rows` the next request gets, `cap` at most: shares of one size, so that the last is not a small one.
+    pub(super) fn share(self, rows: usize, cap: usize) -> usize {
+        rows.div_ceil(rows.div_ceil(self.size.min(cap)).max(1))
     }
 
     /// A request goes out.
@@ -103,29 +108,45 @@ mod tests {
         pace
     }
 
+    /// How many rows each request of a plan gets.
+    fn shares(pace: Pace, rows: usize, row_millis: u32) -> Vec<usize> {
+        let cap = pace.cap(rows, row_millis, 4);
+        let (mut shares, mut rest) = (Vec::new(), rows);
+        while rest > 0 {
+            shares.push(pace.share(rest, cap));
+            rest -= shares[shares.len() - 1];
+        }
+        shares
+    }
+
     #[test]
-    fn shares_are_even_and_as_large_as_the_kind_allows() {
+    fn shares_are_even_and_there_are_several_where_that_is_worth_it() {
         let pace = used_to(1);
-        for (rows, row_millis, share) in [
-            (0, 20, 0),
-            (1, 20, 1),
-            (55, 40, 55),
-            (110, 24, 55),
-            (156, 24, 78),
-            (139, 15, 139),
-            (1_000, 10, 200),
-            (1_000, 0, 200),
+        assert_eq!(pace.share(0, pace.cap(0, 20, 4)), 0);
+        for (rows, row_millis, expected) in [
+            (1, 20, vec![1]),
+            (55, 40, vec![55]),
+            (110, 24, vec![55; 2]),
+            (157, 24, vec![79, 78]),
+            (139, 15, vec![139]),
+            (400, 24, vec![100; 4]),
+            (1_000, 24, vec![200; 5]),
+            (1_000, 0, vec![200; 5]),
         ] {
-            assert_eq!(pace.share(rows, row_millis), share, "{rows} rows of {row_millis} ms");
+            assert_eq!(
+                shares(pace, rows, row_millis),
+                expected,
+                "{rows} rows of {row_millis} ms"
+            );
         }
     }
 
     #[test]
     fn slow_one_gets_smaller_shares_but_not_tiny_ones() {
-        assert_eq!(used_to(2).share(156, 15), 78);
-        assert_eq!(used_to(7).share(156, 40), 39);
-        assert_eq!(used_to(70).share(156, 40), 39);
-        assert_eq!(used_to(0).share(156, 40), 156);
+        assert_eq!(shares(used_to(2), 156, 15), [78; 2]);
+        assert_eq!(shares(used_to(7), 156, 40), [39; 4]);
+        assert_eq!(shares(used_to(70), 100, 40), [50; 2]);
+        assert_eq!(shares(used_to(0), 156, 40), [156]);
     }
 
     #[test]
@@ -137,25 +158,25 @@ mod tests {
             pace.took(10, 20, Duration::from_secs(20));
             pace.ends();
         }
-        assert_eq!(pace.share(156, 15), 156);
+        assert_eq!(shares(pace, 156, 15), [156]);
         pace.starts();
         pace.took(10, 20, Duration::from_secs(20));
-        assert_eq!(pace.share(156, 15), 39);
+        assert_eq!(shares(pace, 156, 15), [39; 4]);
     }
 
     #[test]
     fn first_ones_are_careful_and_those_after_too_large_ones_too() {
         let mut pace = Pace::default();
-        assert_eq!(pace.share(150, 5), 75);
+        assert_eq!(shares(pace, 150, 5), [75; 2]);
         pace.failed(100);
-        assert_eq!(pace.share(150, 5), 50);
+        assert_eq!(shares(pace, 150, 5), [50; 3]);
         pace.took(50, 5, QUICK);
-        assert_eq!(pace.share(150, 5), 50, "not quick");
+        assert_eq!(shares(pace, 150, 5), [50; 3], "not quick");
         pace.took(50, 5, QUICK / 2);
-        assert_eq!(pace.share(124, 5), 62);
+        assert_eq!(shares(pace, 124, 5), [62; 2]);
         pace.failed(200);
-        assert_eq!(pace.share(124, 5), 62, "it has become smaller before");
+        assert_eq!(shares(pace, 124, 5), [62; 2], "it has become smaller before");
         pace.failed(1);
-        assert_eq!(pace.share(150, 5), 1);
+        assert_eq!(pace.share(150, 150), 1);
     }
 }
