@@ -881,7 +881,14 @@ mod orphans_of_guests {
     #[test]
     fn machine_that_cannot_be_proven_gone_stays() {
         type Edit = fn(&mut Pair);
-        let cases: [(&str, Edit); 5] = [
+        let cases: [(&str, Edit); 6] = [
+            (
+                "of another cluster that some other service calls by our number",
+                |pair| {
+                    pair.state.object.cluster_name = Some("west".to_owned());
+                    pair.machine.object.cluster = Some(ObjectId(99));
+                },
+            ),
             ("made by hand", |pair| {
                 pair.machine.object.tags = ["proxbox".to_owned()].into();
             }),
