@@ -113,7 +113,9 @@ async fn lab(guests: Vec<Guest>) -> Bench {
     world.storages = ["local-lvm", "ceph-rbd", "local-zfs", "tank", "local"]
         .map(|id| Storage::new(id, "dir", &["images"]))
         .into();
-    guests.into_iter().for_each(|guest| world.add_guest(guest));
+    for guest in guests {
+        world.add_guest(guest);
+    }
     let mut bench = Bench::with(world, StandinOptions::default()).await;
     let row = bench.netbox.rows(ENDPOINTS)[0]["id"].as_u64().unwrap();
     let place = json!({"domain": "pve.lab.example", "port": 8006});
@@ -127,7 +129,7 @@ async fn lab(guests: Vec<Guest>) -> Bench {
 /// The request of the run `R` for a stage alone.
 fn alone() -> SyncRequest {
     let mut request = SyncRequest::default();
-    request.options.run_id = "R".to_owned();
+    "R".clone_into(&mut request.options.run_id);
     request.options.guests.sync_network = false;
     request.options.guests.sync_task_history = false;
     request
@@ -208,15 +210,12 @@ async fn virtual_machine_reaches_netbox_value_for_value() {
             own_tag("web", "2567a5"),
         ],
     );
-    let platform = json!({
-        "name": "Linux (kernel 2.6 or newer)", "slug": "linux-kernel-2-6-or-newer", "tags": ["proxbox"]
-    });
-    assert_rows(
-        &bench,
-        PLATFORMS,
-        |row| row["slug"] == platform["slug"],
-        &[platform.clone()],
-    );
+    let platform = |name: &str, slug: &str| json!({"name": name, "slug": slug, "tags": ["proxbox"]});
+    let platforms = [
+        platform("Debian", "debian"),
+        platform("Linux (kernel 2.6 or newer)", "linux-kernel-2-6-or-newer"),
+    ];
+    assert_rows(&bench, PLATFORMS, |_| true, &platforms);
     let machine = json!({
         "name": "shop-db-1", "status": "active", "cluster": "lab-east", "device": "pve2", "site": plain(&site),
         "virtual_machine_type": "qemu-virtual-machine", "role": null, "platform": "linux-kernel-2-6-or-newer",
@@ -241,6 +240,11 @@ async fn virtual_machine_reaches_netbox_value_for_value() {
         "ipconfig0": "ip=10.20.0.11/24,gw=10.20.0.1", "sshkeys_truncated": false,
     });
     assert_rows(&bench, CLOUD_INITS, |_| true, &[row]);
+}
+
+#[tokio::test]
+async fn disks_of_a_virtual_machine_reach_netbox_value_for_value() {
+    let bench = synced().await;
     let disk = |name: &str, size: u64, description: &str| json!({"name": name, "size": size, "description": description, "tags": ["proxbox"]});
     let disks = [
         disk("efidisk0", 4, "Storage: local-lvm"),

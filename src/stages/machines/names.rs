@@ -74,7 +74,8 @@ fn kept(guest: &Guest, stored: &str, last: &str) -> Option<GuestName> {
     let (live, last) = (clean(&guest.label()), last.trim());
     let is_told = guest.name.is_some();
     let is_guests = is_variant(stored, &live) || !last.is_empty() && is_variant(stored, last);
-    (!stored.is_empty() && !(is_told && is_guests)).then(|| GuestName {
+    let is_given_up = stored.is_empty() || is_told && is_guests;
+    (!is_given_up).then(|| GuestName {
         name: stored.to_owned(),
         live,
         suffix: 1,
