@@ -1,9 +1,11 @@
 //! From a request to a run: what it is to do, with which NetBox and which endpoints.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use axum::http::StatusCode;
 use futures_util::future::join_all;
+use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::AppState;
@@ -13,6 +15,14 @@ use super::targets::{Selected, Target, get_netbox, select};
 use crate::netbox::{self, Client, ObjectId};
 use crate::proxmox::types::ClusterStatus;
 use crate::sync::{EndpointFacts, Limits, Lookup, Part, RunContext, SyncEndpoint, SyncRequest};
+
+const MACHINES: &str = "/api/virtualization/virtual-machines/";
+
+/// A row of which only the id counts.
+#[derive(Debug, Deserialize)]
+struct Identified {
+    id: ObjectId,
+}
 
 /// A run that can be started.
 #[derive(Debug)]
@@ -60,6 +70,8 @@ impl Job {
         if let Some(machine) = machine {
             check_machine(&client, machine).await?;
             request = request.of_machine(machine);
+        } else if let Some(machines) = &request.options.guests.only {
+            check_machines(&client, machines).await?;
         }
         let template = state
             .settings
@@ -128,7 +140,7 @@ async fn may_have(endpoint: &SyncEndpoint, node: &str) -> bool {
 
 /// 404 where there is no such virtual machine: a run for it could only fail, and would be asked for again.
 async fn check_machine(client: &Client, machine: ObjectId) -> Result<(), ApiError> {
-    let path = format!("/api/virtualization/virtual-machines/{machine}/");
+    let path = format!("{MACHINES}{machine}/");
     match client.get::<IgnoredAny>(&path).await {
         Ok(_) => Ok(()),
         Err(netbox::Error::NotFound { .. }) => {
@@ -137,6 +149,24 @@ async fn check_machine(client: &Client, machine: ObjectId) -> Result<(), ApiErro
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// 502 where any of the virtual machines that the query names does not exist: to go on without it would look like success.
+async fn check_machines(client: &Client, machines: &BTreeSet<ObjectId>) -> Result<(), ApiError> {
+    let wanted: Vec<String> = machines.iter().map(ToString::to_string).collect();
+    let query = netbox::Query::new().fields(&["id"]).expect_chunk("id");
+    let found: Vec<Identified> = client.list_chunked(MACHINES, &query, "id", &wanted).await?;
+    let found: BTreeSet<ObjectId> = found.into_iter().map(|row| row.id).collect();
+    let missing: Vec<String> = machines.difference(&found).map(ToString::to_string).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let text = format!("not found in NetBox: {}", missing.join(", "));
+    Err(ApiError::message(
+        StatusCode::BAD_GATEWAY,
+        "Unable to resolve the selected virtual machines",
+        text,
+    ))
 }
 
 fn participant(target: Target, template: &str) -> SyncEndpoint {

@@ -7,8 +7,10 @@ use secrecy::SecretString;
 
 use super::*;
 use crate::endpoint::{EndpointId, EndpointKey, Source};
-use crate::proxmox::mock::world::{AUDITOR_TOKEN, ROOT_TOKEN, TOKEN_SECRET, Task as MockTask};
-use crate::proxmox::mock::{MockOptions, MockProxmox, World};
+use crate::proxmox::mock::world::{
+    AUDITOR_TOKEN, Agent, GuestKind as MockKind, GuestStatus, ROOT_TOKEN, Settings, TOKEN_SECRET, Task as MockTask,
+};
+use crate::proxmox::mock::{Fault, Guest as MockGuest, MockOptions, MockProxmox, Node as MockNode, World};
 use crate::proxmox::{Credential, Endpoint, Session, TlsPolicy};
 
 /// A cluster of three nodes with twelve guests, and what was read of it.
@@ -19,6 +21,7 @@ struct Bench {
     inventory: Inventory,
     only: Option<BTreeSet<Vmid>>,
     recorded: RecordedTasks,
+    agent_timeout: Duration,
 }
 
 impl Bench {
@@ -64,6 +67,7 @@ impl Bench {
             inventory: Inventory::default(),
             only: None,
             recorded: RecordedTasks::default(),
+            agent_timeout: Duration::from_secs(1),
         };
         bench.look_around().await;
         bench
@@ -78,7 +82,7 @@ impl Bench {
 
     async fn read<A: Area>(&mut self) -> &Collected<A::Item> {
         let reader = Reader {
-            agent_timeout: Duration::from_secs(1),
+            agent_timeout: self.agent_timeout,
             session: &self.session,
             cluster: &self.cluster,
             inventory: &self.inventory,
@@ -385,4 +389,79 @@ async fn node_that_is_offline_leaves_open_how_networks_stand_and_nothing_else() 
     assert!(networks.zones.is_complete && networks.subnets.is_complete && networks.prefix_lists.is_complete);
     let nodes: BTreeSet<_> = networks.on_nodes.rows.iter().map(|row| row.node.as_str()).collect();
     assert_eq!((nodes, networks.on_nodes.is_complete), (["pve1", "pve3"].into(), false));
+}
+
+/// A machine whose agent tells of its interfaces.
+fn with_agent(vmid: u32) -> MockGuest {
+    let mut guest = MockGuest::new(MockKind::Qemu, vmid, "web", "pve1");
+    guest.status = GuestStatus::Running;
+    guest.agent = Agent::Plain;
+    guest.config = Settings::new()
+        .with("agent", "1")
+        .with("net0", "virtio=BC:24:11:00:00:01");
+    guest
+}
+
+#[tokio::test]
+async fn agents_are_asked_twice_each_and_only_those_that_can_answer() {
+    let mut world = World::bare(vec![
+        MockNode::new("pve1", 1, "10.0.0.1"),
+        MockNode::new("pve2", 2, "10.0.0.2"),
+    ]);
+    let mut stopped = with_agent(101);
+    stopped.status = GuestStatus::Stopped;
+    let mut template = with_agent(102);
+    template.template = true;
+    let mut off = with_agent(103);
+    off.config.set("agent", "0");
+    let silent = MockGuest {
+        agent: Agent::NotRunning,
+        ..with_agent(104)
+    };
+    for guest in [with_agent(100), stopped, template, off, silent] {
+        world.add_guest(guest);
+    }
+    let mut bench = Bench::of(world, ROOT_TOKEN).await;
+    bench.read::<Guests>().await;
+    bench.read::<GuestConfigs>().await;
+    bench.mock.clear_requests();
+    let answers: Vec<_> = bench.read::<GuestAgents>().await.items.clone();
+    let told: Vec<_> = answers
+        .iter()
+        .map(|agent| (agent.vmid.0, agent.host_name.as_deref()))
+        .collect();
+    assert_eq!(told, [(100, Some("web")), (104, None)]);
+    assert_eq!(answers[1].answer, AgentAnswer::Silence);
+    let mut paths = bench.paths();
+    paths.sort_unstable();
+    let path = |vmid: u32, command: &str| format!("/nodes/pve1/qemu/{vmid}/agent/{command}");
+    let expected =
+        [100, 104].map(|vmid| ["get-host-name", "network-get-interfaces"].map(|command| path(vmid, command)));
+    assert_eq!(paths, expected.concat());
+}
+
+#[tokio::test]
+async fn agent_that_is_slow_costs_its_own_guest_alone_and_no_longer_than_the_limit() {
+    let mut world = World::bare(vec![
+        MockNode::new("pve1", 1, "10.0.0.1"),
+        MockNode::new("pve2", 2, "10.0.0.2"),
+    ]);
+    world.add_guest(with_agent(100));
+    world.add_guest(with_agent(101));
+    let mut bench = Bench::of(world, ROOT_TOKEN).await;
+    bench.read::<Guests>().await;
+    bench.read::<GuestConfigs>().await;
+    let slow = Fault::Latency(Duration::from_hours(1));
+    bench.mock.faults().on_path("/nodes/pve1/qemu/100/agent/*", slow);
+    bench.agent_timeout = Duration::from_millis(300);
+    let answers = bench.read::<GuestAgents>().await.items.clone();
+    let [slow, quick] = answers.as_slice() else {
+        panic!("{answers:?}");
+    };
+    let AgentAnswer::Failure(gap) = &slow.answer else {
+        panic!("{slow:?}");
+    };
+    assert_eq!(gap.kind, ErrorKind::Timeout);
+    assert!(gap.message.contains("PROXBOX_GUEST_AGENT_TIMEOUT"), "{gap}");
+    assert!(matches!(quick.answer, AgentAnswer::Interfaces(_)), "{quick:?}");
 }

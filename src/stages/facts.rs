@@ -76,6 +76,8 @@ pub struct Known {
     pub tags: Vec<Stored<Tag>>,
     /// The ids of all configured Proxmox endpoints; `None`: unknown, so that none is taken for gone.
     pub endpoint_ids: Option<BTreeSet<i64>>,
+    /// The ids of the other endpoints that take part in the run: what is theirs, their part of the run tells.
+    pub others: BTreeSet<i64>,
     /// The cluster's virtual machines.
     pub machines: Vec<Stored<VirtualMachine>>,
     /// Sync states of virtual machines that this endpoint owns.

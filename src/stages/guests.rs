@@ -115,6 +115,15 @@ pub fn machine_selection(facts: &Facts) -> Vec<Selection> {
     facts.target.cluster.map(of_cluster).into_iter().collect()
 }
 
+/// The sync states that tell which virtual machine is which guest: those of the endpoint's own. Where the request names
+/// virtual machines and other endpoints take part, those of all: some may be theirs.
+pub fn state_selection(facts: &Facts) -> Selection {
+    if facts.options.guests.only.is_some() && !facts.known.others.is_empty() {
+        return Selection::all();
+    }
+    owned_states(facts)
+}
+
 /// The sync states of the endpoint's virtual machines.
 pub fn owned_states(facts: &Facts) -> Selection {
     Selection::with("proxmox_endpoint_raw_id", &facts.endpoint.key.id)
@@ -154,8 +163,12 @@ fn is_selected(facts: &Facts, id: ObjectId) -> bool {
     facts.options.guests.only.as_ref().is_none_or(|only| only.contains(&id))
 }
 
-/// Whether a sync state plainly names another cluster. That is no fault, unless the request names its virtual machine.
+/// Whether a sync state plainly names another cluster, or another endpoint of the run. The former is no fault, unless the
+/// request names its virtual machine.
 fn is_elsewhere(facts: &Facts, state: &VirtualMachineState) -> bool {
+    if state.endpoint_raw_id.is_some_and(|id| facts.known.others.contains(&id)) {
+        return true;
+    }
     let cluster = state.cluster_name.as_deref().unwrap_or_default().trim();
     facts.options.guests.only.is_none()
         && !cluster.is_empty()

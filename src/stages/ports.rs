@@ -126,12 +126,13 @@ fn keep_named(facts: &Facts, guest: &mut GuestPorts<'_>) {
     }
 }
 
-/// A running container is always asked; a virtual machine has no addresses but those its agent tells.
+/// A container has other addresses than its configuration's as long as it may run; a virtual machine has none but those its
+/// agent tells.
 fn source(bound: &Bound<'_>, is_live: bool) -> Source {
-    let is_running = bound.guest.is_some_and(Guest::is_running);
+    let is_stopped = bound.guest.is_some_and(Guest::is_stopped);
     match (is_live, bound.kind) {
         (true, _) => Source::Guest,
-        (false, GuestKind::Lxc) if is_running => Source::Nobody,
+        (false, GuestKind::Lxc) if !is_stopped => Source::Nobody,
         (false, GuestKind::Lxc | GuestKind::Qemu) => Source::Configuration,
     }
 }

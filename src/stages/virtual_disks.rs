@@ -113,6 +113,7 @@ mod tests {
     use super::super::tests::{changes, converged, plan, plan_against, stand_for, storage};
     use super::*;
     use crate::inventory::{Collected, ConfiguredGuest, Guest, GuestConfig, GuestKind, Vmid};
+    use crate::netbox::objects::DECOMMISSIONING;
     use crate::reconcile::{Plan, Resource};
 
     const MACHINE: ObjectId = ObjectId(310);
@@ -202,6 +203,16 @@ mod tests {
             changes(&plan_against::<VirtualDisks>(&facts, &rows)),
             json!({"2": {"size": 32_768}})
         );
+    }
+
+    #[test]
+    fn disks_of_a_marked_machine_are_left_alone() {
+        let (mut facts, mut rows) = world();
+        rows[1].object.size = Some(16_384);
+        rows.push(disk(3, "scsi1", 5, ""));
+        facts.known.machines[0].object.status = Some(DECOMMISSIONING.to_owned());
+        facts.known.guests.clear();
+        assert!(plan_against::<VirtualDisks>(&facts, &rows).is_empty());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::pass::EndpointRun;
 use super::warning::Warning;
 use crate::inventory::{Area, Guests, Reader};
 use crate::netbox::objects::Storage;
-use crate::stages::guests::{Bindings, Unbound, bindings, machine_selection, owned_states};
+use crate::stages::guests::{Bindings, Unbound, bindings, machine_selection, state_selection};
 use crate::stages::storages::Storages as StorageRows;
 use crate::stages::{Part, Pass, Selection};
 
@@ -48,7 +48,7 @@ impl EndpointRun<'_> {
     pub(super) async fn read_machines(&mut self) -> Result<(), Error> {
         self.read::<Guests>().await?;
         let machines = machine_selection(&self.facts);
-        let states = vec![owned_states(&self.facts)];
+        let states = vec![state_selection(&self.facts)];
         let (machines, states) = tokio::try_join!(self.recall(machines), self.recall(states))?;
         self.facts.known.machines = machines;
         self.facts.known.machine_states = states;

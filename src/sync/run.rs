@@ -296,6 +296,8 @@ impl<'a> Part<'a> {
         } else {
             Inventory::default()
         };
+        let others = context.endpoints.iter().map(|other| other.facts.key);
+        let others = others.filter(|key| *key != endpoint.facts.key);
         Facts {
             endpoint: endpoint.facts.clone(),
             options,
@@ -304,6 +306,7 @@ impl<'a> Part<'a> {
             ids: Ids::default(),
             known: Known {
                 endpoint_ids: context.endpoint_ids.clone(),
+                others: others.map(|key| key.id.0).collect(),
                 ..Known::default()
             },
             target: Target::default(),

@@ -102,6 +102,7 @@ async fn request_that_is_not_possible_fails_before_the_stream() {
         ("overwrite_device_role=maybe", StatusCode::UNPROCESSABLE_ENTITY),
         ("fetch_max_concurrency=0", StatusCode::UNPROCESSABLE_ENTITY),
         ("netbox_vm_ids=", StatusCode::UNPROCESSABLE_ENTITY),
+        ("netbox_vm_ids=9999", StatusCode::BAD_GATEWAY),
         ("netbox_id=77", StatusCode::BAD_REQUEST),
         ("netbox_branch_schema_id=no%20branch", StatusCode::BAD_REQUEST),
     ] {

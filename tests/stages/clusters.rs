@@ -186,3 +186,41 @@ pub(crate) fn rows_where(bench: &Estate, path: &str, field: &str, value: &Value)
     rows.retain(|row| row[field] == *value);
     rows
 }
+
+/// The cluster `beta` of the node `b1` with one guest, the virtual machine 301.
+fn beta() -> World {
+    let mut world = World::bare(vec![Node::new("b1", 1, "10.0.1.1"), Node::new("b2", 2, "10.0.1.2")]);
+    world.cluster = Some("beta".to_owned());
+    let mut guest = Guest::new(GuestKind::Qemu, 301, "mail", "b1");
+    guest.config.set("scsi0", "local:vm-301-disk-0,size=4G");
+    world.add_guest(guest);
+    world
+}
+
+#[tokio::test]
+async fn machine_that_is_asked_for_is_no_matter_of_the_other_clusters_in_the_run() {
+    let mut bench = Estate::start(vec![alpha(), beta()]).await;
+    bench.request.options.guests.sync_network = false;
+    bench.request.options.guests.sync_task_history = false;
+    bench.run(Stage::VirtualMachines).await;
+    let machine = bench.machine(301);
+    for is_strict in [false, true] {
+        for stage in [
+            Stage::VirtualMachines,
+            Stage::VirtualDisks,
+            Stage::VmInterfaces,
+            Stage::VmIpAddresses,
+            Stage::Backups,
+            Stage::Snapshots,
+        ] {
+            let mut request = bench.only(machine);
+            request.options.guests.is_strict = is_strict;
+            let report = bench.try_run(stage, request).await;
+            let result = report.result();
+            assert_eq!(report.errors(), [""; 0], "{}", stage.as_str());
+            assert!(result.get("warnings").is_none(), "{}: {result}", stage.as_str());
+        }
+    }
+    let unknown = bench.try_run(Stage::VirtualDisks, bench.only(9_999)).await;
+    assert!(unknown.result()["warnings"].is_array());
+}

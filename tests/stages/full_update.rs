@@ -125,6 +125,26 @@ async fn sweep_looks_at_nothing_where_guests_may_be_missing() {
 }
 
 #[tokio::test]
+async fn guest_that_could_not_be_written_holds_the_sweep_back() {
+    let bench = small().await;
+    bench.stage(Stage::VirtualMachines).await;
+    let gone = bench.machine_of(101)["name"].as_str().unwrap().to_owned();
+    let refused = bench.machine_of(102)["name"].as_str().unwrap().to_owned();
+    bench.proxmox.world().change(|world| {
+        world.remove_guest(101);
+        world.guest(102).unwrap().memory_mib = 777;
+    });
+    bench
+        .netbox
+        .faults()
+        .refuse_row(MACHINES, &refused, "memory", "Too much.");
+    bench.forget();
+    let result = bench.job(Job::FullUpdate, SyncRequest::default()).await.result();
+    assert_eq!(result["orphan_sweep"]["skipped_reason"], "vm_stage_failed");
+    assert_eq!(bench.machine(&gone)["status"]["value"], "active");
+}
+
+#[tokio::test]
 async fn sweep_of_too_many_at_once_is_refused() {
     let bench = small().await;
     bench.stage(Stage::VirtualMachines).await;

@@ -23,6 +23,8 @@ pub(crate) const MACHINE_STATES: &str = "plugins/proxbox/sync-state/virtual-mach
 pub(crate) struct Bench {
     pub(crate) proxmox: Arc<MockProxmox>,
     pub(crate) netbox: Standin,
+    /// How the service knows the Proxmox.
+    pub(crate) endpoint: EndpointFacts,
     registry: Registry,
     session: Session,
     client: netbox::Client,
@@ -85,9 +87,20 @@ impl Bench {
         }
         let session = Session::new(endpoint_of(&proxmox, 1)).unwrap();
         let client = client(&netbox, false);
+        let endpoint = EndpointFacts {
+            key: key(1),
+            name: "lab (nb:1)".to_owned(),
+            domain: None,
+            ip_address: Some("127.0.0.1".to_owned()),
+            port: proxmox.address().port(),
+            node_device_name_template: String::new(),
+            site: Lookup::default(),
+            tenant: Lookup::default(),
+        };
         Self {
             proxmox,
             netbox,
+            endpoint,
             registry: Registry::new(None),
             session,
             client,
@@ -96,23 +109,13 @@ impl Bench {
     }
 
     fn context(&self) -> RunContext {
-        let facts = EndpointFacts {
-            key: key(1),
-            name: "lab (nb:1)".to_owned(),
-            domain: None,
-            ip_address: Some("127.0.0.1".to_owned()),
-            port: self.proxmox.address().port(),
-            node_device_name_template: String::new(),
-            site: Lookup::default(),
-            tenant: Lookup::default(),
-        };
         RunContext {
             netbox: self.client.clone(),
             endpoints: vec![SyncEndpoint {
-                facts,
+                facts: self.endpoint.clone(),
                 session: Ok(self.session.clone()),
             }],
-            endpoint_ids: Some([key(1).id.0].into()),
+            endpoint_ids: Some([self.endpoint.key.id.0].into()),
             missing: Vec::new(),
             delete_orphans: self.delete_orphans,
             limits: Limits::default(),

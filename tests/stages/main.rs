@@ -11,6 +11,7 @@ mod backups;
 mod budget;
 mod clusters;
 mod full_update;
+mod guest_rows;
 mod harness;
 mod kill;
 mod node_interfaces;

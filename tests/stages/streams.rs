@@ -143,7 +143,14 @@ async fn virtual_machine_without_a_sound_identity_is_a_warning_with_its_id_and_g
         .change(MACHINE_STATES, row, &json!({"proxmox_vm_type": ""}))
         .unwrap();
     bench.forget();
-    for stage in [Stage::TaskHistory, Stage::Backups, Stage::Snapshots] {
+    for stage in [
+        Stage::TaskHistory,
+        Stage::VirtualDisks,
+        Stage::Backups,
+        Stage::Snapshots,
+        Stage::VmInterfaces,
+        Stage::VmIpAddresses,
+    ] {
         let before = bench.netbox.fingerprint();
         let result = bench.stage(stage).await.result();
         let warning = &result["warnings"][0];

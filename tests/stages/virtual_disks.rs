@@ -142,6 +142,42 @@ async fn disks_of_a_dead_node_are_left_alone() {
 }
 
 #[tokio::test]
+async fn machine_whose_disks_cannot_be_told_says_why_in_its_row() {
+    let bench = bench().await;
+    bench.stage(Stage::VirtualDisks).await;
+    let name = |vmid| bench.machine_of(vmid)["name"].as_str().unwrap().to_owned();
+    let (gone, unread) = (name(101), name(102));
+    bench.proxmox.world().change(|world| world.remove_guest(101));
+    bench.proxmox.faults().fail(
+        "/nodes/*/*/102/config",
+        403,
+        "Permission check failed (/vms/102, VM.Audit)",
+    );
+    bench.forget();
+    bench.take_writes();
+    let events = bench.events(Stage::VirtualDisks, SyncRequest::default()).await;
+    let rows = events.iter().filter(|event| event.data["step"] == "virtual_disk");
+    let rows: Vec<&Value> = rows
+        .map(|event| &event.data["payload"]["data"])
+        .filter(|row| row.is_object())
+        .collect();
+    let told: Vec<_> = rows.iter().map(|row| (&row["rowid"], &row["completed"])).collect();
+    let row_of = |name: &str| json!(format!("{name}-disks"));
+    assert_eq!(told, [(&row_of(&gone), &json!(true)), (&row_of(&unread), &json!(true))]);
+    assert_eq!(rows[0]["disks"], "VM not found in Proxmox");
+    let reason = rows[1]["disks"].as_str().unwrap();
+    assert!(reason.contains("VM.Audit"), "{reason}");
+    assert!(rows.iter().all(|row| row["error"] == row["disks"]), "{rows:#?}");
+    let result = &events.last().unwrap().data["result"];
+    assert_eq!(
+        (&result["skipped"], &result["failed"]),
+        (&json!(20), &json!(0)),
+        "{result}"
+    );
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn refused_disk_is_named_and_the_others_are_written() {
     let bench = bench().await;
     let words = "Not on this shelf.";

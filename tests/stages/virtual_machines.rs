@@ -1,15 +1,17 @@
 //! The stage `virtual-machines`, from a Proxmox to a NetBox.
 
 use proxbox_api::netbox::standin::{Fault, FaultRule, Release, StandinOptions};
-use proxbox_api::proxmox::mock::World;
+use proxbox_api::proxmox::mock::world::{GuestKind, GuestStatus};
+use proxbox_api::proxmox::mock::{Guest, World};
 use proxbox_api::reconcile::{Mode, ObjectId};
 use proxbox_api::stages::Stage;
-use proxbox_api::sync::SyncRequest;
-use serde_json::json;
+use proxbox_api::sync::{Job, SyncRequest};
+use serde_json::{Value, json};
 
-use crate::harness::{Bench, MACHINE_STATES, MACHINES, tags, warnings};
+use crate::harness::{Bench, INTERFACES, MACHINE_STATES, MACHINES, tags, warnings};
 
 const CLOUD_INITS: &str = "plugins/proxbox/vm-cloudinit";
+const DISKS: &str = "virtualization/virtual-disks";
 const TAGS: &str = "extras/tags";
 
 /// A request for the stage alone, without interfaces, disks and tasks.
@@ -257,6 +259,392 @@ async fn older_netbox_gets_roles_in_place_of_types() {
     bench.take_writes();
     bench.stage(Stage::VirtualMachines).await;
     assert_eq!(bench.take_writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn machine_in_no_cluster_is_neither_updated_nor_made_again() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    let id = bench.machine_of(101)["id"].as_u64().unwrap();
+    let nowhere = json!({"cluster": null, "device": null});
+    bench.netbox.change(MACHINES, id, &nowhere).unwrap();
+    bench
+        .proxmox
+        .world()
+        .change(|world| world.guest(101).unwrap().memory_mib = 777);
+    for stage in [
+        Stage::VirtualMachines,
+        Stage::VirtualDisks,
+        Stage::VmInterfaces,
+        Stage::VmIpAddresses,
+    ] {
+        let before = bench.netbox.rows(MACHINES);
+        bench.forget();
+        let report = bench.stage(stage).await;
+        let result = report.result();
+        let warning = &result["warnings"][0];
+        assert_eq!(
+            (&warning["netbox_vm_id"], &warning["vmid"], &warning["cluster"]),
+            (&json!(id), &json!(101), &json!("lab")),
+            "{}: {result}",
+            stage.as_str()
+        );
+        assert_eq!((report.counts().failed, &result["degraded"]), (0, &json!(true)));
+        let after = bench.netbox.rows(MACHINES);
+        let own = |rows: &[Value]| rows.iter().find(|row| row["id"] == id).cloned();
+        assert_eq!(
+            (own(&after), after.len()),
+            (own(&before), before.len()),
+            "{}",
+            stage.as_str()
+        );
+    }
+    for path in [DISKS, INTERFACES] {
+        let rows = bench.netbox.rows(path);
+        assert!(
+            !rows.is_empty() && rows.iter().all(|row| row["virtual_machine"]["id"] != id),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn guest_of_the_same_number_in_another_cluster_is_never_touched() {
+    let mut bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.delete_orphans = true;
+    // Another service calls its endpoint by our number.
+    let seed = |path: &str, row: Value| bench.netbox.seed(path, &row).unwrap();
+    let ours = [("Proxbox", "proxbox"), ("Discovered", "proxbox-discovered-qemu")]
+        .map(|(name, slug)| seed(TAGS, json!({"name": name, "slug": slug})));
+    let tag = json!(ours);
+    let kind = seed(
+        "virtualization/cluster-types",
+        json!({"name": "Other", "slug": "other"}),
+    );
+    let west = seed("virtualization/clusters", json!({"name": "west", "type": kind}));
+    let machine = seed(
+        MACHINES,
+        json!({"name": "other", "cluster": west, "memory": 1, "tags": tag}),
+    );
+    let state = json!({
+        "virtual_machine": machine, "proxmox_vm_id": 100, "proxmox_vm_type": "qemu", "proxmox_endpoint_raw_id": 1,
+        "proxmox_cluster_name": "west", "proxmox_vm_name": "other"
+    });
+    let state = seed(MACHINE_STATES, state);
+    let disk = seed(
+        DISKS,
+        json!({"virtual_machine": machine, "name": "scsi9", "size": 5, "tags": tag}),
+    );
+    let interface = seed(
+        INTERFACES,
+        json!({"virtual_machine": machine, "name": "net0", "tags": tag}),
+    );
+    let address = json!({
+        "address": "10.98.0.1/24", "assigned_object_type": "virtualization.vminterface",
+        "assigned_object_id": interface, "tags": tag
+    });
+    let address = seed("ipam/ip-addresses", address);
+    let theirs = || {
+        [
+            (MACHINES, machine),
+            (MACHINE_STATES, state),
+            (DISKS, disk),
+            (INTERFACES, interface),
+            ("ipam/ip-addresses", address),
+        ]
+        .map(|(path, id)| {
+            let rows = bench.netbox.rows(path);
+            let row = rows.iter().find(|row| row["id"] == id);
+            row.map(|row| row["last_updated"].clone())
+        })
+    };
+    let before = theirs();
+    assert!(before.iter().all(Option::is_some));
+    for run in 1..=2 {
+        bench.forget();
+        let report = bench.job(Job::FullUpdate, SyncRequest::default()).await;
+        assert_eq!(report.errors(), [""; 0], "run {run}");
+        assert_eq!(theirs(), before, "run {run}");
+    }
+    let rows = bench.netbox.rows(MACHINE_STATES);
+    let claims = rows.iter().filter(|row| row["proxmox_vm_id"] == 100).count();
+    assert_eq!((claims, bench.netbox.count(MACHINES)), (2, 11));
+}
+
+#[tokio::test]
+async fn guest_that_failed_keeps_the_run_it_was_last_seen_by() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    let run = async |id: &str| {
+        let mut request = alone();
+        request.options.run_id = id.to_owned();
+        bench.job(Stage::VirtualMachines, request).await
+    };
+    run("first").await;
+    bench.proxmox.world().change(|world| {
+        for vmid in [101, 102] {
+            world.guest(vmid).unwrap().memory_mib = 777;
+            world.guest(vmid).unwrap().status = GuestStatus::Stopped;
+        }
+    });
+    let name = bench.machine_of(101)["name"].as_str().unwrap().to_owned();
+    bench.netbox.faults().refuse_row(MACHINES, &name, "memory", "Too much.");
+    bench.forget();
+    let report = run("second").await.into_stage().unwrap();
+    assert_eq!(report.counts().failed, 1);
+    let last_runs = [101, 102].map(|vmid| bench.machine_state(vmid)["last_run_id"].clone());
+    assert_eq!(last_runs, ["first", "second"]);
+}
+
+#[tokio::test]
+async fn odd_guests_are_written_like_any_other() {
+    let mut world = World::estate(2, 10);
+    let mut limited = Guest::new(GuestKind::Lxc, 900, "limited", "pve1");
+    limited.config.set("cpulimit", "1.5");
+    let mut unknown = Guest::new(GuestKind::Qemu, 901, "hidden", "pve1");
+    unknown.status = GuestStatus::Unknown;
+    let mut numeric = Guest::new(GuestKind::Qemu, 902, "4712", "pve1");
+    numeric.tags = vec!["7".to_owned()];
+    let mut locked = Guest::new(GuestKind::Qemu, 903, "locked", "pve1");
+    locked.lock = Some("backup".to_owned());
+    let mut template = Guest::new(GuestKind::Qemu, 904, "golden", "pve1");
+    template.template = true;
+    for guest in [limited, unknown, numeric, locked, template] {
+        world.add_guest(guest);
+    }
+    let managed = json!({"sid": "vm:903", "state": "started"});
+    world.ha.resources.push(managed.as_object().unwrap().clone());
+    let bench = Bench::with(world, StandinOptions::default()).await;
+    bench.proxmox.faults().numbers_as_text(true);
+    let report = bench.stage(Stage::VirtualMachines).await;
+    assert_eq!((report.counts().created, report.counts().failed), (15, 0));
+    let told = |vmid: u32| {
+        let machine = bench.machine_of(vmid);
+        json!([
+            machine["name"],
+            machine["status"]["value"],
+            machine["vcpus"],
+            machine["memory"]
+        ])
+    };
+    for (vmid, expected) in [
+        (900, json!(["limited", "offline", 1.5, 512])),
+        (901, json!(["vm-901", "active", null, 0])),
+        (902, json!(["4712", "offline", 1.0, 512])),
+        (903, json!(["locked", "offline", 1.0, 512])),
+        (904, json!(["golden", "offline", 1.0, 512])),
+    ] {
+        assert_eq!(told(vmid), expected, "guest {vmid}");
+    }
+    assert!(tags(&bench.machine_of(902)).contains(&"7"));
+}
+
+#[tokio::test]
+async fn guest_that_is_gone_leaves_everything_as_it_is() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.job(Job::FullUpdate, SyncRequest::default()).await;
+    bench.proxmox.world().change(|world| world.remove_guest(101));
+    bench.forget();
+    bench.take_writes();
+    for stage in [
+        Stage::VirtualMachines,
+        Stage::VirtualDisks,
+        Stage::VmInterfaces,
+        Stage::VmIpAddresses,
+    ] {
+        let report = bench.stage(stage).await;
+        assert_eq!(report.counts().failed, 0, "{}", stage.as_str());
+    }
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn guests_of_a_node_without_a_device_fail_and_the_others_are_written() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    let words = "This name is reserved.";
+    bench.netbox.faults().refuse_row("dcim/devices", "pve2", "name", words);
+    let report = bench.job(Stage::VirtualMachines, alone()).await.into_stage().unwrap();
+    let on_node = bench.proxmox.world().read(|world| {
+        let guests = world.guests.values();
+        guests.filter(|guest| guest.node == "pve2").count()
+    });
+    assert!(on_node > 0);
+    assert_eq!(
+        (report.counts().created, report.counts().failed),
+        (10 - on_node, on_node)
+    );
+    let warnings = warnings(&report);
+    assert!(
+        warnings.contains(words) && warnings.contains("the device of its node"),
+        "{warnings}"
+    );
+}
+
+#[tokio::test]
+async fn stage_fails_where_the_cluster_itself_cannot_be_had() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    let words = "This name is reserved.";
+    bench
+        .netbox
+        .faults()
+        .refuse_row("virtualization/clusters", "lab", "name", words);
+    let report = bench.job(Stage::VirtualMachines, alone()).await;
+    assert!(report.errors()[0].contains(words), "{:?}", report.errors());
+    assert_eq!(bench.netbox.count(MACHINES), 0);
+}
+
+#[tokio::test]
+async fn guest_with_a_new_number_is_a_new_one_and_the_old_one_is_left() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    let before = bench.machine_of(101);
+    bench.proxmox.world().change(|world| {
+        let mut guest = world.remove_guest(101).unwrap();
+        guest.vmid = 901;
+        world.add_guest(guest);
+    });
+    bench.forget();
+    let report = bench.stage(Stage::VirtualMachines).await;
+    assert_eq!((report.counts().created, report.counts().updated), (1, 0));
+    let old = bench.machine_of(101);
+    assert_eq!(old["last_updated"], before["last_updated"]);
+    let expected = format!("{} (2)", old["name"].as_str().unwrap());
+    assert_eq!(bench.machine_of(901)["name"], expected);
+}
+
+#[tokio::test]
+async fn guest_that_goes_while_it_is_read_fails_alone_and_nothing_of_it_is_written() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.job(Job::FullUpdate, SyncRequest::default()).await;
+    for (status, text) in [
+        (
+            500,
+            "Configuration file 'nodes/pve1/qemu-server/101.conf' does not exist",
+        ),
+        (403, "Permission check failed (/vms/101, VM.Audit)"),
+    ] {
+        bench.proxmox.faults().clear();
+        bench.proxmox.faults().fail("/nodes/*/*/101/config", status, text);
+        bench.forget();
+        bench.take_writes();
+        let report = bench.job(Stage::VirtualMachines, alone()).await.into_stage().unwrap();
+        assert_eq!((report.counts().failed, report.counts().unchanged), (1, 9), "{text}");
+        let result = report.result();
+        assert_eq!(
+            (&result["failed_count"], &result["degraded"]),
+            (&json!(1), &json!(true))
+        );
+        for (stage, skipped) in [
+            (Stage::VirtualDisks, 1),
+            (Stage::VmInterfaces, 0),
+            (Stage::VmIpAddresses, 0),
+        ] {
+            let report = bench.stage(stage).await;
+            assert_eq!(report.counts().failed, 0, "{}: {text}", stage.as_str());
+            if stage == Stage::VirtualDisks {
+                assert_eq!(report.counts().skipped, skipped, "{text}");
+            }
+        }
+        assert_eq!(bench.take_writes(), Vec::<String>::new(), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_written_where_it_cannot_be_told_whose_machines_are_there() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.job(Job::FullUpdate, SyncRequest::default()).await;
+    bench
+        .proxmox
+        .world()
+        .change(|world| world.add_guest(Guest::new(GuestKind::Qemu, 900, "new", "pve1")));
+    for status in [404, 500] {
+        let fault = FaultRule::on(MACHINE_STATES, Fault::Status(status)).method("GET");
+        bench.netbox.faults().add(fault);
+        for stage in [
+            Stage::VirtualMachines,
+            Stage::VirtualDisks,
+            Stage::VmInterfaces,
+            Stage::VmIpAddresses,
+        ] {
+            bench.forget();
+            bench.take_writes();
+            let report = bench.job(stage, alone()).await;
+            assert_eq!(report.errors().len(), 1, "{}: {status}", stage.as_str());
+            assert_eq!(
+                bench.take_writes(),
+                Vec::<String>::new(),
+                "{}: {status}",
+                stage.as_str()
+            );
+        }
+        bench.netbox.faults().clear();
+    }
+}
+
+#[tokio::test]
+async fn guest_that_two_machines_claim_to_be_is_left_alone_by_every_stage() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.job(Job::FullUpdate, SyncRequest::default()).await;
+    let first = bench.machine_of(101);
+    let twin = json!({"name": "twin", "cluster": first["cluster"]["id"]});
+    let twin = bench.netbox.seed(MACHINES, &twin).unwrap();
+    let state = json!({
+        "virtual_machine": twin, "proxmox_vm_id": 101, "proxmox_vm_type": bench.machine_state(101)["proxmox_vm_type"],
+        "proxmox_endpoint_raw_id": 1, "proxmox_cluster_name": "lab"
+    });
+    bench.netbox.seed(MACHINE_STATES, &state).unwrap();
+    bench
+        .proxmox
+        .world()
+        .change(|world| world.guest(101).unwrap().memory_mib = 777);
+    bench.forget();
+    bench.take_writes();
+    let report = bench.job(Stage::VirtualMachines, alone()).await.into_stage().unwrap();
+    assert_eq!(report.counts().failed, 1);
+    let words = "2 virtual machines claim to be guest 101";
+    assert!(warnings(&report).contains(words), "{}", warnings(&report));
+    for stage in [Stage::VirtualDisks, Stage::VmInterfaces, Stage::VmIpAddresses] {
+        let result = bench.stage(stage).await.result();
+        let told: Vec<&Value> = result["warnings"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|warning| warning["reason"] == words)
+            .map(|warning| &warning["netbox_vm_id"])
+            .collect();
+        assert_eq!(told, [&first["id"], &json!(twin)], "{}: {result}", stage.as_str());
+    }
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn machine_of_a_guest_that_came_back_is_served_again_in_the_same_run() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    let machine = bench.machine_of(100);
+    let mark = json!({"name": "Gone", "slug": "proxbox-soft-deleted"});
+    let known = bench.netbox.rows(TAGS);
+    let known = known.iter().find(|tag| tag["slug"] == "proxbox-soft-deleted");
+    let mark = known.map_or_else(
+        || bench.netbox.seed(TAGS, &mark).unwrap(),
+        |tag| tag["id"].as_u64().unwrap(),
+    );
+    let id = machine["id"].as_u64().unwrap();
+    let marked = json!({"status": "decommissioning", "add_tags": [mark]});
+    bench.netbox.change(MACHINES, id, &marked).unwrap();
+    assert!(tags(&bench.machine_of(100)).contains(&"proxbox-soft-deleted"));
+    bench.forget();
+    let mut request = SyncRequest::default().of_machine(ObjectId(id));
+    request.options.guests.sync_task_history = false;
+    bench.stage_with(Stage::VirtualMachines, request).await;
+    let revived = bench.machine_of(100);
+    assert_eq!(
+        (&revived["status"], tags(&revived)),
+        (&machine["status"], tags(&machine))
+    );
+    for path in [DISKS, INTERFACES] {
+        let rows = bench.netbox.rows(path);
+        assert!(rows.iter().any(|row| row["virtual_machine"]["id"] == id), "{path}");
+    }
 }
 
 #[tokio::test]

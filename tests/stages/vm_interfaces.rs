@@ -237,6 +237,39 @@ async fn refused_interface_is_named_and_the_others_are_written() {
 }
 
 #[tokio::test]
+async fn what_hangs_on_an_interface_fails_without_it_and_is_made_by_the_next_run() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    let words = "Not today.";
+    let mac = bench
+        .proxmox
+        .world()
+        .read(|world| world.guests[&100].mac(0).unwrap().to_owned());
+    bench.netbox.faults().refuse_row(MACS, &mac, "mac_address", words);
+    bench.netbox.faults().refuse_row(BRIDGES, "vmbr0", "name", words);
+    bench
+        .netbox
+        .faults()
+        .refuse_row(GUEST_INTERFACES, "ens18", "name", words);
+    let report = bench.stage(Stage::VmInterfaces).await;
+    let counts = report.counts();
+    assert_eq!((counts.created, counts.failed), (bench.netbox.count(INTERFACES), 0));
+    let warnings = warnings(&report);
+    for named in [mac.as_str(), "vmbr0", "ens18"] {
+        let line = warnings.lines().find(|line| line.contains(named));
+        assert!(line.is_some_and(|line| line.contains(words)), "{named}: {warnings}");
+    }
+    assert_eq!(bench.netbox.count(MACS), counts.created - 1);
+    bench.netbox.faults().clear();
+    bench.forget();
+    let report = bench.stage(Stage::VmInterfaces).await;
+    assert_eq!(report.endpoints[0].warnings, []);
+    assert_eq!(bench.netbox.count(MACS), counts.created);
+    assert_eq!(bench.netbox.count(STATES), counts.created);
+    assert_ne!(guest_interface(&bench, 100, "ens18"), Value::Null);
+}
+
+#[tokio::test]
 async fn stage_of_which_nothing_could_be_written_fails() {
     let bench = Bench::with(World::estate(2, 4), StandinOptions::default()).await;
     bench.stage(Stage::VirtualMachines).await;

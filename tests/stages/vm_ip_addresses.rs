@@ -1,6 +1,8 @@
 //! The stage `vm-ip-addresses`, from a Proxmox to a NetBox.
 
+use proxbox_api::netbox::standin::{Fault, FaultRule};
 use proxbox_api::proxmox::mock::world::{Agent, AgentInterface};
+use proxbox_api::reconcile::ObjectId;
 use proxbox_api::stages::Stage;
 use proxbox_api::sync::Report;
 use serde_json::{Value, json};
@@ -175,6 +177,52 @@ async fn free_address_is_adopted_and_that_of_somebody_else_is_named() {
     assert_eq!(address(&bench, "10.99.0.8").unwrap()["assigned_object_id"], interface);
     again(&bench).await;
     assert_eq!(bench.take_writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn refused_address_is_named_and_the_others_are_written() {
+    let bench = with_interfaces().await;
+    tell(&bench, 100, &["10.99.0.7/24", "10.99.0.8/24"]);
+    let words = "This address is reserved.";
+    bench
+        .netbox
+        .faults()
+        .refuse_row(ADDRESSES, "10.99.0.7/24", "address", words);
+    let report = again(&bench).await;
+    let warnings = warnings(&report);
+    assert_eq!(report.counts().failed, 1, "{warnings}");
+    assert!(warnings.contains("10.99.0.7") && warnings.contains(words), "{warnings}");
+    assert_eq!(hosts(&bench, 100, "net0"), ["10.99.0.8/24"]);
+    assert_eq!(bench.machine_of(100)["primary_ip4"]["address"], "10.99.0.8/24");
+}
+
+#[tokio::test]
+async fn netbox_that_takes_no_address_at_all_is_told_and_does_not_fail_the_stage() {
+    let bench = with_interfaces().await;
+    let down = FaultRule::on(ADDRESSES, Fault::Status(403)).method("POST");
+    bench.netbox.faults().add(down);
+    let report = again(&bench).await;
+    let counts = report.counts();
+    assert!(counts.failed > 0 && counts.created == 0, "{counts:?}");
+    assert_eq!(report.result()["degraded"], true);
+    assert_eq!(warnings(&report).matches("IP address").count(), counts.failed);
+}
+
+#[tokio::test]
+async fn only_the_guests_that_were_asked_for_get_addresses() {
+    let bench = with_interfaces().await;
+    let before = bench.netbox.count(ADDRESSES);
+    let wanted = bench.machine_of(100)["id"].as_u64().unwrap();
+    let mut request = proxbox_api::sync::SyncRequest::default();
+    request.options.guests.only = Some([ObjectId(wanted)].into());
+    bench.forget();
+    let report = bench.stage_with(Stage::VmIpAddresses, request).await;
+    let made = hosts(&bench, 100, "net0").len();
+    assert!(made > 0);
+    assert_eq!(
+        (report.counts().created, bench.netbox.count(ADDRESSES)),
+        (made, before + made)
+    );
 }
 
 #[tokio::test]

@@ -218,7 +218,7 @@ config! {
         /// Name.
         name: Option<String> = "wire::text";
         /// The guest agent's property string; see [`QemuConfig::has_agent`].
-        agent: Option<String> = "wire::text";
+        agent: Option<String> = "agent";
         /// Whether it starts with its node.
         onboot: bool = "wire::flag";
         /// Whether it is a template.
@@ -294,6 +294,12 @@ impl QemuConfig {
     }
 }
 
+/// What is no text switches nothing on.
+fn agent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    Ok(wire::text_of(&value).ok().flatten())
+}
+
 /// Memory is a number up to 8.0, numeric text from 8.1 on, and by its schema a property string (`current=4096`).
 fn memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let value = Value::deserialize(deserializer)?;
@@ -344,6 +350,10 @@ mod tests {
             (json!("enabled=0"), false),
             (json!("type=virtio"), false),
             (json!(""), false),
+            (json!(true), true),
+            (json!(null), false),
+            (json!("perhaps"), false),
+            (json!({"enabled": 1}), false),
         ] {
             let config: QemuConfig = serde_json::from_value(json!({ "agent": value })).unwrap();
             assert_eq!(config.has_agent(), wanted, "{value}");

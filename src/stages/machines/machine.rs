@@ -3,6 +3,7 @@
 use super::platforms::platform_of;
 use super::tags::slugs_of;
 use super::{Prepared, handled, machines, names, overrides_of, prepared, refusal};
+use crate::inventory::Vmid;
 use crate::mapping::virtual_machine::{MachineParents, discovered_tag, machine_type, virtual_machine};
 use crate::netbox::objects::{Tag, VirtualMachine, VirtualMachineType};
 use crate::reconcile::{Policy, Row, Stored, Wanted};
@@ -76,8 +77,9 @@ impl Pass for Machines {
         desired
     }
 
-    /// What an operator filled in stays where its flag is off, and NetBox itself keeps the size of virtual machines that
-    /// have disks. After a lost answer the virtual machine that is there now is the one.
+    /// What an operator filled in stays where its flag is off, and so does what the cluster does not tell of a guest; NetBox
+    /// itself keeps the size of virtual machines that have disks. After a lost answer the virtual machine that is there
+    /// now is the one.
     fn settle(
         facts: &Facts,
         mut desired: Desired<VirtualMachine>,
@@ -97,6 +99,7 @@ impl Pass for Machines {
                 && let Some(stored) = known.get(&id)
             {
                 keep_operators(facts, &mut wanted.object, &stored.object);
+                keep_untold(facts, &mut wanted.object);
             }
         }
         desired
@@ -153,5 +156,18 @@ fn keep_operators(facts: &Facts, wanted: &mut VirtualMachine, stored: &VirtualMa
     }
     if stored.disk_count > 0 {
         wanted.disk = None;
+    }
+}
+
+/// A guest that the cluster's statistics do not know is listed without its sizes, and how it fares is not known.
+fn keep_untold(facts: &Facts, wanted: &mut VirtualMachine) {
+    let Some(guest) = wanted.vmid.and_then(|vmid| facts.inventory.guest(Vmid(vmid))) else {
+        return;
+    };
+    if guest.memory.is_none() {
+        wanted.memory = None;
+    }
+    if guest.status.as_deref().is_none_or(|status| status == "unknown") {
+        wanted.status = None;
     }
 }

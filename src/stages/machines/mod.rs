@@ -120,7 +120,7 @@ fn refusal(facts: &Facts, guest: &Guest) -> Option<String> {
 }
 
 /// Why a guest's configuration is not there.
-fn unread(facts: &Facts, guest: &Guest) -> String {
+pub fn unread(facts: &Facts, guest: &Guest) -> String {
     let sources = [format!("{}/{}", guest.kind, guest.vmid), format!("node {}", guest.node)];
     let mut gaps = facts.inventory.gaps::<GuestConfigs>().iter();
     gaps.find(|gap| sources.contains(&gap.source)).map_or_else(

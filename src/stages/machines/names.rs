@@ -1,12 +1,13 @@
 //! What guests' virtual machines are called.
 //!
 //! NetBox wants names to be unique per cluster, whatever the case; Proxmox does not. The guest with the lowest number
-//! takes the bare name, the others get ` (2)`, ` (3)` and so on. A name that an operator gave stays.
+//! takes the bare name, the others get ` (2)`, ` (3)` and so on. A name that an operator gave stays, and so does that of a
+//! guest which is listed without a name, because the cluster's statistics do not know it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{machines, prepared};
-use crate::inventory::Vmid;
+use crate::inventory::{Guest, Vmid};
 use crate::mapping::names::clean;
 use crate::netbox::objects::VirtualMachine;
 use crate::reconcile::{ObjectId, Stored};
@@ -44,40 +45,42 @@ pub fn resolve(facts: &Facts) -> BTreeMap<Vmid, GuestName> {
         .iter()
         .filter_map(|stored| Some((stored.object.virtual_machine, stored.object.name.as_deref()?)))
         .collect();
-    let mut used = Used::new(facts);
+    let (mut used, mut names) = (Used::new(facts), BTreeMap::new());
+    // First those that stay: none of them is there for another guest to take.
     for prepared in prepared(facts) {
-        let current = prepared.matched.machine().and_then(|id| machines.get(&id));
-        if let Some(stored) = current {
-            used.release(&stored.object);
+        let Some(id) = prepared.matched.machine() else { continue };
+        let Some(stored) = machines.get(&id) else { continue };
+        used.release(&stored.object);
+        let last = last_names.get(&id).copied().unwrap_or_default();
+        if let Some(name) = kept(prepared.guest, stored.object.name.as_deref().unwrap_or_default(), last) {
+            used.take(prepared.matched.cluster, &name.name);
+            names.insert(prepared.guest.vmid, name);
         }
     }
-    let mut names = BTreeMap::new();
     for prepared in prepared(facts) {
-        let live = clean(&prepared.guest.label());
-        let id = prepared.matched.machine();
-        let stored = id
-            .and_then(|id| machines.get(&id))
-            .and_then(|row| row.object.name.as_deref());
-        let last = id
-            .and_then(|id| last_names.get(&id))
-            .copied()
-            .unwrap_or_default()
-            .trim();
-        let kept = stored.filter(|stored| !is_variant(stored, &live) && (last.is_empty() || !is_variant(stored, last)));
         let cluster = prepared.matched.cluster;
-        let name = match kept {
-            Some(kept) => GuestName {
-                name: kept.to_owned(),
-                live,
-                suffix: 1,
-                is_operators: true,
-            },
-            None => used.pick(cluster, live),
-        };
-        used.take(cluster, &name.name);
-        names.insert(prepared.guest.vmid, name);
+        names.entry(prepared.guest.vmid).or_insert_with(|| {
+            let name = used.pick(cluster, clean(&prepared.guest.label()));
+            used.take(cluster, &name.name);
+            name
+        });
     }
     names
+}
+
+/// The name that a virtual machine keeps: one that an operator gave, being neither the guest's own nor the `last` one that
+/// the guest was seen with; and whatever it has, where the guest is listed without a name.
+fn kept(guest: &Guest, stored: &str, last: &str) -> Option<GuestName> {
+    let (live, last) = (clean(&guest.label()), last.trim());
+    let is_told = guest.name.is_some();
+    let is_guests = is_variant(stored, &live) || !last.is_empty() && is_variant(stored, last);
+    let is_given_up = stored.is_empty() || is_told && is_guests;
+    (!is_given_up).then(|| GuestName {
+        name: stored.to_owned(),
+        live,
+        suffix: 1,
+        is_operators: is_told,
+    })
 }
 
 /// The names that are taken, lower case, by cluster; how many virtual machines have each, since tenants may share one.

@@ -41,7 +41,8 @@ pub struct Candidate<'a> {
 }
 
 /// The virtual machines that this service created for guests of this endpoint, and what they turned out to be. Those that
-/// the run `options.run_id` itself has written are left out.
+/// the run `options.run_id` itself has written are left out, and those of other clusters: another service may call its
+/// endpoint by the same number, and nothing was read of its guests.
 pub fn candidates(facts: &Facts) -> Vec<Candidate<'_>> {
     let machines = super::machines(facts);
     let created = [GuestKind::Qemu, GuestKind::Lxc].map(discovered_tag);
@@ -52,7 +53,8 @@ pub fn candidates(facts: &Facts) -> Vec<Candidate<'_>> {
         .filter(|state| run.is_empty() || state.last_run.as_deref() != Some(run))
         .filter_map(|state| {
             let machine = &machines.get(&state.virtual_machine)?.object;
-            let is_ours = created.iter().any(|tag| machine.tags.contains(*tag));
+            let is_here = machine.cluster == facts.target.cluster || names_cluster(facts, state);
+            let is_ours = is_here && created.iter().any(|tag| machine.tags.contains(*tag));
             is_ours.then(|| Candidate {
                 id: state.virtual_machine,
                 name: machine.name.as_deref().unwrap_or_default(),
@@ -68,16 +70,19 @@ pub fn candidates(facts: &Facts) -> Vec<Candidate<'_>> {
 
 /// A number is one guest's in a cluster; one of the other kind means that the old guest is gone.
 fn fate(facts: &Facts, state: &VirtualMachineState, machine: &VirtualMachine) -> Fate {
-    let cluster = state.cluster_name.as_deref().unwrap_or_default().trim();
+    let has_cluster = state
+        .cluster_name
+        .as_deref()
+        .is_some_and(|name| !name.trim().is_empty());
     let kind = match state.kind.as_deref() {
         Some("qemu") => GuestKind::Qemu,
         Some("lxc") => GuestKind::Lxc,
         _ => return Fate::Incomplete,
     };
-    let Some(vmid) = state.vmid.filter(|_| !cluster.is_empty()) else {
+    let Some(vmid) = state.vmid.filter(|_| has_cluster) else {
         return Fate::Incomplete;
     };
-    let is_here = cluster.to_lowercase() == facts.cluster.name.to_lowercase();
+    let is_here = names_cluster(facts, state);
     let guest = facts.inventory.guest(Vmid(vmid)).filter(|_| is_here);
     if guest.is_some_and(|guest| guest.kind == kind) {
         Fate::Present
@@ -86,6 +91,12 @@ fn fate(facts: &Facts, state: &VirtualMachineState, machine: &VirtualMachine) ->
     } else {
         Fate::Orphan
     }
+}
+
+/// Whether a sync state names the endpoint's cluster.
+fn names_cluster(facts: &Facts, state: &VirtualMachineState) -> bool {
+    let cluster = state.cluster_name.as_deref().unwrap_or_default().trim();
+    cluster.to_lowercase() == facts.cluster.name.to_lowercase()
 }
 
 /// Virtual machines with a sync state of this endpoint that are not among those read of its cluster.

@@ -462,10 +462,44 @@ fn guest_without_a_configuration_fails_and_is_left_alone() {
 }
 
 #[test]
+fn guest_whose_configuration_is_empty_fails_too() {
+    let mut empty = pair(101, "web");
+    empty.config = json!({});
+    let planned = plan::<Machines>(&facts_of(&[empty]));
+    assert!(planned.is_empty(), "{planned:#?}");
+    assert_eq!(planned.refused[0].reason, "its configuration was not found");
+}
+
+#[test]
+fn guest_that_the_cluster_knows_only_by_its_number_keeps_what_it_has() {
+    let mut listed = pair(101, "web");
+    listed.machine.object.name = Some("web (2)".to_owned());
+    listed.machine.object.status = Some("offline".to_owned());
+    listed.guest.name = None;
+    listed.guest.status = Some("unknown".to_owned());
+    (listed.guest.processors, listed.guest.memory) = (None, None);
+    let facts = facts_of(&[listed.clone()]);
+    let (machines, states) = all_changes(&facts);
+    assert_eq!(machines, json!({}));
+    assert_eq!(states["2101"]["proxmox_status"], json!("unknown"));
+    assert!(!facts.guests.names[&Vmid(101)].is_resolved());
+    let mut facts = facts_of(&[listed]);
+    facts.known.machines.clear();
+    facts.known.machine_states.clear();
+    let planned = plan::<Machines>(&decide(facts));
+    let fields = &planned.create[0].fields;
+    assert_eq!(
+        (&fields["name"], &fields["status"], &fields["memory"]),
+        (&json!("vm-101"), &json!("active"), &json!(0)),
+        "a new one"
+    );
+}
+
+#[test]
 fn templates_and_guests_follow_their_modes() {
     let mut template = pair(102, "golden");
     template.guest.is_template = true;
-    template.guest.memory = None;
+    template.guest.memory = Some(1 << 30);
     let mut facts = facts_of(&[pair(101, "web"), template]);
     assert_eq!(plan::<Machines>(&facts).update.len(), 1);
     facts.options.modes.template = Mode::Disabled;
@@ -723,6 +757,12 @@ mod names_of_guests {
     }
 
     #[test]
+    fn name_that_an_operator_gave_is_given_to_no_other_guest() {
+        let facts = facts_of(&[named(101, "web", "site", "site"), named(102, "db", "web", "db")]);
+        assert_eq!(names_of(&facts), [(101, "web (2)"), (102, "web")]);
+    }
+
+    #[test]
     fn lowest_number_takes_the_bare_name_and_the_rest_move_up() {
         let mut new = pair(120, "web");
         new.machine.object.name = Some("WEB (3)".to_owned());
@@ -881,7 +921,14 @@ mod orphans_of_guests {
     #[test]
     fn machine_that_cannot_be_proven_gone_stays() {
         type Edit = fn(&mut Pair);
-        let cases: [(&str, Edit); 5] = [
+        let cases: [(&str, Edit); 6] = [
+            (
+                "of another cluster that some other service calls by our number",
+                |pair| {
+                    pair.state.object.cluster_name = Some("west".to_owned());
+                    pair.machine.object.cluster = Some(ObjectId(99));
+                },
+            ),
             ("made by hand", |pair| {
                 pair.machine.object.tags = ["proxbox".to_owned()].into();
             }),

@@ -377,6 +377,19 @@ fn nothing_goes_where_a_guest_could_not_be_asked() {
 }
 
 #[test]
+fn nothing_goes_where_it_is_not_known_whether_a_container_runs() {
+    for status in [Some("unknown"), None] {
+        let mut facts = full();
+        add(&mut facts, 54, "10.20.0.54", 24, Some(on(ETH0)));
+        let mut guests = facts.inventory.guests.get().cloned().unwrap();
+        guests.items[1].status = status.map(str::to_owned);
+        facts.inventory.guests.fill(guests);
+        assert_eq!(stale(&mut facts).0, Vec::<String>::new(), "{status:?}");
+        assert!(plan::<Addresses>(&facts).is_empty(), "{status:?}");
+    }
+}
+
+#[test]
 fn running_container_tells_all_its_addresses() {
     let mut facts = full();
     add(&mut facts, 54, "10.20.0.54", 24, Some(on(ETH0)));

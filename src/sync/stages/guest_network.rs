@@ -18,6 +18,7 @@ impl EndpointRun<'_> {
     pub(super) async fn read_guests(&mut self) -> Result<(), Error> {
         self.get_cluster().await?;
         self.read_machines().await?;
+        self.warn_of_unbound();
         self.read::<GuestConfigs>().await?;
         self.read::<GuestAgents>().await?;
         self.warn_of_agents();

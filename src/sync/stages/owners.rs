@@ -20,14 +20,21 @@ impl EndpointRun<'_> {
             return Ok(false);
         }
         self.read_machines().await?;
-        let bindings = bindings(&self.facts);
-        let has_any = !bindings.bound.is_empty();
-        // Where the request names virtual machines, reading them has told of these already.
-        if self.facts.options.guests.only.is_none() {
-            let warnings = self.unbound(&bindings);
-            self.warnings.extend(warnings);
+        self.warn_of_unbound();
+        Ok(!bindings(&self.facts).bound.is_empty())
+    }
+
+    /// Names the virtual machines of which it cannot be told which guest they are, each once in a run. Where the request
+    /// names virtual machines, reading them has told of these already.
+    pub(super) fn warn_of_unbound(&mut self) {
+        if self.facts.options.guests.only.is_some() {
+            return;
         }
-        Ok(has_any)
+        for warning in self.unbound(&bindings(&self.facts)) {
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
     }
 
     /// Tells the virtual machines that a stage is about to work on; `noun` is what one is called.

@@ -7,8 +7,9 @@ use serde_json::json;
 use super::Summary;
 use crate::inventory::GuestConfigs;
 use crate::netbox::objects::VirtualDisk;
-use crate::reconcile::{Mode, ObjectId, Resource};
+use crate::reconcile::{Mode, Resource};
 use crate::stages::guests::bindings;
+use crate::stages::machines::unread;
 use crate::stages::virtual_disks::{VirtualDiskStates, VirtualDisks};
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
@@ -17,6 +18,7 @@ use crate::sync::tell::Subject;
 
 const PHASE: &str = "virtual-disks";
 const TABLE: &str = "virtual_disk";
+const GONE: &str = "VM not found in Proxmox";
 const MACHINES: Subject = Subject {
     phase: PHASE,
     kind: "virtual_machine",
@@ -32,6 +34,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.bootstrap().await?;
     run.find_cluster().await?;
     run.read_machines().await?;
+    run.warn_of_unbound();
     run.read::<GuestConfigs>().await?;
     run.read_storages().await?;
     let disks = run.pass::<VirtualDisks>().await?;
@@ -101,7 +104,8 @@ fn tallies(disks: &Outcome) -> BTreeMap<String, Tally> {
 }
 
 impl EndpointRun<'_> {
-    /// Tells what became of the disks of each virtual machine that was not as it should be, and says it of the machines.
+    /// Tells what became of the disks of each virtual machine that was not as it should be or could not be looked into, and
+    /// says it of the machines.
     fn tell_disks(&self, disks: &Outcome) -> Outcome {
         let mut tallies = tallies(disks);
         let mut machines = Outcome {
@@ -117,18 +121,22 @@ impl EndpointRun<'_> {
                 name: name.to_owned(),
             };
             let Some(tally) = tallies.remove(&row.key) else {
-                let is_read = self.facts.inventory.config(bound.vmid).is_some();
-                if is_read {
+                if self.facts.inventory.config(bound.vmid).is_some() {
                     machines.unchanged.push(row);
                 } else {
+                    let reason = bound
+                        .guest
+                        .map_or_else(|| GONE.to_owned(), |guest| unread(&self.facts, guest));
+                    self.tell_machine(&row, &reason, Some(&reason), false);
                     machines.left_out += 1;
                 }
                 continue;
             };
+            let error = tally.error();
             if tally.created + tally.updated + tally.deleted + tally.failures.len() > 0 {
-                self.tell_machine(bound.id, name, &tally);
+                self.tell_machine(&row, &tally.text(), error.as_deref(), tally.created > 0);
             }
-            match (tally.error(), tally.failures.first()) {
+            match (error, tally.failures.first()) {
                 (Some(message), Some(first)) => machines.failed.push(Failure {
                     object: VirtualDisk::KIND,
                     label: name.to_owned(),
@@ -143,17 +151,17 @@ impl EndpointRun<'_> {
         machines
     }
 
-    fn tell_machine(&self, id: ObjectId, name: &str, tally: &Tally) {
-        let rowid = format!("{name}-disks");
-        let error = tally.error();
+    /// The row of a virtual machine in the plugin's table: what became of its disks, or why nothing did.
+    fn tell_machine(&self, machine: &Written, text: &str, error: Option<&str>, has_new: bool) {
+        let rowid = format!("{}-disks", machine.name);
         let columns = json!({
             "completed": true,
-            "increment_count": if tally.created > 0 { "yes" } else { "no" },
+            "increment_count": if has_new { "yes" } else { "no" },
             "rowid": rowid,
-            "name": name,
-            "netbox_id": id,
+            "name": machine.name,
+            "netbox_id": machine.id,
             "sync_status": if error.is_some() { "failed" } else { "completed" },
-            "disks": tally.text(),
+            "disks": text,
             "error": error,
         });
         self.progress.columns(TABLE, "sync", &rowid, &columns);

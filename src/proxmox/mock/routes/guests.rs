@@ -118,7 +118,9 @@ pub(super) fn config_of(guest: &Guest) -> Map<String, Value> {
             put("sockets", guest.sockets.into());
         }
         GuestKind::Lxc => {
-            put("hostname", guest.name.clone().into());
+            // The name that lists tell, unless the settings say otherwise.
+            let hostname = guest.config.text("hostname").unwrap_or(&guest.name);
+            put("hostname", hostname.into());
             put("memory", guest.memory_mib.into());
         }
     }
