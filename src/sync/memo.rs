@@ -1,6 +1,9 @@
 //! What runs remember for each other for a short while. The stages of one job follow each other within seconds, and each
 //! is a run of its own; without this memory each would read the same again.
 //!
+//! A full update is one run with a memory of its own: it uses to its end what it has read, and leaves it to the runs that
+//! follow.
+//!
 //! Remembered are what was read of Proxmox, ids of supporting objects, which rows of NetBox stand for what, and rows that
 //! stages look up. What a stage itself compares it always reads.
 
@@ -29,14 +32,19 @@ const FULL_TASK_PASS_EVERY: u32 = 24;
 /// A memory that runs share.
 #[derive(Debug, Clone, Default)]
 pub struct Memo {
-    // A plain mutex: held for a look-up, never across an await.
+    // Plain mutexes: held for a look-up, never across an await.
     state: Arc<Mutex<State>>,
+    endpoints: Arc<Mutex<Endpoints>>,
+    /// Whether the endpoints are those of one run, which uses to its end what it has read.
+    is_of_one_run: bool,
 }
+
+/// What is remembered of each endpoint, by NetBox and endpoint.
+type Endpoints = HashMap<(String, EndpointKey), Kept>;
 
 #[derive(Debug, Default)]
 struct State {
     supporting: HashMap<String, (Instant, Ids)>,
-    endpoints: HashMap<(String, EndpointKey), Kept>,
     latest: Option<BootstrapStatus>,
     /// How many passes over the tasks of an endpoint there were.
     task_passes: HashMap<(String, EndpointKey), u32>,
@@ -78,7 +86,7 @@ pub(super) struct Place<'a> {
     pub(super) netbox: &'a Client,
     pub(super) endpoint: EndpointKey,
     pub(super) session: &'a Session,
-    /// How long what was read is used; zero: never.
+    /// How long other runs use what was read; zero: never.
     pub(super) ttl: Duration,
 }
 
@@ -90,6 +98,32 @@ fn side(netbox: &Client) -> String {
 impl Memo {
     fn with<T>(&self, read: impl FnOnce(&mut State) -> T) -> T {
         read(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn with_endpoints<T>(&self, read: impl FnOnce(&mut Endpoints) -> T) -> T {
+        read(&mut self.endpoints.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A memory for one run of several stages, which starts without anything of the endpoints. What is remembered of those
+    /// that take part, by `keys`, is forgotten here: the run is about to change it.
+    pub(super) fn of_one_run(&self, netbox: &Client, keys: impl Iterator<Item = EndpointKey>) -> Self {
+        let side = side(netbox);
+        self.with_endpoints(|endpoints| {
+            for key in keys {
+                endpoints.remove(&(side.clone(), key));
+            }
+        });
+        Self {
+            state: Arc::clone(&self.state),
+            endpoints: Arc::default(),
+            is_of_one_run: true,
+        }
+    }
+
+    /// Takes over what a run has remembered for itself, for as long as it is fresh.
+    pub(super) fn take_over(&self, run: &Self) {
+        let kept = run.with_endpoints(std::mem::take);
+        self.with_endpoints(|endpoints| endpoints.extend(kept));
     }
 
     pub(super) fn recall(&self, netbox: &Client, mode: ClusterMode) -> Option<Ids> {
@@ -105,24 +139,30 @@ impl Memo {
         self.with(|state| state.supporting.insert(key, (Instant::now(), ids.clone())));
     }
 
-    /// Forgets everything; what a run could not write may be due to it.
+    /// Forgets everything; what a run could not write may be due to it. One run keeps what it has read of Proxmox.
     pub fn forget(&self) {
         self.with(|state| {
             state.supporting.clear();
-            state.endpoints.clear();
             state.task_passes.clear();
+        });
+        self.with_endpoints(|endpoints| {
+            if self.is_of_one_run {
+                endpoints.values_mut().for_each(Kept::forget_rows);
+            } else {
+                endpoints.clear();
+            }
         });
     }
 
     /// Gives back the room of what is older than `ttl`.
     pub(super) fn purge(&self, ttl: Duration) {
-        self.with(|state| {
-            state.endpoints.retain(|_, kept| {
+        self.with_endpoints(|endpoints| {
+            endpoints.retain(|_, kept| {
                 kept.keep_fresh(ttl);
                 let knows_rows = kept.target.is_some() || kept.nodes.is_some() || !kept.shelf.is_empty();
                 knows_rows || !kept.inventory.is_empty()
             });
-            state.endpoints.shrink_to_fit();
+            endpoints.shrink_to_fit();
         });
     }
 
@@ -137,6 +177,23 @@ impl Memo {
 }
 
 impl Kept {
+    fn of(session: &Session) -> Self {
+        Self {
+            session: session.clone(),
+            inventory: Inventory::default(),
+            target: None,
+            nodes: None,
+            shelf: Shelf::default(),
+        }
+    }
+
+    /// Forgets which rows of NetBox there are.
+    fn forget_rows(&mut self) {
+        self.target = None;
+        self.nodes = None;
+        self.shelf.clear();
+    }
+
     fn keep_fresh(&mut self, ttl: Duration) {
         self.inventory.keep_fresh(ttl);
         self.target = self.target.take().filter(|(since, _)| since.elapsed() < ttl);
@@ -147,22 +204,16 @@ impl Kept {
 
 impl Place<'_> {
     fn with<T>(&self, read: impl FnOnce(&mut Kept) -> T) -> T {
-        self.memo.with(|state| {
-            let fresh = || Kept {
-                session: self.session.clone(),
-                inventory: Inventory::default(),
-                target: None,
-                nodes: None,
-                shelf: Shelf::default(),
-            };
-            let kept = state
-                .endpoints
+        self.memo.with_endpoints(|endpoints| {
+            let kept = endpoints
                 .entry((side(self.netbox), self.endpoint))
-                .or_insert_with(fresh);
+                .or_insert_with(|| Kept::of(self.session));
             if !kept.session.is_same(self.session) {
-                *kept = fresh();
+                *kept = Kept::of(self.session);
             }
-            kept.keep_fresh(self.ttl);
+            if !self.memo.is_of_one_run {
+                kept.keep_fresh(self.ttl);
+            }
             read(kept)
         })
     }
@@ -216,11 +267,6 @@ impl Place<'_> {
 
     /// Forgets everything of the endpoint, so that it is read afresh.
     pub(super) fn clear(&self) {
-        self.with(|kept| {
-            kept.inventory = Inventory::default();
-            kept.target = None;
-            kept.nodes = None;
-            kept.shelf = Shelf::default();
-        });
+        self.with(|kept| *kept = Kept::of(self.session));
     }
 }

@@ -1,5 +1,8 @@
 //! All stages in one run, and the sweep.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use proxbox_api::netbox::standin::StandinOptions;
 use proxbox_api::proxmox::mock::World;
 use proxbox_api::stages::Stage;
@@ -58,6 +61,72 @@ async fn second_full_update_writes_nothing() {
     let report = bench.job(Job::FullUpdate, SyncRequest::default()).await;
     assert_eq!(report.errors(), Vec::<String>::new());
     assert_eq!(bench.take_writes(), Vec::<String>::new());
+}
+
+/// What was asked of Proxmox since the last call, and how often.
+fn take_asked(bench: &Bench) -> BTreeMap<String, usize> {
+    let mut asked = BTreeMap::new();
+    for request in bench.proxmox.requests() {
+        *asked.entry(request.path).or_default() += 1;
+    }
+    bench.proxmox.clear_requests();
+    asked
+}
+
+/// What was asked of NetBox, and how often.
+fn asked_of_netbox(bench: &Bench) -> BTreeMap<String, usize> {
+    let mut asked = BTreeMap::new();
+    for request in bench.netbox.requests() {
+        *asked.entry(format!("{} {}", request.method, request.path)).or_default() += 1;
+    }
+    asked
+}
+
+#[tokio::test]
+async fn full_update_uses_to_its_end_what_it_has_read() {
+    let bench = small().await;
+    bench.job(Job::FullUpdate, SyncRequest::default()).await;
+    let expected = (take_asked(&bench), asked_of_netbox(&bench));
+    bench.stage(Stage::VirtualDisks).await;
+    assert_eq!(
+        take_asked(&bench),
+        BTreeMap::new(),
+        "what it has read is left to the next run"
+    );
+    let mut slow = bench.beside().await;
+    slow.delete_orphans = true;
+    slow.inventory_ttl = Duration::ZERO;
+    slow.job(Job::FullUpdate, SyncRequest::default()).await;
+    assert_eq!(take_asked(&bench), expected.0);
+    assert_eq!(asked_of_netbox(&slow), expected.1);
+    slow.stage(Stage::VirtualDisks).await;
+    assert!(asks_for_configs(&take_asked(&bench)), "a run of its own reads afresh");
+}
+
+fn asks_for_configs(asked: &BTreeMap<String, usize>) -> bool {
+    asked.keys().any(|path| path.ends_with("/102/config"))
+}
+
+#[tokio::test]
+async fn full_update_reads_nothing_again_after_a_gap_or_a_refusal() {
+    let bench = Bench::with(World::estate(2, 12), StandinOptions::default()).await;
+    let gap = "Permission check failed (/vms/101, VM.Audit)";
+    bench.proxmox.faults().fail("/nodes/*/*/101/config", 403, gap);
+    let names = bench.netbox.faults();
+    names.refuse_row("plugins/proxbox/storage", "local", "name", "This name is reserved.");
+    let report = bench.job(Job::FullUpdate, SyncRequest::default()).await;
+    assert_eq!(report.result()["degraded"], true);
+    let asked = take_asked(&bench);
+    let again: Vec<_> = asked
+        .iter()
+        .filter(|(path, count)| path.starts_with("/nodes/") && **count > 1)
+        .collect();
+    assert!(again.is_empty(), "{again:?}");
+    bench.stage(Stage::VirtualDisks).await;
+    assert!(
+        asks_for_configs(&take_asked(&bench)),
+        "a run that went wrong leaves nothing to the next"
+    );
 }
 
 #[tokio::test]
