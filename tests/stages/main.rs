@@ -12,6 +12,7 @@ mod budget;
 mod clusters;
 mod full_update;
 mod harness;
+mod infrastructure;
 mod kill;
 mod node_interfaces;
 mod schedules;
