@@ -34,17 +34,21 @@ const FULL_TASK_PASS_EVERY: u32 = 24;
 pub struct Memo {
     // Plain mutexes: held for a look-up, never across an await.
     state: Arc<Mutex<State>>,
-    endpoints: Arc<Mutex<Endpoints>>,
-    /// Whether the endpoints are those of one run, which uses to its end what it has read.
+    history: Arc<Mutex<History>>,
+    /// Whether the state is that of one run, which uses to its end what it has read.
     is_of_one_run: bool,
 }
 
-/// What is remembered of each endpoint, by NetBox and endpoint.
-type Endpoints = HashMap<(String, EndpointKey), Kept>;
-
+/// What was read.
 #[derive(Debug, Default)]
 struct State {
     supporting: HashMap<String, (Instant, Ids)>,
+    endpoints: HashMap<(String, EndpointKey), Kept>,
+}
+
+/// What was done.
+#[derive(Debug, Default)]
+struct History {
     latest: Option<BootstrapStatus>,
     /// How many passes over the tasks of an endpoint there were.
     task_passes: HashMap<(String, EndpointKey), u32>,
@@ -100,35 +104,40 @@ impl Memo {
         read(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn with_endpoints<T>(&self, read: impl FnOnce(&mut Endpoints) -> T) -> T {
-        read(&mut self.endpoints.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with_history<T>(&self, read: impl FnOnce(&mut History) -> T) -> T {
+        read(&mut self.history.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A memory for one run of several stages, which starts without anything of the endpoints. What is remembered of those
-    /// that take part, by `keys`, is forgotten here: the run is about to change it.
+    /// A memory for one run of several stages, which starts empty. What is remembered of the endpoints that take part, by
+    /// `keys`, is forgotten here: the run is about to change it.
     pub(super) fn of_one_run(&self, netbox: &Client, keys: impl Iterator<Item = EndpointKey>) -> Self {
         let side = side(netbox);
-        self.with_endpoints(|endpoints| {
+        self.with(|state| {
             for key in keys {
-                endpoints.remove(&(side.clone(), key));
+                state.endpoints.remove(&(side.clone(), key));
             }
         });
         Self {
-            state: Arc::clone(&self.state),
-            endpoints: Arc::default(),
+            state: Arc::default(),
+            history: Arc::clone(&self.history),
             is_of_one_run: true,
         }
     }
 
     /// Takes over what a run has remembered for itself, for as long as it is fresh.
     pub(super) fn take_over(&self, run: &Self) {
-        let kept = run.with_endpoints(std::mem::take);
-        self.with_endpoints(|endpoints| endpoints.extend(kept));
+        let State { supporting, endpoints } = run.with(std::mem::take);
+        self.with(|state| {
+            state.supporting.extend(supporting);
+            state.endpoints.extend(endpoints);
+        });
     }
 
     pub(super) fn recall(&self, netbox: &Client, mode: ClusterMode) -> Option<Ids> {
         self.with(|state| {
-            state.supporting.retain(|_, (since, _)| since.elapsed() < FRESH);
+            if !self.is_of_one_run {
+                state.supporting.retain(|_, (since, _)| since.elapsed() < FRESH);
+            }
             let key = format!("{} {}", side(netbox), mode.as_str());
             state.supporting.get(&key).map(|(_, ids)| ids.clone())
         })
@@ -143,36 +152,34 @@ impl Memo {
     pub fn forget(&self) {
         self.with(|state| {
             state.supporting.clear();
-            state.task_passes.clear();
-        });
-        self.with_endpoints(|endpoints| {
             if self.is_of_one_run {
-                endpoints.values_mut().for_each(Kept::forget_rows);
+                state.endpoints.values_mut().for_each(Kept::forget_rows);
             } else {
-                endpoints.clear();
+                state.endpoints.clear();
             }
         });
+        self.with_history(|history| history.task_passes.clear());
     }
 
     /// Gives back the room of what is older than `ttl`.
     pub(super) fn purge(&self, ttl: Duration) {
-        self.with_endpoints(|endpoints| {
-            endpoints.retain(|_, kept| {
+        self.with(|state| {
+            state.endpoints.retain(|_, kept| {
                 kept.keep_fresh(ttl);
                 let knows_rows = kept.target.is_some() || kept.nodes.is_some() || !kept.shelf.is_empty();
                 knows_rows || !kept.inventory.is_empty()
             });
-            endpoints.shrink_to_fit();
+            state.endpoints.shrink_to_fit();
         });
     }
 
     pub(super) fn report(&self, status: BootstrapStatus) {
-        self.with(|state| state.latest = Some(status));
+        self.with_history(|history| history.latest = Some(status));
     }
 
     /// What the latest pass over the supporting objects did.
     pub fn latest(&self) -> Option<BootstrapStatus> {
-        self.with(|state| state.latest.clone())
+        self.with_history(|history| history.latest.clone())
     }
 }
 
@@ -204,8 +211,9 @@ impl Kept {
 
 impl Place<'_> {
     fn with<T>(&self, read: impl FnOnce(&mut Kept) -> T) -> T {
-        self.memo.with_endpoints(|endpoints| {
-            let kept = endpoints
+        self.memo.with(|state| {
+            let kept = state
+                .endpoints
                 .entry((side(self.netbox), self.endpoint))
                 .or_insert_with(|| Kept::of(self.session));
             if !kept.session.is_same(self.session) {
@@ -250,9 +258,9 @@ impl Place<'_> {
     /// Whether this pass over the tasks reads all that Proxmox has: the first does, and then each
     /// [`FULL_TASK_PASS_EVERY`]th, so that rows of old tasks are repaired too.
     pub(super) fn is_full_task_pass(&self) -> bool {
-        self.memo.with(|state| {
+        self.memo.with_history(|history| {
             let key = (side(self.netbox), self.endpoint);
-            let passes = state.task_passes.entry(key).or_default();
+            let passes = history.task_passes.entry(key).or_default();
             let is_full = passes.is_multiple_of(FULL_TASK_PASS_EVERY);
             *passes = passes.wrapping_add(1);
             is_full
@@ -262,7 +270,7 @@ impl Place<'_> {
     /// Lets the next pass over the tasks read all again, because this one could not.
     pub(super) fn repeat_full_task_pass(&self) {
         let key = (side(self.netbox), self.endpoint);
-        self.memo.with(|state| state.task_passes.remove(&key));
+        self.memo.with_history(|history| history.task_passes.remove(&key));
     }
 
     /// Forgets everything of the endpoint, so that it is read afresh.

@@ -95,13 +95,15 @@ async fn dry_run_tells_its_plan_and_writes_nothing() {
 #[tokio::test]
 async fn request_that_is_not_possible_fails_before_the_stream() {
     let app = TestApp::start().await;
-    let path = format!("{DEVICES}/stream");
-    let (status, body) = app.get(&path).await;
-    assert_eq!(
-        (status, &body["message"]),
-        (StatusCode::BAD_REQUEST, &json!("No NetBox endpoint is configured")),
-        "{body}"
-    );
+    let paths = [format!("{DEVICES}/stream"), "/full-update/stream".to_owned()];
+    for path in &paths {
+        let (status, body) = app.get(path).await;
+        assert_eq!(
+            (status, &body["message"]),
+            (StatusCode::BAD_REQUEST, &json!("No NetBox endpoint is configured")),
+            "{body}"
+        );
+    }
     let (_, body) = app.get("/extras/bootstrap-status").await;
     assert_eq!(body["reason"], "no_netbox_session", "{body}");
     let trio = Trio::start().await;
@@ -114,8 +116,10 @@ async fn request_that_is_not_possible_fails_before_the_stream() {
         ("netbox_id=77", StatusCode::BAD_REQUEST),
         ("netbox_branch_schema_id=no%20branch", StatusCode::BAD_REQUEST),
     ] {
-        let (status, body) = trio.app.get(&format!("{path}?{query}")).await;
-        assert_eq!(status, expected, "{query}: {body}");
+        for path in &paths {
+            let (status, body) = trio.app.get(&format!("{path}?{query}")).await;
+            assert_eq!(status, expected, "{path} {query}: {body}");
+        }
     }
     let (status, body) = trio
         .app

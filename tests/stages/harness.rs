@@ -28,6 +28,8 @@ pub(crate) struct Bench {
     client: netbox::Client,
     pub(crate) delete_orphans: bool,
     pub(crate) inventory_ttl: Duration,
+    /// Ids of endpoints that were asked for and are not there.
+    pub(crate) missing: Vec<i64>,
 }
 
 impl Bench {
@@ -95,6 +97,7 @@ impl Bench {
             client,
             delete_orphans: false,
             inventory_ttl: Duration::from_mins(1),
+            missing: Vec::new(),
         }
     }
 
@@ -116,7 +119,7 @@ impl Bench {
                 session: Ok(self.session.clone()),
             }],
             endpoint_ids: Some([key(1).id.0].into()),
-            missing: Vec::new(),
+            missing: self.missing.clone(),
             delete_orphans: self.delete_orphans,
             limits: Limits::default(),
             stamp_interval: Duration::from_hours(24),
