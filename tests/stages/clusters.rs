@@ -191,11 +191,7 @@ fn facts(number: i64, cluster: &Cluster) -> EndpointFacts {
         domain: None,
         ip_address: Some("127.0.0.1".to_owned()),
         port: cluster.proxmox.address().port(),
-        node_device_name_template: if number == 1 {
-            String::new()
-        } else {
-            format!("{{node}}-{number}")
-        },
+        node_device_name_template: String::new(),
         site: Lookup::default(),
         tenant: Lookup::default(),
     }

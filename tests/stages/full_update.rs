@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
-use proxbox_api::proxmox::mock::World;
+use proxbox_api::proxmox::mock::{TOKEN_SECRET, World};
 use proxbox_api::stages::Stage;
 use proxbox_api::sync::{Job, JobReport, SweepReport, SyncRequest};
 use serde_json::{Value, json};
@@ -184,7 +184,7 @@ async fn endpoint_that_does_not_answer_fails_the_full_update_once() {
 
 #[tokio::test]
 async fn gone_guest_is_marked_once_and_loses_the_mark_when_it_returns() {
-    let bench = small().await;
+    let mut bench = small().await;
     bench.stage(Stage::VirtualMachines).await;
     let name = bench.machine_of(101)["name"].as_str().unwrap().to_owned();
     let gone = bench.proxmox.world().change(|world| world.remove_guest(101)).unwrap();
@@ -193,8 +193,12 @@ async fn gone_guest_is_marked_once_and_loses_the_mark_when_it_returns() {
         dry_run: true,
         ..SyncRequest::default()
     };
-    let report = sweep(&bench, dry).await;
-    assert_eq!((report.candidates, report.soft_deleted, report.skipped), (1, 0, 1));
+    for is_enabled in [false, true] {
+        bench.delete_orphans = is_enabled;
+        let report = sweep(&bench, dry.clone()).await;
+        assert_eq!((report.candidates, report.soft_deleted, report.skipped), (1, 0, 1));
+        assert_eq!(report.is_enabled, is_enabled);
+    }
     assert_eq!(bench.machine(&name)["status"]["value"], "active");
 
     let report = sweep(&bench, SyncRequest::default()).await;
@@ -259,6 +263,30 @@ async fn sweep_looks_at_nothing_where_endpoints_or_rows_cannot_be_told() {
     }
     assert_eq!(bench.take_writes(), Vec::<String>::new());
     assert_eq!(sweep(&bench, SyncRequest::default()).await.soft_deleted, 1);
+}
+
+#[tokio::test]
+async fn sweep_by_an_account_that_sees_some_guests_only_marks_nothing() {
+    let mut bench = small().await;
+    bench.stage(Stage::VirtualMachines).await;
+    let user = "narrow@pve";
+    bench.proxmox.world().change(|world| {
+        world.access.add_user(user, "secret");
+        world.access.add_token("narrow@pve!netbox", TOKEN_SECRET, false);
+        world
+            .access
+            .roles
+            .push(("Status".to_owned(), vec!["Sys.Audit".to_owned()]));
+        world.access.allow("/", user, "Status");
+        for vmid in 101..112 {
+            world.access.allow(&format!("/vms/{vmid}"), user, "PVEAuditor");
+        }
+    });
+    bench.sign_in_as(user);
+    bench.take_writes();
+    let report = sweep(&bench, SyncRequest::default()).await;
+    assert_eq!(report.skipped_reason, Some("live_inventory_unavailable"), "{report:?}");
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
 }
 
 #[tokio::test]

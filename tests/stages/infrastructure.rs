@@ -407,3 +407,28 @@ async fn jobs_that_vanish_all_at_once_are_marked_only_where_that_is_allowed() {
         bench.take_writes();
     }
 }
+
+#[tokio::test]
+async fn nodes_of_two_clusters_that_are_called_alike_have_devices_of_their_own() {
+    let estate = two_clusters().await;
+    for index in [0, 1, 0, 1] {
+        let counts = estate.run_for(index, Stage::Devices).await.counts();
+        assert_eq!((counts.unchanged, counts.failed), (2, 0));
+        estate.run_for(index, Stage::NodeInterfaces).await;
+    }
+    let devices = estate.netbox.rows(DEVICES);
+    let mut places: Vec<(&Value, &Value)> = devices
+        .iter()
+        .map(|device| (&device["name"], &device["cluster"]["name"]))
+        .collect();
+    places.sort_by_key(|place| format!("{place:?}"));
+    let expected = [("pve1", "alpha"), ("pve1", "beta"), ("pve2", "alpha"), ("pve2", "beta")];
+    assert_eq!(
+        places,
+        expected
+            .map(|(name, cluster)| (json!(name), json!(cluster)))
+            .iter()
+            .map(|(name, cluster)| (name, cluster))
+            .collect::<Vec<_>>()
+    );
+}

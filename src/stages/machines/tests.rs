@@ -881,7 +881,8 @@ mod orphans_of_guests {
     #[test]
     fn machine_that_cannot_be_proven_gone_stays() {
         type Edit = fn(&mut Pair);
-        let cases: [(&str, Edit); 5] = [
+        let cases: [(&str, Edit); 6] = [
+            ("of no endpoint", |pair| pair.state.object.endpoint_raw_id = None),
             ("made by hand", |pair| {
                 pair.machine.object.tags = ["proxbox".to_owned()].into();
             }),
