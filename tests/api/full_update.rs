@@ -1,11 +1,5 @@
 //! The full update and the sweep over HTTP.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test stops where an answer has another shape"
-)]
-
 use proxbox_api::netbox::standin::{Fault, FaultRule};
 use proxbox_api::proxmox::mock::World;
 use reqwest::StatusCode;
