@@ -98,7 +98,7 @@ impl Pass for Clusters {
         };
         let mut object = mapping::cluster(&facts.cluster, cluster_type, placement);
         let row = facts.target.cluster.map_or(Row::New, Row::Is);
-        if row == Row::New {
+        if row == Row::New || facts.known.is_new_cluster {
             object.tags.insert(DISCOVERED_CLUSTER_TAG.to_owned());
         }
         desired.wanted.push(Wanted { object, row });
@@ -119,8 +119,12 @@ impl Pass for Clusters {
         desired
     }
 
-    /// The link is the identity, so a name that an operator gave stays.
+    /// The link is the identity, so a name that an operator gave stays. A cluster that the plugin has made for this run
+    /// is completed like one that the run makes itself.
     fn policy(facts: &Facts) -> Policy {
+        if facts.known.is_new_cluster {
+            return Policy::default();
+        }
         let overwrite = &facts.options.overwrite;
         Policy::with_mode(facts.options.modes.cluster)
             .update_if("name", false)

@@ -62,6 +62,8 @@ pub struct Known {
     pub tracking: Vec<Stored<TrackingCluster>>,
     /// Clusters that have the cluster's name or are linked to it.
     pub clusters: Vec<Stored<Cluster>>,
+    /// Whether the plugin has made the cluster for this run, which completes it.
+    pub is_new_cluster: bool,
     /// Sync states of devices that may be ours.
     pub device_states: Vec<Stored<DeviceState>>,
     /// Devices that may stand for a node.

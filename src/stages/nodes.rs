@@ -204,20 +204,21 @@ impl<'a> Rows<'a> {
         })
     }
 
-    /// The device named `name` that fits the placement or bears our tag.
+    /// The device named `name` that fits the placement or bears our tag. One of another endpoint is in the way only where
+    /// the node would be; elsewhere it is another node of the same name.
     fn by_name(&self, node: &str, name: &str, is_foreign_owner_fatal: bool) -> Result<Option<ObjectId>, String> {
         let mut candidates: Vec<(ObjectId, &Device)> = self
             .devices
             .iter()
             .map(|(id, device)| (*id, *device))
             .filter(|(_, device)| device.name.as_deref() == Some(name))
-            .filter(|(_, device)| self.is_compatible(device))
+            .filter(|(_, device)| self.is_here(device) || device.tags.contains(PROXBOX_TAG))
             .collect();
         candidates.sort_by_key(|(id, device)| (!device.tags.contains(PROXBOX_TAG), *id));
-        for (id, _) in candidates {
+        for (id, device) in candidates {
             match self.states.get(&id) {
                 Some(state) if self.is_of_another_member(state, node) => {}
-                Some(state) if self.is_foreign(state) && is_foreign_owner_fatal => {
+                Some(state) if self.is_foreign(state) && is_foreign_owner_fatal && self.is_here(device) => {
                     return Err(format!(
                         "device {id} named {name:?} belongs to another Proxmox endpoint"
                     ));
@@ -229,10 +230,9 @@ impl<'a> Rows<'a> {
         Ok(None)
     }
 
-    fn is_compatible(&self, device: &Device) -> bool {
-        (self.site.is_some() && device.site == self.site)
-            || (self.cluster.is_some() && device.cluster == self.cluster)
-            || device.tags.contains(PROXBOX_TAG)
+    /// Whether a device is in the site or in the cluster.
+    fn is_here(&self, device: &Device) -> bool {
+        (self.site.is_some() && device.site == self.site) || (self.cluster.is_some() && device.cluster == self.cluster)
     }
 
     fn is_foreign(&self, state: &DeviceState) -> bool {

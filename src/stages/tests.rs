@@ -462,6 +462,29 @@ fn name_taken_in_the_site_fails_that_node_alone() {
 }
 
 #[test]
+fn node_of_another_cluster_with_the_same_name_is_in_the_way_only_in_the_same_site() {
+    let elsewhere = ObjectId(21);
+    for (site, is_in_the_way) in [(SITE, true), (elsewhere, false)] {
+        let mut facts = converged();
+        let mut theirs = device(103, "pve1");
+        (theirs.object.cluster, theirs.object.site) = (Some(ObjectId(99)), Some(site));
+        let mut state = state(103, "pve1");
+        state.object.endpoint_raw_id = Some(OURS + 1);
+        state.object.cluster_name = Some("other".to_owned());
+        facts.known.devices[0] = theirs;
+        facts.known.device_states[0] = state;
+        let resolved = resolve(&facts);
+        assert_eq!(resolved[0].verdict.is_err(), is_in_the_way, "{resolved:?}");
+        let plan = plan::<devices::Devices>(&facts);
+        assert_eq!(
+            (plan.create.len(), plan.update.len()),
+            (usize::from(!is_in_the_way), 0),
+            "{plan:#?}"
+        );
+    }
+}
+
+#[test]
 fn node_whose_name_is_no_host_name_fails_alone() {
     let mut facts = converged();
     facts.cluster.nodes[0].name = "pve_1".to_owned();

@@ -52,6 +52,11 @@ impl FullReport {
         of_stages.or_else(|| self.sweep.as_ref().and_then(SweepReport::error_kind))
     }
 
+    /// Whether anything went wrong that what is remembered may be to blame for.
+    fn had_trouble(&self) -> bool {
+        self.is_cancelled || self.stages.iter().any(|(_, report)| report.had_trouble())
+    }
+
     /// What every stage did under its name, with its count, and below all of them what went less than well.
     pub fn result(&self) -> Value {
         let mut result = Map::new();
@@ -163,8 +168,19 @@ fn staged(request: &SyncRequest) -> SyncRequest {
 }
 
 impl Work<'_> {
-    /// Runs every stage, and the sweep where it is asked for.
+    /// Runs every stage, and the sweep where it is asked for. What one stage has read serves all that follow, however
+    /// long they take; runs after this one use it for a short while only.
     pub(super) async fn full_update(self) -> FullReport {
+        let endpoints = self.context.endpoints.iter().map(|endpoint| endpoint.facts.key);
+        let memo = self.memo.of_one_run(&self.context.netbox, endpoints);
+        let report = Work { memo: &memo, ..self }.all_stages().await;
+        if !report.had_trouble() {
+            self.memo.take_over(&memo);
+        }
+        report
+    }
+
+    async fn all_stages(self) -> FullReport {
         let request = staged(self.request);
         let work = Work {
             request: &request,

@@ -1,6 +1,9 @@
 //! What runs remember for each other for a short while. The stages of one job follow each other within seconds, and each
 //! is a run of its own; without this memory each would read the same again.
 //!
+//! A full update is one run with a memory of its own: it uses to its end what it has read, and leaves it to the runs that
+//! follow.
+//!
 //! Remembered are what was read of Proxmox, ids of supporting objects, which rows of NetBox stand for what, and rows that
 //! stages look up. What a stage itself compares it always reads.
 
@@ -29,14 +32,23 @@ const FULL_TASK_PASS_EVERY: u32 = 24;
 /// A memory that runs share.
 #[derive(Debug, Clone, Default)]
 pub struct Memo {
-    // A plain mutex: held for a look-up, never across an await.
+    // Plain mutexes: held for a look-up, never across an await.
     state: Arc<Mutex<State>>,
+    history: Arc<Mutex<History>>,
+    /// Whether the state is that of one run, which uses to its end what it has read.
+    is_of_one_run: bool,
 }
 
+/// What was read.
 #[derive(Debug, Default)]
 struct State {
     supporting: HashMap<String, (Instant, Ids)>,
     endpoints: HashMap<(String, EndpointKey), Kept>,
+}
+
+/// What was done.
+#[derive(Debug, Default)]
+struct History {
     latest: Option<BootstrapStatus>,
     /// How many passes over the tasks of an endpoint there were.
     task_passes: HashMap<(String, EndpointKey), u32>,
@@ -78,7 +90,7 @@ pub(super) struct Place<'a> {
     pub(super) netbox: &'a Client,
     pub(super) endpoint: EndpointKey,
     pub(super) session: &'a Session,
-    /// How long what was read is used; zero: never.
+    /// How long other runs use what was read; zero: never.
     pub(super) ttl: Duration,
 }
 
@@ -92,9 +104,40 @@ impl Memo {
         read(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    fn with_history<T>(&self, read: impl FnOnce(&mut History) -> T) -> T {
+        read(&mut self.history.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A memory for one run of several stages, which starts empty. What is remembered of the endpoints that take part, by
+    /// `keys`, is forgotten here: the run is about to change it.
+    pub(super) fn of_one_run(&self, netbox: &Client, keys: impl Iterator<Item = EndpointKey>) -> Self {
+        let side = side(netbox);
+        self.with(|state| {
+            for key in keys {
+                state.endpoints.remove(&(side.clone(), key));
+            }
+        });
+        Self {
+            state: Arc::default(),
+            history: Arc::clone(&self.history),
+            is_of_one_run: true,
+        }
+    }
+
+    /// Takes over what a run has remembered for itself, for as long as it is fresh.
+    pub(super) fn take_over(&self, run: &Self) {
+        let State { supporting, endpoints } = run.with(std::mem::take);
+        self.with(|state| {
+            state.supporting.extend(supporting);
+            state.endpoints.extend(endpoints);
+        });
+    }
+
     pub(super) fn recall(&self, netbox: &Client, mode: ClusterMode) -> Option<Ids> {
         self.with(|state| {
-            state.supporting.retain(|_, (since, _)| since.elapsed() < FRESH);
+            if !self.is_of_one_run {
+                state.supporting.retain(|_, (since, _)| since.elapsed() < FRESH);
+            }
             let key = format!("{} {}", side(netbox), mode.as_str());
             state.supporting.get(&key).map(|(_, ids)| ids.clone())
         })
@@ -105,13 +148,17 @@ impl Memo {
         self.with(|state| state.supporting.insert(key, (Instant::now(), ids.clone())));
     }
 
-    /// Forgets everything; what a run could not write may be due to it.
+    /// Forgets everything; what a run could not write may be due to it. One run keeps what it has read of Proxmox.
     pub fn forget(&self) {
         self.with(|state| {
             state.supporting.clear();
-            state.endpoints.clear();
-            state.task_passes.clear();
+            if self.is_of_one_run {
+                state.endpoints.values_mut().for_each(Kept::forget_rows);
+            } else {
+                state.endpoints.clear();
+            }
         });
+        self.with_history(|history| history.task_passes.clear());
     }
 
     /// Gives back the room of what is older than `ttl`.
@@ -127,16 +174,33 @@ impl Memo {
     }
 
     pub(super) fn report(&self, status: BootstrapStatus) {
-        self.with(|state| state.latest = Some(status));
+        self.with_history(|history| history.latest = Some(status));
     }
 
     /// What the latest pass over the supporting objects did.
     pub fn latest(&self) -> Option<BootstrapStatus> {
-        self.with(|state| state.latest.clone())
+        self.with_history(|history| history.latest.clone())
     }
 }
 
 impl Kept {
+    fn of(session: &Session) -> Self {
+        Self {
+            session: session.clone(),
+            inventory: Inventory::default(),
+            target: None,
+            nodes: None,
+            shelf: Shelf::default(),
+        }
+    }
+
+    /// Forgets which rows of NetBox there are.
+    fn forget_rows(&mut self) {
+        self.target = None;
+        self.nodes = None;
+        self.shelf.clear();
+    }
+
     fn keep_fresh(&mut self, ttl: Duration) {
         self.inventory.keep_fresh(ttl);
         self.target = self.target.take().filter(|(since, _)| since.elapsed() < ttl);
@@ -148,21 +212,16 @@ impl Kept {
 impl Place<'_> {
     fn with<T>(&self, read: impl FnOnce(&mut Kept) -> T) -> T {
         self.memo.with(|state| {
-            let fresh = || Kept {
-                session: self.session.clone(),
-                inventory: Inventory::default(),
-                target: None,
-                nodes: None,
-                shelf: Shelf::default(),
-            };
             let kept = state
                 .endpoints
                 .entry((side(self.netbox), self.endpoint))
-                .or_insert_with(fresh);
+                .or_insert_with(|| Kept::of(self.session));
             if !kept.session.is_same(self.session) {
-                *kept = fresh();
+                *kept = Kept::of(self.session);
             }
-            kept.keep_fresh(self.ttl);
+            if !self.memo.is_of_one_run {
+                kept.keep_fresh(self.ttl);
+            }
             read(kept)
         })
     }
@@ -199,9 +258,9 @@ impl Place<'_> {
     /// Whether this pass over the tasks reads all that Proxmox has: the first does, and then each
     /// [`FULL_TASK_PASS_EVERY`]th, so that rows of old tasks are repaired too.
     pub(super) fn is_full_task_pass(&self) -> bool {
-        self.memo.with(|state| {
+        self.memo.with_history(|history| {
             let key = (side(self.netbox), self.endpoint);
-            let passes = state.task_passes.entry(key).or_default();
+            let passes = history.task_passes.entry(key).or_default();
             let is_full = passes.is_multiple_of(FULL_TASK_PASS_EVERY);
             *passes = passes.wrapping_add(1);
             is_full
@@ -211,16 +270,11 @@ impl Place<'_> {
     /// Lets the next pass over the tasks read all again, because this one could not.
     pub(super) fn repeat_full_task_pass(&self) {
         let key = (side(self.netbox), self.endpoint);
-        self.memo.with(|state| state.task_passes.remove(&key));
+        self.memo.with_history(|history| history.task_passes.remove(&key));
     }
 
     /// Forgets everything of the endpoint, so that it is read afresh.
     pub(super) fn clear(&self) {
-        self.with(|kept| {
-            kept.inventory = Inventory::default();
-            kept.target = None;
-            kept.nodes = None;
-            kept.shelf = Shelf::default();
-        });
+        self.with(|kept| *kept = Kept::of(self.session));
     }
 }

@@ -56,7 +56,7 @@ pub struct RunContext {
     pub limits: Limits,
     /// How old a sync-state time stamp may grow before it is refreshed without another change; zero: always.
     pub stamp_interval: Duration,
-    /// How long what one run has read of Proxmox serves the next; zero: not at all.
+    /// How long what one run has read of Proxmox serves the next; zero: not at all. A run itself uses it to its end.
     pub inventory_ttl: Duration,
     /// How long a guest agent may take to answer.
     pub agent_timeout: Duration,
@@ -124,11 +124,7 @@ impl<'a> Work<'a> {
             report.endpoints.push(part);
         }
         report.is_cancelled = self.cancel.is_cancelled();
-        let had_trouble = report
-            .endpoints
-            .iter()
-            .any(|part| part.error.is_some() || part.counts.failed > 0);
-        if had_trouble || report.is_cancelled {
+        if report.had_trouble() {
             self.memo.forget();
         }
         report

@@ -3,7 +3,7 @@
 use proxbox_api::netbox::standin::{Fault, FaultRule};
 use proxbox_api::proxmox::mock::World;
 use reqwest::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::{Trio, complete};
 
@@ -42,6 +42,137 @@ async fn full_update_goes_on_after_a_stage_that_fails_and_says_so() {
         12,
         "the guests do not depend on the storages"
     );
+    let (status, body) = trio.app.get("/full-update").await;
+    assert!(status.is_client_error() || status.is_server_error(), "{status}: {body}");
+    let detail = &body["detail"];
+    assert!(detail["errors"][0].as_str().unwrap().starts_with("storage: "), "{body}");
+    assert_eq!(
+        (&detail["result"]["status"], &detail["result"]["virtual_machines_count"]),
+        (&json!("failed"), &json!(12)),
+        "{body}"
+    );
+}
+
+#[tokio::test]
+async fn result_has_every_stage_and_its_count_in_both_forms() {
+    let trio = Trio::start().await;
+    // What means something elsewhere is nothing to a full update.
+    let streamed = complete(&trio.stream("/full-update/stream?type=storage").await)["result"].clone();
+    assert_eq!(streamed["virtual_machines_count"], 12);
+    let (status, plain) = trio.app.get("/full-update").await;
+    assert_eq!(status, StatusCode::OK, "{plain}");
+    let stages = [
+        "devices",
+        "storage",
+        "virtual_machines",
+        "virtual_disks",
+        "task_history",
+        "backups",
+        "snapshots",
+        "node_interfaces",
+        "vm_interfaces",
+        "vm_ip_addresses",
+        "replications",
+        "backup_routines",
+    ];
+    let mut expected: Vec<String> = stages.iter().map(|stage| format!("{stage}_count")).collect();
+    expected.extend(stages.map(str::to_owned));
+    expected.push("status".to_owned());
+    expected.sort();
+    for result in [streamed, plain] {
+        let mut keys: Vec<&String> = result.as_object().unwrap().keys().collect();
+        keys.sort();
+        assert_eq!(keys, expected.iter().collect::<Vec<_>>());
+        assert_eq!(result["status"], "completed");
+        for stage in stages {
+            let (found, count) = (&result[stage], &result[format!("{stage}_count")]);
+            assert!(count.is_u64(), "{stage}: {count}");
+            if let Some(records) = found.as_array() {
+                assert_eq!(count, records.len(), "{stage}");
+                assert!(records.iter().all(Value::is_object), "{stage}: {found}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn supporting_objects_are_told_as_this_run_found_them() {
+    let trio = Trio::start().await;
+    let told = |frames: &[(String, Value)]| {
+        let [made, found] = ["created", "unchanged"].map(|key| frames[0].1[key].as_array().unwrap().len());
+        (frames[0].0.clone(), made, found)
+    };
+    let first = trio.stream("/full-update/stream").await;
+    let (name, made, found) = told(&first);
+    assert!(name == "bootstrap_done" && made > 0, "{:?}", first[0]);
+    let second = trio.stream("/full-update/stream").await;
+    let patched = first[0].1["patched"].as_array().unwrap().len();
+    assert_eq!(told(&second), (name, 0, made + found + patched), "{:?}", second[0]);
+}
+
+#[tokio::test]
+async fn full_update_is_shown_while_it_runs_and_stops_when_its_client_leaves() {
+    let trio = Trio::start().await;
+    let idle = json!({"active": false, "started_at": null, "id": null, "kind": null, "runs": []});
+    assert_eq!(trio.app.get("/sync/active").await, (StatusCode::OK, idle.clone()));
+    let hang = FaultRule::on("/api/plugins/proxbox/storage/", Fault::Hang).method("GET");
+    trio.netbox.faults().add(hang);
+    let mut response = trio.open("/full-update/stream").await;
+    response.chunk().await.unwrap().unwrap();
+    let (_, active) = trio.app.get("/sync/active").await;
+    let run = &active["runs"][0];
+    let expected = json!({
+        "active": true, "started_at": run["started_at"], "id": run["id"], "kind": "full-update",
+        "runs": [{
+            "id": run["id"], "kind": "full-update", "started_at": run["started_at"],
+            "endpoints": [format!("database:{}", trio.endpoint)],
+        }],
+    });
+    assert_eq!(active, expected);
+    let started = run["started_at"].as_str().unwrap();
+    assert!(started.contains('T') && started.ends_with('Z'), "{started}");
+    drop(response);
+    trio.netbox.faults().clear();
+    trio.idle().await;
+    assert_eq!(trio.netbox.count(MACHINES), 0, "it stopped before its next write");
+    assert_eq!(trio.app.get("/sync/active").await.1, idle);
+}
+
+#[tokio::test]
+async fn limits_of_the_shrink_guard_are_settings() {
+    let limits = [
+        ("PROXBOX_SHRINK_LIMIT_PERCENT", "50"),
+        ("PROXBOX_SHRINK_LIMIT_ROWS", "3"),
+    ];
+    let trio = Trio::with(&limits, World::estate(2, 12)).await;
+    let path = "/proxmox/cluster/backup/stream";
+    assert_eq!(complete(&trio.stream("/full-update/stream").await)["ok"], true);
+    let jobs = trio
+        .proxmox
+        .world()
+        .change(|world| std::mem::take(&mut world.backup_jobs));
+    assert_eq!(jobs.len(), 4);
+    trio.proxmox
+        .world()
+        .change(|world| world.backup_jobs = jobs[2..].to_vec());
+    let devices = format!("{}/stream", crate::world::DEVICES);
+    trio.stream(&devices).await;
+    let end = complete(&trio.stream(path).await).clone();
+    assert_eq!(
+        (&end["ok"], &end["result"]["stale"]),
+        (&json!(true), &json!(2)),
+        "{end}"
+    );
+    trio.proxmox.world().change(|world| world.backup_jobs = jobs);
+    trio.stream(&devices).await;
+    trio.stream(path).await;
+    trio.proxmox.world().change(|world| world.backup_jobs.truncate(1));
+    trio.stream(&devices).await;
+    let end = complete(&trio.stream(path).await).clone();
+    let refusal = end["errors"][0]["detail"].as_str().unwrap();
+    assert!(refusal.contains("3 of 4") && refusal.contains("50 %"), "{refusal}");
+    let end = complete(&trio.stream(&format!("{path}?allow_shrink=true")).await).clone();
+    assert_eq!(end["result"]["stale"], 3, "{end}");
 }
 
 #[tokio::test]

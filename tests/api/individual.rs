@@ -14,40 +14,40 @@ use crate::proxmox_endpoints::{pushed, store, with};
 use crate::support::answer;
 use crate::world::Trio;
 
-const CLUSTERS: &str = "/api/virtualization/clusters/";
-const DEVICES: &str = "/api/dcim/devices/";
-const MACHINES: &str = "/api/virtualization/virtual-machines/";
-const MACHINE_STATES: &str = "/api/plugins/proxbox/sync-state/virtual-machines/";
-const INTERFACES: &str = "/api/virtualization/interfaces/";
-const ADDRESSES: &str = "/api/ipam/ip-addresses/";
-const DISKS: &str = "/api/virtualization/virtual-disks/";
-const STORAGES: &str = "/api/plugins/proxbox/storage/";
-const BACKUPS: &str = "/api/plugins/proxbox/backups/";
-const SNAPSHOTS: &str = "/api/plugins/proxbox/snapshots/";
-const ROUTINES: &str = "/api/plugins/proxbox/backup-routines/";
-const REPLICATIONS: &str = "/api/plugins/proxbox/replications/";
-const TASKS: &str = "/api/plugins/proxbox/task-history/";
+pub(crate) const CLUSTERS: &str = "/api/virtualization/clusters/";
+pub(crate) const DEVICES: &str = "/api/dcim/devices/";
+pub(crate) const MACHINES: &str = "/api/virtualization/virtual-machines/";
+pub(crate) const MACHINE_STATES: &str = "/api/plugins/proxbox/sync-state/virtual-machines/";
+pub(crate) const INTERFACES: &str = "/api/virtualization/interfaces/";
+pub(crate) const ADDRESSES: &str = "/api/ipam/ip-addresses/";
+pub(crate) const DISKS: &str = "/api/virtualization/virtual-disks/";
+pub(crate) const STORAGES: &str = "/api/plugins/proxbox/storage/";
+pub(crate) const BACKUPS: &str = "/api/plugins/proxbox/backups/";
+pub(crate) const SNAPSHOTS: &str = "/api/plugins/proxbox/snapshots/";
+pub(crate) const ROUTINES: &str = "/api/plugins/proxbox/backup-routines/";
+pub(crate) const REPLICATIONS: &str = "/api/plugins/proxbox/replications/";
+pub(crate) const TASKS: &str = "/api/plugins/proxbox/task-history/";
 
 /// Which guest's interface has which address; while such a row stands NetBox does not let the address go.
-const LINKS: &str = "/api/plugins/proxbox/guest-vm-interface-addresses/";
+pub(crate) const LINKS: &str = "/api/plugins/proxbox/guest-vm-interface-addresses/";
 
 /// A guest that runs, with an agent, two interfaces, several disks, snapshots, backups and tasks.
-const RICH: u32 = 101;
+pub(crate) const RICH: u32 = 101;
 
 /// A route, asked for an object that is there.
-struct Case {
-    path: &'static str,
+pub(crate) struct Case {
+    pub(crate) path: &'static str,
     object_type: &'static str,
     query: String,
     /// The parameter that names the object, with a value that names none.
     missing: (&'static str, &'static str),
-    collection: &'static str,
+    pub(crate) collection: &'static str,
     /// How the object's row is told from the others of the collection.
     is_it: Box<dyn Fn(&Value) -> bool>,
 }
 
 impl Case {
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("/sync/individual/{}?{}", self.path, self.query)
     }
 
@@ -57,7 +57,7 @@ impl Case {
         format!("{}&{name}={value}", self.url())
     }
 
-    fn row(&self, trio: &Trio) -> Option<u64> {
+    pub(crate) fn row(&self, trio: &Trio) -> Option<u64> {
         let rows = trio.netbox.rows(self.collection);
         rows.iter()
             .find(|row| (self.is_it)(row))
@@ -71,12 +71,12 @@ fn field(name: &'static str, value: impl Into<Value>) -> Box<dyn Fn(&Value) -> b
 }
 
 /// The node of the rich guest.
-fn node(trio: &Trio) -> String {
+pub(crate) fn node(trio: &Trio) -> String {
     trio.proxmox.world().read(|world| world.guests[&RICH].node.clone())
 }
 
 /// What names the rich guest.
-fn guest(trio: &Trio) -> String {
+pub(crate) fn guest(trio: &Trio) -> String {
     format!("cluster_name=lab&node={}&type=qemu&vmid={RICH}", node(trio))
 }
 
@@ -86,7 +86,7 @@ fn of_machine(machine: &Value, name: &'static str) -> Box<dyn Fn(&Value) -> bool
 }
 
 /// The rich guest's virtual machine; null where it has none.
-fn machine(trio: &Trio) -> Value {
+pub(crate) fn machine(trio: &Trio) -> Value {
     let states = trio.netbox.rows(MACHINE_STATES);
     let state = states.iter().find(|row| row["proxmox_vm_id"] == RICH);
     state.map_or(Value::Null, |state| state["virtual_machine"]["id"].clone())
@@ -114,7 +114,7 @@ fn case(
 }
 
 /// Routes whose objects belong to the rich guest, those that others hang on last.
-fn guest_cases(trio: &Trio) -> Vec<Case> {
+pub(crate) fn guest_cases(trio: &Trio) -> Vec<Case> {
     let (guest, id) = (guest(trio), machine(trio));
     let mut cases = configured_cases(&guest, &id);
     cases.extend(kept_cases(trio, &guest));
@@ -191,7 +191,7 @@ fn kept_cases(trio: &Trio, guest: &str) -> Vec<Case> {
 }
 
 /// Routes whose objects belong to the cluster.
-fn cluster_cases(trio: &Trio) -> Vec<Case> {
+pub(crate) fn cluster_cases(trio: &Trio) -> Vec<Case> {
     let job = trio.proxmox.world().read(|world| world.replications[0].id());
     let of_cluster = |more: &str| format!("cluster_name=LAB{more}");
     vec![
@@ -234,7 +234,7 @@ fn cluster_cases(trio: &Trio) -> Vec<Case> {
 }
 
 /// Everything in step.
-async fn converged() -> Trio {
+pub(crate) async fn converged() -> Trio {
     let trio = Trio::start().await;
     let (status, body) = trio.app.get("/full-update").await;
     assert_eq!(status, StatusCode::OK, "{body}");
@@ -243,13 +243,13 @@ async fn converged() -> Trio {
 }
 
 /// Removes every row of a collection.
-fn clear(trio: &Trio, path: &str) {
+pub(crate) fn clear(trio: &Trio, path: &str) {
     for row in trio.netbox.rows(path) {
         trio.netbox.remove(path, row["id"].as_u64().unwrap()).unwrap();
     }
 }
 
-async fn done(trio: &Trio, url: &str, action: &str) -> Value {
+pub(crate) async fn done(trio: &Trio, url: &str, action: &str) -> Value {
     let (status, body) = trio.app.get(url).await;
     assert_eq!(status, StatusCode::OK, "{url}: {body}");
     assert_eq!(
@@ -260,7 +260,7 @@ async fn done(trio: &Trio, url: &str, action: &str) -> Value {
     body
 }
 
-fn told(writes: &[Request]) -> Vec<String> {
+pub(crate) fn told(writes: &[Request]) -> Vec<String> {
     let told = |write: &Request| format!("{} {} ({})", write.method, write.path, write.rows);
     writes.iter().map(told).collect()
 }

@@ -8,6 +8,7 @@ mod full_update;
 mod generated;
 mod generated_walk;
 mod individual;
+mod individual_rules;
 mod mock_mode;
 mod netbox_endpoint;
 mod proxmox_endpoints;

@@ -6,7 +6,7 @@
     reason = "a test stops where an answer has another shape"
 )]
 
-use proxbox_api::netbox::standin::{Account, Fault, FaultRule, TOKEN};
+use proxbox_api::netbox::standin::{Account, Fault, FaultRule, StandinOptions, TOKEN};
 use proxbox_api::proxmox::mock::{PASSWORD, World};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -14,6 +14,15 @@ use serde_json::{Value, json};
 use crate::proxmox_endpoints::{mock, pushed, store, with};
 use crate::support::TestApp;
 use crate::world::{DEVICES, STORAGE, Trio, complete, frames, introduce, netbox_body};
+
+/// The stages that are about the estate and not about single guests.
+const INFRASTRUCTURE: [&str; 5] = [
+    DEVICES,
+    STORAGE,
+    "/dcim/devices/interfaces/create",
+    "/proxmox/replication",
+    "/proxmox/cluster/backup",
+];
 
 fn names(rows: &[Value]) -> Vec<&str> {
     rows.iter().map(|row| row["name"].as_str().unwrap()).collect()
@@ -86,13 +95,15 @@ async fn dry_run_tells_its_plan_and_writes_nothing() {
 #[tokio::test]
 async fn request_that_is_not_possible_fails_before_the_stream() {
     let app = TestApp::start().await;
-    let path = format!("{DEVICES}/stream");
-    let (status, body) = app.get(&path).await;
-    assert_eq!(
-        (status, &body["message"]),
-        (StatusCode::BAD_REQUEST, &json!("No NetBox endpoint is configured")),
-        "{body}"
-    );
+    let paths = [format!("{DEVICES}/stream"), "/full-update/stream".to_owned()];
+    for path in &paths {
+        let (status, body) = app.get(path).await;
+        assert_eq!(
+            (status, &body["message"]),
+            (StatusCode::BAD_REQUEST, &json!("No NetBox endpoint is configured")),
+            "{body}"
+        );
+    }
     let (_, body) = app.get("/extras/bootstrap-status").await;
     assert_eq!(body["reason"], "no_netbox_session", "{body}");
     let trio = Trio::start().await;
@@ -106,8 +117,10 @@ async fn request_that_is_not_possible_fails_before_the_stream() {
         ("netbox_id=77", StatusCode::BAD_REQUEST),
         ("netbox_branch_schema_id=no%20branch", StatusCode::BAD_REQUEST),
     ] {
-        let (status, body) = trio.app.get(&format!("{path}?{query}")).await;
-        assert_eq!(status, expected, "{query}: {body}");
+        for path in &paths {
+            let (status, body) = trio.app.get(&format!("{path}?{query}")).await;
+            assert_eq!(status, expected, "{path} {query}: {body}");
+        }
     }
     let (status, body) = trio
         .app
@@ -123,15 +136,26 @@ async fn request_that_is_not_possible_fails_before_the_stream() {
 #[tokio::test]
 async fn endpoint_that_is_not_there_is_an_empty_success_and_is_named() {
     let trio = Trio::start().await;
-    let response = trio.open(&format!("{DEVICES}/stream?proxmox_endpoint_ids=77")).await;
-    let named = response.headers()["x-proxbox-endpoint-errors"]
-        .to_str()
-        .unwrap()
-        .to_owned();
-    assert_eq!(named, r#"{"failed":1,"ids":[77],"truncated":false}"#);
-    let frames = frames(&response.text().await.unwrap());
-    let end = complete(&frames);
-    assert_eq!((&end["ok"], &end["result"]["count"]), (&json!(true), &json!(0)));
+    trio.netbox.clear_requests();
+    for path in INFRASTRUCTURE {
+        let response = trio.open(&format!("{path}/stream?proxmox_endpoint_ids=77")).await;
+        let named = response.headers()["x-proxbox-endpoint-errors"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        assert_eq!(named, r#"{"failed":1,"ids":[77],"truncated":false}"#, "{path}");
+        let frames = frames(&response.text().await.unwrap());
+        let end = complete(&frames);
+        assert_eq!(end["ok"], true, "{path}: {end}");
+        let counts = end["result"]
+            .as_object()
+            .unwrap()
+            .values()
+            .filter(|value| value.is_u64());
+        assert!(counts.clone().count() > 0, "{path}: {end}");
+        assert_eq!(counts.filter_map(Value::as_u64).sum::<u64>(), 0, "{path}: {end}");
+    }
+    assert_eq!(trio.netbox.writes(), []);
 }
 
 #[tokio::test]
@@ -226,8 +250,11 @@ async fn each_fault_is_told_apart_in_the_stream() {
     }
     let (status, _) = trio.app.put(&endpoint, &good).await;
     assert_eq!(status, StatusCode::OK);
-    trio.restart_netbox(Account::superuser(TOKEN).read_only()).await;
-    introduce(&trio.netbox, "alpha", &trio.proxmox);
+    let options = StandinOptions {
+        accounts: vec![Account::superuser(TOKEN).read_only()],
+        ..StandinOptions::default()
+    };
+    trio.restart_netbox(options).await;
     let frames = trio.stream(&format!("{DEVICES}/stream")).await;
     assert_fault(&frames, "NetBox token read-only", "permission", "lacks a right");
     let (status, _) = trio

@@ -6,7 +6,7 @@
     reason = "a test stops where its surroundings fail"
 )]
 
-use proxbox_api::netbox::standin::{Account, Standin, StandinOptions, TOKEN};
+use proxbox_api::netbox::standin::{Standin, StandinOptions, TOKEN};
 use proxbox_api::proxmox::mock::{MockOptions, MockProxmox, World};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
@@ -66,19 +66,13 @@ impl Trio {
         }
     }
 
-    /// Gives the service a token of `account` in place of the superuser's.
-    pub(crate) async fn restart_netbox(&mut self, account: Account) {
-        let token = account.token.clone();
-        let options = StandinOptions {
-            accounts: vec![account],
-            ..StandinOptions::default()
-        };
+    /// Puts an empty NetBox with these manners in place of the one that was there, and introduces it.
+    pub(crate) async fn restart_netbox(&mut self, options: StandinOptions) {
         self.netbox = Standin::start(options).await.unwrap();
-        let (status, row) = self
-            .app
-            .put("/netbox/endpoint/1", &netbox_body(&self.netbox, &token))
-            .await;
+        let body = netbox_body(&self.netbox, self.netbox.token());
+        let (status, row) = self.app.put("/netbox/endpoint/1", &body).await;
         assert_eq!(status, StatusCode::OK, "{row}");
+        introduce(&self.netbox, "alpha", &self.proxmox);
     }
 
     /// The stream of `path` to its end.

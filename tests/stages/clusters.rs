@@ -1,5 +1,6 @@
 //! Several clusters in mock Proxmoxes whose guests have virtual machines in one NetBox, and runs between them.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use proxbox_api::netbox::standin::{Request, Standin, StandinOptions};
@@ -39,6 +40,13 @@ pub(crate) struct Cluster {
 impl Estate {
     /// A NetBox in which the stage `devices` has run for each of `worlds`, and nothing else.
     pub(crate) async fn start(worlds: Vec<World>) -> Self {
+        let bench = Self::empty(worlds).await;
+        bench.run(Stage::Devices).await;
+        bench
+    }
+
+    /// A NetBox that knows the endpoints of `worlds`, and nothing else.
+    pub(crate) async fn empty(worlds: Vec<World>) -> Self {
         let netbox = Standin::start(StandinOptions::default()).await.unwrap();
         let client = Client::new(netbox::Endpoint {
             scheme: Some(netbox::Scheme::Http),
@@ -58,7 +66,6 @@ impl Estate {
         for world in worlds {
             bench.add(world, address).await;
         }
-        bench.run(Stage::Devices).await;
         bench
     }
 
@@ -106,15 +113,29 @@ impl Estate {
         report
     }
 
+    /// Runs a stage for cluster `index` alone and expects it to succeed.
+    pub(crate) async fn run_for(&self, index: usize, stage: Stage) -> Report {
+        let report = self.run_between(stage, self.request.clone(), index..index + 1).await;
+        assert_eq!(report.errors(), [""; 0], "{stage:?}");
+        report
+    }
+
     /// Runs a stage for all clusters.
     pub(crate) async fn try_run(&self, stage: Stage, request: SyncRequest) -> Report {
+        self.run_between(stage, request, 0..self.clusters.len()).await
+    }
+
+    async fn run_between(&self, stage: Stage, request: SyncRequest, clusters: Range<usize>) -> Report {
         let endpoint = |(index, cluster): (usize, &Cluster)| SyncEndpoint {
             facts: facts(number_of(index), cluster),
             session: Ok(cluster.session.clone()),
         };
         let context = RunContext {
             netbox: self.client.clone(),
-            endpoints: self.clusters.iter().enumerate().map(endpoint).collect(),
+            endpoints: clusters
+                .map(|index| (index, &self.clusters[index]))
+                .map(endpoint)
+                .collect(),
             endpoint_ids: None,
             missing: Vec::new(),
             delete_orphans: false,
@@ -170,11 +191,7 @@ fn facts(number: i64, cluster: &Cluster) -> EndpointFacts {
         domain: None,
         ip_address: Some("127.0.0.1".to_owned()),
         port: cluster.proxmox.address().port(),
-        node_device_name_template: if number == 1 {
-            String::new()
-        } else {
-            format!("{{node}}-{number}")
-        },
+        node_device_name_template: String::new(),
         site: Lookup::default(),
         tenant: Lookup::default(),
     }

@@ -1,12 +1,15 @@
 //! All stages in one run, and the sweep.
 
-use proxbox_api::netbox::standin::StandinOptions;
-use proxbox_api::proxmox::mock::World;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
+use proxbox_api::proxmox::mock::{TOKEN_SECRET, World};
 use proxbox_api::stages::Stage;
 use proxbox_api::sync::{Job, JobReport, SweepReport, SyncRequest};
 use serde_json::{Value, json};
 
-use crate::harness::{Bench, MACHINES, tags};
+use crate::harness::{Bench, MACHINE_STATES, MACHINES, tags};
 
 const SWEEP: Job = Job::Sweep { vm_stage_failed: false };
 
@@ -51,6 +54,49 @@ async fn full_update_tells_every_stage_and_ends_once() {
 }
 
 #[tokio::test]
+async fn full_update_tells_what_is_to_come_and_how_long_each_stage_took() {
+    let bench = small().await;
+    let mut request = SyncRequest::default();
+    "r-77".clone_into(&mut request.options.run_id);
+    let events = bench.events(Job::FullUpdate, request).await;
+    let discovery = events.iter().find(|event| event.name == "discovery").unwrap();
+    let stages = Stage::ORDER.iter().filter(|stage| **stage != Stage::Sdn);
+    let expected: Vec<Value> = stages
+        .map(|stage| json!({"name": stage.as_str(), "type": "stage"}))
+        .collect();
+    assert_eq!(
+        (&discovery.data["items"], &discovery.data["metadata"]["operation_id"]),
+        (&json!(expected), &json!("r-77"))
+    );
+    let ended = events.iter().filter(|event| event.data["status"] == "completed");
+    let ended: Vec<&Value> = ended
+        .filter(|event| event.name == "step" && event.data.get("payload").is_none())
+        .map(|event| &event.data)
+        .collect();
+    assert_eq!(ended.len(), 13);
+    for step in ended {
+        let took = step["duration_seconds"].as_f64().unwrap();
+        assert!((took * 1000.0).fract().abs() < 1e-6, "{took}: whole milliseconds");
+        assert!(step["result"].is_object(), "{step}");
+    }
+    assert_eq!(bench.machine_state(101)["last_run_id"], "r-77");
+}
+
+#[tokio::test]
+async fn full_update_deletes_backups_that_are_gone() {
+    let bench = small().await;
+    bench.job(Job::FullUpdate, SyncRequest::default()).await;
+    let gone = bench.proxmox.world().change(|world| world.backups.remove(0)).volid();
+    let is_there = || {
+        let rows = bench.netbox.rows("plugins/proxbox/backups");
+        rows.iter().any(|row| row["volume_id"] == gone.as_str())
+    };
+    assert!(is_there());
+    bench.job(Job::FullUpdate, SyncRequest::default()).await;
+    assert!(!is_there());
+}
+
+#[tokio::test]
 async fn second_full_update_writes_nothing() {
     let bench = small().await;
     bench.job(Job::FullUpdate, SyncRequest::default()).await;
@@ -58,6 +104,72 @@ async fn second_full_update_writes_nothing() {
     let report = bench.job(Job::FullUpdate, SyncRequest::default()).await;
     assert_eq!(report.errors(), Vec::<String>::new());
     assert_eq!(bench.take_writes(), Vec::<String>::new());
+}
+
+/// What was asked of Proxmox since the last call, and how often.
+fn take_asked(bench: &Bench) -> BTreeMap<String, usize> {
+    let mut asked = BTreeMap::new();
+    for request in bench.proxmox.requests() {
+        *asked.entry(request.path).or_default() += 1;
+    }
+    bench.proxmox.clear_requests();
+    asked
+}
+
+/// What was asked of NetBox, and how often.
+fn asked_of_netbox(bench: &Bench) -> BTreeMap<String, usize> {
+    let mut asked = BTreeMap::new();
+    for request in bench.netbox.requests() {
+        *asked.entry(format!("{} {}", request.method, request.path)).or_default() += 1;
+    }
+    asked
+}
+
+#[tokio::test]
+async fn full_update_uses_to_its_end_what_it_has_read() {
+    let bench = small().await;
+    bench.job(Job::FullUpdate, SyncRequest::default()).await;
+    let expected = (take_asked(&bench), asked_of_netbox(&bench));
+    bench.stage(Stage::VirtualDisks).await;
+    assert_eq!(
+        take_asked(&bench),
+        BTreeMap::new(),
+        "what it has read is left to the next run"
+    );
+    let mut slow = bench.beside().await;
+    slow.delete_orphans = true;
+    slow.inventory_ttl = Duration::ZERO;
+    slow.job(Job::FullUpdate, SyncRequest::default()).await;
+    assert_eq!(take_asked(&bench), expected.0);
+    assert_eq!(asked_of_netbox(&slow), expected.1);
+    slow.stage(Stage::VirtualDisks).await;
+    assert!(asks_for_configs(&take_asked(&bench)), "a run of its own reads afresh");
+}
+
+fn asks_for_configs(asked: &BTreeMap<String, usize>) -> bool {
+    asked.keys().any(|path| path.ends_with("/102/config"))
+}
+
+#[tokio::test]
+async fn full_update_reads_nothing_again_after_a_gap_or_a_refusal() {
+    let bench = Bench::with(World::estate(2, 12), StandinOptions::default()).await;
+    let gap = "Permission check failed (/vms/101, VM.Audit)";
+    bench.proxmox.faults().fail("/nodes/*/*/101/config", 403, gap);
+    let names = bench.netbox.faults();
+    names.refuse_row("plugins/proxbox/storage", "local", "name", "This name is reserved.");
+    let report = bench.job(Job::FullUpdate, SyncRequest::default()).await;
+    assert_eq!(report.result()["degraded"], true);
+    let asked = take_asked(&bench);
+    let again: Vec<_> = asked
+        .iter()
+        .filter(|(path, count)| path.starts_with("/nodes/") && **count > 1)
+        .collect();
+    assert!(again.is_empty(), "{again:?}");
+    bench.stage(Stage::VirtualDisks).await;
+    assert!(
+        asks_for_configs(&take_asked(&bench)),
+        "a run that went wrong leaves nothing to the next"
+    );
 }
 
 #[tokio::test]
@@ -72,7 +184,7 @@ async fn endpoint_that_does_not_answer_fails_the_full_update_once() {
 
 #[tokio::test]
 async fn gone_guest_is_marked_once_and_loses_the_mark_when_it_returns() {
-    let bench = small().await;
+    let mut bench = small().await;
     bench.stage(Stage::VirtualMachines).await;
     let name = bench.machine_of(101)["name"].as_str().unwrap().to_owned();
     let gone = bench.proxmox.world().change(|world| world.remove_guest(101)).unwrap();
@@ -81,8 +193,12 @@ async fn gone_guest_is_marked_once_and_loses_the_mark_when_it_returns() {
         dry_run: true,
         ..SyncRequest::default()
     };
-    let report = sweep(&bench, dry).await;
-    assert_eq!((report.candidates, report.soft_deleted, report.skipped), (1, 0, 1));
+    for is_enabled in [false, true] {
+        bench.delete_orphans = is_enabled;
+        let report = sweep(&bench, dry.clone()).await;
+        assert_eq!((report.candidates, report.soft_deleted, report.skipped), (1, 0, 1));
+        assert_eq!(report.is_enabled, is_enabled);
+    }
     assert_eq!(bench.machine(&name)["status"]["value"], "active");
 
     let report = sweep(&bench, SyncRequest::default()).await;
@@ -142,6 +258,110 @@ async fn guest_that_could_not_be_written_holds_the_sweep_back() {
     let result = bench.job(Job::FullUpdate, SyncRequest::default()).await.result();
     assert_eq!(result["orphan_sweep"]["skipped_reason"], "vm_stage_failed");
     assert_eq!(bench.machine(&gone)["status"]["value"], "active");
+}
+
+#[tokio::test]
+async fn sweep_looks_at_nothing_where_endpoints_or_rows_cannot_be_told() {
+    let mut bench = small().await;
+    bench.stage(Stage::VirtualMachines).await;
+    bench.proxmox.world().change(|world| world.remove_guest(101));
+    bench.take_writes();
+    bench.missing = vec![77];
+    let report = sweep(&bench, SyncRequest::default()).await;
+    assert_eq!(report.skipped_reason, Some("live_inventory_unavailable"));
+    bench.missing.clear();
+    for (fault, reason) in [
+        (Fault::Status(403), "sidecar_read_failed"),
+        (Fault::Html(404), "sidecar_unavailable"),
+    ] {
+        bench.forget();
+        bench.netbox.faults().add(FaultRule::on(MACHINE_STATES, fault));
+        let report = sweep(&bench, SyncRequest::default()).await;
+        assert_eq!(report.skipped_reason, Some(reason));
+        assert_eq!(report.warnings.len(), 1, "{report:?}");
+        bench.netbox.faults().clear();
+    }
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+    assert_eq!(sweep(&bench, SyncRequest::default()).await.soft_deleted, 1);
+}
+
+#[tokio::test]
+async fn sweep_by_an_account_that_sees_some_guests_only_marks_nothing() {
+    let mut bench = small().await;
+    bench.stage(Stage::VirtualMachines).await;
+    let user = "narrow@pve";
+    bench.proxmox.world().change(|world| {
+        world.access.add_user(user, "secret");
+        world.access.add_token("narrow@pve!netbox", TOKEN_SECRET, false);
+        world
+            .access
+            .roles
+            .push(("Status".to_owned(), vec!["Sys.Audit".to_owned()]));
+        world.access.allow("/", user, "Status");
+        for vmid in 101..112 {
+            world.access.allow(&format!("/vms/{vmid}"), user, "PVEAuditor");
+        }
+    });
+    bench.sign_in_as(user);
+    bench.take_writes();
+    let report = sweep(&bench, SyncRequest::default()).await;
+    assert_eq!(report.skipped_reason, Some("live_inventory_unavailable"), "{report:?}");
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn sweep_goes_on_after_a_refusal_and_tells_each_candidate() {
+    let bench = small().await;
+    bench.stage(Stage::VirtualMachines).await;
+    let names = [100, 101, 102].map(|vmid| {
+        let machine = bench.machine_of(vmid);
+        bench.proxmox.world().change(|world| world.remove_guest(vmid));
+        (machine["name"].as_str().unwrap().to_owned(), machine["id"].clone())
+    });
+    let state = bench.machine_state(102);
+    let incomplete = json!({"proxmox_vm_type": ""});
+    bench
+        .netbox
+        .change(MACHINE_STATES, state["id"].as_u64().unwrap(), &incomplete)
+        .unwrap();
+    bench
+        .netbox
+        .faults()
+        .refuse_row(MACHINES, &names[0].0, "status", "This one stays.");
+    let mut request = SyncRequest::default();
+    "r-78".clone_into(&mut request.options.run_id);
+    let events = bench.events(SWEEP, request).await;
+    let items: Vec<Value> = events
+        .iter()
+        .filter(|event| event.name == "item_progress")
+        .map(|event| {
+            let data = &event.data;
+            assert_eq!(data["phase"], "sweep_orphans");
+            let item = &data["item"];
+            assert_eq!(
+                (&item["item_type"], &item["extra"]["run_id"]),
+                (&json!("virtual_machine"), &json!("r-78"))
+            );
+            assert_eq!(item["extra"]["reason"], "orphan");
+            json!([item["netbox_id"], data["operation"], data["warning"]])
+        })
+        .collect();
+    let expected = [
+        json!([names[0].1, "failed", null]),
+        json!([names[1].1, "updated", null]),
+        json!([names[2].1, "skipped", "identity_incomplete"]),
+    ];
+    assert_eq!(items, expected);
+    let summary = events.iter().find(|event| event.name == "phase_summary").unwrap();
+    let counts = ["updated", "failed", "skipped"].map(|key| summary.data["result"][key].as_u64().unwrap());
+    assert_eq!(counts, [1, 1, 1]);
+    let result = &events.last().unwrap().data["result"];
+    let expected = json!({
+        "enabled": true, "skipped_reason": null, "run_id": "r-78", "dry_run": false, "candidates": 3, "deleted": 0,
+        "soft_deleted": 1, "failed": 1, "skipped": 1,
+    });
+    assert_eq!(result, &expected);
+    assert_eq!(bench.machine(&names[0].0)["status"]["value"], "active");
 }
 
 #[tokio::test]

@@ -29,6 +29,9 @@ pub(crate) struct Bench {
     session: Session,
     client: netbox::Client,
     pub(crate) delete_orphans: bool,
+    pub(crate) inventory_ttl: Duration,
+    /// Ids of endpoints that were asked for and are not there.
+    pub(crate) missing: Vec<i64>,
 }
 
 impl Bench {
@@ -65,7 +68,8 @@ impl Bench {
         self.registry = Registry::new(None);
     }
 
-    async fn between(proxmox: Arc<MockProxmox>, options: StandinOptions) -> Self {
+    /// A NetBox with these manners beside a Proxmox, and runs that know nothing yet.
+    pub(crate) async fn between(proxmox: Arc<MockProxmox>, options: StandinOptions) -> Self {
         let (nodes, cluster) = proxmox.world().read(|world| {
             let nodes: Vec<String> = world.nodes.iter().map(|node| node.name.clone()).collect();
             (nodes, world.cluster.clone().unwrap_or_default())
@@ -105,6 +109,8 @@ impl Bench {
             session,
             client,
             delete_orphans: false,
+            inventory_ttl: Duration::from_mins(1),
+            missing: Vec::new(),
         }
     }
 
@@ -116,11 +122,11 @@ impl Bench {
                 session: Ok(self.session.clone()),
             }],
             endpoint_ids: Some([self.endpoint.key.id.0].into()),
-            missing: Vec::new(),
+            missing: self.missing.clone(),
             delete_orphans: self.delete_orphans,
             limits: Limits::default(),
             stamp_interval: Duration::from_hours(24),
-            inventory_ttl: Duration::from_mins(1),
+            inventory_ttl: self.inventory_ttl,
             agent_timeout: Duration::from_secs(15),
             sync_links: false,
         }

@@ -13,6 +13,7 @@ mod clusters;
 mod full_update;
 mod guest_rows;
 mod harness;
+mod infrastructure;
 mod kill;
 mod node_interfaces;
 mod schedules;

@@ -353,6 +353,7 @@ async fn dry_full_update_of_an_empty_netbox_plans_each_row_once() {
     };
     let result = bench.job(Job::FullUpdate, request).await.result();
     assert_eq!(bench.take_writes(), [""; 0]);
+    assert_eq!(result["orphan_sweep"]["dry_run"], true, "a dry run sweeps too");
     let plans = result["plan"].as_array().unwrap();
     let rows_of = |path: &str| -> Vec<&Value> {
         let plans = plans.iter().filter(|plan| plan["path"] == path);

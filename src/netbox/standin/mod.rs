@@ -8,7 +8,7 @@
 //! `order` and `list` answer a read, `render` shows a row, `server` owns sockets and tasks. A filter that NetBox has and the
 //! stand-in lacks is answered with 501, never ignored.
 //!
-//! Known differences: no branching, no `q=`, no background jobs, no user management; names sort by a close likeness of
+//! Known differences: a branch is listed but has no rows of its own, no `q=`, no background jobs, no user management; names sort by a close likeness of
 //! NetBox's collation; counts of related rows are kept only where a relation says them.
 
 mod access;
@@ -123,6 +123,8 @@ pub struct StandinOptions {
     pub has_cluster_action: bool,
     /// Whether it has the plugin netbox-bgp too.
     pub has_bgp: bool,
+    /// The schema id of the one branch that is there and ready; `None` without the plugin netbox-branching.
+    pub branch: Option<String>,
 }
 
 impl Default for StandinOptions {
@@ -134,6 +136,7 @@ impl Default for StandinOptions {
             plugin: "0.0.29.post6".to_owned(),
             has_cluster_action: false,
             has_bgp: false,
+            branch: None,
         }
     }
 }

@@ -11,6 +11,8 @@ pub struct Request {
     pub path: String,
     /// The query as sent, without `?`; empty for none.
     pub query: String,
+    /// The branch it was for; `None`: main.
+    pub branch: Option<String>,
     /// The status answered; 0 where the connection was cut instead.
     pub status: u16,
     /// Rows in the body of a write, or in the answer of a read.

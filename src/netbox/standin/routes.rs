@@ -18,6 +18,7 @@ use super::write::{Answer, Write};
 /// A request.
 pub(super) struct Asked<'a> {
     pub(super) authorization: Option<&'a str>,
+    pub(super) branch: Option<&'a str>,
     pub(super) method: &'a Method,
     pub(super) path: &'a str,
     pub(super) query: &'a str,

@@ -72,8 +72,10 @@ async fn answer(
 ) -> io::Result<Response<Full<Bytes>>> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     let asked = Asked {
-        authorization: head.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()),
+        authorization: header(AUTHORIZATION.as_str()),
+        branch: header("X-NetBox-Branch"),
         method: &head.method,
         path: head.uri.path(),
         query: head.uri.query().unwrap_or_default(),
@@ -120,6 +122,7 @@ fn logged(asked: &Asked<'_>, reply: Option<&Reply>) -> Request {
         method: asked.method.to_string(),
         path: asked.path.to_owned(),
         query: asked.query.to_owned(),
+        branch: asked.branch.map(str::to_owned),
         status: reply.map_or(0, |reply| reply.status),
         rows: reply.map_or(0, |reply| reply.rows),
         bytes: reply.map_or(0, |reply| reply.body.len()),

@@ -18,6 +18,7 @@ const SETTINGS: &str = "plugins/proxbox/settings";
 const ENDPOINTS: &str = "plugins/proxbox/endpoints/proxmox";
 const TRACKED: &str = "plugins/proxbox/proxmox-clusters";
 const CLUSTERS: &str = "virtualization/clusters";
+const BRANCHES: &str = "plugins/branching/branches";
 /// The key under which the plugin seals secrets; a made-up one.
 const ENCRYPTION_KEY: &str = "c3RhbmQtaW4tc3RhbmQtaW4tc3RhbmQtaW4tc3RhbmQ=";
 
@@ -34,6 +35,7 @@ pub(super) fn answer(shared: &Shared, asked: &Asked<'_>, account: &Result<&Accou
     ) || path == "plugins/proxbox/settings/runtime"
         || path == "extras/config-templates/0/render"
         || path.starts_with("plugins/proxbox/ssh-credentials/by-")
+        || (path == BRANCHES && shared.options.branch.is_some())
         || cluster.is_some_and(|_| shared.options.has_cluster_action);
     if !is_known || !asked.path.starts_with("/api/") {
         return None;
@@ -49,6 +51,7 @@ pub(super) fn answer(shared: &Shared, asked: &Asked<'_>, account: &Result<&Accou
     Some(Reply::json(match path {
         "status" => (200, status(shared)),
         "authentication-check" => (200, whoami(shared, account)),
+        BRANCHES => (200, branches(shared)),
         "plugins/proxbox/settings/runtime" => runtime(shared, account),
         "plugins/installed-plugins" => (
             200,
@@ -73,6 +76,12 @@ fn status(shared: &Shared) -> Value {
         "python-version": "3.13.5",
         "rq-workers-running": 1,
     })
+}
+
+fn branches(shared: &Shared) -> Value {
+    let row = |id: &String| json!({"id": 1, "schema_id": id, "status": {"value": "ready", "label": "Ready"}});
+    let rows: Vec<Value> = shared.options.branch.iter().map(row).collect();
+    json!({"count": rows.len(), "next": null, "previous": null, "results": rows})
 }
 
 /// The next level of paths below `path`.

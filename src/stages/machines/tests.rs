@@ -921,7 +921,7 @@ mod orphans_of_guests {
     #[test]
     fn machine_that_cannot_be_proven_gone_stays() {
         type Edit = fn(&mut Pair);
-        let cases: [(&str, Edit); 6] = [
+        let cases: [(&str, Edit); 7] = [
             (
                 "of another cluster that some other service calls by our number",
                 |pair| {
@@ -929,6 +929,7 @@ mod orphans_of_guests {
                     pair.machine.object.cluster = Some(ObjectId(99));
                 },
             ),
+            ("of no endpoint", |pair| pair.state.object.endpoint_raw_id = None),
             ("made by hand", |pair| {
                 pair.machine.object.tags = ["proxbox".to_owned()].into();
             }),

@@ -153,7 +153,7 @@ impl EndpointRun<'_> {
             "node": node,
             "type": guest.kind.as_str(),
             "status": listed.status,
-            "maxcpu": listed.processors,
+            "maxcpu": count_json(listed.processors),
             "maxmem": listed.memory,
             "maxdisk": listed.disk,
             "config": config_json(self.config(guest)?),
@@ -212,6 +212,12 @@ impl EndpointRun<'_> {
             None => Error::Absent { what },
         }
     }
+}
+
+/// As Proxmox writes it: whole, unless a container may use a part of a processor.
+fn count_json(count: Option<f64>) -> Value {
+    let number = count.and_then(|count| count.to_string().parse().ok());
+    number.map_or(Value::Null, Value::Number)
 }
 
 fn config_json(config: &GuestConfig) -> Value {

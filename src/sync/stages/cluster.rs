@@ -119,6 +119,7 @@ impl EndpointRun<'_> {
         let is_claimed = claim == Claim::Create && self.claim_by_action().await?;
         let read = Clusters::scope(&self.facts);
         let outcome = self.pass::<Clusters>().await?;
+        self.facts.known.is_new_cluster = false;
         self.warn("devices", &outcome);
         let written = outcome.standing().next().map(|row| row.id);
         self.facts.target.cluster = self.facts.target.cluster.or(written);
@@ -197,7 +198,10 @@ impl EndpointRun<'_> {
         let Some(cluster) = claimed else {
             return Err(self.no_cluster(None));
         };
+        let tracking = answer.get("proxmox_cluster").and_then(Value::as_u64).map(ObjectId);
+        self.facts.target.tracking = tracking.or(self.facts.target.tracking);
         self.facts.target.cluster = Some(cluster);
+        self.facts.known.is_new_cluster = answer.get("created").and_then(Value::as_bool).unwrap_or_default();
         self.facts.known.clusters = self.list::<Cluster>(vec![Selection::with("id", &cluster)]).await?;
         Ok(true)
     }

@@ -1,0 +1,458 @@
+//! What holds for each stage that is about the estate and not about single guests: devices, storage, networks of nodes,
+//! and schedules.
+
+use std::sync::Arc;
+
+use proxbox_api::error::ErrorKind;
+use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
+use proxbox_api::proxmox::mock::World;
+use proxbox_api::proxmox::mock::world::GuestKind;
+use proxbox_api::reconcile::Mode;
+use proxbox_api::stages::{Flag, Modes, Stage};
+use proxbox_api::sync::SyncRequest;
+use serde_json::{Value, json};
+
+use crate::clusters::Estate;
+use crate::harness::{Bench, warnings};
+use crate::kill::{differences, holdings};
+
+const STAGES: [Stage; 5] = [
+    Stage::Devices,
+    Stage::Storage,
+    Stage::NodeInterfaces,
+    Stage::Replications,
+    Stage::BackupRoutines,
+];
+
+const CLUSTERS: &str = "virtualization/clusters";
+const DEVICES: &str = "dcim/devices";
+const DEVICE_STATES: &str = "plugins/proxbox/sync-state/devices";
+const INTERFACES: &str = "dcim/interfaces";
+const TRACKED_CLUSTERS: &str = "plugins/proxbox/proxmox-clusters";
+const TRACKED_NODES: &str = "plugins/proxbox/proxmox-nodes";
+const STORAGES: &str = "plugins/proxbox/storage";
+const REPLICATIONS: &str = "plugins/proxbox/replications";
+const ROUTINES: &str = "plugins/proxbox/backup-routines";
+
+fn named(name: &str) -> World {
+    let mut world = World::estate(2, 12);
+    world.cluster = Some(name.to_owned());
+    world
+}
+
+/// Two clusters of two nodes whose guests have virtual machines.
+async fn two_clusters() -> Estate {
+    let estate = Estate::start(vec![named("alpha"), named("beta")]).await;
+    estate.add_machines(0);
+    estate.add_machines(1);
+    estate
+}
+
+/// How the rows at `path` stand, by the name of their endpoint.
+fn statuses(estate: &Estate, path: &str, endpoint: &str) -> Vec<String> {
+    let rows = estate.netbox.rows(path);
+    let own = rows.iter().filter(|row| row["endpoint"]["name"] == endpoint);
+    own.map(|row| row["status"]["value"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// A bench on which all stages have run.
+async fn filled(world: World) -> Bench {
+    let bench = Bench::with(world, StandinOptions::default()).await;
+    bench.stage(Stage::Devices).await;
+    bench.stage(Stage::VirtualMachines).await;
+    for stage in STAGES {
+        bench.stage(stage).await;
+    }
+    bench.take_writes();
+    bench
+}
+
+#[tokio::test]
+async fn endpoint_that_is_off_fails_alone_and_loses_nothing() {
+    let estate = two_clusters().await;
+    for stage in STAGES {
+        estate.run(stage).await;
+    }
+    estate.clusters[1].proxmox.faults().endpoint_down(true);
+    estate.clusters[0].proxmox.world().change(|world| {
+        world.replications.clear();
+        world.backup_jobs.clear();
+    });
+    for stage in STAGES {
+        let report = estate.try_run(stage, estate.request.clone()).await;
+        let failed: Vec<bool> = report.endpoints.iter().map(|part| part.error.is_some()).collect();
+        assert_eq!(failed, [false, true], "{stage:?}: {:?}", report.errors());
+        assert_eq!(report.error_kind(), Some(ErrorKind::Connection), "{stage:?}");
+    }
+    for path in [REPLICATIONS, ROUTINES] {
+        let (here, there) = (
+            statuses(&estate, path, "endpoint-1"),
+            statuses(&estate, path, "endpoint-2"),
+        );
+        assert!(
+            !here.is_empty() && here.iter().all(|status| status == "stale"),
+            "{path}"
+        );
+        assert!(
+            !there.is_empty() && there.iter().all(|status| status == "active"),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn call_that_fails_costs_its_own_endpoint_its_stage_and_no_other() {
+    let estate = two_clusters().await;
+    let faults = estate.clusters[1].proxmox.faults();
+    for path in [
+        "/storage",
+        "/nodes/*/network",
+        "/cluster/replication",
+        "/cluster/backup",
+    ] {
+        faults.fail(path, 500, "out of order");
+    }
+    for stage in [
+        Stage::Storage,
+        Stage::NodeInterfaces,
+        Stage::Replications,
+        Stage::BackupRoutines,
+    ] {
+        let report = estate.try_run(stage, estate.request.clone()).await;
+        let [alpha, beta] = report.endpoints.as_slice() else {
+            panic!("{report:?}");
+        };
+        assert!(
+            alpha.error.is_none() && alpha.counts.created > 0,
+            "{stage:?}: {alpha:?}"
+        );
+        let (_, message) = beta.error.as_ref().unwrap();
+        assert!(message.contains("out of order"), "{stage:?}: {message}");
+    }
+    let storages = estate.netbox.rows(STORAGES);
+    assert!(storages.iter().all(|row| row["cluster"]["name"] == "alpha"));
+}
+
+#[tokio::test]
+async fn endpoints_one_after_the_other_leave_all_jobs_active() {
+    let estate = two_clusters().await;
+    for _ in 0..2 {
+        for index in [0, 1] {
+            for stage in STAGES {
+                estate.run_for(index, stage).await;
+            }
+        }
+    }
+    for path in [REPLICATIONS, ROUTINES] {
+        let (one, two) = (
+            statuses(&estate, path, "endpoint-1"),
+            statuses(&estate, path, "endpoint-2"),
+        );
+        assert!(!one.is_empty() && one == two, "{path}: {one:?} {two:?}");
+        assert!(one.iter().all(|status| status == "active"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn status_that_may_not_be_read_fails_every_stage_with_the_missing_right() {
+    let bench = filled(World::estate(2, 12)).await;
+    let fresh = bench.beside().await;
+    let refusal = "Permission check failed (/, Sys.Audit)";
+    fresh.proxmox.faults().fail("/cluster/status", 403, refusal);
+    for stage in STAGES {
+        let report = fresh.job(stage, SyncRequest::default()).await;
+        assert_eq!(report.error_kind(), Some(ErrorKind::Permission), "{stage:?}");
+        assert!(report.errors()[0].contains("Sys.Audit"), "{:?}", report.errors());
+    }
+    assert_eq!(fresh.take_writes(), [""; 0]);
+}
+
+#[tokio::test]
+async fn single_host_is_a_cluster_of_its_own_for_every_stage() {
+    let estate = Estate::start(vec![World::standalone("solo", 3)]).await;
+    for stage in STAGES {
+        estate.run(stage).await;
+    }
+    let clusters = estate.netbox.rows(CLUSTERS);
+    assert_eq!(
+        (&clusters[0]["name"], &clusters[0]["type"]["slug"], clusters.len()),
+        (&json!("solo"), &json!("standalone"), 1)
+    );
+    let world = estate.clusters[0].proxmox.world();
+    let (storages, jobs) = world.read(|world| (world.storages.len(), world.backup_jobs.len()));
+    assert_eq!(estate.netbox.count(STORAGES), storages);
+    assert_eq!(estate.netbox.count(ROUTINES), jobs);
+    let interfaces = estate.netbox.rows(INTERFACES);
+    assert!(!interfaces.is_empty() && interfaces.iter().all(|row| row["device"]["name"] == "solo"));
+}
+
+#[tokio::test]
+async fn stages_before_the_devices_write_only_what_needs_no_cluster() {
+    let bench = Bench::with(World::estate(2, 12), StandinOptions::default()).await;
+    let report = bench.stage(Stage::Storage).await;
+    let storages = bench.proxmox.world().read(|world| world.storages.len());
+    assert_eq!((report.counts().skipped, bench.netbox.count(STORAGES)), (storages, 0));
+    assert!(warnings(&report).contains("run the stage devices first"));
+    let report = bench.job(Stage::NodeInterfaces, SyncRequest::default()).await;
+    assert!(report.errors()[0].contains("lab"), "{:?}", report.errors());
+    let report = bench.stage(Stage::Replications).await;
+    let jobs = bench.proxmox.world().read(|world| world.replications.len());
+    assert_eq!((report.counts().created, report.counts().skipped), (0, jobs));
+    let report = bench.stage(Stage::BackupRoutines).await;
+    let jobs = bench.proxmox.world().read(|world| world.backup_jobs.len());
+    assert_eq!(report.counts().created, jobs);
+}
+
+#[tokio::test]
+async fn cluster_that_is_another_endpoints_is_refused_and_its_rows_are_left_alone() {
+    let estate = Estate::empty(vec![named("alpha"), named("alpha")]).await;
+    for endpoint in estate.netbox.rows("plugins/proxbox/endpoints/proxmox") {
+        let tracked = json!({"endpoint": endpoint["id"], "name": "alpha", "mode": "cluster"});
+        estate.netbox.seed(TRACKED_CLUSTERS, &tracked).unwrap();
+    }
+    estate.run_for(0, Stage::Devices).await;
+    estate.add_machines(0);
+    for stage in STAGES {
+        estate.run_for(0, stage).await;
+    }
+    let before = estate.netbox.fingerprint();
+    for stage in STAGES {
+        let report = estate.try_run(stage, estate.request.clone()).await;
+        let failed: Vec<bool> = report.endpoints.iter().map(|part| part.error.is_some()).collect();
+        assert_eq!(failed, [false, true], "{stage:?}: {:?}", report.errors());
+        assert!(report.errors()[0].contains("alpha"), "{:?}", report.errors());
+    }
+    assert_eq!(estate.netbox.fingerprint(), before);
+}
+
+#[tokio::test]
+async fn sync_states_that_may_not_be_read_or_written_are_told_and_prove_nothing() {
+    let bench = Bench::with(World::estate(2, 12), StandinOptions::default()).await;
+    let unwritable = FaultRule::on(DEVICE_STATES, Fault::Status(403)).method("POST");
+    bench.netbox.faults().add(unwritable);
+    let report = bench.stage(Stage::Devices).await;
+    assert_eq!((report.counts().failed, bench.netbox.count(DEVICES)), (2, 2));
+    let bench = filled(World::estate(2, 12)).await;
+    bench.forget();
+    let before = bench.netbox.fingerprint();
+    for path in [DEVICE_STATES, crate::harness::MACHINE_STATES] {
+        bench.netbox.faults().add(FaultRule::on(path, Fault::Status(403)));
+    }
+    for stage in [Stage::Devices, Stage::NodeInterfaces, Stage::Replications] {
+        let report = bench.job(stage, SyncRequest::default()).await;
+        assert_eq!(report.error_kind(), Some(ErrorKind::Permission), "{stage:?}");
+    }
+    assert_eq!(bench.netbox.fingerprint(), before);
+}
+
+#[tokio::test]
+async fn refused_row_is_named_the_others_are_written_and_it_follows_later() {
+    let bench = Bench::with(sized(2, 3), StandinOptions::default()).await;
+    let job = bench.proxmox.world().read(|world| world.replications[0].id());
+    for (stage, path, name) in [
+        (Stage::Devices, DEVICES, "pve2"),
+        (Stage::VirtualMachines, "", ""),
+        (Stage::Storage, STORAGES, "local"),
+        (Stage::NodeInterfaces, INTERFACES, "vmbr0"),
+        (Stage::Replications, REPLICATIONS, job.as_str()),
+        (Stage::BackupRoutines, ROUTINES, "backup-1"),
+    ] {
+        if !path.is_empty() {
+            bench
+                .netbox
+                .faults()
+                .refuse_row(path, name, "tags", "This one is not wanted.");
+            let report = bench.stage(stage).await;
+            assert!(
+                report.counts().failed > 0 && report.counts().created > 0,
+                "{stage:?}: {report:?}"
+            );
+            let warnings = warnings(&report);
+            assert!(
+                warnings.contains(name) && warnings.contains("This one is not wanted."),
+                "{stage:?}: {warnings}"
+            );
+            bench.netbox.faults().clear();
+        }
+        assert_eq!(bench.stage(stage).await.counts().failed, 0, "{stage:?}");
+    }
+    for path in [DEVICES, STORAGES, INTERFACES, REPLICATIONS, ROUTINES] {
+        assert!(bench.netbox.count(path) > 1, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn kinds_that_are_switched_off_are_neither_read_nor_written() {
+    let bench = filled(World::estate(2, 12)).await;
+    for path in [DEVICES, STORAGES, INTERFACES] {
+        let id = bench.netbox.rows(path)[0]["id"].as_u64().unwrap();
+        bench.netbox.change(path, id, &json!({"tags": []})).unwrap();
+    }
+    let before = bench.netbox.fingerprint();
+    let off = |edit: fn(&mut Modes)| {
+        let mut request = SyncRequest::default();
+        edit(&mut request.options.modes);
+        request
+    };
+    let node = off(|modes| modes.node = Mode::Disabled);
+    let cluster = off(|modes| modes.cluster = Mode::Disabled);
+    for (stage, request) in [
+        (Stage::Devices, node.clone()),
+        (Stage::Devices, cluster.clone()),
+        (Stage::NodeInterfaces, node),
+        (Stage::NodeInterfaces, cluster),
+        (Stage::Storage, off(|modes| modes.storage = Mode::Disabled)),
+    ] {
+        bench.forget();
+        bench.proxmox.clear_requests();
+        bench.stage_with(stage, request).await;
+        let asked = bench.proxmox.requests();
+        let is_read = |path: &str| path == "/storage" || path.ends_with("/network");
+        assert!(!asked.iter().any(|request| is_read(&request.path)), "{stage:?}");
+    }
+    assert_eq!(bench.netbox.fingerprint(), before);
+    bench.stage(Stage::Devices).await;
+    assert_ne!(bench.netbox.fingerprint(), before, "there was something to write");
+}
+
+/// An estate of so many nodes, each with all its interfaces, and so many jobs of each kind.
+fn sized(nodes: usize, jobs: usize) -> World {
+    let mut world = World::estate(nodes, 24);
+    let guests: Vec<u32> = world
+        .guests
+        .values()
+        .filter(|guest| guest.kind == GuestKind::Qemu)
+        .map(|guest| guest.vmid)
+        .collect();
+    let (replication, routine) = (world.replications[0].clone(), world.backup_jobs[0].clone());
+    world.replications.clear();
+    world.backup_jobs.clear();
+    for (number, guest) in (0..jobs).zip(guests) {
+        let mut replication = replication.clone();
+        replication.guest = guest;
+        world.replications.push(replication);
+        let mut routine = routine.clone();
+        routine.insert("id".to_owned(), format!("backup-{number}").into());
+        world.backup_jobs.push(routine);
+    }
+    world
+}
+
+/// What each stage asks of NetBox, on the first and on an unchanged run.
+async fn asked(world: World) -> Vec<(Stage, usize, usize)> {
+    let bench = Bench::with(world, StandinOptions::default()).await;
+    let mut first = Vec::new();
+    for stage in [Stage::Devices, Stage::VirtualMachines].into_iter().chain(STAGES) {
+        bench.netbox.clear_requests();
+        bench.stage(stage).await;
+        first.push(bench.netbox.requests().len());
+    }
+    let first: Vec<usize> = [&first[..1], &first[3..]].concat();
+    let mut all = Vec::new();
+    for (stage, first) in STAGES.into_iter().zip(first) {
+        bench.forget();
+        bench.netbox.clear_requests();
+        bench.stage(stage).await;
+        all.push((stage, first, bench.netbox.requests().len()));
+    }
+    all
+}
+
+#[tokio::test]
+async fn requests_do_not_grow_with_nodes_interfaces_and_jobs() {
+    let (small, large) = (asked(sized(2, 5)).await, asked(sized(4, 10)).await);
+    assert_eq!(small, large);
+}
+
+fn with_action() -> StandinOptions {
+    StandinOptions {
+        has_cluster_action: true,
+        ..StandinOptions::default()
+    }
+}
+
+#[tokio::test]
+async fn plugin_that_claims_clusters_itself_leaves_the_same() {
+    let mut careful = SyncRequest::default();
+    for flag in [Flag::ClusterTags, Flag::ClusterDescription] {
+        careful.options.overwrite.set(flag, false);
+    }
+    for request in [SyncRequest::default(), careful] {
+        let plain = Bench::with(World::estate(2, 2), StandinOptions::default()).await;
+        plain.stage_with(Stage::Devices, request.clone()).await;
+        let claiming = Bench::between(Arc::clone(&plain.proxmox), with_action()).await;
+        claiming.stage_with(Stage::Devices, request.clone()).await;
+        let writes = claiming.take_writes();
+        let made = |path: &str| writes.iter().any(|write| write.starts_with(&format!("POST {path}")));
+        assert!(!made("/api/virtualization/clusters/"), "{writes:#?}");
+        assert!(
+            writes.iter().any(|write| write.contains("/sync-cluster/")),
+            "{writes:#?}"
+        );
+        let differences = differences(&holdings(&claiming.netbox), &holdings(&plain.netbox));
+        assert!(differences.is_empty(), "{differences:#?}");
+        claiming.forget();
+        claiming.stage_with(Stage::Devices, request).await;
+        assert_eq!(claiming.take_writes(), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn cluster_that_the_plugin_tracks_only_since_the_claim_is_known_at_once() {
+    let bench = Bench::with(World::estate(2, 2), with_action()).await;
+    for path in [TRACKED_NODES, TRACKED_CLUSTERS] {
+        for row in bench.netbox.rows(path) {
+            bench.netbox.remove(path, row["id"].as_u64().unwrap()).unwrap();
+        }
+    }
+    bench.stage(Stage::Devices).await;
+    bench.take_writes();
+    bench.forget();
+    bench.stage(Stage::Devices).await;
+    assert_eq!(bench.take_writes(), [""; 0]);
+}
+
+#[tokio::test]
+async fn jobs_that_vanish_all_at_once_are_marked_only_where_that_is_allowed() {
+    let bench = filled(sized(2, 12)).await;
+    bench.proxmox.world().change(|world| {
+        world.replications.clear();
+        world.backup_jobs.clear();
+    });
+    bench.forget();
+    for (stage, path) in [(Stage::Replications, REPLICATIONS), (Stage::BackupRoutines, ROUTINES)] {
+        let report = bench.job(stage, SyncRequest::default()).await;
+        let error = &report.errors()[0];
+        assert!(
+            error.contains("12 of 12") && error.contains("allow_shrink=true"),
+            "{error}"
+        );
+        assert_eq!(bench.take_writes(), [""; 0]);
+        let allowed = SyncRequest {
+            allow_shrink: true,
+            ..SyncRequest::default()
+        };
+        bench.stage_with(stage, allowed).await;
+        let rows = bench.netbox.rows(path);
+        let stale: Vec<&Value> = rows.iter().filter(|row| row["status"]["value"] == "stale").collect();
+        assert_eq!(stale.len(), 12, "{path}");
+        bench.take_writes();
+    }
+}
+
+#[tokio::test]
+async fn nodes_of_two_clusters_that_are_called_alike_have_devices_of_their_own() {
+    let estate = two_clusters().await;
+    for index in [0, 1, 0, 1] {
+        let counts = estate.run_for(index, Stage::Devices).await.counts();
+        assert_eq!((counts.unchanged, counts.failed), (2, 0));
+        estate.run_for(index, Stage::NodeInterfaces).await;
+    }
+    let devices = estate.netbox.rows(DEVICES);
+    let place = |device: &Value| format!("{} of {}", device["name"], device["cluster"]["name"]);
+    let mut places: Vec<String> = devices.iter().map(place).collect();
+    places.sort();
+    let expected = ["alpha", "beta"].map(|cluster| format!("\"pve1\" of \"{cluster}\""));
+    assert_eq!((places.len(), &places[..2]), (4, &expected[..]));
+}
