@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{TestApp, answer};
+use crate::support::{KEY, TestApp, answer};
 
 #[tokio::test]
 async fn service_tells_who_it_is_and_that_it_is_ready() {
@@ -261,5 +261,53 @@ async fn causes_of_internal_errors_are_told_only_where_the_setting_says_so() {
             (status, &body["status"]),
             (StatusCode::SERVICE_UNAVAILABLE, &json!("unready"))
         );
+    }
+}
+
+/// What comes next on a connection: the head of an answer, its body left behind.
+async fn next_answer(stream: &mut TcpStream) -> String {
+    let mut text = String::new();
+    while !text.contains("\r\n\r\n") {
+        let mut part = [0; 4096];
+        let count = stream.read(&mut part).await.unwrap();
+        assert!(count > 0, "the connection was closed: {text}");
+        text.push_str(std::str::from_utf8(&part[..count]).unwrap());
+    }
+    let (head, mut body) = text
+        .split_once("\r\n\r\n")
+        .map(|(head, body)| (head.to_lowercase(), body.len()))
+        .unwrap();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let length: usize = length.map_or(0, |length| length.parse().unwrap());
+    while body < length {
+        let mut part = [0; 4096];
+        body += stream.read(&mut part).await.unwrap();
+    }
+    head
+}
+
+#[tokio::test]
+async fn connection_outlives_an_answer_that_needs_no_body() {
+    let app = TestApp::start().await;
+    let keys = [KEY, "wrong-key-of-at-least-thirty-two-characters"];
+    for (key, status) in keys.into_iter().zip(["409", "401"]) {
+        let mut stream = TcpStream::connect(app.service.addresses()[0]).await.unwrap();
+        let head = format!(
+            "POST /auth/keys/1/deactivate HTTP/1.1\r\nhost: x\r\nx-proxbox-api-key: {key}\r\ncontent-length: 4\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // Long enough for the request to be met before its body is there.
+        for _ in 0..20 {
+            app.get("/health").await;
+        }
+        stream.write_all(b"null").await.unwrap();
+        let answer = next_answer(&mut stream).await;
+        assert!(
+            answer.contains(status) && !answer.contains("connection: close"),
+            "{answer}"
+        );
+        let next = "GET /health HTTP/1.1\r\nhost: x\r\n\r\n";
+        stream.write_all(next.as_bytes()).await.unwrap();
+        assert!(next_answer(&mut stream).await.contains("200"), "{status}");
     }
 }
