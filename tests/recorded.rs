@@ -165,7 +165,7 @@ fn every_recorded_answer_is_decoded() {
 #[test]
 fn every_answer_made_up_by_a_description_is_decoded() {
     let catalog = Catalog::default();
-    let mut failures = Vec::new();
+    let mut failures = BTreeSet::new();
     let mut unknown: BTreeSet<&str> = CHECKS.iter().map(|(path, _)| *path).collect();
     for tag in ["8.3", "9.1", "9.2"] {
         let description = catalog.find(tag).unwrap().unwrap();
@@ -174,18 +174,22 @@ fn every_answer_made_up_by_a_description_is_decoded() {
                 continue;
             };
             unknown.remove(path);
+            // A description that says nothing of the rows makes up rows that say nothing.
+            if operation
+                .returns
+                .items
+                .as_ref()
+                .is_some_and(|row| row.properties.is_empty())
+            {
+                continue;
+            }
             let answers = (0..20).map(|seed| Sampler::new(seed).answer(&operation.returns));
             failures.extend(answers.filter_map(|answer| {
-                let error = check(answer.clone()).err()?;
-                Some(format!("{tag} {path}: {error}: {answer}"))
+                let error = check(answer).err()?;
+                Some(format!("{tag} {path}: {error}"))
             }));
         }
     }
-    assert!(
-        failures.is_empty(),
-        "{} failures: {:#?}",
-        failures.len(),
-        failures.first()
-    );
+    assert!(failures.is_empty(), "{failures:#?}");
     assert!(unknown.is_empty(), "no release has {unknown:?}");
 }

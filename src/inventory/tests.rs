@@ -9,7 +9,7 @@ use super::*;
 use crate::endpoint::{EndpointId, EndpointKey, Source};
 use crate::proxmox::mock::world::{AUDITOR_TOKEN, ROOT_TOKEN, TOKEN_SECRET, Task as MockTask};
 use crate::proxmox::mock::{MockOptions, MockProxmox, World};
-use crate::proxmox::{Credential, Endpoint, Session, TlsPolicy};
+use crate::proxmox::{Capabilities, Credential, Endpoint, Mode, Permissions, Session, TlsPolicy};
 
 /// A cluster of three nodes with twelve guests, and what was read of it.
 struct Bench {
@@ -60,6 +60,7 @@ impl Bench {
                 name: String::new(),
                 mode: ClusterMode::Cluster,
                 nodes: Vec::new(),
+                hidden: None,
             },
             inventory: Inventory::default(),
             only: None,
@@ -71,7 +72,7 @@ impl Bench {
 
     /// Asks who is in the cluster, and forgets what was read.
     async fn look_around(&mut self) {
-        self.cluster = cluster(&self.session.refresh().await.unwrap()).unwrap();
+        self.cluster = cluster(&self.session.refresh().await.unwrap(), "lab").unwrap();
         self.inventory = Inventory::default();
         self.mock.clear_requests();
     }
@@ -385,4 +386,33 @@ async fn node_that_is_offline_leaves_open_how_networks_stand_and_nothing_else() 
     assert!(networks.zones.is_complete && networks.subnets.is_complete && networks.prefix_lists.is_complete);
     let nodes: BTreeSet<_> = networks.on_nodes.rows.iter().map(|row| row.node.as_str()).collect();
     assert_eq!((nodes, networks.on_nodes.is_complete), (["pve1", "pve3"].into(), false));
+}
+
+#[tokio::test]
+async fn cluster_without_a_name_to_see_has_its_nodes_an_assumed_name_and_a_gap() {
+    let bench = Bench::new().await;
+    let mut metadata = (*bench.session.refresh().await.unwrap()).clone();
+    metadata.mode = Mode::Limited {
+        reason: "Sys.Audit on / is missing".to_owned(),
+        is_denied: true,
+    };
+    metadata.last_known_name = None;
+    let found = cluster(&metadata, "label").unwrap();
+    assert_eq!((found.name.as_str(), found.mode), ("label", ClusterMode::Cluster));
+    assert_eq!(found.nodes, bench.cluster.nodes);
+    let gap = found.hidden.unwrap();
+    assert!(
+        gap.kind == ErrorKind::Permission && gap.message.contains("Sys.Audit on /"),
+        "{gap}"
+    );
+    metadata.last_known_name = Some("lab".to_owned());
+    assert_eq!(cluster(&metadata, "label").unwrap().name, "lab");
+    let seen = std::mem::replace(&mut metadata.capabilities, Capabilities::of(Permissions::default()));
+    assert!(cluster(&metadata, "label").is_err(), "nothing at all may be seen");
+    metadata.capabilities = seen;
+    metadata.mode = Mode::of(&[]);
+    assert!(
+        cluster(&metadata, "label").is_err(),
+        "what cannot be understood is not assumed"
+    );
 }

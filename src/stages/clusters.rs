@@ -119,12 +119,14 @@ impl Pass for Clusters {
         desired
     }
 
-    /// The link is the identity, so a name that an operator gave stays.
+    /// The link is the identity, so a name that an operator gave stays. A mode that is only assumed changes nothing.
     fn policy(facts: &Facts) -> Policy {
         let overwrite = &facts.options.overwrite;
+        let knows_mode = facts.cluster.hidden.is_none();
         Policy::with_mode(facts.options.modes.cluster)
             .update_if("name", false)
-            .update_if("description", overwrite.allows(Flag::ClusterDescription))
+            .update_if("type", knows_mode)
+            .update_if("description", knows_mode && overwrite.allows(Flag::ClusterDescription))
             .update_if("tags", overwrite.allows(Flag::ClusterTags))
     }
 }

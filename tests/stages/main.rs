@@ -13,6 +13,7 @@ mod clusters;
 mod full_update;
 mod harness;
 mod kill;
+mod limited;
 mod node_interfaces;
 mod schedules;
 mod sdn;

@@ -8,8 +8,8 @@ use crate::proxmox::wire;
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct CpuModel {
     /// Its name, with or without `custom-` before it.
-    #[serde(deserialize_with = "wire::required_text")]
-    pub cputype: String,
+    #[serde(default, deserialize_with = "wire::text")]
+    pub cputype: Option<String>,
     /// The model that guests are told.
     #[serde(rename = "reported-model", default, deserialize_with = "wire::text")]
     pub reported_model: Option<String>,
@@ -32,13 +32,13 @@ pub struct CpuModel {
 
 impl CpuModel {
     /// Its name without `custom-`.
-    pub fn name(&self) -> &str {
-        plain(&self.cputype)
+    pub fn name(&self) -> Option<&str> {
+        self.cputype.as_deref().map(plain)
     }
 
     /// Whether it is called `name`, with or without `custom-`.
     pub fn is_named(&self, name: &str) -> bool {
-        self.name() == plain(name)
+        self.name() == Some(plain(name))
     }
 }
 

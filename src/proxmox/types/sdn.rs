@@ -107,7 +107,7 @@ pub struct SdnZone {
     #[serde(default, deserialize_with = "wire::text")]
     pub state: Option<String>,
     /// What of it is to change.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "wire::maybe_map")]
     pub pending: Option<Map<String, Value>>,
 }
 
@@ -136,7 +136,7 @@ pub struct SdnVnet {
     #[serde(default, deserialize_with = "wire::text")]
     pub state: Option<String>,
     /// What of it is to change.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "wire::maybe_map")]
     pub pending: Option<Map<String, Value>>,
 }
 
@@ -361,6 +361,20 @@ mod tests {
         assert_eq!(Value::Object(zone.raw), sent);
         assert_eq!(zone.row.vrf_vxlan, Some(10_000));
         assert_eq!(zone.row.rt_import, ["65000:1", "65000:2"]);
+    }
+
+    #[test]
+    fn pending_changes_are_a_map_or_a_flag_that_there_are_some() {
+        for (pending, expected) in [
+            (json!({"mtu": 1400}), json!({"mtu": 1400}).as_object().cloned()),
+            (json!(1), None),
+            (json!(false), None),
+            (json!(null), None),
+        ] {
+            let zone: SdnZone = serde_json::from_value(json!({"zone": "a", "pending": pending})).unwrap();
+            assert_eq!(zone.pending, expected, "{pending}");
+        }
+        assert!(serde_json::from_value::<SdnZone>(json!({"zone": "a", "pending": "soon"})).is_err());
     }
 
     #[test]
