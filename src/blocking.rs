@@ -8,14 +8,15 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::proxmox::types::{
-    BackupJob, Certificate, ClusterOptions, Disk, FirewallName, FirewallRule, GuestOs, GuestStatus, HaGroup,
-    HaResource, HaRule, HaStatus, MigrationPreflight, NodeInterface, Pool, ReplicationJob, SdnSubnet, SdnVnet, SdnZone,
-    Service, Snapshot, Task, Upid, Volume, ZfsPool, ZfsPoolDetail,
+    ApiToken, BackupJob, Certificate, ClusterOptions, CpuModel, Disk, FirewallName, FirewallOptions, FirewallRule,
+    GuestOs, GuestStatus, HaGroup, HaManagerStatus, HaResource, HaRule, HaStatus, JoinInformation, Metric,
+    MigrationPreflight, NodeConfig, NodeInterface, Pool, ReplicationJob, SdnSubnet, SdnVnet, SdnZone, Service,
+    Snapshot, StorageIdentity, StorageState, Task, Upid, Volume, ZfsPool, ZfsPoolDetail,
 };
 use crate::proxmox::{
     self, BackupOptions, BackupServerStorage, ClusterResource, ClusterStatus, ContentFilter, Endpoint, Error,
-    FirewallOf, GuestConfig, GuestInterface, GuestKind, GuestPlace, NodeRow, Permissions, Power, Rows, SdnOnNode,
-    StorageConfig, TaskEnd, TaskFilter, TaskProgress, TaskStatus, Version, Vmid, Wait,
+    FirewallOf, GuestConfig, GuestInterface, GuestKind, GuestPlace, MetricFilter, NodeRow, Permissions, Power, Rows,
+    SdnOnNode, StorageConfig, TaskEnd, TaskFilter, TaskProgress, TaskStatus, Version, Vmid, Wait,
 };
 
 /// A session whose calls wait for their answers.
@@ -103,12 +104,21 @@ calls! {
     find_guest(kind: GuestKind, vmid: Vmid) -> Option<ClusterResource>;
     list_replications() -> Rows<ReplicationJob>;
     list_backup_jobs() -> Rows<BackupJob>;
+    find_join_information() -> Option<JoinInformation>;
+    list_metrics(filter: MetricFilter) -> Rows<Metric>;
+    list_cpu_models() -> Rows<CpuModel>;
+    find_cpu_model(name: &str) -> Option<CpuModel>;
+    list_api_tokens(user: &str) -> Rows<ApiToken>;
+    find_api_token(user: &str, name: &str) -> Option<ApiToken>;
     list_nodes() -> Rows<NodeRow>;
     list_storages() -> Rows<StorageConfig>;
     storage_config(storage: &str) -> StorageConfig;
+    list_node_storages(node: &str, content: Option<&str>) -> Rows<StorageState>;
+    find_storage_identity(node: &str, storage: &str) -> Option<StorageIdentity>;
     list_backups(node: &str, storage: &str, vmid: Option<Vmid>) -> Rows<Volume>;
     create_backup_server_storage(storage: &BackupServerStorage<'_>) -> ();
     list_content(node: &str, storage: &str, filter: ContentFilter<'_>) -> Rows<Volume>;
+    list_node_guests(node: &str, kind: GuestKind) -> Rows<GuestStatus>;
     guest_config(node: &str, kind: GuestKind, vmid: Vmid) -> GuestConfig;
     guest_status(guest: GuestPlace<'_>) -> GuestStatus;
     guest_os(node: &str, vmid: Vmid) -> GuestOs;
@@ -123,16 +133,19 @@ calls! {
     find_migration_preflight(guest: GuestPlace<'_>) -> Option<MigrationPreflight>;
     migrate_guest(guest: GuestPlace<'_>, target: &str, online: bool) -> Upid;
     list_tasks(node: &str, filter: TaskFilter<'_>) -> Rows<Task>;
+    list_recent_tasks() -> Rows<Task>;
     task_status(upid: &Upid) -> TaskStatus;
     cancel_task(upid: &Upid) -> ();
     list_ha_status() -> Rows<HaStatus>;
+    ha_manager_status() -> HaManagerStatus;
     list_ha_resources() -> Rows<HaResource>;
     find_ha_resource(sid: &str) -> Option<HaResource>;
     list_ha_groups() -> Rows<HaGroup>;
     find_ha_group(group: &str) -> Option<HaGroup>;
     list_ha_rules() -> Rows<HaRule>;
     find_ha_rule(rule: &str) -> Option<HaRule>;
-    list_node_interfaces(node: &str) -> Rows<NodeInterface>;
+    list_node_interfaces(node: &str, kind: Option<&str>) -> Rows<NodeInterface>;
+    node_config(node: &str) -> NodeConfig;
     list_services(node: &str) -> Rows<Service>;
     list_disks(node: &str) -> Rows<Disk>;
     list_zfs_pools(node: &str) -> Rows<ZfsPool>;
@@ -144,6 +157,10 @@ calls! {
     list_firewall_aliases(whose: FirewallOf<'_>) -> Rows<FirewallName>;
     list_firewall_ipsets(whose: FirewallOf<'_>) -> Rows<FirewallName>;
     list_firewall_groups() -> Rows<FirewallName>;
+    list_firewall_group_rules(group: &str) -> Rows<FirewallRule>;
+    list_firewall_ipset(whose: FirewallOf<'_>, set: &str) -> Rows<FirewallName>;
+    firewall_options(whose: FirewallOf<'_>) -> FirewallOptions;
+    list_firewall_parts(whose: FirewallOf<'_>) -> Rows<FirewallName>;
     list_sdn_zones() -> Rows<SdnZone>;
     list_sdn_vnets() -> Rows<SdnVnet>;
     list_sdn_subnets(vnet: &str) -> Rows<SdnSubnet>;

@@ -60,6 +60,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "config", "main"]),
     ("tracing_subscriber", &["telemetry"]),
     ("indicatif", &["cli"]),
+    ("csv", &["proxmox/influx"]),
 ];
 
 /// Rooms without async, clock, logs or I/O.

@@ -1,17 +1,21 @@
-//! Answers of real servers, where a folder of them is at hand: [`RECORDED`], or `PROXBOX_RECORDED_DIR`.
+//! What decoders take: answers made up by the descriptions of all releases, and
+//! answers of real servers, where a folder of them is at hand: [`RECORDED`], or `PROXBOX_RECORDED_DIR`.
 //!
 //! Each file is a JSON object with `request` (`GET /path`), `answer` (with or without the `data` envelope) and, for
 //! refusals, `status`. Without the folder there is nothing to show.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where its surroundings fail")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use proxbox_api::proxmox::description::{Catalog, Description};
+use proxbox_api::proxmox::description::{Catalog, Description, Sampler};
 use proxbox_api::proxmox::types::{
-    BackupJob, Certificate, ClusterResource, ClusterStatus, Disk, GuestConfig, GuestStatus, HaGroup, HaResource,
-    HaRule, HaStatus, NodeInterface, NodeRow, Pool, ReplicationJob, Snapshot, StorageConfig, Task, Version, Volume,
+    ApiToken, BackupJob, Certificate, ClusterOptions, ClusterResource, ClusterStatus, CpuModel, Disk, FirewallName,
+    FirewallOptions, FirewallRule, GuestConfig, GuestStatus, HaGroup, HaManagerStatus, HaResource, HaRule, HaStatus,
+    JoinInformation, NodeConfig, NodeInterface, NodeRow, Pool, ReplicationJob, SdnController, SdnVnet, SdnZone,
+    Service, Snapshot, StorageConfig, StorageIdentity, StorageState, Task, Version, Volume, ZfsPool,
 };
 use proxbox_api::proxmox::{GuestKind, Rows, TaskStatus};
 use reqwest::Method;
@@ -26,25 +30,50 @@ type Check = fn(Value) -> Result<(), String>;
 
 /// Each path whose answers are decoded, and how.
 const CHECKS: &[(&str, Check)] = &[
+    ("/access/users/{userid}/token", rows::<ApiToken>),
     ("/cluster/backup", rows::<BackupJob>),
+    ("/cluster/config/join", one::<JoinInformation>),
+    ("/cluster/firewall/aliases", rows::<FirewallName>),
+    ("/cluster/firewall/groups", rows::<FirewallName>),
+    ("/cluster/firewall/groups/{group}", rows::<FirewallRule>),
+    ("/cluster/firewall/ipset", rows::<FirewallName>),
+    ("/cluster/firewall/ipset/{name}", rows::<FirewallName>),
+    ("/cluster/firewall/options", one::<FirewallOptions>),
+    ("/cluster/firewall/rules", rows::<FirewallRule>),
     ("/cluster/ha/groups", rows::<HaGroup>),
     ("/cluster/ha/resources", rows::<HaResource>),
     ("/cluster/ha/rules", rows::<HaRule>),
     ("/cluster/ha/status/current", rows::<HaStatus>),
+    ("/cluster/ha/status/manager_status", one::<HaManagerStatus>),
+    ("/cluster/options", one::<ClusterOptions>),
+    ("/cluster/qemu/custom-cpu-models", rows::<CpuModel>),
     ("/cluster/replication", rows::<ReplicationJob>),
     ("/cluster/resources", rows::<ClusterResource>),
     ("/cluster/status", rows::<ClusterStatus>),
+    ("/cluster/sdn/controllers", rows::<SdnController>),
+    ("/cluster/sdn/vnets", rows::<SdnVnet>),
+    ("/cluster/sdn/zones", rows::<SdnZone>),
+    ("/cluster/tasks", rows::<Task>),
     ("/nodes", rows::<NodeRow>),
     ("/nodes/{node}/certificates/info", rows::<Certificate>),
+    ("/nodes/{node}/config", one::<NodeConfig>),
     ("/nodes/{node}/disks/list", rows::<Disk>),
+    ("/nodes/{node}/disks/zfs", rows::<ZfsPool>),
+    ("/nodes/{node}/firewall/options", one::<FirewallOptions>),
+    ("/nodes/{node}/firewall/rules", rows::<FirewallRule>),
+    ("/nodes/{node}/lxc", rows::<GuestStatus>),
     ("/nodes/{node}/lxc/{vmid}/config", |data| config(GuestKind::Lxc, data)),
     ("/nodes/{node}/lxc/{vmid}/snapshot", rows::<Snapshot>),
     ("/nodes/{node}/lxc/{vmid}/status/current", one::<GuestStatus>),
     ("/nodes/{node}/network", rows::<NodeInterface>),
+    ("/nodes/{node}/qemu", rows::<GuestStatus>),
     ("/nodes/{node}/qemu/{vmid}/config", |data| config(GuestKind::Qemu, data)),
     ("/nodes/{node}/qemu/{vmid}/snapshot", rows::<Snapshot>),
     ("/nodes/{node}/qemu/{vmid}/status/current", one::<GuestStatus>),
+    ("/nodes/{node}/services", rows::<Service>),
+    ("/nodes/{node}/storage", rows::<StorageState>),
     ("/nodes/{node}/storage/{storage}/content", rows::<Volume>),
+    ("/nodes/{node}/storage/{storage}/identity", one::<StorageIdentity>),
     ("/nodes/{node}/tasks", rows::<Task>),
     ("/nodes/{node}/tasks/{upid}/status", one::<TaskStatus>),
     ("/pools", rows::<Pool>),
@@ -131,4 +160,36 @@ fn every_recorded_answer_is_decoded() {
         failures.join("\n")
     );
     assert!(decoded > 0, "the folder holds no answers");
+}
+
+#[test]
+fn every_answer_made_up_by_a_description_is_decoded() {
+    let catalog = Catalog::default();
+    let mut failures = BTreeSet::new();
+    let mut unknown: BTreeSet<&str> = CHECKS.iter().map(|(path, _)| *path).collect();
+    for tag in ["8.3", "9.1", "9.2"] {
+        let description = catalog.find(tag).unwrap().unwrap();
+        for operation in description.operations().filter(|operation| operation.is_read()) {
+            let Some((path, check)) = CHECKS.iter().find(|(path, _)| *path == operation.path) else {
+                continue;
+            };
+            unknown.remove(path);
+            // A description that says nothing of the rows makes up rows that say nothing.
+            if operation
+                .returns
+                .items
+                .as_ref()
+                .is_some_and(|row| row.properties.is_empty())
+            {
+                continue;
+            }
+            let answers = (0..20).map(|seed| Sampler::new(seed).answer(&operation.returns));
+            failures.extend(answers.filter_map(|answer| {
+                let error = check(answer).err()?;
+                Some(format!("{tag} {path}: {error}"))
+            }));
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert!(unknown.is_empty(), "no release has {unknown:?}");
 }

@@ -5,6 +5,7 @@
 
 mod answers;
 pub mod auth;
+mod body;
 mod connect;
 mod cors;
 pub mod error;
@@ -30,7 +31,7 @@ mod targets;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::OpenApi;
 
@@ -59,6 +60,7 @@ pub fn router(state: AppState) -> Router {
         .layer(from_fn_with_state(state.clone(), auth::authenticate))
         .layer(from_fn_with_state(layers::Limited::new(state.clone()), layers::limit))
         .layer(cors::layer(state.clone()))
+        .layer(from_fn(body::take_small))
         .layer(CatchPanicLayer::custom(layers::panicked))
         .layer(from_fn_with_state(state.clone(), layers::report))
         .layer(from_fn_with_state(state.clone(), layers::frame))

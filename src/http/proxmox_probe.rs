@@ -45,16 +45,18 @@ pub(super) struct ProxmoxProbe {
 }
 
 impl ProxmoxProbe {
-    /// What `metadata` says. Without the right to see the cluster the endpoint is reachable but of no use.
+    /// What `metadata` says. An endpoint that hides the cluster's name is of use as long as it shows anything.
     fn answered(metadata: &Metadata) -> Self {
         let missing_privileges = missing(&metadata.capabilities);
-        let hidden = match &metadata.mode {
-            Mode::Limited { reason } => Some(reason.clone()),
-            Mode::Cluster { .. } | Mode::Standalone { .. } => None,
+        let (hidden, is_usable) = match &metadata.mode {
+            Mode::Limited { reason, is_denied } => {
+                (Some(reason.clone()), *is_denied && !metadata.capabilities.is_nothing())
+            }
+            Mode::Cluster { .. } | Mode::Standalone { .. } => (None, true),
         };
         let is_limited = hidden.is_some() || !missing_privileges.is_empty();
         Self {
-            ok: hidden.is_none(),
+            ok: is_usable,
             reachable: true,
             status: if is_limited { "limited" } else { "ok" },
             mode: Some(metadata.mode.as_str()),

@@ -1,6 +1,8 @@
 //! The cluster, or the lone node, behind an endpoint.
 
-use crate::proxmox::{Metadata, Mode};
+use super::Gap;
+use crate::error::ErrorKind;
+use crate::proxmox::{ClusterStatus, Metadata, Mode};
 
 /// Whether nodes form a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +32,9 @@ pub struct Cluster {
     pub mode: ClusterMode,
     /// Its nodes, by name.
     pub nodes: Vec<Node>,
+    /// What hides its name and mode from the credentials; `None`: nothing. Where something does, they are assumed, and
+    /// nothing is retired.
+    pub hidden: Option<Gap>,
 }
 
 /// A member of a cluster.
@@ -41,27 +46,51 @@ pub struct Node {
     pub is_online: bool,
 }
 
-/// The cluster that a session's metadata describes, its nodes sorted by name.
+impl Node {
+    fn of(row: &ClusterStatus) -> Option<Self> {
+        let name = row.is_node().then(|| row.name.clone()).flatten()?;
+        Some(Self {
+            name,
+            is_online: row.online.unwrap_or_default(),
+        })
+    }
+}
+
+/// The cluster that a session's metadata describes, its nodes sorted by name. Credentials that may not see its name get
+/// the one it had when it was last seen, else `assumed`; credentials that may not see its mode, the one that the number of
+/// nodes suggests.
 ///
 /// # Errors
 ///
-/// The reason why the credentials may not see it.
-pub fn cluster(metadata: &Metadata) -> Result<Cluster, String> {
-    let (name, mode) = match &metadata.mode {
-        Mode::Cluster { name, .. } => (name.clone(), ClusterMode::Cluster),
-        Mode::Standalone { node } => (node.clone(), ClusterMode::Standalone),
-        Mode::Limited { reason } => return Err(reason.clone()),
-    };
-    let rows = metadata.status.iter().filter(|row| row.is_node());
-    let mut nodes: Vec<Node> = rows
-        .filter_map(|row| {
-            Some(Node {
-                name: row.name.clone()?,
-                is_online: row.online.unwrap_or_default(),
-            })
-        })
-        .collect();
+/// What hides the cluster, where its nodes are hidden too or the credentials may see nothing at all.
+pub fn cluster(metadata: &Metadata, assumed: &str) -> Result<Cluster, String> {
+    let mut nodes: Vec<Node> = metadata.status.iter().filter_map(Node::of).collect();
     nodes.sort_by(|left, right| left.name.cmp(&right.name));
     nodes.dedup_by(|left, right| left.name == right.name);
-    Ok(Cluster { name, mode, nodes })
+    let (mode, hidden) = match &metadata.mode {
+        Mode::Cluster { .. } => (ClusterMode::Cluster, None),
+        Mode::Standalone { .. } => (ClusterMode::Standalone, None),
+        Mode::Limited { reason, is_denied } if !is_denied || metadata.capabilities.is_nothing() => {
+            return Err(reason.clone());
+        }
+        Mode::Limited { reason, .. } => {
+            let gap = Gap {
+                source: "cluster/status".to_owned(),
+                kind: ErrorKind::Permission,
+                message: format!("{reason}; nothing is retired"),
+            };
+            let mode = if nodes.len() > 1 {
+                ClusterMode::Cluster
+            } else {
+                ClusterMode::Standalone
+            };
+            (mode, Some(gap))
+        }
+    };
+    Ok(Cluster {
+        name: metadata.name().unwrap_or(assumed).to_owned(),
+        mode,
+        nodes,
+        hidden,
+    })
 }

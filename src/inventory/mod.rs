@@ -70,6 +70,17 @@ impl<T> Default for Collected<T> {
 }
 
 impl<T> Collected<T> {
+    /// What credentials get of an area that they may not see at all; `None` where `error` says something else.
+    pub fn refused(error: &Error) -> Option<Self> {
+        let Error::PermissionDenied { answer, .. } = error else {
+            return None;
+        };
+        Some(Self {
+            items: Vec::new(),
+            gaps: vec![Gap::new(&answer.call, error)],
+        })
+    }
+
     /// Whether everything that there is was read.
     pub fn is_complete(&self) -> bool {
         self.gaps.is_empty()

@@ -37,7 +37,7 @@ impl Area for NodeNetworks {
         let mut failure = None;
         let nodes: Vec<&str> = reader.online_nodes().collect();
         let answers = fan_out(nodes, reader.concurrency, |node| {
-            reader.session.list_node_interfaces(node)
+            reader.session.list_node_interfaces(node, None)
         });
         for (node, answer) in answers.await {
             match answer {

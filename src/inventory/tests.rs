@@ -11,7 +11,7 @@ use crate::proxmox::mock::world::{
     AUDITOR_TOKEN, Agent, GuestKind as MockKind, GuestStatus, ROOT_TOKEN, Settings, TOKEN_SECRET, Task as MockTask,
 };
 use crate::proxmox::mock::{Fault, Guest as MockGuest, MockOptions, MockProxmox, Node as MockNode, World};
-use crate::proxmox::{Credential, Endpoint, Session, TlsPolicy};
+use crate::proxmox::{Capabilities, Credential, Endpoint, Mode, Permissions, Session, TlsPolicy};
 
 /// A cluster of three nodes with twelve guests, and what was read of it.
 struct Bench {
@@ -63,6 +63,7 @@ impl Bench {
                 name: String::new(),
                 mode: ClusterMode::Cluster,
                 nodes: Vec::new(),
+                hidden: None,
             },
             inventory: Inventory::default(),
             only: None,
@@ -75,7 +76,7 @@ impl Bench {
 
     /// Asks who is in the cluster, and forgets what was read.
     async fn look_around(&mut self) {
-        self.cluster = cluster(&self.session.refresh().await.unwrap()).unwrap();
+        self.cluster = cluster(&self.session.refresh().await.unwrap(), "lab").unwrap();
         self.inventory = Inventory::default();
         self.mock.clear_requests();
     }
@@ -464,4 +465,33 @@ async fn agent_that_is_slow_costs_its_own_guest_alone_and_no_longer_than_the_lim
     assert_eq!(gap.kind, ErrorKind::Timeout);
     assert!(gap.message.contains("PROXBOX_GUEST_AGENT_TIMEOUT"), "{gap}");
     assert!(matches!(quick.answer, AgentAnswer::Interfaces(_)), "{quick:?}");
+}
+
+#[tokio::test]
+async fn cluster_without_a_name_to_see_has_its_nodes_an_assumed_name_and_a_gap() {
+    let bench = Bench::new().await;
+    let mut metadata = (*bench.session.refresh().await.unwrap()).clone();
+    metadata.mode = Mode::Limited {
+        reason: "Sys.Audit on / is missing".to_owned(),
+        is_denied: true,
+    };
+    metadata.last_known_name = None;
+    let found = cluster(&metadata, "label").unwrap();
+    assert_eq!((found.name.as_str(), found.mode), ("label", ClusterMode::Cluster));
+    assert_eq!(found.nodes, bench.cluster.nodes);
+    let gap = found.hidden.unwrap();
+    assert!(
+        gap.kind == ErrorKind::Permission && gap.message.contains("Sys.Audit on /"),
+        "{gap}"
+    );
+    metadata.last_known_name = Some("lab".to_owned());
+    assert_eq!(cluster(&metadata, "label").unwrap().name, "lab");
+    let seen = std::mem::replace(&mut metadata.capabilities, Capabilities::of(Permissions::default()));
+    assert!(cluster(&metadata, "label").is_err(), "nothing at all may be seen");
+    metadata.capabilities = seen;
+    metadata.mode = Mode::of(&[]);
+    assert!(
+        cluster(&metadata, "label").is_err(),
+        "what cannot be understood is not assumed"
+    );
 }

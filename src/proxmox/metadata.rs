@@ -20,7 +20,7 @@ const FRESH: Duration = Duration::from_mins(1);
 /// How long an old answer is served without asking, after asking failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// What it takes to read `cluster/status`.
-const LIMITED: &str = "Sys.Audit on / is missing: cluster membership and name are hidden";
+const LIMITED: &str = "Sys.Audit on / is missing: the name of the cluster is hidden";
 
 /// One endpoint as it described itself.
 #[derive(Debug, Clone)]
@@ -29,7 +29,8 @@ pub struct Metadata {
     pub version: Version,
     /// Cluster, single host, or not to be told.
     pub mode: Mode,
-    /// The rows of `cluster/status`; empty in limited mode.
+    /// The rows of `cluster/status`. Where those are denied, one row per member that says no more than `nodes` does: its
+    /// name and whether it is online.
     pub status: Vec<ClusterStatus>,
     /// What the identity may see.
     pub capabilities: Capabilities,
@@ -76,6 +77,8 @@ pub enum Mode {
     Limited {
         /// The missing privilege, or what else kept it hidden.
         reason: String,
+        /// Whether it is a privilege that is missing; the members are known all the same.
+        is_denied: bool,
     },
 }
 
@@ -103,9 +106,7 @@ impl Mode {
         let cluster = rows.iter().find(|row| row.is_cluster());
         if let Some(row) = cluster {
             let Some(name) = row.name.clone() else {
-                return Self::Limited {
-                    reason: "the cluster shows no name".to_owned(),
-                };
+                return Self::unclear("the cluster shows no name".to_owned());
             };
             let counted = rows.iter().filter(|row| row.is_node()).count();
             return Self::Cluster {
@@ -118,9 +119,14 @@ impl Mode {
             [row] if row.is_node() && row.name.is_some() => Self::Standalone {
                 node: row.name.clone().unwrap_or_default(),
             },
-            _ => Self::Limited {
-                reason: "cluster/status names neither a cluster nor a single node".to_owned(),
-            },
+            _ => Self::unclear("cluster/status names neither a cluster nor a single node".to_owned()),
+        }
+    }
+
+    const fn unclear(reason: String) -> Self {
+        Self::Limited {
+            reason,
+            is_denied: false,
         }
     }
 }
@@ -230,8 +236,9 @@ impl Session {
             Err(Error::PermissionDenied { .. }) => (
                 Mode::Limited {
                     reason: LIMITED.to_owned(),
+                    is_denied: true,
                 },
-                Vec::new(),
+                self.members().await?,
             ),
             Err(error) => return Err(error),
         };
@@ -255,15 +262,19 @@ impl Session {
             fetched: Instant::now(),
         })
     }
+
+    /// The members, as any identity may see them.
+    async fn members(&self) -> Result<Vec<ClusterStatus>, Error> {
+        let rows = self.list_nodes().await?;
+        Ok(rows.items.into_iter().map(ClusterStatus::of_node).collect())
+    }
 }
 
 /// The mode, unless a row that could not be read may be the one that decides.
 fn mode_of(rows: &Rows<ClusterStatus>) -> Mode {
     let has_cluster = rows.items.iter().any(ClusterStatus::is_cluster);
     match rows.rejected.first() {
-        Some(row) if !has_cluster => Mode::Limited {
-            reason: format!("a row of cluster/status cannot be read: {}", row.reason),
-        },
+        Some(row) if !has_cluster => Mode::unclear(format!("a row of cluster/status cannot be read: {}", row.reason)),
         Some(_) | None => Mode::of(&rows.items),
     }
 }

@@ -59,7 +59,8 @@ pub use rows::{RejectedRow, Rows};
 pub use session::{Answer, Session};
 pub use tls::{Fingerprint, FingerprintError, TlsPolicy};
 pub use topics::{
-    BackupOptions, BackupServerStorage, ContentFilter, FirewallOf, GuestPlace, Power, SdnOnNode, TaskFilter,
+    BackupOptions, BackupServerStorage, ContentFilter, FirewallOf, GuestPlace, MetricFilter, Power, SdnOnNode,
+    TaskFilter,
 };
 pub use types::{
     Capabilities, ClusterResource, ClusterStatus, GuestAddress, GuestConfig, GuestInterface, GuestKind, LxcConfig, Nic,

@@ -119,13 +119,14 @@ impl Session {
         self.nodes(node).guest(kind, vmid).snapshots().get_rows().await
     }
 
-    /// `nodes/{node}/network`: the node's network interfaces, for any identity.
+    /// `nodes/{node}/network`: the node's network interfaces, all or of one `kind` such as `bridge`, for any identity.
     ///
     /// # Errors
     ///
     /// Any [`Error`] of the exchange.
-    pub async fn list_node_interfaces(&self, node: &str) -> Result<Rows<NodeInterface>, Error> {
-        self.nodes(node).network().get_rows().await
+    pub async fn list_node_interfaces(&self, node: &str, kind: Option<&str>) -> Result<Rows<NodeInterface>, Error> {
+        let network = self.nodes(node).network();
+        network.get_rows_with(&[("type", kind.into())]).await
     }
 
     /// `cluster/replication`: the replication jobs of the guests that the identity may see.

@@ -35,6 +35,7 @@ pub(super) fn endpoint(domain: Option<&str>, ip: Option<&str>) -> Endpoint {
 mod addresses;
 mod decoding;
 mod exchanges;
+mod forms;
 mod influx;
 mod server;
 mod sessions;

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use serde::de::{Deserialize, Deserializer, Error as _};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// A value in a form that means nothing where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +56,19 @@ pub fn flag_of(value: &Value) -> Result<Option<bool>, OddForm> {
             other => odd(format!("`{other}` is no flag")),
         },
         Value::Array(_) | Value::Object(_) => odd("a list or an object is no flag"),
+    }
+}
+
+/// A map: `{…}`; `None` where there is none, or only a flag says that there is one.
+///
+/// # Errors
+///
+/// Every other form.
+pub fn maybe_map<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Map<String, Value>>, D::Error> {
+    match Option::<Value>::deserialize(deserializer)? {
+        Some(Value::Object(map)) => Ok(Some(map)),
+        Some(Value::Bool(_) | Value::Number(_) | Value::Null) | None => Ok(None),
+        Some(Value::String(_) | Value::Array(_)) => Err(D::Error::custom("not a map")),
     }
 }
 

@@ -41,6 +41,12 @@ pub enum Ambiguity {
         /// How many.
         count: usize,
     },
+    /// The plugin tracks several clusters, and Proxmox does not tell which it is.
+    #[error("the plugin tracks {count} clusters for this endpoint, and Proxmox does not show which of them it is")]
+    Hidden {
+        /// How many.
+        count: usize,
+    },
     /// The linked cluster belongs to another endpoint too.
     #[error("cluster {cluster} in NetBox is linked by the tracking rows of several endpoints")]
     Shared {
@@ -157,6 +163,26 @@ pub fn tracking_row<'a>(
             name: name.to_owned(),
             count: rows.len(),
         }),
+    }
+}
+
+/// What the plugin calls the one cluster that it tracks for the endpoint; `None` where it tracks none.
+///
+/// # Errors
+///
+/// [`Ambiguity::Hidden`] where it tracks several.
+pub fn tracked_name(endpoint: ObjectId, rows: &[Stored<TrackingCluster>]) -> Result<Option<String>, Ambiguity> {
+    let mut names: Vec<&str> = rows
+        .iter()
+        .filter(|row| row.object.endpoint == endpoint)
+        .map(|row| row.object.name.as_str())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    match names.as_slice() {
+        [] => Ok(None),
+        [name] => Ok(Some((*name).to_owned())),
+        names => Err(Ambiguity::Hidden { count: names.len() }),
     }
 }
 

@@ -120,15 +120,17 @@ impl Pass for Clusters {
     }
 
     /// The link is the identity, so a name that an operator gave stays. A cluster that the plugin has made for this run
-    /// is completed like one that the run makes itself.
+    /// is completed like one that the run makes itself. A mode that is only assumed changes nothing.
     fn policy(facts: &Facts) -> Policy {
         if facts.known.is_new_cluster {
             return Policy::default();
         }
         let overwrite = &facts.options.overwrite;
+        let knows_mode = facts.cluster.hidden.is_none();
         Policy::with_mode(facts.options.modes.cluster)
             .update_if("name", false)
-            .update_if("description", overwrite.allows(Flag::ClusterDescription))
+            .update_if("type", knows_mode)
+            .update_if("description", knows_mode && overwrite.allows(Flag::ClusterDescription))
             .update_if("tags", overwrite.allows(Flag::ClusterTags))
     }
 }

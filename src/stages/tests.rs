@@ -68,6 +68,7 @@ pub(super) fn converged() -> Facts {
             name: "lab".to_owned(),
             mode: ClusterMode::Cluster,
             nodes: nodes.into(),
+            hidden: None,
         },
         inventory: Inventory::default(),
         ids,

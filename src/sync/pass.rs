@@ -150,8 +150,9 @@ impl<'a> EndpointRun<'a> {
                 desired.refused.clear();
             }
             // A later round is about the rows whose fate is unknown alone, and a request for one thing about that alone:
-            // the others only look as if nobody wanted them.
-            let may_retire = round == 0 && self.facts.options.only.is_everything();
+            // the others only look as if nobody wanted them. And where it is not known which cluster it is, nothing is.
+            let (options, cluster) = (&self.facts.options, &self.facts.cluster);
+            let may_retire = round == 0 && options.only.is_everything() && cluster.hidden.is_none();
             let mut plan = diff(desired.wanted, &actual, &policy, |stored| {
                 if may_retire {
                     P::retire(&self.facts, stored)

@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::error::Error;
 use super::pass::EndpointRun;
 use super::warning::Warning;
-use crate::inventory::{Area, Guests, Reader};
+use crate::inventory::{Area, Collected, Gap, Guests, Reader};
 use crate::netbox::objects::Storage;
 use crate::stages::guests::{Bindings, Unbound, bindings, machine_selection, state_selection};
 use crate::stages::storages::Storages as StorageRows;
 use crate::stages::{Part, Pass, Selection};
 
 impl EndpointRun<'_> {
-    /// Reads an area, unless this run or one that ended a short while ago has. Its gaps become warnings.
+    /// Reads an area, unless this run or one that ended a short while ago has. Its gaps become warnings; one that the
+    /// credentials may not see at all is a gap too.
     pub(super) async fn read<A: Area>(&mut self) -> Result<(), Error> {
         if A::slot(&self.facts.inventory).get().is_none() {
             let reader = Reader {
@@ -26,21 +27,30 @@ impl EndpointRun<'_> {
                 concurrency: self.concurrency,
                 agent_timeout: self.agent_timeout,
             };
-            let collected = A::collect(&reader).await?;
+            let collected = match A::collect(&reader).await {
+                Ok(collected) => collected,
+                Err(error) => Collected::refused(&error).ok_or(error)?,
+            };
             A::slot_mut(&mut self.facts.inventory).fill(collected);
             if self.only.is_none() && self.facts.options.only.is_everything() {
                 self.place().keep_inventory(&self.facts.inventory);
             }
         }
-        for gap in self.facts.inventory.gaps::<A>() {
-            let warning = Warning::from(gap);
-            if !self.warnings.contains(&warning) {
-                self.progress.gap(self.stage.as_str(), gap);
-                self.warnings.push(warning);
-                self.gaps += 1;
-            }
+        let gaps = self.facts.inventory.gaps::<A>().to_vec();
+        for gap in &gaps {
+            self.miss(gap);
         }
         Ok(())
+    }
+
+    /// Tells of a gap, once.
+    pub(super) fn miss(&mut self, gap: &Gap) {
+        let warning = Warning::from(gap);
+        if !self.warnings.contains(&warning) {
+            self.progress.gap(self.stage.as_str(), gap);
+            self.warnings.push(warning);
+            self.gaps += 1;
+        }
     }
 
     /// Reads the guests, the cluster's virtual machines and their sync states; afterwards [`bindings`] tell which is

@@ -19,6 +19,7 @@ use super::stages;
 use super::step::Step;
 use crate::endpoint::EndpointKey;
 use crate::inventory::{self, Cluster, Inventory, RecordedTasks};
+use crate::mapping::names::endpoint_label;
 use crate::netbox::ids::Ids;
 use crate::netbox::{Client, NetBoxVersion};
 use crate::proxmox::{self, Session};
@@ -201,6 +202,9 @@ impl<'a> Part<'a> {
             Ok(run) => run,
             Err(error) => return failed(self.stage, endpoint, &error, progress),
         };
+        if let Some(gap) = run.facts.cluster.hidden.clone() {
+            run.miss(&gap);
+        }
         match stages::run(self.stage, &mut run).await {
             Ok(summary) => EndpointReport {
                 key: endpoint.facts.key,
@@ -242,7 +246,8 @@ impl<'a> Part<'a> {
         } else {
             session.metadata().await?
         };
-        let cluster = inventory::cluster(&metadata).map_err(|reason| Error::Limited { reason })?;
+        let cluster = inventory::cluster(&metadata, endpoint_label(&endpoint.facts.name))
+            .map_err(|reason| Error::Limited { reason })?;
         let place = Place {
             memo,
             netbox: &context.netbox,
@@ -253,7 +258,7 @@ impl<'a> Part<'a> {
         if self.stage == Stage::Devices {
             place.clear();
         }
-        Ok(EndpointRun {
+        let mut run = EndpointRun {
             stage: self.stage,
             facts: self.facts(endpoint, cluster, place),
             session,
@@ -276,7 +281,11 @@ impl<'a> Part<'a> {
             warnings: Vec::new(),
             gaps: 0,
             trace: None,
-        })
+        };
+        if metadata.name().is_none() {
+            run.recall_cluster_name().await?;
+        }
+        Ok(run)
     }
 
     /// What a stage knows before it has read anything of its own.

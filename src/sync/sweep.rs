@@ -159,6 +159,9 @@ impl Work<'_> {
             let mut run = part.prepare(endpoint).await.map_err(told)?;
             run.facts.inventory.guests = Slot::default();
             run.read::<Guests>().await.map_err(told)?;
+            if let Some(gap) = &run.facts.cluster.hidden {
+                return Err(unavailable(format!("{name}: {gap}")));
+            }
             if !run.facts.inventory.is_complete::<Guests>() {
                 return Err(unavailable(format!("{name}: not all guests could be read")));
             }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{TestApp, answer};
+use crate::support::{KEY, TestApp, answer};
 
 #[tokio::test]
 async fn service_tells_who_it_is_and_that_it_is_ready() {
@@ -261,5 +261,28 @@ async fn causes_of_internal_errors_are_told_only_where_the_setting_says_so() {
             (status, &body["status"]),
             (StatusCode::SERVICE_UNAVAILABLE, &json!("unready"))
         );
+    }
+}
+
+#[tokio::test]
+async fn connection_outlives_an_answer_that_needs_no_body() {
+    let app = TestApp::start().await;
+    let keys = [KEY, "wrong-key-of-at-least-thirty-two-characters"];
+    for (key, status) in keys.into_iter().zip(["409", "401"]) {
+        let mut stream = TcpStream::connect(app.service.addresses()[0]).await.unwrap();
+        let head = format!(
+            "POST /auth/keys/1/deactivate HTTP/1.1\r\nhost: x\r\nx-proxbox-api-key: {key}\r\ncontent-length: 4\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // Long enough for the request to be met before its body is there.
+        for _ in 0..20 {
+            app.get("/health").await;
+        }
+        let next = "nullGET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        stream.write_all(next.as_bytes()).await.unwrap();
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).await.unwrap();
+        let statuses: Vec<_> = answers.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
+        assert_eq!(statuses, [status, "200"], "{answers}");
     }
 }

@@ -15,6 +15,7 @@ mod guest_rows;
 mod harness;
 mod infrastructure;
 mod kill;
+mod limited;
 mod node_interfaces;
 mod schedules;
 mod sdn;

@@ -4,25 +4,24 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Value, json};
 
 use super::Object;
-use super::shape::{Choice, Relation, put, put_id, put_or_null};
+use super::shape::{Choice, Relation};
 use crate::reconcile::{Fields, ObjectId, Resource, Stored};
 
 /// What a row of a kind says.
-pub trait BgpKind: Clone + Debug + Send + Sync + DeserializeOwned + 'static {
+pub trait BgpKind: Clone + Debug + Send + Sync + Serialize + DeserializeOwned + 'static {
     /// The collection's path.
     const PATH: &'static str;
     /// What one is called in reports.
     const KIND: &'static str;
+    /// The columns that are written, which are its members under their own names.
+    const COLUMNS: &'static [&'static str];
 
     /// What tells it from others of its kind.
     fn name(&self) -> String;
-
-    /// Its columns.
-    fn fields(&self) -> Fields;
 }
 
 /// A row of kind `K`.
@@ -39,7 +38,11 @@ impl<K: BgpKind> Resource for BgpRow<K> {
     }
 
     fn fields(&self) -> Fields {
-        self.0.fields()
+        let mut row = json!(self.0);
+        let columns = K::COLUMNS.iter();
+        columns
+            .filter_map(|column| Some((*column, row.get_mut(column)?.take())))
+            .collect()
     }
 }
 
@@ -93,12 +96,8 @@ fn relations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<Obje
     Ok(found.into_iter().map(Into::into).collect())
 }
 
-fn numbers(ids: &BTreeSet<ObjectId>) -> Value {
-    ids.iter().map(|id| id.0).collect()
-}
-
 /// A prefix list.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BgpPrefixList {
     /// Its name, at most 100 characters.
     pub name: String,
@@ -116,23 +115,15 @@ pub struct BgpPrefixList {
 impl BgpKind for BgpPrefixList {
     const PATH: &'static str = "/api/plugins/bgp/prefix-list/";
     const KIND: &'static str = "BGP prefix list";
+    const COLUMNS: &'static [&'static str] = &["name", "description", "family", "comments"];
 
     fn name(&self) -> String {
         self.name.clone()
     }
-
-    fn fields(&self) -> Fields {
-        Fields::from([
-            ("name", self.name.clone().into()),
-            ("description", self.description.clone().into()),
-            ("family", self.family.clone().into()),
-            ("comments", self.comments.clone().into()),
-        ])
-    }
 }
 
 /// A rule of a prefix list.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BgpPrefixListRule {
     /// The prefix list.
     #[serde(deserialize_with = "relation")]
@@ -172,29 +163,25 @@ impl BgpPrefixListRule {
 impl BgpKind for BgpPrefixListRule {
     const PATH: &'static str = "/api/plugins/bgp/prefix-list-rule/";
     const KIND: &'static str = "BGP prefix list rule";
+    const COLUMNS: &'static [&'static str] = &[
+        "prefix_list",
+        "index",
+        "action",
+        "description",
+        "comments",
+        "prefix",
+        "prefix_custom",
+        "ge",
+        "le",
+    ];
 
     fn name(&self) -> String {
         Self::key_of(self.prefix_list, self.index)
     }
-
-    fn fields(&self) -> Fields {
-        let mut fields = Fields::from([
-            ("prefix_list", self.prefix_list.0.into()),
-            ("index", self.index.into()),
-            ("action", self.action.clone().into()),
-            ("description", self.description.clone().into()),
-            ("comments", self.comments.clone().into()),
-        ]);
-        put_or_null(&mut fields, "prefix", self.prefix.map(|id| id.0));
-        put_or_null(&mut fields, "prefix_custom", self.prefix_custom.clone());
-        put_or_null(&mut fields, "ge", self.ge);
-        put_or_null(&mut fields, "le", self.le);
-        fields
-    }
 }
 
 /// A routing policy.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BgpRoutingPolicy {
     /// Its name, at most 100 characters.
     pub name: String,
@@ -202,7 +189,7 @@ pub struct BgpRoutingPolicy {
     #[serde(default)]
     pub description: String,
     /// Its weight.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<i32>,
     /// Comments.
     #[serde(default)]
@@ -212,24 +199,15 @@ pub struct BgpRoutingPolicy {
 impl BgpKind for BgpRoutingPolicy {
     const PATH: &'static str = "/api/plugins/bgp/routing-policy/";
     const KIND: &'static str = "BGP routing policy";
+    const COLUMNS: &'static [&'static str] = &["name", "description", "comments", "weight"];
 
     fn name(&self) -> String {
         self.name.clone()
     }
-
-    fn fields(&self) -> Fields {
-        let mut fields = Fields::from([
-            ("name", self.name.clone().into()),
-            ("description", self.description.clone().into()),
-            ("comments", self.comments.clone().into()),
-        ]);
-        put(&mut fields, "weight", self.weight);
-        fields
-    }
 }
 
 /// A community.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BgpCommunity {
     /// Its value, `65000:1`.
     pub value: String,
@@ -244,22 +222,15 @@ pub struct BgpCommunity {
 impl BgpKind for BgpCommunity {
     const PATH: &'static str = "/api/plugins/bgp/community/";
     const KIND: &'static str = "BGP community";
+    const COLUMNS: &'static [&'static str] = &["value", "status", "description"];
 
     fn name(&self) -> String {
         self.value.clone()
     }
-
-    fn fields(&self) -> Fields {
-        Fields::from([
-            ("value", self.value.clone().into()),
-            ("status", self.status.clone().into()),
-            ("description", self.description.clone().into()),
-        ])
-    }
 }
 
 /// A rule of a routing policy.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BgpRoutingPolicyRule {
     /// The routing policy.
     #[serde(deserialize_with = "relation")]
@@ -286,26 +257,23 @@ pub struct BgpRoutingPolicyRule {
 impl BgpKind for BgpRoutingPolicyRule {
     const PATH: &'static str = "/api/plugins/bgp/routing-policy-rule/";
     const KIND: &'static str = "BGP routing policy rule";
+    const COLUMNS: &'static [&'static str] = &[
+        "routing_policy",
+        "index",
+        "action",
+        "match_ip_address",
+        "match_ipv6_address",
+        "match_custom",
+        "set_actions",
+    ];
 
     fn name(&self) -> String {
         format!("{}/{}", self.routing_policy, self.index)
     }
-
-    fn fields(&self) -> Fields {
-        Fields::from([
-            ("routing_policy", self.routing_policy.0.into()),
-            ("index", self.index.into()),
-            ("action", self.action.clone().into()),
-            ("match_ip_address", numbers(&self.match_ip_address)),
-            ("match_ipv6_address", numbers(&self.match_ipv6_address)),
-            ("match_custom", self.match_custom.clone()),
-            ("set_actions", self.set_actions.clone()),
-        ])
-    }
 }
 
 /// A group of peers.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BgpPeerGroup {
     /// Its name, at most 100 characters.
     pub name: String,
@@ -320,22 +288,15 @@ pub struct BgpPeerGroup {
 impl BgpKind for BgpPeerGroup {
     const PATH: &'static str = "/api/plugins/bgp/peer-group/";
     const KIND: &'static str = "BGP peer group";
+    const COLUMNS: &'static [&'static str] = &["name", "description", "comments"];
 
     fn name(&self) -> String {
         self.name.clone()
     }
-
-    fn fields(&self) -> Fields {
-        Fields::from([
-            ("name", self.name.clone().into()),
-            ("description", self.description.clone().into()),
-            ("comments", self.comments.clone().into()),
-        ])
-    }
 }
 
 /// A session between two speakers.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BgpSession {
     /// Its name, at most 100 characters.
     pub name: String,
@@ -355,7 +316,11 @@ pub struct BgpSession {
     #[serde(deserialize_with = "relation")]
     pub remote_as: ObjectId,
     /// The group of peers that it belongs to.
-    #[serde(default, deserialize_with = "maybe_relation")]
+    #[serde(
+        default,
+        deserialize_with = "maybe_relation",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub peer_group: Option<ObjectId>,
     /// Its description.
     #[serde(default)]
@@ -368,31 +333,25 @@ pub struct BgpSession {
 impl BgpKind for BgpSession {
     const PATH: &'static str = "/api/plugins/bgp/session/";
     const KIND: &'static str = "BGP session";
+    const COLUMNS: &'static [&'static str] = &[
+        "name",
+        "status",
+        "local_address",
+        "remote_address",
+        "local_as",
+        "remote_as",
+        "description",
+        "comments",
+        "peer_group",
+    ];
 
     fn name(&self) -> String {
         self.name.clone()
-    }
-
-    fn fields(&self) -> Fields {
-        let mut fields = Fields::from([
-            ("name", self.name.clone().into()),
-            ("status", self.status.clone().into()),
-            ("local_address", self.local_address.0.into()),
-            ("remote_address", self.remote_address.0.into()),
-            ("local_as", self.local_as.0.into()),
-            ("remote_as", self.remote_as.0.into()),
-            ("description", self.description.clone().into()),
-            ("comments", self.comments.clone().into()),
-        ]);
-        put_id(&mut fields, "peer_group", self.peer_group);
-        fields
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn read<K: BgpKind>(row: Value) -> Value {
@@ -428,5 +387,46 @@ mod tests {
             (&rule["match_ip_address"], &rule["set_actions"]),
             (&json!([8, 9]), &Value::Null)
         );
+    }
+
+    #[test]
+    fn every_member_is_a_column_unless_it_says_nothing() {
+        let session = json!({
+            "id": 3, "name": "a", "status": {"value": "active"}, "local_address": 1, "remote_address": {"id": 2},
+            "local_as": 3, "remote_as": 4, "peer_group": null, "description": "", "comments": ""
+        });
+        let mut expected = json!({
+            "name": "a", "status": "active", "local_address": 1, "remote_address": 2, "local_as": 3, "remote_as": 4,
+            "description": "", "comments": ""
+        });
+        assert_eq!(read::<BgpSession>(session.clone()), expected);
+        let mut grouped = session;
+        grouped["peer_group"] = json!({"id": 5});
+        expected["peer_group"] = json!(5);
+        assert_eq!(read::<BgpSession>(grouped), expected);
+        for (weight, expected) in [
+            (json!(null), json!({"name": "p", "description": "", "comments": ""})),
+            (
+                json!(7),
+                json!({"name": "p", "description": "", "comments": "", "weight": 7}),
+            ),
+        ] {
+            assert_eq!(
+                read::<BgpRoutingPolicy>(json!({"id": 1, "name": "p", "weight": weight})),
+                expected
+            );
+        }
+        let community = json!({"value": "65000:1", "status": "active", "description": "x"});
+        let mut row = community.clone();
+        row["id"] = json!(9);
+        assert_eq!(read::<BgpCommunity>(row), community);
+        let group = json!({"name": "g", "description": "x", "comments": "y"});
+        let mut row = group.clone();
+        row["id"] = json!(9);
+        assert_eq!(read::<BgpPeerGroup>(row), group);
+        let list = json!({"name": "l", "description": "x", "family": "ipv4", "comments": "y"});
+        let mut row = list.clone();
+        row["id"] = json!(9);
+        assert_eq!(read::<BgpPrefixList>(row), list);
     }
 }

@@ -152,6 +152,15 @@ mod tests {
     }
 
     #[test]
+    fn cell_may_hold_quotes_commas_and_line_breaks() {
+        let csv = "#datatype,string,long,string\r\n#default,_result,,\r\n,result,table,note\r\n\
+            ,,0,\"a \"\"b\"\", c\r\n,,1,d\"\r\n,,0,plain\n";
+        let figures = Figures::parse(csv.as_bytes(), 10).unwrap();
+        let wanted = json!([{"note": "a \"b\", c\r\n,,1,d"}, {"note": "plain"}]);
+        assert_eq!(json!(figures.rows), wanted);
+    }
+
+    #[test]
     fn rows_beyond_the_most_are_left_out_and_told() {
         let figures = Figures::parse(TWO_TABLES.as_bytes(), 2).unwrap();
         assert_eq!((figures.rows.len(), figures.is_truncated), (2, true));

@@ -250,6 +250,7 @@ fn cluster(seen: &Seen) -> Reply {
             r#"[{"type":"node","name":"a","online":1},{"type":"cluster","name":"lab","nodes":2,"quorate":1},
                {"type":"node","name":"b","online":0}]"#,
         ),
+        "GET nodes" => Reply::data(r#"[{"node":"a","status":"online"},{"node":"b","status":"offline"}]"#),
         "GET access/permissions" => Reply::data(r#"{"/":{"VM.Audit":1,"Sys.Audit":1}}"#),
         other => panic!("nobody asked for {other}"),
     }
@@ -295,10 +296,20 @@ async fn refused_cluster_status_limits_the_mode_and_keeps_the_known_name() {
         (metadata.mode.as_str(), metadata.mode.name(), metadata.name()),
         ("restricted", None, Some("lab"))
     );
-    let Mode::Limited { reason } = &metadata.mode else {
+    let Mode::Limited {
+        reason,
+        is_denied: true,
+    } = &metadata.mode
+    else {
         panic!("{metadata:?}");
     };
     assert!(reason.contains("Sys.Audit"), "{reason}");
+    let members: Vec<_> = metadata
+        .status
+        .iter()
+        .map(|row| (row.name.as_deref(), row.online))
+        .collect();
+    assert_eq!(members, [(Some("a"), Some(true)), (Some("b"), Some(false))]);
 }
 
 #[tokio::test]

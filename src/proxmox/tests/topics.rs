@@ -10,13 +10,17 @@ use crate::proxmox::mock::world::Row;
 use crate::proxmox::mock::{Fault, FaultRule, MockOptions, MockProxmox, ROOT_TOKEN, Release, TOKEN_SECRET, World};
 use crate::proxmox::types::Upid;
 use crate::proxmox::{
-    BackupOptions, ContentFilter, Credential, Endpoint, Error, FirewallOf, GuestKind, GuestPlace, Power, Session,
-    TaskEnd, TaskFilter, TlsPolicy, Vmid, Wait,
+    BackupOptions, ContentFilter, Credential, Endpoint, Error, FirewallOf, GuestKind, GuestPlace, MetricFilter, Power,
+    Session, TaskEnd, TaskFilter, TlsPolicy, Vmid, Wait,
 };
+
+/// How long the mock's tasks run: longer than any test, so that only its clock ends them.
+const TASK: Duration = Duration::from_hours(1);
 
 async fn mock(release: Release) -> MockProxmox {
     let options = MockOptions {
         release,
+        task_duration: TASK,
         ..MockOptions::default()
     };
     MockProxmox::start(options, World::estate(3, 40)).await.unwrap()
@@ -67,9 +71,11 @@ fn quick() -> Wait {
 #[tokio::test]
 async fn lists_of_every_topic_are_read_without_losing_a_row() {
     for release in [Release::V8_3, Release::V9_1, Release::V9_2] {
-        let (_mock, session) = session(release).await;
+        let (mock, session) = session(release).await;
         let session = &session;
         let cluster = FirewallOf::Cluster;
+        let (node, vmid) = running(&mock);
+        let guest = FirewallOf::Guest(&node, GuestKind::Qemu, vmid);
         let rejected = [
             session.list_ha_status().await.unwrap().rejected,
             session.list_ha_resources().await.unwrap().rejected,
@@ -89,6 +95,23 @@ async fn lists_of_every_topic_are_read_without_losing_a_row() {
             session.list_firewall_groups().await.unwrap().rejected,
             session.list_firewall_aliases(cluster).await.unwrap().rejected,
             session.list_firewall_ipsets(cluster).await.unwrap().rejected,
+            session.list_firewall_group_rules("web").await.unwrap().rejected,
+            session
+                .list_firewall_ipset(cluster, "management")
+                .await
+                .unwrap()
+                .rejected,
+            session.list_firewall_parts(guest).await.unwrap().rejected,
+            session
+                .list_node_guests("pve1", GuestKind::Qemu)
+                .await
+                .unwrap()
+                .rejected,
+            session.list_node_storages("pve1", None).await.unwrap().rejected,
+            session.list_metrics(MetricFilter::default()).await.unwrap().rejected,
+            session.list_cpu_models().await.unwrap().rejected,
+            session.list_api_tokens("root@pam").await.unwrap().rejected,
+            session.list_recent_tasks().await.unwrap().rejected,
             session.list_sdn_zones().await.unwrap().rejected,
             session.list_sdn_vnets().await.unwrap().rejected,
             session
@@ -99,6 +122,11 @@ async fn lists_of_every_topic_are_read_without_losing_a_row() {
         ];
         assert!(rejected.iter().all(Vec::is_empty), "{release:?}: {rejected:?}");
         assert!(session.next_vmid().await.unwrap().is_some());
+        assert!(session.find_join_information().await.unwrap().is_some());
+        assert_eq!(session.ha_manager_status().await.unwrap().quorum.quorate, Some(true));
+        let has_identity = session.find_storage_identity("pve1", "local").await.unwrap().is_some();
+        assert_eq!(has_identity, release == Release::V9_2, "{release:?}");
+        assert!(session.node_config("pve1").await.is_ok() && session.firewall_options(cluster).await.is_ok());
     }
 }
 
@@ -245,7 +273,7 @@ async fn verbs_answer_tasks_that_can_be_waited_for() {
     ];
     for upid in &tasks {
         let end = session
-            .wait_task(upid, quick(), |_| mock.clock().advance(Duration::from_secs(2)))
+            .wait_task(upid, quick(), |_| mock.clock().advance(TASK))
             .await
             .unwrap();
         assert_eq!(end, TaskEnd::Done, "{upid}");
@@ -263,7 +291,7 @@ async fn end_of_a_task_is_told_by_its_exit_status() {
         vmid,
     };
     let upid = session.set_power(guest, Power::Stop).await.unwrap();
-    mock.clock().advance(Duration::from_secs(5));
+    mock.clock().advance(TASK);
     for (outcome, end) in [
         ("OK", TaskEnd::Done),
         ("WARNINGS: 2", TaskEnd::Warnings(2)),
@@ -309,7 +337,7 @@ async fn waiting_tells_the_log_outlasts_a_node_that_is_away_and_ends_at_the_limi
     };
     let progress = |progress: crate::proxmox::TaskProgress| {
         told.extend(progress.lines);
-        mock.clock().advance(Duration::from_secs(5));
+        mock.clock().advance(TASK);
     };
     let end = session.wait_task(&upid, with_log, progress).await.unwrap();
     assert_eq!((end, told.len()), (TaskEnd::Done, 1), "{told:?}");

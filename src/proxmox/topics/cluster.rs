@@ -1,11 +1,23 @@
-//! One row of what the cluster tells of itself.
+//! What the cluster tells of itself.
 
 use std::sync::Arc;
 
 use serde::de::Error as _;
 
-use crate::proxmox::types::{ClusterResource, ClusterStatus};
-use crate::proxmox::{Error, GuestKind, Rows, Session, Vmid};
+use super::rows_if_offered;
+use crate::proxmox::types::{ClusterResource, ClusterStatus, CpuModel, JoinInformation, Metric};
+use crate::proxmox::{Error, GuestKind, Resource, Rows, Session, Vmid};
+
+/// Which figures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MetricFilter {
+    /// Those of the last half hour too, not only the present ones.
+    pub history: bool,
+    /// Only those of the node that answers.
+    pub local_only: bool,
+    /// Only those after this time, in seconds since 1970.
+    pub start_time: Option<i64>,
+}
 
 impl Session {
     /// The row of `cluster/status` that is the node `name`; `None` where the cluster has no such node. Needs Sys.Audit
@@ -32,10 +44,62 @@ impl Session {
             row.kind.guest() == Some(kind) && row.vmid == Some(vmid)
         })
     }
+
+    /// `cluster/config/join`: what a host needs to join, the members with their certificates among it; `None` of a host
+    /// outside a cluster. Needs Sys.Audit on `/`.
+    ///
+    /// # Errors
+    ///
+    /// Any other [`Error`] of the exchange.
+    pub async fn find_join_information(&self) -> Result<Option<JoinInformation>, Error> {
+        match self.cluster().join_information().get_as().await {
+            Ok(information) => Ok(Some(information)),
+            Err(Error::NotClustered { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// `cluster/qemu/custom-cpu-models`: the processor models that operators have defined.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn list_cpu_models(&self) -> Result<Rows<CpuModel>, Error> {
+        rows_if_offered(self.cpu_models()).await
+    }
+
+    /// The processor model called `name`, with or without `custom-` before it; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange; [`Error::Decode`] where a row that could be the model cannot be read.
+    pub async fn find_cpu_model(&self, name: &str) -> Result<Option<CpuModel>, Error> {
+        let rows = self.list_cpu_models().await?;
+        only(rows, "cluster/qemu/custom-cpu-models", |row| row.is_named(name))
+    }
+
+    fn cpu_models(&self) -> Resource {
+        self.cluster().child("qemu").child("custom-cpu-models")
+    }
+
+    /// `cluster/metrics/export`: figures of nodes, guests and storages. Needs Sys.Audit on `/`.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange; [`Error::Decode`] where the answer holds no list.
+    pub async fn list_metrics(&self, filter: MetricFilter) -> Result<Rows<Metric>, Error> {
+        let parameters = [
+            ("history", filter.history.then_some(true).into()),
+            ("local-only", filter.local_only.then_some(true).into()),
+            ("start-time", filter.start_time.into()),
+        ];
+        let place = self.cluster().child("metrics").child("export");
+        Ok(Rows::decode(place.get_list_at("data", &parameters).await?))
+    }
 }
 
 /// The row that `is_it`. It is absent only where every row could be read.
-fn only<T>(rows: Rows<T>, path: &str, is_it: impl Fn(&T) -> bool) -> Result<Option<T>, Error> {
+pub(super) fn only<T>(rows: Rows<T>, path: &str, is_it: impl Fn(&T) -> bool) -> Result<Option<T>, Error> {
     let found = rows.items.into_iter().find(is_it);
     match rows.rejected.first() {
         Some(row) if found.is_none() => Err(Error::Decode {

@@ -1,7 +1,7 @@
 //! High availability.
 
 use super::{find, rows_if_offered};
-use crate::proxmox::types::{HaGroup, HaResource, HaRule, HaStatus};
+use crate::proxmox::types::{HaGroup, HaManagerStatus, HaResource, HaRule, HaStatus};
 use crate::proxmox::{Error, Rows, Session};
 
 impl Session {
@@ -12,6 +12,16 @@ impl Session {
     /// Any [`Error`] of the exchange.
     pub async fn list_ha_status(&self) -> Result<Rows<HaStatus>, Error> {
         self.cluster().ha().child("status").child("current").get_rows().await
+    }
+
+    /// `cluster/ha/status/manager_status`: how the manager itself sees things. Needs Sys.Audit on `/`.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn ha_manager_status(&self) -> Result<HaManagerStatus, Error> {
+        let status = self.cluster().ha().child("status");
+        status.child("manager_status").get_as().await
     }
 
     /// `cluster/ha/resources`: the guests that are kept running.

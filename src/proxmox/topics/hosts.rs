@@ -1,9 +1,18 @@
 //! Nodes: services, disks, certificates; and what the cluster says of itself.
 
-use crate::proxmox::types::{Certificate, Disk, Pool, Service, ZfsPool, ZfsPoolDetail};
+use crate::proxmox::types::{Certificate, Disk, NodeConfig, Pool, Service, ZfsPool, ZfsPoolDetail};
 use crate::proxmox::{Error, Rows, Session, Vmid, wire};
 
 impl Session {
+    /// `nodes/{node}/config`: the operator's settings of a node. Needs Sys.Audit on `/`.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn node_config(&self, node: &str) -> Result<NodeConfig, Error> {
+        self.nodes(node).config().get_as().await
+    }
+
     /// `nodes/{node}/services`.
     ///
     /// # Errors

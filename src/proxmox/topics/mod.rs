@@ -1,6 +1,7 @@
 //! Typed calls beyond what every run reads, by topic. What a release does not offer is an empty list, never an error;
 //! what could not be read is an error, never an empty list.
 
+mod access;
 mod cluster;
 mod guests;
 mod ha;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use serde::de::{DeserializeOwned, Error as _};
 
+pub use cluster::MetricFilter;
 pub use guests::{BackupOptions, GuestPlace, Power};
 pub use networks::FirewallOf;
 pub use sdn::SdnOnNode;

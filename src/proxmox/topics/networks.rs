@@ -1,7 +1,7 @@
 //! Firewalls.
 
 use super::rows_if_offered;
-use crate::proxmox::types::{FirewallName, FirewallRule};
+use crate::proxmox::types::{FirewallName, FirewallOptions, FirewallRule};
 use crate::proxmox::{Error, GuestKind, Resource, Rows, Session, Vmid};
 
 /// Whose firewall.
@@ -60,5 +60,42 @@ impl Session {
     /// Any [`Error`] of the exchange.
     pub async fn list_firewall_groups(&self) -> Result<Rows<FirewallName>, Error> {
         self.cluster().firewall().child("groups").get_rows().await
+    }
+
+    /// `cluster/firewall/groups/{group}`: the rules of a group, in the order in which they hold.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn list_firewall_group_rules(&self, group: &str) -> Result<Rows<FirewallRule>, Error> {
+        let groups = self.cluster().firewall().child("groups");
+        groups.child(group).get_rows().await
+    }
+
+    /// `…/firewall/ipset/{set}`: the addresses in a set of the cluster or a guest.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn list_firewall_ipset(&self, whose: FirewallOf<'_>, set: &str) -> Result<Rows<FirewallName>, Error> {
+        whose.place(self).child("ipset").child(set).get_rows().await
+    }
+
+    /// `…/firewall/options`.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn firewall_options(&self, whose: FirewallOf<'_>) -> Result<FirewallOptions, Error> {
+        whose.place(self).child("options").get_as().await
+    }
+
+    /// `…/firewall`: the names of what there is below it.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn list_firewall_parts(&self, whose: FirewallOf<'_>) -> Result<Rows<FirewallName>, Error> {
+        whose.place(self).get_rows().await
     }
 }

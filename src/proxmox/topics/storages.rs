@@ -2,7 +2,8 @@
 
 use secrecy::SecretString;
 
-use crate::proxmox::types::{StorageConfig, Volume};
+use super::find;
+use crate::proxmox::types::{StorageConfig, StorageIdentity, StorageState, Volume};
 use crate::proxmox::{Error, Rows, Session, Vmid};
 
 /// Which volumes of a storage.
@@ -46,6 +47,27 @@ impl Session {
     /// Any [`Error`] of the exchange.
     pub async fn storage_config(&self, storage: &str) -> Result<StorageConfig, Error> {
         self.storage().child(storage).get_as().await
+    }
+
+    /// `nodes/{node}/storage`: the storages as the node sees them, all or those that may hold `content` such as `backup`.
+    /// Rows that the identity may not see are left out without a word.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn list_node_storages(&self, node: &str, content: Option<&str>) -> Result<Rows<StorageState>, Error> {
+        let storages = self.nodes(node).storages();
+        storages.get_rows_with(&[("content", content.into())]).await
+    }
+
+    /// `nodes/{node}/storage/{storage}/identity`; `None` where there is no such storage, or the release does not
+    /// tell.
+    ///
+    /// # Errors
+    ///
+    /// Any other [`Error`] of the exchange.
+    pub async fn find_storage_identity(&self, node: &str, storage: &str) -> Result<Option<StorageIdentity>, Error> {
+        find(self.nodes(node).storage(storage).identity()).await
     }
 
     /// `nodes/{node}/storage/{storage}/content`. Rows that the identity may not see are left out without a word.

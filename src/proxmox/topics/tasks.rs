@@ -24,6 +24,8 @@ pub struct TaskFilter<'a> {
     pub user: Option<&'a str>,
     /// Only those that ended in one of these ways, parted by commas: `ok`, `warning`, `error`, `unknown`.
     pub outcomes: Option<&'a str>,
+    /// Only those that failed.
+    pub only_failed: bool,
 }
 
 impl Session {
@@ -43,7 +45,17 @@ impl Session {
             ("typefilter", filter.kind.into()),
             ("userfilter", filter.user.into()),
             ("statusfilter", filter.outcomes.into()),
+            ("errors", filter.only_failed.then_some(true).into()),
         ];
         self.nodes(node).tasks().get_rows_with(&parameters).await
+    }
+
+    /// `cluster/tasks`: the latest tasks of all nodes.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange.
+    pub async fn list_recent_tasks(&self) -> Result<Rows<Task>, Error> {
+        self.cluster().tasks().get_rows().await
     }
 }

@@ -68,6 +68,11 @@ impl Capabilities {
         &self.permissions
     }
 
+    /// Whether it is known that no privilege at all is held, so that nothing worth reading is visible.
+    pub fn is_nothing(&self) -> bool {
+        self.known && self.permissions.iter().all(|(_, held)| held.is_empty())
+    }
+
     /// Whether `privilege` is held on `path`, such as `/vms/100`: there, or propagated from further up.
     ///
     /// The server lists every object that has an entry of its own with the rights that hold there, so that the nearest
@@ -199,6 +204,9 @@ mod tests {
             assert_eq!(capabilities(&map).sees_all_guests(), wanted, "{map}");
         }
         assert!(!Capabilities::unknown().sees_all_guests());
+        assert!(!Capabilities::unknown().is_nothing());
+        assert!(capabilities(&json!({"/": {}})).is_nothing());
+        assert!(!capabilities(&json!({"/": {}, "/vms": {"VM.Audit": 0}})).is_nothing());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::guest::{GuestKind, Vmid};
+use super::node::NodeRow;
 use crate::proxmox::wire;
 
 /// One row of `cluster/status`: the cluster itself, or one node.
@@ -49,6 +50,24 @@ pub struct ClusterStatus {
 }
 
 impl ClusterStatus {
+    /// What a row of `nodes` says about a member.
+    pub fn of_node(row: NodeRow) -> Self {
+        Self {
+            kind: "node".to_owned(),
+            id: row.id,
+            name: Some(row.node),
+            nodes: None,
+            quorate: None,
+            version: None,
+            ip: None,
+            level: row.level,
+            local: None,
+            nodeid: None,
+            online: row.status.map(|status| status == "online"),
+            other: Map::new(),
+        }
+    }
+
     /// Whether this row is the cluster itself.
     pub fn is_cluster(&self) -> bool {
         self.kind == "cluster"

@@ -2,11 +2,15 @@
 
 use serde::Deserialize;
 
+use super::Vmid;
 use crate::proxmox::wire;
 
 /// How a guest is doing.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct GuestStatus {
+    /// Its number; `None` where one guest was asked for and the answer does not repeat it.
+    #[serde(default, deserialize_with = "wire::number")]
+    pub vmid: Option<Vmid>,
     /// `running` or `stopped`.
     #[serde(deserialize_with = "wire::required_text")]
     pub status: String,

@@ -1,6 +1,9 @@
 //! High availability: what is watched, how it stands, and the rules it follows.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::proxmox::wire;
 
@@ -130,4 +133,43 @@ pub struct HaRule {
     /// What the operator wrote about it.
     #[serde(default, deserialize_with = "wire::text")]
     pub comment: Option<String>,
+}
+
+/// `cluster/ha/status/manager_status`: how the manager itself sees things.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct HaManagerStatus {
+    /// What the manager that leads has written down.
+    #[serde(default)]
+    pub manager_status: HaManager,
+    /// Whether the node that answered is among enough others.
+    #[serde(default)]
+    pub quorum: HaQuorum,
+}
+
+/// What the leading manager has written down.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct HaManager {
+    /// The node whose manager leads; none on an idle cluster.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub master_node: Option<String>,
+    /// When it last wrote, in seconds since 1970.
+    #[serde(default, deserialize_with = "wire::number")]
+    pub timestamp: Option<i64>,
+    /// `online`, `fence`, `unknown` and so on, by node.
+    #[serde(default)]
+    pub node_status: BTreeMap<String, String>,
+    /// Everything else, as sent: services and what is asked of them.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// Whether a node is among enough others.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct HaQuorum {
+    /// The node.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub node: Option<String>,
+    /// Whether it is.
+    #[serde(default, deserialize_with = "wire::maybe_flag")]
+    pub quorate: Option<bool>,
 }

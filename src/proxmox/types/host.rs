@@ -1,6 +1,7 @@
 //! What a node is made of: services, disks, pools of disks, certificates.
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::proxmox::wire;
 
@@ -25,6 +26,26 @@ pub struct Service {
     /// `enabled`, `disabled`, `masked` and so on.
     #[serde(rename = "unit-state", default, deserialize_with = "wire::text")]
     pub unit_state: Option<String>,
+}
+
+/// `nodes/{node}/config`: the operator's settings of a node.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct NodeConfig {
+    /// What the operator wrote about it.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub description: Option<String>,
+    /// How it is woken: a MAC address, or `mac=…,bind-interface=…`.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub wakeonlan: Option<String>,
+    /// Seconds between its start and that of its guests.
+    #[serde(rename = "startall-onboot-delay", default, deserialize_with = "wire::number")]
+    pub startall_onboot_delay: Option<u32>,
+    /// Where it stands: `latitude=…,longitude=…,name=…`.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub location: Option<String>,
+    /// The other settings, as sent.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 /// A row of `nodes/{node}/disks/list`.

@@ -1,6 +1,7 @@
 //! Firewalls.
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::proxmox::wire;
 
@@ -66,4 +67,24 @@ pub struct FirewallName {
     /// What the operator wrote about it.
     #[serde(default, deserialize_with = "wire::text")]
     pub comment: Option<String>,
+}
+
+/// The options of a firewall.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct FirewallOptions {
+    /// Whether it is on; `None` where that is left to the default.
+    #[serde(default, deserialize_with = "wire::maybe_flag")]
+    pub enable: Option<bool>,
+    /// What becomes of packets that come in and that no rule is about; nodes have none.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub policy_in: Option<String>,
+    /// What becomes of those that go out.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub policy_out: Option<String>,
+    /// What becomes of those that pass; only the cluster has it.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub policy_forward: Option<String>,
+    /// The other options, as sent.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }

@@ -1,6 +1,7 @@
 //! Options of the whole cluster.
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::proxmox::wire;
 
@@ -10,6 +11,9 @@ pub struct ClusterOptions {
     /// How tags look: `color-map=prod:ff0000;db:0f0`. Releases answer text or an object; this is always the text.
     #[serde(default, rename = "tag-style", deserialize_with = "wire::option_text")]
     pub tag_style: Option<String>,
+    /// The other options, as sent.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 #[cfg(test)]
@@ -31,6 +35,7 @@ mod tests {
                 Some("color-map=prod:ff0000;db:0f0,shape=full"),
                 "{style}"
             );
+            assert_eq!(options.other["keyboard"], "de");
         }
         assert_eq!(
             serde_json::from_value::<ClusterOptions>(json!({})).unwrap(),

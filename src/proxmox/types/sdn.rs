@@ -30,31 +30,32 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Verbatim<T> {
 }
 
 /// A row of `cluster/sdn/controllers`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
 pub struct SdnController {
-    #[serde(default, deserialize_with = "wire::text")]
+    #[serde(deserialize_with = "wire::text")]
     controller: Option<String>,
-    #[serde(default, deserialize_with = "wire::text")]
+    #[serde(deserialize_with = "wire::text")]
     id: Option<String>,
-    #[serde(default, deserialize_with = "wire::text")]
+    #[serde(deserialize_with = "wire::text")]
     name: Option<String>,
     /// `evpn`, `bgp` or `isis`.
-    #[serde(rename = "type", default, deserialize_with = "wire::text")]
+    #[serde(rename = "type", deserialize_with = "wire::text")]
     pub kind: Option<String>,
     /// The number of its autonomous system.
-    #[serde(default, deserialize_with = "wire::number")]
+    #[serde(deserialize_with = "wire::number")]
     pub asn: Option<i64>,
     /// Whom it speaks to.
-    #[serde(default, deserialize_with = "wire::text_list")]
+    #[serde(deserialize_with = "wire::text_list")]
     pub peers: Vec<String>,
     /// The node that it is on.
-    #[serde(default, deserialize_with = "wire::text_list")]
+    #[serde(deserialize_with = "wire::text_list")]
     pub node: Vec<String>,
     /// The interface that it speaks from.
-    #[serde(default, deserialize_with = "wire::text")]
+    #[serde(deserialize_with = "wire::text")]
     pub loopback: Option<String>,
     /// What is to become of it.
-    #[serde(default, deserialize_with = "wire::text")]
+    #[serde(deserialize_with = "wire::text")]
     pub state: Option<String>,
 }
 
@@ -67,6 +68,7 @@ impl SdnController {
 
 /// A row of `cluster/sdn/zones`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct SdnZone {
     /// Its name.
     #[serde(deserialize_with = "wire::required_text")]
@@ -81,12 +83,7 @@ pub struct SdnZone {
     #[serde(default, deserialize_with = "wire::text")]
     pub controller: Option<String>,
     /// The VXLAN number of its routing.
-    #[serde(
-        rename = "vrf-vxlan",
-        alias = "vrf_vxlan",
-        default,
-        deserialize_with = "wire::number"
-    )]
+    #[serde(alias = "vrf_vxlan", default, deserialize_with = "wire::number")]
     pub vrf_vxlan: Option<i64>,
     /// Its outer VLAN.
     #[serde(default, deserialize_with = "wire::number")]
@@ -104,18 +101,13 @@ pub struct SdnZone {
     #[serde(default, deserialize_with = "wire::text")]
     pub ipam: Option<String>,
     /// The route targets whose routes it takes in.
-    #[serde(
-        rename = "rt-import",
-        alias = "rt_import",
-        default,
-        deserialize_with = "wire::text_list"
-    )]
+    #[serde(alias = "rt_import", default, deserialize_with = "wire::text_list")]
     pub rt_import: Vec<String>,
     /// What is to become of it.
     #[serde(default, deserialize_with = "wire::text")]
     pub state: Option<String>,
     /// What of it is to change.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "wire::maybe_map")]
     pub pending: Option<Map<String, Value>>,
 }
 
@@ -144,34 +136,35 @@ pub struct SdnVnet {
     #[serde(default, deserialize_with = "wire::text")]
     pub state: Option<String>,
     /// What of it is to change.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "wire::maybe_map")]
     pub pending: Option<Map<String, Value>>,
 }
 
 /// A row of `cluster/sdn/vnets/{vnet}/subnets`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
 pub struct SdnSubnet {
-    #[serde(default, deserialize_with = "wire::text")]
+    #[serde(deserialize_with = "wire::text")]
     subnet: Option<String>,
-    #[serde(default, deserialize_with = "wire::text")]
+    #[serde(deserialize_with = "wire::text")]
     id: Option<String>,
     /// Its network.
-    #[serde(default, deserialize_with = "wire::text")]
+    #[serde(deserialize_with = "wire::text")]
     pub cidr: Option<String>,
     /// Its kind; `subnet` is the only one there is.
-    #[serde(rename = "type", default, deserialize_with = "wire::text")]
+    #[serde(rename = "type", deserialize_with = "wire::text")]
     pub kind: Option<String>,
     /// What it belongs to.
-    #[serde(default, deserialize_with = "wire::text")]
+    #[serde(deserialize_with = "wire::text")]
     pub vnet: Option<String>,
     /// Its zone.
-    #[serde(default, deserialize_with = "wire::text")]
+    #[serde(deserialize_with = "wire::text")]
     pub zone: Option<String>,
     /// Its gateway.
-    #[serde(default, deserialize_with = "wire::text")]
+    #[serde(deserialize_with = "wire::text")]
     pub gateway: Option<String>,
     /// Whether its guests go out under the address of the host.
-    #[serde(default, deserialize_with = "wire::flag")]
+    #[serde(deserialize_with = "wire::flag")]
     pub snat: bool,
 }
 
@@ -188,46 +181,32 @@ impl SdnSubnet {
 }
 
 /// A row of `cluster/sdn/fabrics/fabric`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
 pub struct SdnFabric {
-    #[serde(default, deserialize_with = "wire::text")]
+    #[serde(deserialize_with = "wire::text")]
     fabric: Option<String>,
-    #[serde(default, deserialize_with = "wire::text")]
+    #[serde(deserialize_with = "wire::text")]
     id: Option<String>,
-    #[serde(default, deserialize_with = "wire::text")]
+    #[serde(deserialize_with = "wire::text")]
     name: Option<String>,
     /// `openfabric`, `ospf` and so on.
-    #[serde(alias = "type", default, deserialize_with = "wire::text")]
+    #[serde(alias = "type", deserialize_with = "wire::text")]
     pub protocol: Option<String>,
     /// The number of its autonomous system.
-    #[serde(default, deserialize_with = "wire::number")]
+    #[serde(deserialize_with = "wire::number")]
     pub asn: Option<i64>,
     /// Whether it makes subnets known.
-    #[serde(
-        rename = "advertise-subnets",
-        alias = "advertise_subnets",
-        default,
-        deserialize_with = "wire::flag"
-    )]
+    #[serde(alias = "advertise_subnets", deserialize_with = "wire::flag")]
     pub advertise_subnets: bool,
     /// Whether neighbours are asked for addresses instead of being answered for.
-    #[serde(
-        rename = "disable-arp-nd-suppression",
-        alias = "disable_arp_nd_suppression",
-        default,
-        deserialize_with = "wire::flag"
-    )]
+    #[serde(alias = "disable_arp_nd_suppression", deserialize_with = "wire::flag")]
     pub disable_arp_nd_suppression: bool,
     /// The VXLAN number of its routing.
-    #[serde(
-        rename = "vrf-vxlan",
-        alias = "vrf_vxlan",
-        default,
-        deserialize_with = "wire::number"
-    )]
+    #[serde(alias = "vrf_vxlan", deserialize_with = "wire::number")]
     pub vrf_vxlan: Option<i64>,
     /// Whom it speaks to.
-    #[serde(default, deserialize_with = "wire::text_list")]
+    #[serde(deserialize_with = "wire::text_list")]
     pub peers: Vec<String>,
 }
 
@@ -239,39 +218,30 @@ impl SdnFabric {
 }
 
 /// A row of `cluster/sdn/route-maps/entries`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
 pub struct SdnRouteMapEntry {
-    #[serde(rename = "route-map-id", default, deserialize_with = "wire::text")]
+    #[serde(rename = "route-map-id", deserialize_with = "wire::text")]
     route_map: Option<String>,
-    #[serde(default, deserialize_with = "wire::text")]
+    #[serde(deserialize_with = "wire::text")]
     name: Option<String>,
-    #[serde(default, deserialize_with = "wire::text")]
+    #[serde(deserialize_with = "wire::text")]
     id: Option<String>,
     /// Its place in the route map.
-    #[serde(default, deserialize_with = "wire::number")]
+    #[serde(deserialize_with = "wire::number")]
     pub order: Option<i64>,
     /// `permit` or `deny`.
-    #[serde(default, deserialize_with = "wire::text")]
+    #[serde(deserialize_with = "wire::text")]
     pub action: Option<String>,
-    #[serde(
-        rename = "match-peer",
-        alias = "match_peer",
-        default,
-        deserialize_with = "wire::text"
-    )]
+    #[serde(alias = "match_peer", deserialize_with = "wire::text")]
     match_peer: Option<String>,
-    #[serde(rename = "match-ip", alias = "match_ip", default, deserialize_with = "wire::text")]
+    #[serde(alias = "match_ip", deserialize_with = "wire::text")]
     match_ip: Option<String>,
     /// The community that routes are given.
-    #[serde(
-        rename = "set-community",
-        alias = "set_community",
-        default,
-        deserialize_with = "wire::text"
-    )]
+    #[serde(alias = "set_community", deserialize_with = "wire::text")]
     pub set_community: Option<String>,
     /// What routes are taken by, `key=peer,value=10.0.0.1`.
-    #[serde(rename = "match", default)]
+    #[serde(rename = "match")]
     matches: Vec<String>,
 }
 
@@ -300,11 +270,12 @@ impl SdnRouteMapEntry {
 }
 
 /// A row of `cluster/sdn/prefix-lists`: a list by its name alone.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
 pub struct SdnPrefixList {
-    #[serde(default, deserialize_with = "wire::text")]
+    #[serde(deserialize_with = "wire::text")]
     id: Option<String>,
-    #[serde(default, deserialize_with = "wire::text")]
+    #[serde(deserialize_with = "wire::text")]
     name: Option<String>,
 }
 
@@ -316,22 +287,23 @@ impl SdnPrefixList {
 }
 
 /// A row of `cluster/sdn/prefix-lists/{id}/entries`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
 pub struct SdnPrefix {
     /// The name of its list.
-    #[serde(default, deserialize_with = "wire::text")]
+    #[serde(deserialize_with = "wire::text")]
     pub name: Option<String>,
     /// The network.
-    #[serde(alias = "cidr", default, deserialize_with = "wire::text")]
+    #[serde(alias = "cidr", deserialize_with = "wire::text")]
     pub prefix: Option<String>,
     /// `permit` or `deny`.
-    #[serde(default, deserialize_with = "wire::text")]
+    #[serde(deserialize_with = "wire::text")]
     pub action: Option<String>,
     /// The longest mask that fits.
-    #[serde(default, deserialize_with = "wire::number")]
+    #[serde(deserialize_with = "wire::number")]
     pub le: Option<i64>,
     /// The shortest mask that fits.
-    #[serde(default, deserialize_with = "wire::number")]
+    #[serde(deserialize_with = "wire::number")]
     pub ge: Option<i64>,
 }
 
@@ -389,6 +361,20 @@ mod tests {
         assert_eq!(Value::Object(zone.raw), sent);
         assert_eq!(zone.row.vrf_vxlan, Some(10_000));
         assert_eq!(zone.row.rt_import, ["65000:1", "65000:2"]);
+    }
+
+    #[test]
+    fn pending_changes_are_a_map_or_a_flag_that_there_are_some() {
+        for (pending, expected) in [
+            (json!({"mtu": 1400}), json!({"mtu": 1400}).as_object().cloned()),
+            (json!(1), None),
+            (json!(false), None),
+            (json!(null), None),
+        ] {
+            let zone: SdnZone = serde_json::from_value(json!({"zone": "a", "pending": pending})).unwrap();
+            assert_eq!(zone.pending, expected, "{pending}");
+        }
+        assert!(serde_json::from_value::<SdnZone>(json!({"zone": "a", "pending": "soon"})).is_err());
     }
 
     #[test]

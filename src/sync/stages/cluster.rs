@@ -48,6 +48,17 @@ impl EndpointRun<'_> {
         Ok(claim)
     }
 
+    /// Calls a cluster whose name Proxmox has never told what the plugin calls it, where the plugin knows it.
+    pub(in crate::sync) async fn recall_cluster_name(&mut self) -> Result<(), Error> {
+        let endpoints = self.netbox.list(PluginEndpoint::PATH, &Query::new()).await?;
+        let endpoint = claim::plugin_endpoint(&self.facts.endpoint, &endpoints)?;
+        let tracking = self.list::<TrackingCluster>(vec![Selection::all()]).await?;
+        if let Some(name) = claim::tracked_name(endpoint, &tracking)? {
+            self.facts.cluster.name = name;
+        }
+        Ok(())
+    }
+
     /// Finds the cluster where an earlier stage has put it.
     pub(super) async fn get_cluster(&mut self) -> Result<ObjectId, Error> {
         let claim = self.find_cluster().await?;

@@ -12,12 +12,12 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::fields::Row;
 use crate::http::AppState;
 use crate::http::error::ApiError;
 use crate::http::extract::Json;
 use crate::http::targets::{Target, select};
-use crate::proxmox::{Error, wire};
+use crate::proxmox::types::Metric;
+use crate::proxmox::{Error, MetricFilter};
 use crate::sync::EndpointFilter;
 
 /// The keys of every row.
@@ -206,24 +206,23 @@ impl Query {
         }
     }
 
-    async fn export(&self, target: &Target) -> Result<Vec<Value>, Error> {
-        let place = target.session.clone()?.cluster().child("metrics").child("export");
-        let parameters = [
-            ("history", self.history.then_some(true).into()),
-            ("local-only", self.local_only.then_some(true).into()),
-            ("start-time", self.start_time.into()),
-        ];
-        place.get_list_at("data", &parameters).await
+    async fn export(&self, target: &Target) -> Result<Vec<Metric>, Error> {
+        let filter = MetricFilter {
+            history: self.history,
+            local_only: self.local_only,
+            start_time: self.start_time,
+        };
+        Ok(target.session.clone()?.list_metrics(filter).await?.items)
     }
 
-    fn filtered(&self, exported: &[Value]) -> Found {
+    fn filtered(&self, exported: &[Metric]) -> Found {
         let mut seen = HashSet::new();
         let mut found = Found {
             rows: Vec::new(),
             repeated: 0,
         };
-        for row in exported.iter().filter_map(Value::as_object) {
-            let Some((key, figure)) = self.figure(row) else {
+        for metric in exported {
+            let Some((key, figure)) = self.figure(metric) else {
                 continue;
             };
             if seen.insert(key) {
@@ -239,22 +238,20 @@ impl Query {
     }
 
     /// A figure that fits, and what it is told apart by; one that is unknown at its time is no figure.
-    fn figure(&self, row: &Row) -> Option<((String, String, i64), Value)> {
-        let text = |key: &str| wire::text_of(row.get(key)?).ok().flatten();
-        let (object, metric) = (text("id")?, text("metric")?);
-        let timestamp: i64 = wire::number_of(row.get("timestamp")?).ok().flatten()?;
-        let value: f64 = wire::number_of(row.get("value")?).ok().flatten()?;
+    fn figure(&self, metric: &Metric) -> Option<((String, String, i64), Value)> {
+        let (object, name, timestamp) = (&metric.id, &metric.metric, metric.timestamp);
+        let value = metric.value?;
         let is_wanted = (self.object_ids.is_empty() && self.object_prefixes.is_empty())
-            || self.object_ids.contains(&object)
+            || self.object_ids.contains(object)
             || self.object_prefixes.iter().any(|prefix| object.starts_with(prefix));
-        let is_named = self.metric_names.is_empty() || self.metric_names.contains(&metric);
+        let is_named = self.metric_names.is_empty() || self.metric_names.contains(name);
         if !is_wanted || !is_named || self.start_time.is_some_and(|start| timestamp < start) {
             return None;
         }
         let figure = json!({
-            "timestamp": timestamp, "object_id": object, "metric": metric,
-            "metric_type": text("type").unwrap_or_else(|| "gauge".to_owned()), "value": value,
+            "timestamp": timestamp, "object_id": object, "metric": name,
+            "metric_type": metric.kind.as_deref().unwrap_or("gauge"), "value": value,
         });
-        Some(((object, metric, timestamp), figure))
+        Some(((object.clone(), name.clone(), timestamp), figure))
     }
 }
