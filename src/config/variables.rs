@@ -69,7 +69,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("PROXBOX_SHRINK_LIMIT_PERCENT", "30", "30", "a run that would retire more percent of the rows of a type is refused …"),
     variable("PROXBOX_SHRINK_LIMIT_ROWS", "10", "10", "… where that is at least so many rows"),
     variable("PROXBOX_SYNC_STAMP_INTERVAL", "86400", "86400", "seconds after which a sync time stamp is refreshed without another change; 0: always"),
-    variable("PROXBOX_INVENTORY_TTL", "30", "30", "for how many seconds a request uses what those before it have read of Proxmox; 0: not at all; a full update always reads once"),
+    variable("PROXBOX_INVENTORY_TTL", "30", "30", "for how many seconds after a run what it has read serves the next; 0: not at all; a full update always reads once"),
     variable("PROXBOX_GUEST_AGENT_TIMEOUT", "15", "15", "seconds that a guest agent may take to answer"),
     variable("PROXBOX_SYNC_VM_LINKS", "1", "0", "keep link state, MTU and trunk VLANs of guests' interfaces too"),
     variable("PROXBOX_SKIP_NETBOX_BOOTSTRAP", "1", "0", "leave NetBox alone at start"),

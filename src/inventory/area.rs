@@ -64,6 +64,13 @@ impl<T> Slot<T> {
         let is_fresh = |(at, collected): &(Instant, Arc<Collected<T>>)| at.elapsed() < limit && collected.is_complete();
         self.0 = self.0.take().filter(is_fresh);
     }
+
+    /// Takes what was read for so much younger.
+    fn rejuvenate(&mut self, by: Duration) {
+        if let Some((at, _)) = &mut self.0 {
+            *at = (*at + by).min(Instant::now());
+        }
+    }
 }
 
 macro_rules! inventory {
@@ -78,6 +85,11 @@ macro_rules! inventory {
             /// Forgets areas that were read more than `limit` ago, or not completely.
             pub fn keep_fresh(&mut self, limit: Duration) {
                 $(self.$field.keep_fresh(limit);)*
+            }
+
+            /// Takes what was read for so much younger.
+            pub fn rejuvenate(&mut self, by: Duration) {
+                $(self.$field.rejuvenate(by);)*
             }
 
             /// Whether nothing is held.

@@ -1,8 +1,9 @@
 //! What runs remember for each other for a short while. The stages of one job follow each other within seconds, and each
 //! is a run of its own; without this memory each would read the same again.
 //!
-//! A full update is one run with a memory of its own: it uses to its end what it has read, and leaves it to the runs that
-//! follow.
+//! Between runs things grow old, not while one is under way: stages that follow each other share what they read however
+//! long each takes. A full update is one run with a memory of its own: it uses to its end what it has read, and leaves it
+//! to the runs that follow.
 //!
 //! Remembered are what was read of Proxmox, ids of supporting objects, which rows of NetBox stand for what, and rows that
 //! stages look up. What a stage itself compares it always reads.
@@ -28,6 +29,9 @@ use crate::stages::Target;
 const FRESH: Duration = Duration::from_mins(2);
 /// Of so many passes over the tasks of an endpoint one reads them all.
 const FULL_TASK_PASS_EVERY: u32 = 24;
+
+/// So many times the time that things are remembered between runs they are remembered at most, however many runs use them.
+const LONGEST: u32 = 10;
 
 /// A memory that runs share.
 #[derive(Debug, Clone, Default)]
@@ -58,6 +62,10 @@ struct History {
 #[derive(Debug)]
 struct Kept {
     session: Session,
+    /// Since when anything is remembered.
+    since: Instant,
+    /// How many runs are under way.
+    running: usize,
     inventory: Inventory,
     target: Option<(Instant, KnownTarget)>,
     nodes: Option<(Instant, KnownNodes)>,
@@ -90,7 +98,7 @@ pub(super) struct Place<'a> {
     pub(super) netbox: &'a Client,
     pub(super) endpoint: EndpointKey,
     pub(super) session: &'a Session,
-    /// How long other runs use what was read; zero: never.
+    /// For how long a run that follows may use what was read; zero: never.
     pub(super) ttl: Duration,
 }
 
@@ -184,14 +192,34 @@ impl Memo {
 }
 
 impl Kept {
+    /// Takes everything for so much younger.
+    fn rejuvenate(&mut self, by: Duration) {
+        self.inventory.rejuvenate(by);
+        self.shelf.rejuvenate(by);
+        let target = self.target.as_mut().map(|(since, _)| since);
+        let nodes = self.nodes.as_mut().map(|(since, _)| since);
+        for since in target.into_iter().chain(nodes) {
+            *since = (*since + by).min(Instant::now());
+        }
+    }
+
     fn of(session: &Session) -> Self {
         Self {
             session: session.clone(),
+            since: Instant::now(),
+            running: 0,
             inventory: Inventory::default(),
             target: None,
             nodes: None,
             shelf: Shelf::default(),
         }
+    }
+
+    /// Forgets everything but who is under way and how NetBox takes what is written.
+    fn forget(&mut self) {
+        self.since = Instant::now();
+        self.inventory = Inventory::default();
+        self.forget_rows();
     }
 
     /// Forgets which rows of NetBox there are.
@@ -201,11 +229,46 @@ impl Kept {
         self.shelf.clear();
     }
 
+    /// Forgets what no run has used for longer than `ttl`; nothing while one is under way.
     fn keep_fresh(&mut self, ttl: Duration) {
+        if self.running > 0 && !ttl.is_zero() {
+            return;
+        }
+        if self.since.elapsed() >= ttl * LONGEST {
+            self.forget();
+        }
         self.inventory.keep_fresh(ttl);
         self.target = self.target.take().filter(|(since, _)| since.elapsed() < ttl);
         self.nodes = self.nodes.take().filter(|(since, _)| since.elapsed() < ttl);
         self.shelf.keep_fresh(ttl);
+    }
+}
+
+/// As long as it lives a run is under way, and what it uses does not grow older.
+#[derive(Debug)]
+pub(super) struct Busy<'a> {
+    place: Place<'a>,
+    since: Instant,
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        let took = self.since.elapsed();
+        self.place.with(|kept| {
+            kept.running = kept.running.saturating_sub(1);
+            kept.rejuvenate(took);
+        });
+    }
+}
+
+impl<'a> Place<'a> {
+    /// Begins a run.
+    pub(super) fn busy(self) -> Busy<'a> {
+        self.with(|kept| kept.running += 1);
+        Busy {
+            place: self,
+            since: Instant::now(),
+        }
     }
 }
 
@@ -275,6 +338,122 @@ impl Place<'_> {
 
     /// Forgets everything of the endpoint, so that it is read afresh.
     pub(super) fn clear(&self) {
-        self.with(|kept| *kept = Kept::of(self.session));
+        self.with(Kept::forget);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::endpoint::{EndpointId, Source};
+    use crate::netbox;
+    use crate::proxmox::{Credential, Endpoint, TlsPolicy};
+
+    const TTL: Duration = Duration::from_secs(30);
+
+    fn session() -> Session {
+        let endpoint = Endpoint {
+            key: key(),
+            name: "lab".to_owned(),
+            domain: None,
+            ip_address: Some("127.0.0.1".to_owned()),
+            port: 8006,
+            username: "root@pam".to_owned(),
+            credential: Credential::Token {
+                name: "netbox".to_owned(),
+                secret: SecretString::from("secret"),
+            },
+            tls: TlsPolicy::default(),
+            timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(2),
+            max_retries: 0,
+            retry_backoff: Duration::from_millis(1),
+            max_parallel: 4,
+        };
+        Session::new(endpoint).unwrap()
+    }
+
+    fn key() -> EndpointKey {
+        EndpointKey {
+            source: Source::Database,
+            id: EndpointId(1),
+        }
+    }
+
+    struct Bench {
+        memo: Memo,
+        netbox: Client,
+        session: Session,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            // Fails only where one is installed already.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            let token = netbox::Token::V1(SecretString::from("secret"));
+            Self {
+                memo: Memo::default(),
+                netbox: Client::new(netbox::Endpoint::new("netbox", "127.0.0.1", 8000, token)).unwrap(),
+                session: session(),
+            }
+        }
+
+        /// A place in which something is remembered.
+        fn place(&self, ttl: Duration) -> Place<'_> {
+            let place = Place {
+                memo: &self.memo,
+                netbox: &self.netbox,
+                endpoint: key(),
+                session: &self.session,
+                ttl,
+            };
+            place.keep_nodes(KnownNodes::default());
+            place
+        }
+    }
+
+    async fn pass(seconds: u64) {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_remembered_grows_old_between_runs_only() {
+        let bench = Bench::new();
+        let place = bench.place(TTL);
+        let (one, other) = (place.busy(), place.busy());
+        pass(100).await;
+        assert!(place.nodes().is_some(), "two runs are under way");
+        drop(one);
+        pass(50).await;
+        assert!(place.nodes().is_some(), "one is");
+        drop(other);
+        pass(29).await;
+        assert!(place.nodes().is_some());
+        pass(1).await;
+        assert!(place.nodes().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn runs_that_follow_each_other_do_not_keep_it_for_ever() {
+        let bench = Bench::new();
+        let place = bench.place(TTL);
+        for _ in 0..10 {
+            assert!(place.nodes().is_some());
+            let busy = place.busy();
+            pass(29).await;
+            drop(busy);
+            pass(1).await;
+        }
+        assert!(place.nodes().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_remembered_where_that_is_turned_off() {
+        let bench = Bench::new();
+        let place = bench.place(Duration::ZERO);
+        let _busy = place.busy();
+        assert!(place.nodes().is_none());
     }
 }

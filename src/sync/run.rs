@@ -202,6 +202,7 @@ impl<'a> Part<'a> {
             Ok(run) => run,
             Err(error) => return failed(self.stage, endpoint, &error, progress),
         };
+        let _busy = run.place().busy();
         if let Some(gap) = run.facts.cluster.hidden.clone() {
             run.miss(&gap);
         }

@@ -81,6 +81,17 @@ impl Shelf {
         self.made.retain(|_, made| made.since.elapsed() < ttl);
     }
 
+    /// Takes what was put away for so much younger.
+    pub(super) fn rejuvenate(&mut self, by: Duration) {
+        let now = Instant::now();
+        let entries = self.entries.iter_mut().map(|entry| &mut entry.since);
+        let made = self.made.values_mut().map(|made| &mut made.since);
+        // Those too: what was sent after something was made stays after it.
+        for since in entries.chain(made).chain(self.sent.values_mut()) {
+            *since = (*since + by).min(now);
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.made.is_empty()
     }
@@ -241,6 +252,11 @@ mod tests {
             "they may have some by now"
         );
         assert!(shelf.is_barren(&parents(&[7, 8]), Cluster::PATH));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        shelf.rejuvenate(Duration::from_secs(1));
+        shelf.keep_fresh(Duration::from_secs(2));
+        assert!(shelf.is_barren(&parents(&[7, 8]), Cluster::PATH));
+        assert!(!shelf.is_barren(&parents(&[7, 8]), VmInterface::PATH));
         shelf.keep_fresh(Duration::from_secs(1));
         assert!(!shelf.is_barren(&parents(&[7, 8]), Cluster::PATH), "too long ago");
     }
