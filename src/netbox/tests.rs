@@ -671,6 +671,54 @@ async fn create_whose_connection_breaks_after_sending_is_uncertain() {
     assert!(matches!(error, WriteError::Uncertain(Error::Lost { .. })), "{error}");
 }
 
+/// Answers every request on `socket` with one row, whose id is the number of the connection.
+async fn answer_with_number(mut socket: tokio::net::TcpStream, number: u64) {
+    let mut request = Vec::new();
+    loop {
+        let (is_read, is_write) = (request.starts_with(b"GET"), request.starts_with(b"POST"));
+        if is_read && request.ends_with(b"\r\n\r\n") || is_write && request.ends_with(b"]") {
+            let row = json!({"id": number});
+            let body = if is_read {
+                json!({"results": [row]})
+            } else {
+                json!([row])
+            }
+            .to_string();
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            socket.write_all(answer.as_bytes()).await.unwrap();
+            request.clear();
+        }
+        if socket.read_buf(&mut request).await.unwrap() == 0 {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn reads_share_a_connection_while_each_write_has_its_own() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = Client::new(endpoint(listener.local_addr().unwrap().port())).unwrap();
+    let serve = async {
+        for number in 1.. {
+            let (socket, _) = listener.accept().await.unwrap();
+            tokio::spawn(answer_with_number(socket, number));
+        }
+    };
+    let talk = async {
+        let (query, rows) = (Query::new(), [json!({})]);
+        let read = || client.list::<Value>(TAGS, &query);
+        let write = || client.create(TAGS, &rows);
+        let [first, second] = [read().await.unwrap(), read().await.unwrap()];
+        let [third, fourth] = [write().await.unwrap(), write().await.unwrap()];
+        [first, second, third, fourth, read().await.unwrap()].map(|rows| ids(&rows)[0])
+    };
+    let numbers = tokio::select! {
+        () = serve => unreachable!("accepts for ever"),
+        numbers = talk => numbers,
+    };
+    assert_eq!(numbers, [1, 1, 2, 3, 1]);
+}
+
 #[tokio::test]
 async fn create_without_a_connection_is_repeated_and_certainly_not_written() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -23,6 +23,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Below the keep-alive time of common proxies, so that a request rarely meets a connection about to close.
 const POOL_IDLE: Duration = Duration::from_secs(25);
 const POOL_SIZE: usize = 16;
+/// What writes goes on a connection of its own: one that stood idle may be closed just then, and nobody would know what
+/// came of it. Also, servers that keep a connection with one of their processes give a new one to a process that is free.
+const NO_POOL: usize = 0;
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 const BRANCH_HEADER: &str = "X-NetBox-Branch";
 const MIB: usize = 1 << 20;
@@ -97,7 +100,8 @@ impl From<Failure> for Error {
 /// The connection to one NetBox, shared by all handles.
 #[derive(Debug)]
 pub(super) struct Transport {
-    http: reqwest::Client,
+    reader: reqwest::Client,
+    writer: reqwest::Client,
     endpoint: Endpoint,
     /// Scheme, host and port; empty until the scheme is known.
     base: OnceCell<String>,
@@ -114,20 +118,10 @@ impl Transport {
         let authorization = endpoint.token.header()?;
         let assumed_base = endpoint.base_url(endpoint.assumed_scheme())?;
         let known = (!endpoint.must_find_scheme()).then(|| assumed_base.clone());
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::config(&endpoint)?)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .gzip(true)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(POOL_SIZE)
-            .user_agent(concat!("proxbox-api/", env!("CARGO_PKG_VERSION")))
-            .default_headers(default_headers())
-            .build()
-            .map_err(|error| Error::endpoint("host", error.without_url().to_string()))?;
+        let tls = tls::config(&endpoint)?;
         Ok(Self {
-            http,
+            reader: http(tls.clone(), POOL_SIZE)?,
+            writer: http(tls, NO_POOL)?,
             base: OnceCell::new_with(known),
             assumed_base,
             authorization,
@@ -216,7 +210,7 @@ impl Transport {
     async fn attempt(&self, call: &Call<'_>) -> Result<Answer, Error> {
         let base = self
             .base
-            .get_or_try_init(|| scheme::find(&self.http, &self.endpoint))
+            .get_or_try_init(|| scheme::find(&self.reader, &self.endpoint))
             .await?;
         let gate = if call.is_write() { &self.writes } else { &self.reads };
         let pass = gate.enter().await;
@@ -231,8 +225,8 @@ impl Transport {
             Class::Probe => PROBE_TIMEOUT.min(self.endpoint.timeout),
             Class::Rows => self.endpoint.timeout,
         };
-        let mut request = self
-            .http
+        let http = if call.is_write() { &self.writer } else { &self.reader };
+        let mut request = http
             .request(
                 call.method.clone(),
                 format!("{base}{}{separator}{}", call.path, call.query),
@@ -279,6 +273,21 @@ impl Transport {
         }
         Ok(Answer::new(&response, body.freeze()))
     }
+}
+
+fn http(tls: rustls::ClientConfig, idle: usize) -> Result<reqwest::Client, Error> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .gzip(true)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(POOL_IDLE)
+        .pool_max_idle_per_host(idle)
+        .user_agent(concat!("proxbox-api/", env!("CARGO_PKG_VERSION")))
+        .default_headers(default_headers())
+        .build()
+        .map_err(|error| Error::endpoint("host", error.without_url().to_string()))
 }
 
 fn default_headers() -> HeaderMap {

@@ -66,7 +66,7 @@ pub fn check(plan: &Plan, total: usize, limits: Limits) -> Result<(), Shrink> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reconcile::{Delete, ObjectId};
+    use crate::reconcile::{Delete, ObjectId, SideBySide};
 
     fn plan_that_deletes(rows: usize) -> Plan {
         let delete = |id| Delete {
@@ -78,7 +78,7 @@ mod tests {
             delete: (1..=rows as u64).map(delete).collect(),
             kind: "snapshot",
             path: "/api/x/",
-            is_serial_per_parent: false,
+            side_by_side: SideBySide::All,
             row_millis: 1,
             create: Vec::new(),
             update: Vec::new(),

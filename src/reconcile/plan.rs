@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Fields, ObjectId, Resource};
+use super::{Fields, ObjectId, Resource, SideBySide};
 
 /// What has to be written in one collection.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -14,9 +14,9 @@ pub struct Plan {
     pub kind: &'static str,
     /// The collection's path.
     pub path: &'static str,
-    /// Whether rows of one parent may not be written side by side.
+    /// Which rows may be written side by side.
     #[serde(skip)]
-    pub is_serial_per_parent: bool,
+    pub side_by_side: SideBySide,
     /// How long a row takes to be written, in ms, compared with other kinds.
     #[serde(skip)]
     pub row_millis: u32,
@@ -107,7 +107,7 @@ impl Plan {
         Self {
             kind: R::KIND,
             path: R::PATH,
-            is_serial_per_parent: R::IS_SERIAL_PER_PARENT,
+            side_by_side: R::SIDE_BY_SIDE,
             row_millis: R::ROW_MILLIS,
             create: Vec::new(),
             update: Vec::new(),

@@ -20,6 +20,18 @@ impl fmt::Display for ObjectId {
 /// The comparable fields of a row: name on the write side to canonical JSON.
 pub type Fields = BTreeMap<&'static str, Value>;
 
+/// Which rows of one kind may be written side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SideBySide {
+    /// Any.
+    All,
+    /// Not those of one parent, which their keys name up to the first slash: the write side computes something of the
+    /// parent from them.
+    OfOtherParents,
+    /// None: the write side would only let one request wait for the other.
+    None,
+}
+
 /// One kind of row.
 ///
 /// The same type stands on both sides of a comparison: built from the read side it says what should be, decoded from
@@ -32,9 +44,8 @@ pub trait Resource {
     /// Fields that hold sets which are only ever added to, such as tags: desired members are merged into what is there.
     const UNIONS: &'static [&'static str] = &["tags"];
 
-    /// Whether writes to rows of one parent, which their keys name up to the first slash, would disturb each other when
-    /// they go side by side, because the write side computes something of the parent from them.
-    const IS_SERIAL_PER_PARENT: bool = false;
+    /// Which rows may be written side by side.
+    const SIDE_BY_SIDE: SideBySide = SideBySide::All;
     /// How long the write side takes for one row, in ms, compared with other kinds: as measured on NetBox 4.7 with one
     /// writer.
     const ROW_MILLIS: u32 = 15;

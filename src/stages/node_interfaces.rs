@@ -11,7 +11,7 @@ use crate::mapping::node_interface::{
     BRIDGE, LAG, Links, OTHER, VIRTUAL, device_interface, is_topology, links, mac_address, vlan_id,
 };
 use crate::mapping::vm_interface::vlan;
-use crate::netbox::objects::{DeviceInterface, MacAddress, Said, Vlan};
+use crate::netbox::objects::{Device, DeviceInterface, MacAddress, Said, Vlan};
 use crate::reconcile::{ObjectId, Policy, Resource, Stored};
 
 /// VLANs that the interfaces' configurations name.
@@ -68,7 +68,7 @@ pub fn node_ports(facts: &Facts) -> Vec<NodePorts<'_>> {
 /// Interfaces of the devices.
 pub fn interface_selection(facts: &Facts) -> Selection {
     let devices: BTreeSet<ObjectId> = node_ports(facts).iter().map(|node| node.device).collect();
-    Selection::any_of("device_id", devices)
+    Selection::any_of("device_id", devices.iter().copied()).below::<Device>(devices)
 }
 
 /// VLANs with the numbers that the interfaces name, of any site.

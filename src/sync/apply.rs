@@ -24,9 +24,6 @@ use crate::netbox::{Client, RowRefusal, WriteError};
 use crate::reconcile::{Create, Delete, ObjectId, Plan, Update};
 use crate::stages::Selection;
 
-/// Batches of one plan that are under way at once; the client may let fewer pass.
-const SIDE_BY_SIDE: usize = 4;
-
 /// Who writes, and how.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Writer<'a> {
@@ -232,12 +229,13 @@ enum Next<'a, E> {
 impl<'a> Batches<'a> {
     /// Writes `rows`; a write that is under way is always waited for.
     async fn write<E: Entry>(&mut self, rows: &'a [E]) {
-        let mut queue = Queue::new(rows, self.plan.is_serial_per_parent);
+        let mut queue = Queue::new(rows, self.plan.side_by_side);
+        let most = queue.most();
         let row_millis = E::millis(self.plan.row_millis);
-        let cap = self.writer.pace(|pace| pace.cap(rows.len(), row_millis, SIDE_BY_SIDE));
+        let cap = self.writer.pace(|pace| pace.cap(rows.len(), row_millis, most));
         let mut under_way = FuturesUnordered::new();
         loop {
-            while under_way.len() < SIDE_BY_SIDE
+            while under_way.len() < most
                 && let Some(batch) = self.next(&mut queue, cap)
             {
                 let (writer, path) = (self.writer, self.plan.path);

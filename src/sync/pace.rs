@@ -11,7 +11,7 @@ const SMALLEST: usize = 50;
 /// A request that is answered faster than this lets the next one be larger.
 const QUICK: Duration = Duration::from_millis(1_500);
 /// How long rows have to take until they are worth another request beside the first, in ms.
-const WANTED_MILLIS: f64 = 2_600.0;
+const WANTED_MILLIS: f64 = 4_000.0;
 /// What a request takes whatever its rows, in ms.
 const REQUEST_MILLIS: f64 = 25.0;
 
@@ -49,8 +49,11 @@ impl Pace {
     }
 
     /// How many of `rows` the next request gets, `cap` at most: shares of one size, so that the last is not a small one.
+    /// A quarter more than usual is not worth a request of its own.
     pub(super) fn share(self, rows: usize, cap: usize) -> usize {
-        rows.div_ceil(rows.div_ceil(self.size.min(cap)).max(1))
+        let most = self.size + self.size / 4;
+        let size = if rows <= most { most } else { self.size };
+        rows.div_ceil(rows.div_ceil(size.min(cap)).max(1))
     }
 
     /// A request goes out.
@@ -126,10 +129,10 @@ mod tests {
         for (rows, row_millis, expected) in [
             (1, 20, vec![1]),
             (55, 40, vec![55]),
-            (110, 24, vec![55; 2]),
-            (157, 24, vec![79, 78]),
-            (139, 15, vec![139]),
-            (400, 24, vec![100; 4]),
+            (110, 40, vec![55; 2]),
+            (157, 26, vec![79, 78]),
+            (139, 24, vec![139]),
+            (400, 24, vec![134, 133, 133]),
             (1_000, 24, vec![200; 5]),
             (1_000, 0, vec![200; 5]),
         ] {
@@ -167,7 +170,8 @@ mod tests {
     #[test]
     fn first_ones_are_careful_and_those_after_too_large_ones_too() {
         let mut pace = Pace::default();
-        assert_eq!(shares(pace, 150, 5), [75; 2]);
+        assert_eq!(shares(pace, 125, 5), [125], "a little more than usual");
+        assert_eq!(shares(pace, 126, 5), [63; 2]);
         pace.failed(100);
         assert_eq!(shares(pace, 150, 5), [50; 3]);
         pace.took(50, 5, QUICK);

@@ -126,10 +126,15 @@ impl<'a> EndpointRun<'a> {
 
     /// Runs two passes side by side; neither may need what the other writes.
     pub(super) async fn passes<P: Pass, Q: Pass>(&mut self) -> Result<[Outcome; 2], Error> {
+        let [first, second] = self.try_passes::<P, Q>().await;
+        Ok([first?, second?])
+    }
+
+    /// Like [`Self::passes`], where one may do without the other.
+    pub(super) async fn try_passes<P: Pass, Q: Pass>(&mut self) -> [Result<Outcome, Error>; 2] {
         // Not the first error ends both: a write that is under way is always waited for.
         let (first, second) = tokio::join!(self.carry_out::<P>(), self.carry_out::<Q>());
-        let (first, second) = (self.take_in::<P>(first), self.take_in::<Q>(second));
-        Ok([first?, second?])
+        [self.take_in::<P>(first), self.take_in::<Q>(second)]
     }
 
     /// Compares and writes; `None` where the pass is turned off.

@@ -2,6 +2,11 @@
 
 use std::collections::{HashSet, VecDeque};
 
+use crate::reconcile::SideBySide;
+
+/// Batches of one plan that are under way at once; the client may let fewer pass.
+const MOST: usize = 4;
+
 /// A row with a key.
 pub(super) trait Keyed {
     fn key(&self) -> &str;
@@ -11,18 +16,25 @@ pub(super) trait Keyed {
 #[derive(Debug)]
 pub(super) struct Queue<'a, E> {
     waiting: VecDeque<Vec<&'a E>>,
-    /// Whether rows of one parent, which their keys name up to the first slash, may not be under way side by side.
-    is_serial_per_parent: bool,
+    side_by_side: SideBySide,
     /// The parents of rows that are under way, where that matters.
     busy: HashSet<&'a str>,
 }
 
 impl<'a, E: Keyed> Queue<'a, E> {
-    pub(super) fn new(rows: &'a [E], is_serial_per_parent: bool) -> Self {
+    pub(super) fn new(rows: &'a [E], side_by_side: SideBySide) -> Self {
         Self {
             waiting: VecDeque::from([rows.iter().collect()]),
-            is_serial_per_parent,
+            side_by_side,
             busy: HashSet::new(),
+        }
+    }
+
+    /// How many batches may be under way at once.
+    pub(super) const fn most(&self) -> usize {
+        match self.side_by_side {
+            SideBySide::All | SideBySide::OfOtherParents => MOST,
+            SideBySide::None => 1,
         }
     }
 
@@ -69,7 +81,7 @@ impl<'a, E: Keyed> Queue<'a, E> {
 
     fn parent(&self, row: &'a E) -> Option<&'a str> {
         let parent = row.key().split('/').next();
-        parent.filter(|_| self.is_serial_per_parent)
+        parent.filter(|_| self.side_by_side == SideBySide::OfOtherParents)
     }
 }
 
@@ -91,17 +103,17 @@ mod tests {
 
     #[test]
     fn rows_go_in_shares_whatever_is_under_way() {
-        let mut queue = Queue::new(&DISKS, false);
+        let mut queue = Queue::new(&DISKS, SideBySide::All);
         assert_eq!(next(&mut queue, 2).unwrap(), [&"1/a", &"1/b"]);
         assert_eq!(next(&mut queue, 2).unwrap(), [&"1/c", &"2/a"]);
         assert_eq!(next(&mut queue, 9).unwrap(), [&"3/a", &"3/b"]);
         assert_eq!(next(&mut queue, 9), None);
-        assert_eq!(next(&mut Queue::new(&[], false), 9), None);
+        assert_eq!(next(&mut Queue::new(&[], SideBySide::None), 9), None);
     }
 
     #[test]
     fn rows_of_one_parent_are_never_under_way_twice() {
-        let mut queue = Queue::new(&DISKS, true);
+        let mut queue = Queue::new(&DISKS, SideBySide::OfOtherParents);
         let first = next(&mut queue, 2).unwrap();
         assert_eq!(first, [&"1/a", &"1/b", &"1/c"]);
         assert_eq!(next(&mut queue, 1).unwrap(), [&"2/a"]);

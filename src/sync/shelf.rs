@@ -131,7 +131,10 @@ impl Shelf {
             since: Instant::now(),
             ids: HashSet::new(),
         });
-        let ids = rows.iter().filter_map(|row| row.get("id").and_then(Value::as_u64));
+        let ids = rows
+            .iter()
+            .filter(|row| !has_children(row))
+            .filter_map(|row| row.get("id")?.as_u64());
         made.ids.extend(ids.map(ObjectId));
         // Whether another selection holds them cannot be told.
         self.entries.retain_mut(|entry| {
@@ -161,6 +164,13 @@ impl Shelf {
     }
 }
 
+/// Whether something hangs on a row that was only just made, as on a device whose type has templates of interfaces.
+fn has_children(row: &Value) -> bool {
+    let counts = row.as_object().into_iter().flatten();
+    let mut counts = counts.filter(|(name, _)| name.ends_with("_count"));
+    counts.any(|(_, count)| count.as_u64() != Some(0))
+}
+
 impl Entry {
     fn is_of(&self, path: &str, selections: &[Selection]) -> bool {
         let filled = |selection: &&Selection| !selection.is_empty();
@@ -174,7 +184,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::netbox::objects::{Cluster, Storage, VirtualMachine, VmInterface};
+    use crate::netbox::objects::{Cluster, Device, DeviceInterface, Storage, VirtualMachine, VmInterface};
     use crate::reconcile::Resource as _;
 
     fn storage(id: u64, name: &str) -> Value {
@@ -230,6 +240,20 @@ mod tests {
         let empty = vec![Selection::any_of("id", Vec::<u64>::new())];
         let with_empty = [of_cluster(1), empty].concat();
         assert!(two_clusters().find::<Storage>(&with_empty).is_some());
+    }
+
+    #[test]
+    fn parent_that_was_made_with_children_is_not_barren() {
+        let parents = |id: u64| Selection::all().below::<Device>([ObjectId(id)]).parents.unwrap();
+        let mut shelf = Shelf::default();
+        let made = [
+            json!({"id": 7, "interface_count": 0, "inventory_item_count": 0}),
+            json!({"id": 8, "interface_count": 4, "inventory_item_count": 0}),
+            json!({"id": 9, "interface_count": null}),
+        ];
+        shelf.made(Device::PATH, &[], &made);
+        let barren = [7, 8, 9].map(|id| shelf.is_barren(&parents(id), DeviceInterface::PATH));
+        assert_eq!(barren, [true, false, false]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Object;
 use super::assignment::{Assignment, assigned_key, put_assignment};
 use super::shape::{Choice, Nested, Tagged, id, put, put_tags, slugs};
-use crate::reconcile::{Fields, ObjectId, Resource, Stored};
+use crate::reconcile::{Fields, ObjectId, Resource, SideBySide, Stored};
 
 /// An IP address. In the global table NetBox takes each host address once, whatever its mask.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +46,8 @@ impl IpAddress {
 impl Resource for IpAddress {
     const PATH: &'static str = "/api/ipam/ip-addresses/";
     const KIND: &'static str = "IP address";
+    /// NetBox makes addresses under a lock.
+    const SIDE_BY_SIDE: SideBySide = SideBySide::None;
     const ROW_MILLIS: u32 = 26;
     type Key = String;
 

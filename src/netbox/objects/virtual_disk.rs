@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Object;
 use super::shape::{Nested, Tagged, id, put, put_id, put_tags, slugs};
-use crate::reconcile::{Fields, ObjectId, Resource, Stored};
+use crate::reconcile::{Fields, ObjectId, Resource, SideBySide, Stored};
 
 /// A disk of a virtual machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Resource for VirtualDisk {
     const PATH: &'static str = "/api/virtualization/virtual-disks/";
     const KIND: &'static str = "virtual disk";
     /// NetBox sums up the disks of a virtual machine after each write; sums that are made side by side lose disks.
-    const IS_SERIAL_PER_PARENT: bool = true;
+    const SIDE_BY_SIDE: SideBySide = SideBySide::OfOtherParents;
     const ROW_MILLIS: u32 = 24;
     type Key = String;
 

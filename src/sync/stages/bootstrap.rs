@@ -68,13 +68,17 @@ impl EndpointRun<'_> {
             ok: true,
             ..BootstrapStatus::default()
         };
-        self.support::<Tags>(&mut status).await?;
-        let cluster_type = self.support::<ClusterTypes>(&mut status).await?;
-        self.support::<Manufacturers>(&mut status).await?;
-        self.support::<DeviceTypes>(&mut status).await?;
-        self.support::<Roles>(&mut status).await?;
+        let tags = self.pass::<Tags>().await?;
+        self.supported::<Tags>(tags, &mut status);
+        let [cluster_types, manufacturers] = self.passes::<ClusterTypes, Manufacturers>().await?;
+        let cluster_type = self.supported::<ClusterTypes>(cluster_types, &mut status);
+        self.supported::<Manufacturers>(manufacturers, &mut status);
+        let [device_types, roles] = self.passes::<DeviceTypes, Roles>().await?;
+        self.supported::<DeviceTypes>(device_types, &mut status);
+        self.supported::<Roles>(roles, &mut status);
         if self.version.has_vm_types() {
-            self.support::<VirtualMachineTypes>(&mut status).await?;
+            let machine_types = self.pass::<VirtualMachineTypes>().await?;
+            self.supported::<VirtualMachineTypes>(machine_types, &mut status);
         }
         if !self.is_dry_run {
             if status.ok {
@@ -94,11 +98,10 @@ impl EndpointRun<'_> {
         }
     }
 
-    /// Sees to one kind of supporting objects; answers the first that could not be had.
-    async fn support<P: Pass>(&mut self, status: &mut BootstrapStatus) -> Result<Option<Failure>, Error> {
-        let outcome = self.pass::<P>().await?;
+    /// Takes in what came of one kind of supporting objects; answers the first that could not be had.
+    fn supported<P: Pass>(&mut self, outcome: Outcome, status: &mut BootstrapStatus) -> Option<Failure> {
         self.warn("bootstrap", &outcome);
         status.take(P::Object::KIND, &outcome);
-        Ok(outcome.failed.into_iter().next())
+        outcome.failed.into_iter().next()
     }
 }

@@ -15,7 +15,7 @@ use crate::stages::nodes::{devices_of, resolve, sites_of};
 use crate::sync::error::Error;
 use crate::sync::memo::KnownNodes;
 use crate::sync::pass::EndpointRun;
-use crate::sync::report::{Counts, Outcome};
+use crate::sync::report::{Counts, Outcome, Written};
 use crate::sync::tell::Subject;
 
 const PHASE: &str = "devices";
@@ -169,16 +169,20 @@ impl EndpointRun<'_> {
         Ok(())
     }
 
-    /// A node whose owner could not be written, or did not stay, has failed although its device stands.
+    /// A node whose owner could not be written, or did not stay, has failed although its device stands. A device that was
+    /// only just made with its sync state is nobody else's.
     async fn verify_owner(&mut self, states: &Outcome, devices: &mut Outcome) -> Result<(), Error> {
         let mut failed: BTreeMap<String, String> = states
             .failed
             .iter()
             .map(|failure| (failure.label.clone(), failure.message.clone()))
             .collect();
-        let written: Vec<_> = states.created.iter().chain(&states.updated).collect();
+        let made: BTreeSet<_> = devices.created.iter().map(|row| row.id.to_string()).collect();
+        let is_new = |row: &&Written| made.contains(&row.key);
+        let created = states.created.iter().filter(|row| !is_new(row));
+        let written: Vec<_> = created.chain(&states.updated).map(|row| &row.key).collect();
         if !written.is_empty() && !self.is_dry_run {
-            let selection = crate::stages::Selection::any_of("device_id", written.iter().map(|row| &row.key));
+            let selection = crate::stages::Selection::any_of("device_id", written);
             let owner = Some(self.facts.endpoint.key.id.0);
             let stored = self.list::<DeviceState>(vec![selection]).await?;
             let lost = stored.iter().filter(|stored| stored.object.endpoint_raw_id != owner);

@@ -78,10 +78,11 @@ impl EndpointRun<'_> {
         self.free_names().await?;
         let mut outcome = self.write_machines().await?;
         outcome.left_out += unverified;
-        self.write_states(&mut outcome).await?;
+        let [states, cloud_inits] = self.try_passes::<MachineStates, CloudInits>().await;
+        take_states(&states?, &mut outcome);
         let revived = self.pass::<Revivals>().await?;
         self.warn(PHASE, &revived);
-        self.reflect_cloud_init().await?;
+        self.take_cloud_inits(cloud_inits)?;
         self.hand_over_states();
         Ok(outcome)
     }
@@ -222,26 +223,9 @@ impl EndpointRun<'_> {
         Ok(outcome)
     }
 
-    /// Writes the sync states. A guest without one has failed: no later stage would find its virtual machine.
-    async fn write_states(&mut self, machines: &mut Outcome) -> Result<(), Error> {
-        let states = self.pass::<MachineStates>().await?;
-        let reasons: BTreeMap<&str, &str> = states
-            .failed
-            .iter()
-            .map(|failure| (failure.key.as_str(), failure.message.as_str()))
-            .collect();
-        let failed = machines.standing().filter_map(|row| {
-            let reason = reasons.get(row.id.to_string().as_str())?;
-            Some((row.key.clone(), (*reason).to_owned()))
-        });
-        let failed: BTreeMap<String, String> = failed.collect();
-        machines.fail("virtual machine sync state", &failed);
-        Ok(())
-    }
-
-    /// Shows the guests' cloud-init settings, as well as that can be done.
-    async fn reflect_cloud_init(&mut self) -> Result<(), Error> {
-        match self.pass::<CloudInits>().await {
+    /// What came of showing the guests' cloud-init settings, which is done as well as it can be.
+    fn take_cloud_inits(&mut self, cloud_inits: Result<Outcome, Error>) -> Result<(), Error> {
+        match cloud_inits {
             Ok(outcome) => self.warn(PHASE, &outcome),
             Err(Error::NetBox(error)) => self.warnings.push(format!("cloud-init rows: {error}").into()),
             Err(error) => return Err(error),
@@ -283,6 +267,21 @@ impl EndpointRun<'_> {
         }
         Ok(failed)
     }
+}
+
+/// A guest without a sync state has failed: no later stage would find its virtual machine.
+fn take_states(states: &Outcome, machines: &mut Outcome) {
+    let reasons: BTreeMap<&str, &str> = states
+        .failed
+        .iter()
+        .map(|failure| (failure.key.as_str(), failure.message.as_str()))
+        .collect();
+    let failed = machines.standing().filter_map(|row| {
+        let reason = reasons.get(row.id.to_string().as_str())?;
+        Some((row.key.clone(), (*reason).to_owned()))
+    });
+    let failed: BTreeMap<String, String> = failed.collect();
+    machines.fail("virtual machine sync state", &failed);
 }
 
 /// The virtual machine in the key of a sync state.
