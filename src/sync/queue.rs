@@ -39,13 +39,15 @@ impl<'a, E: Keyed> Queue<'a, E> {
     }
 
     /// The next rows that may go: as many of the batch whose turn it is as `share` says of its length, and the rest of the
-    /// last one's parent. None while the parent of any of them is busy.
+    /// last one's parent where that is little. None while the parent of any of them is busy.
     pub(super) fn next(&mut self, share: impl FnOnce(usize) -> usize) -> Option<Vec<&'a E>> {
         let mut batch = self.waiting.pop_front().filter(|batch| !batch.is_empty())?;
         let mut rest = batch.split_off(share(batch.len()).min(batch.len()));
         if let Some(last) = batch.last().and_then(|row| self.parent(row)) {
             let more = rest.iter().take_while(|row| self.parent(row) == Some(last)).count();
-            batch.extend(rest.drain(..more));
+            if more <= batch.len() / 4 {
+                batch.extend(rest.drain(..more));
+            }
         }
         let parents: Vec<&str> = batch.iter().filter_map(|row| self.parent(row)).collect();
         if parents.iter().any(|parent| self.busy.contains(parent)) {
@@ -115,15 +117,24 @@ mod tests {
     fn rows_of_one_parent_are_never_under_way_twice() {
         let mut queue = Queue::new(&DISKS, SideBySide::OfOtherParents);
         let first = next(&mut queue, 2).unwrap();
-        assert_eq!(first, [&"1/a", &"1/b", &"1/c"]);
-        assert_eq!(next(&mut queue, 1).unwrap(), [&"2/a"]);
+        assert_eq!(first, [&"1/a", &"1/b"]);
+        assert_eq!(next(&mut queue, 9), None, "another one of parent 1 waits");
         queue.done(&first);
-        queue.put_first(first[2..].to_vec());
-        queue.put_first(first[..2].to_vec());
-        assert_eq!(next(&mut queue, 2).unwrap(), [&"1/a", &"1/b"]);
-        assert_eq!(next(&mut queue, 2), None, "another one of parent 1 is under way");
-        queue.done(&first[..2]);
+        let halved = next(&mut queue, 2).unwrap();
+        assert_eq!(halved, [&"1/c", &"2/a"]);
+        assert_eq!(next(&mut queue, 1).unwrap(), [&"3/a"]);
+        queue.done(&halved);
+        queue.put_first(halved[1..].to_vec());
+        queue.put_first(halved[..1].to_vec());
         assert_eq!(next(&mut queue, 2).unwrap(), [&"1/c"]);
-        assert_eq!(queue.drain().collect::<Vec<_>>(), [&"3/a", &"3/b"]);
+        assert_eq!(next(&mut queue, 2).unwrap(), [&"2/a"]);
+        assert_eq!(next(&mut queue, 2), None, "another one of parent 3 is under way");
+        assert_eq!(queue.drain().collect::<Vec<_>>(), [&"3/b"]);
+    }
+
+    #[test]
+    fn little_that_is_left_of_a_parent_goes_along() {
+        let mut queue = Queue::new(&DISKS, SideBySide::OfOtherParents);
+        assert_eq!(next(&mut queue, 5).unwrap(), DISKS.each_ref());
     }
 }

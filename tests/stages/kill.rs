@@ -1,6 +1,7 @@
 //! A service that is killed in the middle: the next run ends where an uninterrupted one would have.
 
-use proxbox_api::netbox::standin::{Standin, StandinOptions};
+use futures_util::{StreamExt as _, stream};
+use proxbox_api::netbox::standin::{Fault, FaultRule, Standin, StandinOptions};
 use proxbox_api::proxmox::mock::World;
 use proxbox_api::sync::{Job, JobReport, SyncRequest};
 use serde_json::Value;
@@ -67,30 +68,53 @@ pub(crate) fn differences(found: &Value, expected: &Value) -> Vec<String> {
     differing.collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn run_after_a_kill_ends_where_an_uninterrupted_one_does() {
-    let bench = Bench::with(World::estate(2, 6), StandinOptions::default()).await;
+/// Kills a run after each of its first `most` requests, where NetBox takes only so many `rows` at once, and tells how many
+/// requests a run makes.
+async fn kill_after_each(world: World, rows: usize, most: usize) -> usize {
+    let bench = Bench::with(world, StandinOptions::default()).await;
+    let takes = |bench: &Bench| {
+        let too_many = FaultRule::on("", Fault::Html(504)).larger_than(rows);
+        bench.netbox.faults().add(too_many);
+    };
+    takes(&bench);
     full_update(&bench).await;
     let expected = holdings(&bench.netbox);
+    let disks = expected["virtualization/virtual-disks"].as_object().unwrap();
+    assert!(disks.len() > 10, "only {} disks", disks.len());
     let requests = bench.netbox.requests().len();
+    let kills = stream::iter(0..requests.min(most)).for_each_concurrent(2, |survived| {
+        let (bench, expected) = (&bench, &expected);
+        async move {
+            let mut killed = bench.beside().await;
+            killed.restart(true);
+            takes(&killed);
+            killed.netbox.faults().kill_after(u32::try_from(survived).unwrap());
+            full_update(&killed).await;
+            killed.netbox.faults().clear();
+            killed.restart(false);
+            let report = full_update(&killed).await;
+            let none: [String; 0] = [];
+            assert_eq!(report.errors(), none, "killed after {survived} requests");
+            let differences = differences(&holdings(&killed.netbox), expected);
+            assert!(
+                differences.is_empty(),
+                "killed after {survived} requests: {differences:#?}"
+            );
+        }
+    });
+    kills.await;
+    requests
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn run_after_a_kill_ends_where_an_uninterrupted_one_does() {
+    let requests = kill_after_each(World::estate(2, 6), 100, usize::MAX).await;
     assert!(requests > 60, "only {requests} requests to be killed after");
-    for survived in 0..requests {
-        let mut killed = bench.beside().await;
-        killed.restart(true);
-        killed.netbox.faults().kill_after(u32::try_from(survived).unwrap());
-        full_update(&killed).await;
-        killed.netbox.faults().clear();
-        killed.restart(false);
-        let report = full_update(&killed).await;
-        assert_eq!(
-            report.errors(),
-            Vec::<String>::new(),
-            "killed after {survived} requests"
-        );
-        let differences = differences(&holdings(&killed.netbox), &expected);
-        assert!(
-            differences.is_empty(),
-            "killed after {survived} requests: {differences:#?}"
-        );
-    }
+}
+
+/// Many small batches, of which several are under way at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn run_after_a_kill_among_small_batches_ends_where_an_uninterrupted_one_does() {
+    let requests = kill_after_each(World::estate(2, 4), 2, 200).await;
+    assert!(requests >= 200, "only {requests} requests to be killed after");
 }
