@@ -1,11 +1,16 @@
 //! Operating systems of guests as NetBox platforms.
 
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
+
 use super::names::slug;
 use crate::inventory::{GuestConfig, GuestOs};
 use crate::netbox::objects::Platform;
 
 /// The longest name of a platform in NetBox.
 const NAME_MAX: usize = 100;
+/// The longest slug of a platform in NetBox.
+const SLUG_MAX: usize = 100;
 
 /// The name of a guest's platform: what its agent says of the system, else what its configuration says.
 pub fn platform_name(config: &GuestConfig, os: Option<&GuestOs>) -> Option<String> {
@@ -18,9 +23,12 @@ pub fn platform(name: &str) -> Platform {
     Platform::new(&platform_slug(name)).name(name).tagged()
 }
 
-/// The slug of the platform called `name`.
+/// The slug of the platform called `name`, its letters without accents.
 pub fn platform_slug(name: &str) -> String {
-    slug(name, "platform")
+    let folded: String = name.nfkd().filter(|letter| !is_combining_mark(*letter)).collect();
+    let slug = slug(&folded, "platform");
+    let cut: String = slug.chars().take(SLUG_MAX).collect();
+    cut.trim_end_matches('-').to_owned()
 }
 
 fn agent_name(os: &GuestOs) -> Option<String> {
@@ -87,6 +95,15 @@ mod tests {
         }
         assert_eq!(platform_name(&config("beos"), None), None);
         assert_eq!(platform_name(&config(""), None), None);
+    }
+
+    #[test]
+    fn slug_has_letters_without_their_accents_and_an_end() {
+        let long = format!("{}ﬁ", "x".repeat(98));
+        let slugs = ["Édition Zürich 2", "Ａｌｐｉｎｅ", "日本", &long].map(platform_slug);
+        let end = format!("{}fi", "x".repeat(98));
+        assert_eq!(slugs, ["edition-zurich-2", "alpine", "platform", end.as_str()]);
+        assert_eq!(platform_slug(&"ﬃ".repeat(100)), "ffi".repeat(34)[..100]);
     }
 
     #[test]
