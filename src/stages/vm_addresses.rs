@@ -30,6 +30,8 @@ pub struct Claim {
 pub struct Claims {
     /// The addresses, in the order of guests, interfaces and what those told.
     pub claims: Vec<Claim>,
+    /// Interfaces without any address: what the virtual machine is called, and the interface.
+    pub bare: Vec<(String, String)>,
     /// How many addresses were left out because NetBox is no place for them.
     pub left_out: usize,
     /// Virtual machines of which interfaces are missing in NetBox, and how many.
@@ -55,6 +57,9 @@ pub fn claims(facts: &Facts) -> Claims {
             *claims.missing.entry(guest.bound.label().to_owned()).or_default() += 1;
             continue;
         };
+        if addresses.is_empty() {
+            claims.bare.push((guest.bound.label().to_owned(), port.name.clone()));
+        }
         let families = covered(guest, &addresses);
         claims.covered.entry(interface).or_default().extend(families);
         let wanted = addresses.into_iter().filter(is_wanted);

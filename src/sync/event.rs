@@ -254,12 +254,14 @@ impl Progress {
         self.columns(object, "create", name, &columns);
     }
 
-    /// A row of one of the plugin's tables, with the columns of that table. It has failed where there is an `error`.
+    /// A row of one of the plugin's tables, with the columns of that table. It has failed where there is an `error`, and
+    /// is done but for a `warning` where there is one.
     pub(super) fn columns(&self, object: &str, action: &str, rowid: &str, columns: &Value) {
-        let error = columns.get("error").and_then(Value::as_str);
-        let (status, message) = match error {
-            Some(error) => ("failed", error.to_owned()),
-            None => ("completed", format!("Synced {object} {rowid}")),
+        let text = |name| columns.get(name).and_then(Value::as_str);
+        let (status, message) = match (text("error"), text("warning")) {
+            (Some(error), _) => ("failed", error.to_owned()),
+            (None, Some(warning)) => ("completed", warning.to_owned()),
+            (None, None) => ("completed", format!("Synced {object} {rowid}")),
         };
         self.send(
             "step",

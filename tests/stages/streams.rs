@@ -166,6 +166,42 @@ async fn virtual_machine_without_a_sound_identity_is_a_warning_with_its_id_and_g
 }
 
 #[tokio::test]
+async fn machine_and_interface_without_an_address_are_told() {
+    let bench = filled().await;
+    let bare = bench.proxmox.world().change(|world| {
+        let guest = world.guests.get_mut(&103).unwrap();
+        for number in 0..5 {
+            guest.config.remove(&format!("net{number}"));
+        }
+        let nic = "name=eth5,hwaddr=BC:24:11:00:00:05,bridge=vmbr0,ip=manual";
+        guest.config.set("net5", nic);
+        guest.name.clone()
+    });
+    bench.forget();
+    let events = bench.events(Stage::VirtualMachines, of_guest(&bench, 103)).await;
+    let steps = found(&events, "step").into_iter();
+    let told: Vec<&Value> = steps.filter(|data| data["step"] == "virtual_machine").collect();
+    let data = &told[0]["payload"]["data"];
+    assert_eq!((&data["status"], &data["rowid"]), (&json!("warning"), &json!(bare)));
+    assert_eq!(data["warning"], told[0]["message"]);
+    let events = bench.events(Stage::VmIpAddresses, SyncRequest::default()).await;
+    let steps = found(&events, "step").into_iter();
+    let rows: Vec<&Value> = steps.filter(|data| data["step"] == "vm_ip").collect();
+    let [told @ .., end] = rows.as_slice() else {
+        panic!("no rows");
+    };
+    let row = told.iter().find(|row| row["rowid"] == format!("{bare} eth5")).unwrap();
+    let expected = json!({
+        "completed": true, "rowid": format!("{bare} eth5"), "name": "eth5", "vm": bare, "address": "No IP"
+    });
+    assert_eq!(
+        (&row["payload"]["data"], &row["status"]),
+        (&expected, &json!("completed"))
+    );
+    assert_eq!(end["rowid"], Value::Null, "{end}");
+}
+
+#[tokio::test]
 async fn one_virtual_machine_is_told_step_by_step_under_a_name_of_its_own() {
     let bench = filled().await;
     let name = bench.machine_of(101)["name"].clone();

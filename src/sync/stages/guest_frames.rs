@@ -4,10 +4,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::inventory::{AgentAnswer, Guest};
 use crate::stages::Stage;
 use crate::stages::machines::handled;
 use crate::stages::ports::{GuestPorts, guest_ports};
+use crate::stages::vm_addresses::claims;
 use crate::sync::event::{Item, Substep};
 use crate::sync::pass::EndpointRun;
 use crate::sync::report::{Outcome, Written};
@@ -54,6 +57,14 @@ impl EndpointRun<'_> {
     /// of here. Returns how many the latter are.
     pub(super) fn tell_done(&self, outcome: &Outcome, failed: &BTreeSet<String>) -> usize {
         let ports = guest_ports(&self.facts);
+        let options = &self.facts.options.guests;
+        let wants_addresses = options.sync_network && options.assign_addresses;
+        let bare: BTreeSet<(String, String)> = claims(&self.facts).bare.into_iter().collect();
+        let is_bare = |ports: &GuestPorts<'_>| {
+            let machine = ports.bound.label();
+            let mut names = ports.ports.iter().map(|port| (machine.to_owned(), port.name.clone()));
+            !ports.ports.is_empty() && names.all(|name| bare.contains(&name))
+        };
         let mut count = 0;
         for guest in handled(&self.facts) {
             let name = guest.label();
@@ -62,6 +73,9 @@ impl EndpointRun<'_> {
                 continue;
             };
             let own = ports.iter().find(|ports| ports.bound.id == row.id);
+            if wants_addresses && own.is_some_and(is_bare) {
+                self.tell_bare_machine(&row.name);
+            }
             let warning = own.and_then(|ports| shortfall(ports, failed));
             count += usize::from(warning.is_some());
             if warning.is_none() && !outcome.unchanged.contains(row) {
@@ -82,6 +96,13 @@ impl EndpointRun<'_> {
             });
         }
         count
+    }
+
+    /// That a virtual machine has no address, as a row of the plugin's table.
+    fn tell_bare_machine(&self, name: &str) {
+        let warning = "No IP address was found for this virtual machine.";
+        let columns = json!({"completed": true, "status": "warning", "warning": warning, "rowid": name});
+        self.progress.columns("virtual_machine", "sync", name, &columns);
     }
 
     /// That a guest's agent should have told of its interfaces, and why it did not.

@@ -55,7 +55,9 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.warn(PHASE, &links);
     run.warn(PHASE, &primaries);
     outcome.left_out += left_out;
-    let summary = run.tell(&ADDRESSES, &outcome);
+    let summary = run.tell_items(&ADDRESSES, &outcome);
+    run.tell_bare();
+    run.sum_up(&ADDRESSES, &summary.counts);
     let records = outcome
         .standing()
         .map(|row| json!({"ip_id": row.id, "address": row.name}));
@@ -107,6 +109,15 @@ impl EndpointRun<'_> {
             self.warnings.push(text.into());
         }
         claims.left_out
+    }
+
+    /// Tells the interfaces that have no address, as rows of the plugin's table.
+    fn tell_bare(&self) {
+        for (machine, name) in claims(&self.facts).bare {
+            let rowid = format!("{machine} {name}");
+            let columns = json!({"completed": true, "rowid": rowid, "name": name, "vm": machine, "address": "No IP"});
+            self.progress.columns("vm_ip", "sync", &rowid, &columns);
+        }
     }
 
     /// Says who has addresses that guests should have.
