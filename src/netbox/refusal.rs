@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::error::ErrorKind;
+
 /// How much of a foreign text an error repeats.
 const LONGEST_DETAIL: usize = 500;
 /// The names under which NetBox puts what concerns no single field.
@@ -35,6 +37,18 @@ pub struct RowRefusal {
     pub row: usize,
     /// Its faults, at least one.
     pub errors: Vec<FieldError>,
+}
+
+impl RowRefusal {
+    /// [`ErrorKind::NotFound`] where the row is no longer there, else [`ErrorKind::Validation`].
+    pub fn kind(&self) -> ErrorKind {
+        let is_gone = |error: &FieldError| error.field == "id" && error.to_string().contains("does not exist");
+        if self.errors.iter().all(is_gone) {
+            ErrorKind::NotFound
+        } else {
+            ErrorKind::Validation
+        }
+    }
 }
 
 impl fmt::Display for RowRefusal {

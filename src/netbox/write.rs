@@ -176,6 +176,6 @@ pub(super) fn was_deleted_before(answer: &Answer, error: &WriteError, rows: usiz
     let WriteError::Rows { refused, .. } = error else {
         return false;
     };
-    let is_gone = |refusal: &RowRefusal| refusal.to_string().contains("does not exist");
+    let is_gone = |refusal: &RowRefusal| refusal.kind() == ErrorKind::NotFound;
     answer.is_repeated && refused.len() == rows && refused.iter().all(is_gone)
 }

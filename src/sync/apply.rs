@@ -358,7 +358,7 @@ impl<'a> Batches<'a> {
         let mut rest = Vec::new();
         for (position, row) in batch.into_iter().enumerate() {
             match refused.iter().find(|refusal| refusal.row == position) {
-                Some(refusal) => self.fail(row, ErrorKind::Validation, &refusal.to_string()),
+                Some(refusal) => self.fail(row, refusal.kind(), &refusal.to_string()),
                 None => rest.push(row),
             }
         }

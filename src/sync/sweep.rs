@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::error::Error;
 use super::event::Item;
 use super::pass::EndpointRun;
-use super::report::{Counts, Outcome, Written};
+use super::report::{Counts, Failure, Outcome, Written};
 use super::run::{Work, version};
 use super::warning::Warning;
 use crate::error::ErrorKind;
@@ -214,9 +214,8 @@ impl EndpointRun<'_> {
             report.count(fared.operation);
             self.tell_candidate(candidate, fared, (place + 1, gone.len()));
         }
-        for failure in outcome.failed {
-            self.warnings.push((&failure).into());
-        }
+        let failed = outcome.failed.iter().filter(|failure| !is_gone(failure));
+        self.warnings.extend(failed.map(Warning::from));
         Ok(())
     }
 
@@ -235,6 +234,7 @@ impl EndpointRun<'_> {
             Fate::Orphan if self.is_dry_run => fared("would_delete", None, None),
             Fate::Orphan if outcome.marked.iter().any(|row| is_it(row.id)) => fared("updated", None, None),
             Fate::Orphan => match failure {
+                Some(failure) if is_gone(failure) => fared("skipped", None, Some("it is no longer in NetBox")),
                 Some(failure) => fared("failed", Some(failure.message.as_str()), None),
                 None => fared("skipped", None, Some("the run was asked to stop")),
             },
@@ -271,6 +271,11 @@ impl EndpointRun<'_> {
             tracing::info!(endpoint.id = %self.facts.endpoint.key, machine.id = %candidate.id, "virtual machine marked");
         }
     }
+}
+
+/// Whether a row could not be written because somebody deleted it.
+fn is_gone(failure: &Failure) -> bool {
+    failure.kind == ErrorKind::NotFound
 }
 
 /// How a candidate fared.

@@ -313,7 +313,7 @@ async fn sweep_by_an_account_that_sees_some_guests_only_marks_nothing() {
 async fn sweep_goes_on_after_a_refusal_and_tells_each_candidate() {
     let bench = small().await;
     bench.stage(Stage::VirtualMachines).await;
-    let names = [100, 101, 102].map(|vmid| {
+    let names = [100, 101, 102, 104].map(|vmid| {
         let machine = bench.machine_of(vmid);
         bench.proxmox.world().change(|world| world.remove_guest(vmid));
         (machine["name"].as_str().unwrap().to_owned(), machine["id"].clone())
@@ -328,6 +328,8 @@ async fn sweep_goes_on_after_a_refusal_and_tells_each_candidate() {
         .netbox
         .faults()
         .refuse_row(MACHINES, &names[0].0, "status", "This one stays.");
+    let gone = format!("Object with ID {} does not exist", names[3].1);
+    bench.netbox.faults().refuse_row(MACHINES, &names[3].0, "id", &gone);
     let mut request = SyncRequest::default();
     "r-78".clone_into(&mut request.options.run_id);
     let events = bench.events(SWEEP, request).await;
@@ -350,15 +352,16 @@ async fn sweep_goes_on_after_a_refusal_and_tells_each_candidate() {
         json!([names[0].1, "failed", null]),
         json!([names[1].1, "updated", null]),
         json!([names[2].1, "skipped", "identity_incomplete"]),
+        json!([names[3].1, "skipped", "it is no longer in NetBox"]),
     ];
     assert_eq!(items, expected);
     let summary = events.iter().find(|event| event.name == "phase_summary").unwrap();
     let counts = ["updated", "failed", "skipped"].map(|key| summary.data["result"][key].as_u64().unwrap());
-    assert_eq!(counts, [1, 1, 1]);
+    assert_eq!(counts, [1, 1, 2]);
     let result = &events.last().unwrap().data["result"];
     let expected = json!({
-        "enabled": true, "skipped_reason": null, "run_id": "r-78", "dry_run": false, "candidates": 3, "deleted": 0,
-        "soft_deleted": 1, "failed": 1, "skipped": 1,
+        "enabled": true, "skipped_reason": null, "run_id": "r-78", "dry_run": false, "candidates": 4, "deleted": 0,
+        "soft_deleted": 1, "failed": 1, "skipped": 2,
     });
     assert_eq!(result, &expected);
     assert_eq!(bench.machine(&names[0].0)["status"]["value"], "active");
