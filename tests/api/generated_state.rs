@@ -142,14 +142,27 @@ impl List<'_> {
             assert_eq!(status, StatusCode::OK, "{member}: {body}");
             failures.extend(unshown(read, &body, &given));
         }
-        let Some(remove) = self.member.operation(&Method::DELETE) else {
-            return failures;
-        };
+        if let Some(remove) = self.member.operation(&Method::DELETE) {
+            failures.extend(self.remove(walk, remove, (&path, &name), sampler).await);
+        }
+        failures
+    }
+
+    /// Removes the member `name` of the list at `path` by `remove`; answers where it is still to be seen.
+    async fn remove(
+        &self,
+        walk: &Walk,
+        remove: &Operation,
+        (path, name): (&str, &str),
+        sampler: &mut Sampler,
+    ) -> Vec<String> {
+        let member = format!("{path}/{}", encoded(name));
+        let mut failures = Vec::new();
         let (_, mut given) = walk.request(remove, sampler);
         given.retain(|(name, _)| name != "force");
         let (status, body) = walk.send(remove, &member, &given).await;
         assert_eq!(status, StatusCode::OK, "DELETE {member}: {body}");
-        if self.holds(walk, &path, &name).await == Some(true) {
+        if self.holds(walk, path, name).await == Some(true) {
             failures.push(format!("{path} still lists {name}"));
         }
         // A list of what is below is the same for everything, whether it is there or not.

@@ -337,7 +337,7 @@ fn told(schema: &Schema) -> Value {
         "description": "Prose.", "typetext": "<prose>", "type": schema.kind.word(), "format": schema.format,
         "pattern": schema.pattern.as_ref().map(Pattern::source), "minimum": schema.minimum, "maximum": schema.maximum,
         "minLength": schema.min_length, "maxLength": schema.max_length, "default": schema.default,
-        "items": schema.items.as_ref().map(|items| self::told(items)),
+        "items": schema.items.as_ref().map(|items| told(items)),
     });
     if let Some(keys) = &schema.keys {
         let place = if schema.format.is_some() {

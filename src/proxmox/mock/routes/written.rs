@@ -140,16 +140,15 @@ impl Written {
         let is_gone = |row: &Members| spot.member(row).is_some_and(|member| self.gone.contains(&member));
         rows.retain(|row| !row.as_object().is_some_and(is_gone));
         for set in self.lists.get(&spot.path).into_iter().flatten() {
-            let mut members = match sampler.answer(schema) {
-                Value::Object(members) => members,
-                _ => Members::new(),
-            };
+            let made = sampler.answer(schema);
+            let mut members = made.as_object().cloned().unwrap_or_default();
             overlay(&mut members, set, schema);
             rows.push(Value::Object(members));
         }
         for row in rows.iter_mut().filter_map(Value::as_object_mut) {
-            let set = spot.member(row).and_then(|member| self.objects.get(&member));
-            set.into_iter().for_each(|set| overlay(row, set, schema));
+            if let Some(set) = spot.member(row).and_then(|member| self.objects.get(&member)) {
+                overlay(row, set, schema);
+            }
         }
     }
 }
