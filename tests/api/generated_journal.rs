@@ -108,6 +108,35 @@ async fn change_that_cannot_be_journalled_is_not_sent() {
 }
 
 #[tokio::test]
+async fn secret_that_proxmox_repeats_is_shown_nowhere() {
+    let (app, mock, _) = writable().await;
+    let path = "/cluster/metrics/server/influx";
+    for (status, text) in [
+        (500, "cannot use 'hunter2' there"),
+        (400, "token: 'hunter2' is too short"),
+    ] {
+        mock.faults().fail_times(path, status, text, 1);
+        let request = app.request(Method::POST, &format!("/proxmox/api2/latest{path}"));
+        let request = request.header("X-Proxbox-Actor", "jane");
+        let given = [
+            ("type", "influxdb"),
+            ("server", "192.0.2.1"),
+            ("port", "8089"),
+            ("token", "hunter2"),
+        ];
+        let (_, body) = answer(request.form(&given).send().await.unwrap()).await;
+        assert_eq!(body["detail"]["upstream_status"], json!(status), "{body}");
+        assert!(!body.to_string().contains("hunter2"), "{body}");
+        let entry = &journal(&app).await[0];
+        assert_eq!(outcome(entry), ("refused", &json!(status)));
+        assert!(
+            !entry.to_string().contains("hunter2") && entry["answer"].is_string(),
+            "{entry}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn who_asks_may_have_a_name_in_any_script_and_must_have_one() {
     let (app, mock, _) = writable().await;
     let path = config(&mock);

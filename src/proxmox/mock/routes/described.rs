@@ -143,7 +143,10 @@ impl Described {
     /// `answer` to a read of `path`, with what was written since the start.
     pub(in crate::proxmox::mock) fn with_written(&self, release: Release, path: &str, answer: Answer) -> Answer {
         let written = self.lock();
-        let Some(description) = self.of(release).filter(|_| !written.is_empty()) else {
+        if written.is_empty() {
+            return answer;
+        }
+        let Some(description) = self.of(release) else {
             return answer;
         };
         let found = spot(&description, segments(path));
