@@ -183,26 +183,50 @@ fn commands_that_need_no_service_do_their_work_and_end() {
     );
 }
 
+/// Imports `from` with `more` arguments to `made.json` in `folder`.
+fn import(folder: &Path, from: &str, more: &[&str]) -> Output {
+    let made = folder.join("made.json");
+    let arguments = ["openapi", "import", "--from", from, "--to", made.to_str().unwrap()];
+    run(folder, &[], &[&arguments, more].concat())
+}
+
 #[test]
 fn shipped_description_imported_again_stays_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/proxmox/9.2.json");
-    let made = folder.path().join("made.json");
-    let import = |from: &str| {
-        run(
-            folder.path(),
-            &[],
-            &["openapi", "import", "--from", from, "--to", made.to_str().unwrap()],
-        )
-    };
-    let imported = import(shipped);
+    let imported = import(folder.path(), shipped, &[]);
     assert!(
         text(&imported.stdout).contains("675 operations of release 9.2"),
         "{}",
         text(&imported.stderr)
     );
-    assert!(std::fs::read(&made).unwrap() == std::fs::read(shipped).unwrap());
+    assert!(std::fs::read(folder.path().join("made.json")).unwrap() == std::fs::read(shipped).unwrap());
+}
+
+#[test]
+fn script_of_a_host_is_imported_under_the_release_that_is_named() {
+    let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("apidoc.js");
+    let import = |more: &[&str]| import(folder.path(), script.to_str().unwrap(), more);
     std::fs::write(&script, "const apiSchema = [];").unwrap();
-    assert_eq!(import(script.to_str().unwrap()).status.code(), Some(1));
+    assert_eq!(import(&["--release", "9.3"]).status.code(), Some(1));
+    let version = r#"{"method": "GET", "parameters": {"additionalProperties": 0}, "returns": {"type": "object"}}"#;
+    let tree = format!(r#"[{{"path": "/version", "leaf": 1, "text": "version", "info": {{"GET": {version}}}}}]"#);
+    std::fs::write(
+        &script,
+        format!("const apiSchema = {tree}\n;\nlet method2cmd = {{}};\n"),
+    )
+    .unwrap();
+    let nameless = import(&[]);
+    assert!(
+        text(&nameless.stderr).contains("--release"),
+        "{}",
+        text(&nameless.stderr)
+    );
+    let imported = import(&["--release", "9.3"]);
+    assert!(
+        text(&imported.stdout).contains("1 operations of release 9.3"),
+        "{}",
+        text(&imported.stderr)
+    );
 }

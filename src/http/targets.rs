@@ -66,6 +66,8 @@ pub(super) struct Selected {
     pub(super) targets: Vec<Target>,
     /// Ids that were asked for and that no enabled endpoint has.
     pub(super) missing: Vec<i64>,
+    /// The field by which one endpoint is chosen, where others than the one in `targets` have the same.
+    pub(super) shared: Option<&'static str>,
 }
 
 /// The enabled endpoints that `filter` selects; none at all is no error.
@@ -78,9 +80,15 @@ pub(super) async fn select(state: &AppState, filter: &EndpointFilter) -> Result<
     let mut rows: Vec<_> = rows.into_iter().filter(|row| is_wanted(row.key.id.0)).collect();
     let wanted = filter.ids.iter().flatten().copied();
     let missing: Vec<i64> = wanted.filter(|id| rows.iter().all(|row| row.key.id.0 != *id)).collect();
-    if let Some((field, index)) = position(filter, &rows) {
-        let index = index.ok_or_else(|| unmatched(field))?;
-        rows = rows.drain(..).skip(index).take(1).collect();
+    let mut shared = None;
+    if let Some((field, is_it)) = choice(filter) {
+        rows.retain(|row| is_it(&row.settings));
+        match rows.len() {
+            0 => return Err(unmatched(field)),
+            1 => {}
+            _ => shared = Some(field),
+        }
+        rows.truncate(1);
     }
     let mut targets = Vec::with_capacity(rows.len());
     for row in rows {
@@ -94,7 +102,11 @@ pub(super) async fn select(state: &AppState, filter: &EndpointFilter) -> Result<
             session,
         });
     }
-    Ok(Selected { targets, missing })
+    Ok(Selected {
+        targets,
+        missing,
+        shared,
+    })
 }
 
 /// An endpoint that may be selected.
@@ -106,17 +118,20 @@ struct Row {
     stored: Option<ProxmoxEndpoint>,
 }
 
-/// The field by which one endpoint is chosen, and the place of the first that has it.
-fn position(filter: &EndpointFilter, rows: &[Row]) -> Option<(&'static str, Option<usize>)> {
-    let find = |is_it: &dyn Fn(&ProxmoxSettings) -> bool| rows.iter().position(|row| is_it(&row.settings));
+/// Whether an endpoint is the one that is meant.
+type Choice<'a> = Box<dyn Fn(&ProxmoxSettings) -> bool + Send + 'a>;
+
+/// The field by which one endpoint is chosen, and whether an endpoint has it.
+fn choice(filter: &EndpointFilter) -> Option<(&'static str, Choice<'_>)> {
     if let Some(address) = &filter.ip_address {
-        return Some(("ip_address", find(&|settings| settings.ip_address == *address)));
+        return Some(("ip_address", Box::new(move |settings| settings.ip_address == *address)));
     }
     if let Some(domain) = &filter.domain {
-        return Some(("domain", find(&|settings| settings.domain.as_ref() == Some(domain))));
+        let is_it: Choice<'_> = Box::new(move |settings| settings.domain.as_ref() == Some(domain));
+        return Some(("domain", is_it));
     }
     let name = filter.name.as_ref()?;
-    Some(("name", find(&|settings| settings.name == *name)))
+    Some(("name", Box::new(move |settings| settings.name == *name)))
 }
 
 /// This service's own enabled rows.

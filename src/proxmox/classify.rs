@@ -22,13 +22,15 @@ pub(super) struct Failed<'a> {
     pub(super) body: &'a [u8],
     /// `Retry-After` in seconds.
     pub(super) retry_after: Option<Duration>,
+    /// What was sent and must not come back in a text.
+    pub(super) secrets: &'a [String],
 }
 
 /// The error that `failed` means.
 pub(super) fn classify(failed: Failed<'_>) -> Error {
     let envelope: Option<Value> = serde_json::from_slice(failed.body).ok();
     let is_sensitive = is_sensitive(failed.method, failed.path);
-    let parameters = parameters(envelope.as_ref(), is_sensitive);
+    let parameters = parameters(&failed, envelope.as_ref(), is_sensitive);
     let said = said(&failed, envelope.as_ref());
     let message = if is_sensitive { None } else { said.clone() };
     let mut message = message.unwrap_or_else(|| generic(failed.status).to_owned());
@@ -126,7 +128,7 @@ fn said(failed: &Failed<'_>, envelope: Option<&Value>) -> Option<String> {
     texts
         .into_iter()
         .flatten()
-        .map(|text| tidy(&text))
+        .map(|text| tidy(&hidden(text, failed.secrets)))
         .find(|text| !text.is_empty())
 }
 
@@ -141,12 +143,19 @@ fn tidy(text: &str) -> String {
     line.trim().to_owned()
 }
 
-fn parameters(envelope: Option<&Value>, is_sensitive: bool) -> Vec<(String, String)> {
+/// `text` without the secrets in it.
+fn hidden(text: String, secrets: &[String]) -> String {
+    let hide = |text: String, secret: &String| text.replace(secret.as_str(), "(not shown)");
+    secrets.iter().fold(text, hide)
+}
+
+fn parameters(failed: &Failed<'_>, envelope: Option<&Value>, is_sensitive: bool) -> Vec<(String, String)> {
     let errors = envelope
         .and_then(|envelope| envelope.get("errors"))
         .and_then(Value::as_object);
     let texts = errors.into_iter().flatten().map(|(name, text)| {
-        let text = text.as_str().filter(|_| !is_sensitive).map(tidy);
+        let text = text.as_str().filter(|_| !is_sensitive);
+        let text = text.map(|text| tidy(&hidden(text.to_owned(), failed.secrets)));
         (tidy(name), text.unwrap_or_default())
     });
     texts.collect()
@@ -230,6 +239,7 @@ mod tests {
             reason: (!reason.is_empty()).then_some(reason.as_bytes()),
             body: body.as_bytes(),
             retry_after: None,
+            secrets: &[],
         })
     }
 
@@ -378,13 +388,15 @@ mod tests {
 
     #[test]
     fn texts_of_calls_with_secrets_are_kept_back() {
-        for (method, path, is_hidden) in [
-            ("POST", "storage", true),
-            ("PUT", "storage/pbs", true),
-            ("POST", "access/ticket", true),
-            ("PUT", "access/users/a@pve/token/x", true),
-            ("GET", "storage", false),
-            ("POST", "nodes/pve1/qemu", false),
+        let known = ["hunter2".to_owned()];
+        for (method, path, secrets, is_hidden) in [
+            ("POST", "storage", &[][..], true),
+            ("PUT", "storage/pbs", &[], true),
+            ("POST", "access/ticket", &[], true),
+            ("PUT", "access/users/a@pve/token/x", &[], true),
+            ("GET", "storage", &[], false),
+            ("POST", "nodes/pve1/qemu", &[], false),
+            ("POST", "nodes/pve1/qemu", &known, true),
         ] {
             let error = classify(Failed {
                 method,
@@ -393,6 +405,7 @@ mod tests {
                 reason: Some(b"bad hunter2"),
                 body: br#"{"message":"bad hunter2","errors":{"password":"hunter2 is too short"}}"#,
                 retry_after: None,
+                secrets,
             });
             let shown = format!("{error} {error:?}");
             assert_eq!(!shown.contains("hunter2"), is_hidden, "{method} {path}: {shown}");
@@ -409,6 +422,7 @@ mod tests {
             reason: Some(b"b\xFFad\x07 thing"),
             body: b"",
             retry_after: None,
+            secrets: &[],
         });
         let message = error.answer().map(|answer| answer.message.clone()).unwrap();
         assert_eq!(message, "b\u{FFFD}ad  thing");

@@ -14,6 +14,7 @@ use secrecy::ExposeSecret as _;
 
 use super::classify::{Failed, classify};
 use super::client::{Call, Success};
+use super::description::is_secret;
 use super::endpoint::{Address, Endpoint, Scheme};
 use super::error::Error;
 use super::fault::{Unresolved, translate};
@@ -143,6 +144,7 @@ impl Line {
                 reason: reason.as_ref().map(ReasonPhrase::as_bytes),
                 body: &body,
                 retry_after: retry_after(&headers),
+                secrets: &secrets(call),
             }),
             Err(error) => self.unread(error, call),
         }
@@ -177,6 +179,14 @@ fn connections(trunk: &Trunk, address: &Address) -> reqwest::Result<reqwest::Cli
         builder = builder.resolve(&address.host, SocketAddr::new(ip, trunk.port));
     }
     builder.build()
+}
+
+/// The secrets among the parameters of `call`; shorter ones are found in every text.
+fn secrets(call: &Call) -> Vec<String> {
+    const SHORTEST: usize = 4;
+    let parameters = url::form_urlencoded::parse(call.parameters.expose_secret().as_bytes());
+    let secrets = parameters.filter(|(name, value)| is_secret(name) && value.len() >= SHORTEST);
+    secrets.map(|(_, value)| value.into_owned()).collect()
 }
 
 fn with_cause(error: &dyn std::error::Error) -> String {

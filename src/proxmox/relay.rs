@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::Stream;
 use reqwest::Method;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::Error as _;
@@ -50,6 +50,8 @@ pub struct Download<S> {
     pub content_type: Option<HeaderValue>,
     /// How long it is, where Proxmox tells.
     pub length: Option<HeaderValue>,
+    /// The name to keep it under, where Proxmox gives one.
+    pub disposition: Option<HeaderValue>,
     /// Its bytes.
     pub body: S,
 }
@@ -109,6 +111,7 @@ impl Resource {
         Ok(Download {
             content_type: header(CONTENT_TYPE),
             length: header(CONTENT_LENGTH),
+            disposition: header(CONTENT_DISPOSITION),
             body: unbroken(response.bytes_stream()),
         })
     }

@@ -28,14 +28,14 @@ async fn write(app: &TestApp, method: Method, path: &str, body: &Value) -> (Stat
     answer(request.send().await.unwrap()).await
 }
 
-async fn journal(app: &TestApp) -> Vec<Value> {
+pub(crate) async fn journal(app: &TestApp) -> Vec<Value> {
     let (status, body) = app.get("/admin/write-journal").await;
     assert_eq!(status, StatusCode::OK, "{body}");
     body["entries"].as_array().unwrap().clone()
 }
 
 /// A guest of the mock: kind, node and number.
-fn guest(mock: &MockProxmox) -> (String, u32) {
+pub(crate) fn guest(mock: &MockProxmox) -> (String, u32) {
     mock.world().read(|world| {
         let wanted =
             |guest: &&proxbox_api::proxmox::mock::Guest| guest.is_running() && guest.lock.is_none() && !guest.template;
@@ -112,13 +112,16 @@ async fn endpoint_must_be_named_where_there_are_several() {
     for query in [
         format!("?endpoint_id={alpha}"),
         "?target_name=beta%20(nb%3A2)".to_owned(),
-        "?target_ip_address=127.0.0.1".to_owned(),
+        format!("?target_ip_address=127.0.0.1&endpoint_id={alpha}"),
     ] {
         assert_eq!(app.get(&version(&query)).await.0, StatusCode::OK, "{query}");
     }
     for query in ["?endpoint_id=99", "?target_name=gamma", "?target_domain=x.example"] {
         assert_eq!(app.get(&version(query)).await.0, StatusCode::BAD_REQUEST, "{query}");
     }
+    let (status, body) = app.get(&version("?target_ip_address=127.0.0.1")).await;
+    let shared = json!("Multiple Proxmox endpoints have this ip_address.");
+    assert_eq!((status, &body["message"]), (StatusCode::BAD_REQUEST, &shared));
     for query in ["?source=elsewhere", "?endpoint_id=x"] {
         assert_eq!(
             app.get(&version(query)).await.0,
@@ -217,6 +220,27 @@ async fn invalid_parameter_is_named_and_nothing_is_sent() {
             json!({"vmid": {"a": 1}}),
             "body",
             "vmid",
+        ),
+        (
+            Method::PUT,
+            "nodes/pve1/qemu/ninety/config",
+            json!({"vmid": 100}),
+            "body",
+            "vmid",
+        ),
+        (
+            Method::DELETE,
+            "nodes/pve1/qemu/100?purge=maybe",
+            json!({}),
+            "query",
+            "purge",
+        ),
+        (
+            Method::DELETE,
+            "cluster/sdn/ipams/pve?colour=red",
+            json!({}),
+            "query",
+            "colour",
         ),
     ];
     for (method, path, body, place, name) in table {
@@ -439,6 +463,26 @@ async fn upload_passes_through_as_it_is() {
             .any(|request| request.path.ends_with("/upload") && request.status == 200)
     );
     assert_eq!(journal(&app).await[0]["outcome"], json!("done"));
+}
+
+#[tokio::test]
+async fn upload_is_checked_as_far_as_it_can_be_before_it_is_sent() {
+    let (app, mock, _) = writable().await;
+    mock.clear_requests();
+    for (path, place, name) in [
+        ("nodes/pve%201/storage/local/upload", "path", "node"),
+        ("nodes/pve1/storage/local/upload?colour=red", "query", "colour"),
+        ("nodes/pve1/storage/local/upload?content=iso", "query", "content"),
+    ] {
+        let request = app.request(Method::POST, &format!("/proxmox/api2/latest/{path}"));
+        let request = request
+            .header("X-Proxbox-Actor", "jane")
+            .header("Content-Type", "multipart/form-data; boundary=x");
+        let (status, body) = answer(request.body("--x--\r\n").send().await.unwrap()).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{path}: {body}");
+        assert_eq!(body["detail"][0]["loc"], json!([place, name]), "{path}: {body}");
+    }
+    assert!(mock.requests().is_empty() && journal(&app).await.is_empty());
 }
 
 #[tokio::test]

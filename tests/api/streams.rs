@@ -79,6 +79,38 @@ async fn download_that_breaks_off_is_no_whole_file() {
 }
 
 #[tokio::test]
+async fn log_of_a_task_is_passed_on_as_a_file_where_one_is_asked_for() {
+    let (app, mock, _) = writable().await;
+    let task = mock
+        .world()
+        .read(|world| world.tasks.iter().find(|task| &*task.node == "pve1").cloned());
+    let upid = task.unwrap().upid().replace('!', "%21");
+    let path = format!("/proxmox/api2/latest/nodes/pve1/tasks/{upid}/log");
+    let (_, lines) = app.get(&format!("{path}?limit=0")).await;
+    let response = app
+        .request(Method::GET, &format!("{path}?download=yes"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.headers()["content-type"], "text/plain");
+    assert_eq!(
+        response.headers()["content-disposition"],
+        "attachment; filename=\"download\""
+    );
+    let text = response.text().await.unwrap();
+    let wanted: Vec<_> = lines
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["t"].as_str().unwrap())
+        .collect();
+    assert_eq!(text.lines().collect::<Vec<_>>(), wanted);
+    let (_, lines) = app.get(&format!("{path}?download=0")).await;
+    assert!(lines.is_array(), "{lines}");
+}
+
+#[tokio::test]
 async fn upload_reaches_proxmox_while_the_client_still_sends() {
     let (app, mock, _) = writable().await;
     assert_others_are_served(&app).await;

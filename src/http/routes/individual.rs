@@ -101,7 +101,7 @@ async fn run(kind: IndividualKind, state: AppState, mut scope: Scope) -> Result<
     let target = choose(selected.targets, wanted.cluster.as_deref()).await?;
     let selected = Selected {
         targets: vec![target],
-        missing: Vec::new(),
+        ..Selected::default()
     };
     let job = Job::between(&state, &scope, None, selected).await?;
     let running = state

@@ -56,8 +56,8 @@ const FORMS: &[Form] = &[
     ),
     form(
         "mac-prefix",
-        |text| (1..=6).any(|count| is_hex_groups(text, count)),
-        &["BC:24:11"],
+        |text| (1..=6).any(|count| is_hex_groups(text.strip_suffix(':').unwrap_or(text), count)),
+        &["BC:24:11", "BC:24:11:", "BC"],
     ),
     form(
         "pve-configid",

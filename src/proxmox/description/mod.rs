@@ -21,6 +21,7 @@ pub use import::ImportError;
 pub use misfit::{Misfit, Problem};
 pub use pattern::Pattern;
 pub use read::Reading;
+pub(crate) use read::is_secret;
 pub use sample::Sampler;
 pub use schema::{Kind, Property, Schema};
 pub use table::{Description, Found, Operation, Place};

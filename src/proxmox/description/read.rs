@@ -117,7 +117,8 @@ fn misfit(parameter: &str, problem: Problem) -> Misfit {
     }
 }
 
-fn is_secret(name: &str) -> bool {
+/// Whether a parameter called `name` can hold a secret.
+pub(crate) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     SECRET_WORDS.iter().any(|word| name.contains(word))
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use http::Method;
 use secrecy::ExposeSecret as _;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::proxmox::navigate::{Param, form};
@@ -303,6 +303,88 @@ fn script_of_a_live_host_is_read() {
     assert_eq!(misfits[0].parameter, "node");
     let again = Description::parse(&description.to_compact(), "").unwrap();
     assert_eq!(again.to_compact(), description.to_compact());
+}
+
+/// `property` as a host's own API viewer tells it.
+fn told_property(property: &Property) -> Value {
+    let mut told = told(&property.schema);
+    if !property.is_required {
+        told["optional"] = json!(1);
+    }
+    told
+}
+
+fn told_members(properties: &[Property]) -> Map<String, Value> {
+    let members = properties.iter();
+    members
+        .map(|property| (property.name.to_string(), told_property(property)))
+        .collect()
+}
+
+/// The keys of a property string in the viewer's form.
+fn told_keys(keys: &Schema) -> Value {
+    let mut members = told_members(&keys.properties);
+    if let Some(bare) = &keys.bare_key {
+        members[&**bare]["default_key"] = json!(1);
+    }
+    let aliases = keys.aliases.iter();
+    members.extend(aliases.map(|(name, target)| (name.to_string(), json!({"alias": target}))));
+    Value::Object(members)
+}
+
+fn told(schema: &Schema) -> Value {
+    let mut told = json!({
+        "description": "Prose.", "typetext": "<prose>", "type": schema.kind.word(), "format": schema.format,
+        "pattern": schema.pattern.as_ref().map(Pattern::source), "minimum": schema.minimum, "maximum": schema.maximum,
+        "minLength": schema.min_length, "maxLength": schema.max_length, "default": schema.default,
+        "items": schema.items.as_ref().map(|items| told(items)),
+    });
+    if let Some(keys) = &schema.keys {
+        let place = if schema.format.is_some() {
+            "x-pve-property-string"
+        } else {
+            "format"
+        };
+        told[place] = told_keys(keys);
+    }
+    if !schema.words.is_empty() {
+        told["enum"] = json!(schema.words);
+    }
+    if !schema.properties.is_empty() {
+        told["properties"] = Value::Object(told_members(&schema.properties));
+    }
+    if !schema.one_of.is_empty() {
+        told["oneOf"] = schema.one_of.iter().map(|one| self::told(one)).collect();
+    }
+    told.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    told
+}
+
+/// The whole of `description` as the script of a host.
+fn script(description: &Description) -> String {
+    let nodes = description.places().map(|place| {
+        let methods = place.operations().map(|operation| {
+            let parameters = told_members(&operation.parameters.properties);
+            let info = json!({
+                "method": operation.method.as_str(), "name": operation.id(), "description": "Prose.", "protected": 1,
+                "parameters": {"additionalProperties": 0, "properties": parameters}, "returns": told(&operation.returns),
+            });
+            (operation.method.to_string(), info)
+        });
+        let info: Map<_, _> = methods.collect();
+        json!({"path": place.path(), "text": "x", "leaf": 1, "info": info})
+    });
+    let tree = json!([{"path": "/", "info": {}, "leaf": 0, "children": nodes.collect::<Value>()}]);
+    format!("const apiSchema = {tree:#}\n;\n\nlet method2cmd = {{\n   GET: 'get'\n}};\n")
+}
+
+#[test]
+fn script_that_says_all_of_a_release_gives_its_description() {
+    for (tag, count) in COUNTS {
+        let description = Description::parse(&script(&shipped(tag)), tag).unwrap();
+        assert_eq!(description.len(), count, "{tag}");
+        assert!(description.to_compact() == shipped(tag).to_compact(), "{tag}");
+    }
 }
 
 #[test]

@@ -188,6 +188,12 @@ async fn work(shared: &Shared, asked: &Asked, faults: &[Fault]) -> Outcome {
             handle(shared, asked, caller, route, variables)
         }
     };
+    let result = if asked.head.method == Method::GET {
+        let release = shared.options.release;
+        shared.described.with_written(release, &asked.path, result)
+    } else {
+        result
+    };
     let result = result.map(|payload| finish(shared, payload, &asked.path));
     Outcome { identity, result }
 }
@@ -274,11 +280,8 @@ fn slowness(fault: &Fault) -> Option<Slowness> {
 }
 
 fn finish(shared: &Shared, mut payload: Payload, path: &str) -> Content {
-    if let Some(bytes) = payload.file {
-        return Content {
-            bytes,
-            kind: wire::FILE,
-        };
+    if let Some(file) = payload.file {
+        return file;
     }
     if shared.faults.sends_numbers_as_text() {
         numbers_to_text(&mut payload.data);

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, PRAGMA, SERVER};
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, PRAGMA, SERVER,
+};
 use http::{Method, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
@@ -23,6 +25,8 @@ const FILE_LIMIT: usize = 64 << 20;
 pub(super) const JSON: &str = "application/json;charset=UTF-8";
 /// The form of a file that is read.
 pub(super) const FILE: &str = "application/octet-stream";
+/// The form of a task's log that is read as a file.
+pub(super) const TEXT: &str = "text/plain";
 /// The form of a file that is sent.
 const MULTIPART: &str = "multipart/form-data";
 
@@ -41,7 +45,7 @@ pub(super) struct Payload {
     /// Pending changes of the network.
     pub(super) changes: Option<String>,
     /// What is sent in place of JSON, where a file is asked for.
-    pub(super) file: Option<Bytes>,
+    pub(super) file: Option<Content>,
 }
 
 /// What is sent.
@@ -242,6 +246,12 @@ fn with_headers(mut response: Response<Body>, content_type: &'static str) -> Res
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=0"));
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
     headers.insert(SERVER, HeaderValue::from_static("pve-api-daemon/3.0"));
+    if matches!(content_type, FILE | TEXT) {
+        headers.insert(
+            CONTENT_DISPOSITION,
+            HeaderValue::from_static("attachment; filename=\"download\""),
+        );
+    }
     response
 }
 

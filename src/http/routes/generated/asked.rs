@@ -3,7 +3,7 @@
 use axum::body::{Body, Bytes};
 use axum::extract::FromRequest as _;
 use axum::http::request::{Parts, Request};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
@@ -11,10 +11,10 @@ use super::target::Selection;
 use super::{PREFIX, invalid};
 use crate::http::ApiError;
 use crate::proxmox::Param;
-use crate::proxmox::description::{Operation, Reading};
+use crate::proxmox::description::{Operation, Problem, Reading};
 
 /// Names that select the target. A parameter of Proxmox with one of them goes by `op_` before it.
-const RESERVED: &[&str] = &[
+pub(super) const RESERVED: &[&str] = &[
     "source",
     "target_name",
     "target_domain",
@@ -23,7 +23,11 @@ const RESERVED: &[&str] = &[
 ];
 /// Where files go.
 const UPLOADS: &[&str] = &["/nodes/{node}/storage/{storage}/upload"];
-const ACTOR: &str = "x-proxbox-actor";
+/// Where a parameter is given, its name and its value.
+type Given = (&'static str, (String, String));
+
+/// The header that names who asks.
+pub(super) const ACTOR: &str = "X-Proxbox-Actor";
 const LONGEST_ACTOR: usize = 255;
 
 /// A request, taken apart.
@@ -87,7 +91,7 @@ impl Asked {
     /// 422 naming each parameter that does not fit; 411, 413 or 415 for a body that cannot be read.
     pub(super) async fn read(&self, operation: &Operation, head: &Parts, body: Body) -> Result<Call, ApiError> {
         let variables = variables(operation, &self.segments);
-        let mut given: Vec<_> = variables.into_iter().map(|pair| ("path", pair)).collect();
+        let mut given: Vec<Given> = variables.into_iter().map(|pair| ("path", pair)).collect();
         let query = self
             .query
             .iter()
@@ -101,18 +105,25 @@ impl Asked {
         }
         let place = |name: &str| given.iter().find(|(_, (own, _))| own == name).map(|(place, _)| *place);
         let pairs: Vec<_> = given.iter().map(|(_, pair)| pair.clone()).collect();
-        let parameters = match operation.read(&pairs, Reading::Lenient) {
-            // The parameters are in the file's own form, which Proxmox checks.
-            _ if is_upload => Vec::new(),
-            Ok(parameters) => parameters,
-            Err(misfits) => {
-                let rest = if operation.is_read() { "query" } else { "body" };
-                return Err(invalid(misfits.into_iter().map(|misfit| {
-                    let place = place(&misfit.parameter).unwrap_or(rest);
-                    (place, misfit.parameter, misfit.problem.to_string())
-                })));
-            }
+        let (parameters, misfits) = match operation.read(&pairs, Reading::Lenient) {
+            Ok(parameters) => (parameters, Vec::new()),
+            Err(misfits) => (Vec::new(), misfits),
         };
+        // What an upload must have is in the file's own form, which Proxmox checks.
+        let misfits = misfits
+            .into_iter()
+            .filter(|misfit| !is_upload || misfit.problem != Problem::Missing);
+        let rest = if has_body(operation) { "body" } else { "query" };
+        let mut problems: Vec<_> = misfits
+            .map(|misfit| {
+                let place = place(&misfit.parameter).unwrap_or(rest);
+                (place, misfit.parameter, misfit.problem.to_string())
+            })
+            .collect();
+        problems.extend(misplaced(&given, is_upload));
+        if !problems.is_empty() {
+            return Err(invalid(problems.into_iter()));
+        }
         Ok(Call {
             segments: self.segments.clone(),
             told: told(operation, &pairs),
@@ -150,6 +161,26 @@ fn variables(operation: &Operation, segments: &[String]) -> Vec<(String, String)
         Some((name.to_owned(), value))
     });
     named.collect()
+}
+
+/// Whether parameters of `operation` go in the body.
+pub(super) fn has_body(operation: &Operation) -> bool {
+    matches!(operation.method, Method::POST | Method::PUT)
+}
+
+/// What is given where it cannot be meant: beside the path with another value than in it, and beside an upload's form.
+fn misplaced(given: &[Given], is_upload: bool) -> impl Iterator<Item = (&'static str, String, String)> {
+    let in_path = |name: &str| given.iter().find(|(place, (own, _))| *place == "path" && own == name);
+    let beside = given.iter().filter(|(place, _)| *place != "path");
+    beside.filter_map(move |(place, (name, value))| {
+        let problem = match in_path(name) {
+            Some((_, (_, own))) if own == value => return None,
+            Some(_) => "must be as in the path",
+            None if is_upload => "must be a part of the form, beside the file",
+            None => return None,
+        };
+        Some((*place, name.clone(), problem.to_owned()))
+    })
 }
 
 /// The name by which Proxmox knows a parameter of the query.
@@ -248,7 +279,8 @@ fn told(operation: &Operation, pairs: &[(String, String)]) -> Map<String, Value>
 
 /// Who asks, as the client says.
 fn actor(headers: &HeaderMap) -> Option<String> {
-    let actor = headers.get(ACTOR)?.to_str().ok()?.trim();
-    let actor: String = actor.chars().take(LONGEST_ACTOR).collect();
+    // Names need not be ASCII, and not every client knows how to send one that is not.
+    let actor = String::from_utf8_lossy(headers.get(ACTOR)?.as_bytes());
+    let actor: String = actor.trim().chars().take(LONGEST_ACTOR).collect();
     (!actor.is_empty()).then_some(actor)
 }

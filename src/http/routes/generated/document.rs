@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::PREFIX;
+use super::asked::{ACTOR, RESERVED, has_body};
 use crate::proxmox::description::{Description, Kind, Operation, Place, Schema};
 
 /// The document of `description`, as JSON text.
@@ -17,12 +18,35 @@ pub(in crate::http::routes) fn openapi(description: &Description) -> Vec<u8> {
         "info": {"title": format!("Proxmox VE {release} through Proxbox"), "version": release},
         "servers": [{"url": format!("{PREFIX}{release}")}],
         "security": [{"api_key": []}],
-        "components": {"securitySchemes": {
-            "api_key": {"type": "apiKey", "in": "header", "name": crate::http::auth::KEY_HEADER},
-        }},
+        "components": {
+            "securitySchemes": {"api_key": {"type": "apiKey", "in": "header", "name": crate::http::auth::KEY_HEADER}},
+            "parameters": ours(),
+        },
         "paths": paths,
     });
     document.to_string().into_bytes()
+}
+
+/// The parameters that are ours: which endpoint is meant, and who asks.
+fn ours() -> Value {
+    let select = |name: &str, schema: Value| json!({"name": name, "in": "query", "schema": schema});
+    let text = || json!({"type": "string"});
+    json!({
+        "source": select("source", json!({"type": "string", "enum": ["database", "netbox"], "default": "database"})),
+        "endpoint_id": select("endpoint_id", json!({"type": "integer"})),
+        "target_name": select("target_name", text()),
+        "target_domain": select("target_domain", text()),
+        "target_ip_address": select("target_ip_address", text()),
+        "actor": {"name": ACTOR, "in": "header", "required": true, "schema": text()},
+    })
+}
+
+/// Where the document holds those that `operation` takes.
+fn our_parameters(operation: &Operation) -> Vec<Value> {
+    let names = RESERVED.iter().chain((!operation.is_read()).then_some(&"actor"));
+    names
+        .map(|name| json!({"$ref": format!("#/components/parameters/{name}")}))
+        .collect()
 }
 
 fn item(place: &Place) -> Value {
@@ -35,12 +59,14 @@ fn item(place: &Place) -> Value {
 fn described(operation: &Operation) -> Value {
     let mut body = Map::new();
     let mut required = Vec::new();
-    let mut parameters = Vec::new();
+    let mut parameters = our_parameters(operation);
     for property in &operation.parameters.properties {
         let (name, schema) = (&*property.name, schema(&property.schema));
         let is_in_path = operation.is_in_path(name);
-        if is_in_path || operation.is_read() || operation.method == "DELETE" {
+        if is_in_path || !has_body(operation) {
             let place = if is_in_path { "path" } else { "query" };
+            let is_ours = !is_in_path && RESERVED.contains(&name);
+            let name = if is_ours { format!("op_{name}") } else { name.to_owned() };
             parameters.push(json!({"name": name, "in": place, "required": property.is_required, "schema": schema}));
         } else {
             body.insert(name.to_owned(), schema);

@@ -33,6 +33,8 @@ const DOCUMENT: &str = "openapi.json";
 const TOTAL: HeaderName = HeaderName::from_static("x-proxbox-total");
 /// What answers with a file.
 const DOWNLOADS: &[&str] = &["/nodes/{node}/storage/{storage}/file-restore/download"];
+/// The flag by which other answers become files: the log of a task.
+const AS_FILE: &str = "download";
 
 /// What is served here; it has an OpenAPI document of its own per release.
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -92,11 +94,16 @@ async fn send(
     let place = target.place(&call.segments)?;
     let parameters = borrowed(&call.parameters);
     let failed = |error| failed(&error, operation, target);
-    if DOWNLOADS.contains(&operation.path.as_str()) {
+    if is_download(operation, &call.parameters) {
         return file(place, &parameters).await.map_err(failed);
     }
     let payload = place.relay(Method::GET, &parameters).await.map_err(failed)?;
     Ok(passed_on(payload))
+}
+
+fn is_download(operation: &Operation, parameters: &[(String, Param)]) -> bool {
+    let is_asked_for = |(name, value): &(String, Param)| name == AS_FILE && matches!(value, Param::Flag(true));
+    DOWNLOADS.contains(&operation.path.as_str()) || parameters.iter().any(is_asked_for)
 }
 
 fn borrowed(parameters: &[(String, Param)]) -> Vec<(&str, Param)> {
@@ -133,9 +140,11 @@ async fn file(place: Resource, parameters: &[(&str, Param)]) -> Result<Response,
     let headers = response.headers_mut();
     let unnamed = HeaderValue::from_static("application/octet-stream");
     headers.insert(header::CONTENT_TYPE, download.content_type.unwrap_or(unnamed));
-    if let Some(length) = download.length {
-        headers.insert(header::CONTENT_LENGTH, length);
-    }
+    let told = [
+        (header::CONTENT_LENGTH, download.length),
+        (header::CONTENT_DISPOSITION, download.disposition),
+    ];
+    headers.extend(told.into_iter().filter_map(|(name, value)| Some((name, value?))));
     Ok(response)
 }
 

@@ -70,6 +70,12 @@ pub(super) async fn select(state: &AppState, selection: &Selection) -> Result<Ta
         let message = "No result found for Proxmox Sessions based on the provided endpoint_id";
         return Err(refused(message, "Check if the provided parameters are correct"));
     }
+    if let Some(field) = selected.shared {
+        return Err(refused(
+            &format!("Multiple Proxmox endpoints have this {field}."),
+            "Name one of them by target_name or endpoint_id.",
+        ));
+    }
     let mut targets = selected.targets.into_iter();
     match (targets.next(), targets.next()) {
         (Some(target), None) => Ok(Target {

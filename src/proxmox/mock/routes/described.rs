@@ -1,24 +1,21 @@
 //! What the release offers and the estate does not hold: answers made up by the description of the release.
 //!
-//! Parameters are checked by the description as well. What a write says is remembered and shows in later reads of the same
-//! place; writes on a node that answer text start a task.
+//! Parameters are checked by the description as well. What a write says is remembered and shows in later reads, those of
+//! the estate included; writes on a node that answer text start a task.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::Method;
 use percent_encoding::percent_decode_str;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::super::Release;
 use super::super::wire::Refusal;
 use super::super::world::{GuestKind, World};
 use super::params::{MISSING, UNKNOWN};
+use super::written::{Members, Spot, Written};
 use super::{Answer, Call, Variables, check_node, writes};
-use crate::proxmox::description::{Catalog, Description, Kind, Misfit, Operation, Problem, Reading, Sampler, Schema};
-
-/// The members of one object.
-type Members = Map<String, Value>;
+use crate::proxmox::description::{Catalog, Description, Kind, Misfit, Operation, Place, Problem, Reading, Sampler};
 
 /// The descriptions, and what was written where only they are known.
 #[derive(Debug, Default)]
@@ -28,29 +25,43 @@ pub(in crate::proxmox::mock) struct Described {
     written: Mutex<Written>,
 }
 
-#[derive(Debug, Default)]
-struct Written {
-    /// What was set, by path.
-    objects: BTreeMap<String, Members>,
-    /// What was added, by the path of the list.
-    lists: BTreeMap<String, Vec<Members>>,
-}
-
 /// The operation of a request, with the values of the path's placeholders.
 pub(in crate::proxmox::mock) fn find<'a>(
     description: &'a Description,
     method: &Method,
     path: &str,
 ) -> Option<(&'a Operation, Variables)> {
-    let decoded = |part| percent_decode_str(part).decode_utf8_lossy().into_owned();
-    let segments: Vec<String> = path.trim_end_matches('/').split('/').skip(1).map(decoded).collect();
-    let found = description.find(&segments)?;
+    let found = description.find(&segments(path))?;
     let operation = found.place.operation(method)?;
     let variables = found.variables.into_iter();
     Some((
         operation,
         variables.map(|(name, value)| (name.to_owned().into(), value)).collect(),
     ))
+}
+
+fn segments(path: &str) -> Vec<String> {
+    let decoded = |part| percent_decode_str(part).decode_utf8_lossy().into_owned();
+    path.trim_end_matches('/').split('/').skip(1).map(decoded).collect()
+}
+
+/// Where `segments` lead to, and what stands there.
+fn spot(description: &Description, mut segments: Vec<String>) -> Option<(Spot<'_>, &Place)> {
+    let place = description.find(&segments)?.place;
+    let path = format!("/{}", segments.join("/"));
+    segments.push("-".to_owned());
+    let member = description.find(&segments).map(|found| found.place.path());
+    let below = member.and_then(|member| member.strip_prefix(place.path())?.strip_prefix('/'));
+    let spot = Spot {
+        path,
+        name: place.path().rsplit('/').next().and_then(variable),
+        key: below.and_then(variable),
+    };
+    Some((spot, place))
+}
+
+fn variable(part: &str) -> Option<&str> {
+    part.strip_prefix('{')?.strip_suffix('}')
 }
 
 impl Described {
@@ -103,15 +114,22 @@ impl Described {
                 call.guest(world, kind)?;
             }
         }
-        let place = call.fill(&operation.path);
-        let mut sampler = Sampler::new(seed(&place));
+        let path = call.fill(&operation.path);
+        let mut sampler = Sampler::new(seed(&path));
         if operation.is_read() {
-            return Ok(self.lock().shown(&place, &operation.returns, &mut sampler).into());
+            return Ok(sampler.answer(&operation.returns).into());
         }
-        let set = call.params.iter().filter(|(name, _)| *name != "delete");
-        let set = set.map(|(name, value)| (name.to_owned(), value.into())).collect();
-        self.lock().keep(&operation.method, &place, set);
-        if operation.returns.kind == Kind::Text && call.find_variable("node").is_some() {
+        if let Some((spot, _)) = self
+            .of(call.options.release)
+            .as_deref()
+            .and_then(|description| spot(description, segments(&path)))
+        {
+            let mut written = self.lock();
+            written.check(&spot)?;
+            written.keep(&operation.method, &spot, set(call, operation));
+        }
+        let is_task = operation.returns.kind == Kind::Text && operation.returns.format.is_none();
+        if is_task && call.find_variable("node").is_some() {
             let action = operation
                 .path
                 .rsplit('/')
@@ -122,58 +140,49 @@ impl Described {
         Ok(sampler.answer(&operation.returns).into())
     }
 
+    /// `answer` to a read of `path`, with what was written since the start.
+    pub(in crate::proxmox::mock) fn with_written(&self, release: Release, path: &str, answer: Answer) -> Answer {
+        let written = self.lock();
+        if written.is_empty() {
+            return answer;
+        }
+        let Some(description) = self.of(release) else {
+            return answer;
+        };
+        let found = spot(&description, segments(path));
+        match found.and_then(|(spot, place)| Some((spot, place.operation(&Method::GET)?))) {
+            Some((spot, read)) => {
+                let mut sampler = Sampler::new(seed(&spot.path));
+                written.shown(&spot, &read.returns, answer, &mut sampler)
+            }
+            None => answer,
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Written> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Written {
-    fn keep(&mut self, method: &Method, place: &str, set: Members) {
-        match *method {
-            Method::POST => self.lists.entry(place.to_owned()).or_default().push(set),
-            Method::PUT => self.objects.entry(place.to_owned()).or_default().extend(set),
+/// What a request sets; what it clears is `null`.
+fn set(call: &Call<'_>, operation: &Operation) -> Members {
+    let mut members = Members::new();
+    for (name, value) in call.params.iter() {
+        let property = operation.parameters.find_property(name);
+        let is_list = property.is_some_and(|property| property.schema.kind == Kind::List);
+        match members.get_mut(name) {
+            Some(Value::Array(values)) if is_list => values.push(value.into()),
+            _ if name == "delete" => {
+                let cleared = value.split([',', ';', ' ']);
+                members.extend(cleared.map(|name| (name.to_owned(), Value::Null)));
+            }
             _ => {
-                self.objects.remove(place);
-                let (list, name) = place.rsplit_once('/').unwrap_or_default();
-                let rows = self.lists.get_mut(list).into_iter();
-                rows.for_each(|rows| rows.retain(|row| !row.values().any(|value| value == name)));
+                let value = if is_list { vec![value].into() } else { value.into() };
+                members.insert(name.to_owned(), value);
             }
         }
     }
-
-    /// What is read at `place`: made up, with what was written there.
-    fn shown(&self, place: &str, schema: &Schema, sampler: &mut Sampler) -> Value {
-        let mut answer = sampler.answer(schema);
-        if let (Value::Object(members), Some(set)) = (&mut answer, self.objects.get(place)) {
-            overlay(members, set, schema);
-        }
-        let (Some(rows), Some(row)) = (self.lists.get(place), &schema.items) else {
-            return answer;
-        };
-        let rows = rows.iter().map(|set| {
-            let mut shown = sampler.answer(row);
-            if let Value::Object(members) = &mut shown {
-                overlay(members, set, row);
-            }
-            shown
-        });
-        rows.collect()
-    }
-}
-
-/// Shows what was set of the members that the answer has.
-fn overlay(members: &mut Members, set: &Members, schema: &Schema) {
-    for (name, value) in set {
-        let Some(property) = schema.find_property(name) else {
-            continue;
-        };
-        let number = value.as_str().and_then(|text| text.parse::<i64>().ok());
-        let shown = match (property.schema.kind, number) {
-            (Kind::Boolean | Kind::Integer | Kind::Number, Some(number)) => number.into(),
-            _ => value.clone(),
-        };
-        members.insert(name.clone(), shown);
-    }
+    members
 }
 
 fn complaint(misfit: Misfit) -> (String, String) {

@@ -11,6 +11,7 @@ pub(super) mod described;
 mod firewall;
 mod guests;
 mod ha;
+mod lifecycle;
 mod metrics;
 mod nodes;
 pub(super) mod params;
@@ -19,6 +20,7 @@ mod sdn;
 mod storage;
 mod tasks;
 pub(super) mod writes;
+mod written;
 
 use std::borrow::Cow;
 
@@ -167,6 +169,7 @@ pub(super) fn find(method: &str, path: &str, release: Release) -> Option<(&'stat
         firewall::ROUTES,
         guests::ROUTES,
         ha::ROUTES,
+        lifecycle::ROUTES,
         metrics::ROUTES,
         nodes::ROUTES,
         resources::ROUTES,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::super::Release;
-use super::super::wire::{Payload, Refusal};
+use super::super::wire::{Content, FILE, Payload, Refusal};
 use super::super::world::{Backup, Storage, World, property, size_bytes};
 use super::params::{flag, number, required, text};
 use super::resources::sees_storage;
@@ -186,8 +186,9 @@ fn content(call: &Call<'_>, world: &World) -> Answer {
 fn restored(call: &Call<'_>, world: &World) -> Answer {
     find_active(call, world)?;
     let file = world.files.get(call.param("filepath").unwrap_or_default());
+    let bytes = file.cloned().unwrap_or_else(|| Bytes::from_static(b"restored\n"));
     Ok(Payload {
-        file: Some(file.cloned().unwrap_or_else(|| Bytes::from_static(b"restored\n"))),
+        file: Some(Content { bytes, kind: FILE }),
         ..Payload::default()
     })
 }

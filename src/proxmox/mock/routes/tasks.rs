@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::wire::{Payload, Refusal};
+use super::super::wire::{Content, Payload, Refusal, TEXT};
 use super::super::world::{Task, World};
 use super::params::{flag, number, text, word};
 use super::{Answer, Call, Need, Route, directory, get};
@@ -150,6 +150,13 @@ fn status(call: &Call<'_>, world: &World) -> Answer {
 
 fn log(call: &Call<'_>, world: &World) -> Answer {
     let lines = task(call, world)?.log(call.now);
+    if call.flag("download") == Some(true) {
+        let bytes = (lines.join("\n") + "\n").into();
+        return Ok(Payload {
+            file: Some(Content { bytes, kind: TEXT }),
+            ..Payload::default()
+        });
+    }
     let start = usize::try_from(call.number("start").unwrap_or(0)).unwrap_or(0);
     let limit = match call.number("limit") {
         Some(0) => usize::MAX,

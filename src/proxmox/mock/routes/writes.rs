@@ -167,7 +167,11 @@ pub(super) fn begin(call: &Call<'_>, world: &mut World, kind: &str) -> Answer {
         starts: call.now,
         ends: Some(call.now.saturating_add(seconds)),
         kind: kind.to_owned().into(),
-        id: call.variable("vmid").into(),
+        id: call
+            .find_variable("vmid")
+            .or(call.param("vmid"))
+            .unwrap_or_default()
+            .into(),
         user: call
             .identity
             .as_ref()
