@@ -15,6 +15,7 @@ mod proxmox_endpoints;
 mod proxmox_reads;
 mod reads;
 mod replay;
+mod selectors;
 mod shell;
 mod stages;
 mod streams;

@@ -79,11 +79,7 @@ fn numbers_as_text_and_texts_as_numbers_mean_the_same() {
             json!({"cpulimit": "0", "cores": 4, "sockets": "2"}),
             &["cores: Some(4)", "sockets: Some(2)"],
         ),
-        (
-            CONTAINER,
-            json!({"cpulimit": "1.5", "cores": "2"}),
-            &["cores: Some(2)"],
-        ),
+        (CONTAINER, json!({"cpulimit": "1.5", "cores": "2"}), &["cores: Some(2)"]),
         (
             CONTENT,
             json!([{"volid": "a:vm-1-disk-0", "ctime": "1700000000", "size": "4194304", "vmid": "1"}]),
@@ -102,9 +98,7 @@ fn numbers_as_text_and_texts_as_numbers_mean_the_same() {
 fn settings_as_text_number_or_object_mean_the_same() {
     let disk = |more: Value| {
         let mut disk = json!({"devpath": "/dev/sda", "osdid": -1});
-        disk.as_object_mut()
-            .unwrap()
-            .extend(more.as_object().unwrap().clone());
+        disk.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         json!([disk])
     };
     check(&[
@@ -209,7 +203,12 @@ fn missing_keys_are_unknown_and_never_zero() {
             json!([{
                 "id": "qemu/100", "type": "qemu", "vmid": 100, "node": "a", "status": "unknown", "diskread": 0,
             }]),
-            &["name: None", "maxmem: None", r#"status: Some("unknown")"#, "template: false"],
+            &[
+                "name: None",
+                "maxmem: None",
+                r#"status: Some("unknown")"#,
+                "template: false",
+            ],
         ),
         (
             RESOURCES,
@@ -263,7 +262,11 @@ fn missing_keys_are_unknown_and_never_zero() {
             json!([{"name": "current", "running": 1, "digest": "77", "description": "You are here!", "parent": "a"}]),
             &["snaptime: None", r#"parent: Some("a")"#],
         ),
-        (SNAPSHOTS, json!([{"name": "a", "description": "", "snaptime": 1}]), &["description: None"]),
+        (
+            SNAPSHOTS,
+            json!([{"name": "a", "description": "", "snaptime": 1}]),
+            &["description: None"],
+        ),
         (
             REPLICATION,
             json!([{"id": "100-0", "guest": 100, "jobnum": 0, "next_sync": 1, "fail_count": 0}]),
@@ -284,9 +287,21 @@ fn blank_and_odd_texts_cost_nothing_else() {
         (MACHINE, json!({"tags": "a;b"}), &[r#"tags: ["a", "b"]"#]),
         (MACHINE, json!({"tags": "a b"}), &[r#"tags: ["a", "b"]"#]),
         (CONTAINER, json!({"tags": "a, b"}), &[r#"tags: ["a", "b"]"#]),
-        (CONTAINER, json!({"description": "shop\n"}), &[r#"description: Some("shop\n")"#]),
-        (MACHINE, json!({"description": " shop"}), &[r#"description: Some(" shop")"#]),
-        (NETWORK, json!([{"iface": "vmbr0", "comments": "up\nlink\n"}]), &[r#"iface: Some("vmbr0")"#]),
+        (
+            CONTAINER,
+            json!({"description": "shop\n"}),
+            &[r#"description: Some("shop\n")"#],
+        ),
+        (
+            MACHINE,
+            json!({"description": " shop"}),
+            &[r#"description: Some(" shop")"#],
+        ),
+        (
+            NETWORK,
+            json!([{"iface": "vmbr0", "comments": "up\nlink\n"}]),
+            &[r#"iface: Some("vmbr0")"#],
+        ),
         (
             CONTAINER,
             json!({"hostname": "a", "lxc": [["lxc.idmap", "u 0 100000 1"], ["lxc.idmap", "g 0 100000 1"]]}),
@@ -348,7 +363,10 @@ fn interfaces_inside_guests_are_read_in_every_form() {
                     {"ip-address": "10.0.0.3", "ip-address-type": "inet", "prefix": "24"},
                 ],
             }]),
-            &[r#"address: "10.0.0.2", prefix: Some(24)"#, r#"address: "10.0.0.3", prefix: Some(24)"#],
+            &[
+                r#"address: "10.0.0.2", prefix: Some(24)"#,
+                r#"address: "10.0.0.3", prefix: Some(24)"#,
+            ],
         ),
         (
             INSIDE_CONTAINER,
@@ -372,7 +390,11 @@ fn drives_and_devices_of_every_form_are_told_for_what_they_are() {
             json!({"ide0": "local:1/a.raw,size=104858K", "sata0": "local:iso/a.iso,media=cdrom"}),
             &["size_mib: 103", r#"key: "sata0", size_mib: 0"#],
         ),
-        (CONTAINER, json!({"rootfs": "local:1/a.raw,size=1029M"}), &["size_mib: 1029"]),
+        (
+            CONTAINER,
+            json!({"rootfs": "local:1/a.raw,size=1029M"}),
+            &["size_mib: 1029"],
+        ),
         (
             MACHINE,
             json!({"scsi0": "local-lvm:base-1-disk-0/vm-2-disk-0,size=8G", "unused7": "local-lvm:vm-2-disk-7"}),
@@ -391,15 +413,27 @@ fn drives_and_devices_of_every_form_are_told_for_what_they_are() {
             }),
             &[r#"name: Some("a")"#],
         ),
-        (MACHINE, json!({"machine": "pc-q35-9.2+pve1", "name": "a"}), &[r#"name: Some("a")"#]),
+        (
+            MACHINE,
+            json!({"machine": "pc-q35-9.2+pve1", "name": "a"}),
+            &[r#"name: Some("a")"#],
+        ),
         (MACHINE, json!({"agent": "1"}), &["agent true"]),
-        (MACHINE, json!({"agent": "enabled=1,fstrim_cloned_disks=1"}), &["agent true"]),
+        (
+            MACHINE,
+            json!({"agent": "enabled=1,fstrim_cloned_disks=1"}),
+            &["agent true"],
+        ),
         (MACHINE, json!({"agent": "1,freeze-fs-on-backup=0"}), &["agent true"]),
         (MACHINE, json!({"agent": 0}), &["agent false"]),
         (
             CONTAINER,
             json!({"net0": "name=eth0,ip=10.0.0.9/32,gw=10.9.9.9,ip6=auto", "net1": "name=eth1,ip=manual"}),
-            &[r#"addresses: ["10.0.0.9/32", "auto"]"#, r#"addresses: ["manual"]"#, "mac: None"],
+            &[
+                r#"addresses: ["10.0.0.9/32", "auto"]"#,
+                r#"addresses: ["manual"]"#,
+                "mac: None",
+            ],
         ),
         (
             NETWORK,
@@ -431,7 +465,11 @@ fn tasks_and_versions_of_every_form_are_read() {
             json!({"status": "stopped", "exitstatus": "command 'x' failed: exit code 5", "id": "100@local"}),
             &[r#"exitstatus: Some("command 'x' failed: exit code 5")"#],
         ),
-        ("/version", json!({"version": "6.2-4", "release": "6.2"}), &[r#"version: "6.2-4""#]),
+        (
+            "/version",
+            json!({"version": "6.2-4", "release": "6.2"}),
+            &[r#"version: "6.2-4""#],
+        ),
         ("/version", json!({"version": "8.4.1"}), &["release: None"]),
     ]);
 }
