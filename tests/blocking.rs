@@ -73,15 +73,14 @@ fn blocking_session_waits_for_the_task_that_it_has_started() {
         .unwrap();
     let session = Session::new(root(&mock)).unwrap();
     let guests = session.list_node_guests("pve1", GuestKind::Qemu).unwrap().items;
-    let stopped = guests
-        .iter()
-        .find(|guest| !guest.is_running() && guest.lock.is_none() && !guest.template);
+    let mut guests = guests.iter();
+    let found = guests.find(|guest| guest.is_running() && guest.lock.is_none());
     let guest = GuestPlace {
         node: "pve1",
         kind: GuestKind::Qemu,
-        vmid: stopped.and_then(|guest| guest.vmid).unwrap(),
+        vmid: found.and_then(|guest| guest.vmid).unwrap(),
     };
-    let task = session.set_power(guest, Power::Start).unwrap();
+    let task = session.set_power(guest, Power::Stop).unwrap();
     let quick = Wait {
         first_pause: Duration::from_millis(1),
         ..Wait::default()
@@ -93,7 +92,7 @@ fn blocking_session_waits_for_the_task_that_it_has_started() {
     };
     assert_eq!(session.wait_task(&task, quick, progress).unwrap(), TaskEnd::Done);
     assert_eq!(looks, 1);
-    assert!(session.guest_status(guest).unwrap().is_running());
+    assert!(!session.guest_status(guest).unwrap().is_running());
 }
 
 #[test]
