@@ -296,6 +296,9 @@ async fn endpoint_that_does_not_answer_is_named_in_header_and_body() {
         ("/proxmox/cluster/backup", ""),
         ("/proxmox/datacenter/options", ""),
         ("/proxmox/cluster/ha/manager-status", ""),
+        ("/proxmox/cluster/ha/crs", ""),
+        ("/proxmox/sdn/zones", ""),
+        ("/proxmox/sdn/node-status", ""),
     ] {
         let response = page.app.request(Method::GET, path).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{path}");
@@ -879,6 +882,43 @@ async fn metrics_are_pulled_in_the_rows_that_the_plugin_accepts() {
         (status, &body["detail"]["reason"]),
         (StatusCode::BAD_GATEWAY, &json!("pull_response_too_large"))
     );
+}
+
+#[tokio::test]
+async fn metrics_are_those_of_one_endpoint_and_of_the_objects_asked_for() {
+    let page = Page::open().await;
+    let other = MockProxmox::start(MockOptions::default(), World::standalone("solo", 3));
+    let other = other.await.unwrap();
+    let named = json!({"domain": "solo.example"});
+    store(&page.app, &with(pushed("beta (nb:2)", &other), &named)).await;
+    let pull = async |members: Value| {
+        let mut query = figures(&members);
+        if members.get("endpoint_id").is_none() {
+            query.as_object_mut().unwrap().remove("endpoint_id");
+        }
+        page.app.post("/proxmox/metrics/pull/query", &query).await
+    };
+    let (status, body) = pull(json!({})).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "either of two: {body}");
+    let objects = |body: &Value| {
+        let rows = body["rows"].as_array().unwrap().iter();
+        rows.map(|row| row["object_id"].as_str().unwrap().to_owned())
+            .collect::<BTreeSet<_>>()
+    };
+    let nodes = json!({"target_name": "alpha (nb:1)", "object_prefixes": ["node/"]});
+    let (status, body) = pull(nodes).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let expected = ["node/pve1", "node/pve2"].map(str::to_owned);
+    assert_eq!(objects(&body), BTreeSet::from(expected));
+    let both = json!({"endpoint_id": page.id, "object_ids": ["node/pve1"], "object_prefixes": ["qemu/"]});
+    let (_, body) = pull(both).await;
+    assert!(
+        objects(&body).contains("node/pve1") && objects(&body).len() > 1,
+        "{body}"
+    );
+    assert!(!objects(&body).contains("node/pve2"), "{body}");
+    let (_, body) = pull(json!({"endpoint_id": page.id, "metric_names": ["no_such_figure"]})).await;
+    assert_eq!((&body["row_count"], &body["rows"]), (&json!(0), &json!([])));
 }
 
 #[tokio::test]

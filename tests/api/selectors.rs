@@ -2,6 +2,7 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test stops where an answer has another shape"
 )]
@@ -226,6 +227,44 @@ async fn every_read_route_selects_endpoints_by_the_same_parameters() {
             assert_eq!(status, StatusCode::OK, "{path}: {body}");
         }
     }
+}
+
+#[tokio::test]
+async fn every_answer_of_several_endpoints_names_the_one_that_is_down() {
+    let two = Two::start().await;
+    two.host.faults().endpoint_down(true);
+    let (mut named, mut single) = (0, Vec::new());
+    for route in routes(&two.app).await {
+        let response = two.app.request(Method::GET, &route).send().await.unwrap();
+        let header = response.headers().get("x-proxbox-endpoint-errors").cloned();
+        let (status, body) = answer(response).await;
+        match (status, header) {
+            (StatusCode::OK, Some(header)) => {
+                let header: Value = serde_json::from_str(header.to_str().unwrap()).unwrap();
+                assert_eq!(header["ids"], json!([two.host_id]), "{route}");
+                named += 1;
+            }
+            // An object that nobody who answered has.
+            (StatusCode::BAD_GATEWAY, None) if body["detail"]["endpoint_id"] == two.host_id => named += 1,
+            // What is about one place needs to be told which cluster; a guest's configuration is found at one.
+            (StatusCode::BAD_REQUEST | StatusCode::OK, None) => single.push(route),
+            _ => panic!("{route}: {status} {body}"),
+        }
+    }
+    assert!(named >= 42, "{named} name it");
+    assert!(
+        single.iter().all(|route| {
+            [
+                "/proxmox/nodes/pve1/",
+                "/proxmox/access/tokens/",
+                "/cpu-models/",
+                "/pve1/qemu/100/config",
+            ]
+            .iter()
+            .any(|part| route.contains(part))
+        }),
+        "{single:#?}"
+    );
 }
 
 #[tokio::test]
