@@ -9,7 +9,7 @@ use std::time::Duration;
 use proxbox_api::blocking::Session;
 use proxbox_api::endpoint::{EndpointId, EndpointKey, Source};
 use proxbox_api::proxmox::mock::{MockOptions, MockProxmox, ROOT_TOKEN, TOKEN_SECRET, World};
-use proxbox_api::proxmox::{Credential, Endpoint, TlsPolicy};
+use proxbox_api::proxmox::{Credential, Endpoint, GuestKind, GuestPlace, Power, TaskEnd, TlsPolicy, Wait};
 use tokio::runtime::Builder;
 
 fn root(mock: &MockProxmox) -> Endpoint {
@@ -54,6 +54,45 @@ fn blocking_session_answers_without_a_runtime_around_it() {
     assert_eq!(session.list_nodes().unwrap().items.len(), 3);
     let pools = session.wait(async |session| session.pools().get().await);
     assert!(pools.unwrap().data.is_array());
+}
+
+#[test]
+fn blocking_session_waits_for_the_task_that_it_has_started() {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let duration = Duration::from_hours(1);
+    let options = MockOptions {
+        task_duration: duration,
+        ..MockOptions::default()
+    };
+    let mock = runtime
+        .block_on(MockProxmox::start(options, World::estate(2, 12)))
+        .unwrap();
+    let session = Session::new(root(&mock)).unwrap();
+    let guests = session.list_node_guests("pve1", GuestKind::Qemu).unwrap().items;
+    let mut guests = guests.iter();
+    let found = guests.find(|guest| guest.is_running() && guest.lock.is_none());
+    let guest = GuestPlace {
+        node: "pve1",
+        kind: GuestKind::Qemu,
+        vmid: found.and_then(|guest| guest.vmid).unwrap(),
+    };
+    let task = session.set_power(guest, Power::Stop).unwrap();
+    let quick = Wait {
+        first_pause: Duration::from_millis(1),
+        ..Wait::default()
+    };
+    let mut looks = 0;
+    let progress = |_| {
+        looks += 1;
+        mock.clock().advance(duration);
+    };
+    assert_eq!(session.wait_task(&task, quick, progress).unwrap(), TaskEnd::Done);
+    assert_eq!(looks, 1);
+    assert!(!session.guest_status(guest).unwrap().is_running());
 }
 
 #[test]

@@ -42,12 +42,16 @@ impl<T> Answers<T> {
         Answer: Future<Output = Result<T, proxmox::Error>>,
     {
         let read = Self::attempt(selected, ask).await;
-        match read.failed.first() {
-            Some((target, error)) if read.items.is_empty() => {
-                Err(ApiError::from(error.clone()).about(target.key, &target.settings.name))
-            }
+        match read.failure() {
+            Some(failure) if read.items.is_empty() => Err(failure),
             _ => Ok(read),
         }
+    }
+
+    /// The first failure.
+    fn failure(&self) -> Option<ApiError> {
+        let (target, error) = self.failed.first()?;
+        Some(ApiError::from(error.clone()).about(target.key, &target.settings.name))
     }
 
     /// As [`Self::read`], for answers that say themselves what could not be read: it is no error where all have failed.
@@ -86,7 +90,7 @@ impl<T> Answers<T> {
     ///
     /// # Errors
     ///
-    /// The first failure, where all have failed; 404 where nobody who answered has the node.
+    /// The first failure, where nobody who answered has the node; 404 where all have answered.
     pub(super) async fn of_node<F, Answer>(selected: Selected, node: &str, ask: F) -> Result<Self, ApiError>
     where
         F: Fn(Target, Session) -> Answer,
@@ -103,11 +107,12 @@ impl<T> Answers<T> {
             }
         });
         let read = read.await?;
+        let failure = read.failure();
         let items = read.items.into_iter();
         let items: Vec<_> = items.filter_map(|(target, answer)| Some((target, answer?))).collect();
         if is_asked && items.is_empty() {
             let text = format!("No selected Proxmox endpoint has a node {node}");
-            return Err(ApiError::plain(StatusCode::NOT_FOUND, text));
+            return Err(failure.unwrap_or_else(|| ApiError::plain(StatusCode::NOT_FOUND, text)));
         }
         Ok(Self {
             items,
@@ -138,9 +143,18 @@ impl Answers<Vec<Value>> {
         self.respond(|items| items.into_iter().flat_map(|(_, rows)| rows).collect())
     }
 
-    /// The first row of all endpoints; null where there is none.
-    pub(super) fn respond_first(self) -> Response {
-        self.respond(|items| items.into_iter().flat_map(|(_, rows)| rows).next().unwrap_or_default())
+    /// The first row of all endpoints; null where all have answered and there is none.
+    ///
+    /// # Errors
+    ///
+    /// The first failure, where nobody who answered has a row: whoever did not may have one.
+    pub(super) fn respond_first(self) -> Result<Response, ApiError> {
+        if self.items.iter().all(|(_, rows)| rows.is_empty())
+            && let Some(failure) = self.failure()
+        {
+            return Err(failure);
+        }
+        Ok(self.respond(|items| items.into_iter().flat_map(|(_, rows)| rows).next().unwrap_or_default()))
     }
 
     /// As [`Self::respond_list`]; an endpoint that did not answer has the one row that `failure` makes of its name and

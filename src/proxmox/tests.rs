@@ -33,6 +33,7 @@ pub(super) fn endpoint(domain: Option<&str>, ip: Option<&str>) -> Endpoint {
 }
 
 mod addresses;
+mod calls;
 mod decoding;
 mod exchanges;
 mod forms;
@@ -41,3 +42,4 @@ mod server;
 mod sessions;
 mod topics;
 mod variants;
+mod waiting;

@@ -12,6 +12,9 @@ use super::session::Session;
 use super::types::Upid;
 use super::wire;
 
+/// The one line of a log that has none yet.
+const EMPTY_LOG: &str = "no content";
+
 /// How a task is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wait {
@@ -119,7 +122,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Any [`Error`] of the exchange; those that pass by themselves only after [`Wait::grace`].
+    /// Any [`Error`] of the exchange; those that pass by themselves only after [`Wait::grace`], or at the limit.
     pub async fn wait_task(
         &self,
         upid: &Upid,
@@ -129,7 +132,7 @@ impl Session {
         let begun = Instant::now();
         let (mut seen, mut pause, mut lines) = (begun, wait.first_pause, 0);
         loop {
-            match self.task_status(upid).await {
+            let missed = match self.task_status(upid).await {
                 Ok(status) => {
                     seen = Instant::now();
                     if let Some(end) = status.end() {
@@ -145,14 +148,16 @@ impl Session {
                         elapsed: begun.elapsed(),
                         lines: new,
                     });
+                    None
                 }
                 Err(error) if error.is_transient() && seen.elapsed() < wait.grace => {
                     debug!(task = %upid, %error, "a task cannot be looked at");
+                    Some(error)
                 }
                 Err(error) => return Err(error),
-            }
+            };
             if begun.elapsed() >= wait.limit {
-                return Ok(TaskEnd::Running);
+                return missed.map_or(Ok(TaskEnd::Running), Err);
             }
             tokio::time::sleep(pause).await;
             pause = pause.saturating_mul(2).min(wait.longest_pause);
@@ -162,8 +167,8 @@ impl Session {
     /// The lines of a task's log after the first `start`; none where they cannot be read, since only the task matters.
     async fn log_lines(&self, upid: &Upid, start: usize) -> Vec<String> {
         let log = self.nodes(&upid.node).task(upid.as_str()).child("log");
-        let start = u64::try_from(start).unwrap_or(u64::MAX);
-        let answer = log.get_with(&[("start", start.into()), ("limit", 0_u32.into())]).await;
+        let first = u64::try_from(start).unwrap_or(u64::MAX);
+        let answer = log.get_with(&[("start", first.into()), ("limit", 0_u32.into())]).await;
         let rows = match answer {
             Ok(answer) => answer.data,
             Err(error) => {
@@ -172,7 +177,11 @@ impl Session {
             }
         };
         let rows = rows.as_array().into_iter().flatten();
-        rows.filter_map(|row| row.get("t")?.as_str().map(str::to_owned))
-            .collect()
+        let lines = rows.filter_map(|row| row.get("t")?.as_str().map(str::to_owned));
+        let lines: Vec<String> = lines.collect();
+        if start == 0 && lines == [EMPTY_LOG] {
+            return Vec::new();
+        }
+        lines
     }
 }

@@ -18,6 +18,7 @@ mod proxmox_endpoints;
 mod proxmox_reads;
 mod reads;
 mod replay;
+mod selectors;
 mod shell;
 mod stages;
 mod streams;

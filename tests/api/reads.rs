@@ -296,6 +296,9 @@ async fn endpoint_that_does_not_answer_is_named_in_header_and_body() {
         ("/proxmox/cluster/backup", ""),
         ("/proxmox/datacenter/options", ""),
         ("/proxmox/cluster/ha/manager-status", ""),
+        ("/proxmox/cluster/ha/crs", ""),
+        ("/proxmox/sdn/zones", ""),
+        ("/proxmox/sdn/node-status", ""),
     ] {
         let response = page.app.request(Method::GET, path).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{path}");
@@ -449,6 +452,110 @@ async fn vm_config_tab_reads_by_the_endpoints_name() {
     ] {
         let (status, body) = page.app.get(&path).await;
         assert_eq!(status, StatusCode::OK, "{path}: {body}");
+    }
+}
+
+/// A page on an estate whose templates are called `debian` and `gold` by tags; the first of them has no drive for
+/// cloud-init.
+async fn page_with_templates() -> (Page, Vec<u32>) {
+    let page = Page::on(
+        MockProxmox::start(MockOptions::default(), World::estate(2, 45))
+            .await
+            .unwrap(),
+    )
+    .await;
+    let templates = page.mock.world().change(|world| {
+        let templates: Vec<_> = world.guests.values_mut().filter(|guest| guest.template).collect();
+        let numbers: Vec<_> = templates.iter().map(|guest| guest.vmid).collect();
+        for (place, guest) in templates.into_iter().enumerate() {
+            guest.tags = vec!["debian".to_owned(), "gold".to_owned()];
+            guest.tag_separator = ';';
+            guest.config.remove("ide3");
+            if place > 0 {
+                guest.config.set("sata5", "local-lvm:vm-1-cloudinit,media=cdrom");
+            }
+        }
+        numbers
+    });
+    assert!(templates.len() > 1, "{templates:?}");
+    (page, templates)
+}
+
+#[tokio::test]
+async fn templates_tab_finds_what_machines_can_be_made_from() {
+    let (page, templates) = page_with_templates().await;
+    let path = format!("/cloud/vm/templates?endpoint_id={}", page.id);
+    let (status, body) = page.app.get(&format!("{path}&cloud_init_only=false")).await;
+    assert_eq!(
+        (status, &body["count"]),
+        (StatusCode::OK, &json!(templates.len())),
+        "{body}"
+    );
+    let rows = body["results"].as_array().unwrap();
+    let plain = rows.iter().find(|row| row["vmid"] == templates[0]).unwrap();
+    assert_eq!(
+        keys(plain).join(","),
+        "id,endpoint_id,endpoint_name,cluster_name,source_vmid,vmid,name,node,target_node,status,template,cloud_init,\
+         cloud_init_drives,cicustom,tags,memory_mb,maxdisk_bytes,description,live_source"
+    );
+    assert_eq!(
+        (&plain["cloud_init"], &plain["cloud_init_drives"], &plain["tags"]),
+        (&json!(false), &json!([]), &json!("debian;gold")),
+    );
+    assert!(plain["memory_mb"].as_u64().unwrap() < 1 << 20, "mebibytes: {plain}");
+    let ready = rows.iter().find(|row| row["cloud_init"] == true).unwrap();
+    assert_eq!(ready["cloud_init_drives"], json!(["sata5"]), "{ready}");
+    let (_, body) = page.app.get(&path).await;
+    assert_eq!(
+        body["count"],
+        templates.len() - 1,
+        "only those that cloud-init can set up: {body}"
+    );
+    page.mock.faults().fail(
+        "/nodes/*/qemu/*/config",
+        403,
+        "Permission check failed (/vms/1, VM.Audit)",
+    );
+    let (status, body) = page.app.get(&path).await;
+    assert_eq!(
+        status,
+        StatusCode::BAD_GATEWAY,
+        "what cannot be read is not absent: {body}"
+    );
+}
+
+#[tokio::test]
+async fn templates_tab_finds_what_containers_can_be_made_from() {
+    let page = Page::open().await;
+    let path = format!("/cloud/lxc/templates?endpoint_id={}", page.id);
+    let (status, body) = page.app.get(&path).await;
+    let rows = body.as_array().unwrap();
+    assert_eq!(
+        (status, rows.len()),
+        (StatusCode::OK, 2),
+        "`local` of each node: {body}"
+    );
+    for row in rows {
+        let volume = row["volid"].as_str().unwrap();
+        assert!(volume.starts_with("local:vztmpl/") && row["size"].is_u64(), "{row}");
+        assert_eq!(row["storage"], "local");
+    }
+}
+
+#[tokio::test]
+async fn templates_are_those_of_one_endpoint_that_answers() {
+    let page = Page::open().await;
+    page.mock.faults().endpoint_down(true);
+    for path in ["/cloud/vm/templates", "/cloud/lxc/templates"] {
+        assert_eq!(page.app.get(path).await.0, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+        let (status, _) = page.app.get(&format!("{path}?endpoint_id=77")).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
+        let (status, body) = page.app.get(&format!("{path}?endpoint_id={}", page.id)).await;
+        assert_eq!(
+            (status, &body["detail"]["endpoint_id"]),
+            (StatusCode::BAD_GATEWAY, &json!(page.id)),
+            "{path}"
+        );
     }
 }
 
@@ -775,6 +882,43 @@ async fn metrics_are_pulled_in_the_rows_that_the_plugin_accepts() {
         (status, &body["detail"]["reason"]),
         (StatusCode::BAD_GATEWAY, &json!("pull_response_too_large"))
     );
+}
+
+#[tokio::test]
+async fn metrics_are_those_of_one_endpoint_and_of_the_objects_asked_for() {
+    let page = Page::open().await;
+    let other = MockProxmox::start(MockOptions::default(), World::standalone("solo", 3));
+    let other = other.await.unwrap();
+    let named = json!({"domain": "solo.example"});
+    store(&page.app, &with(pushed("beta (nb:2)", &other), &named)).await;
+    let pull = async |members: Value| {
+        let mut query = figures(&members);
+        if members.get("endpoint_id").is_none() {
+            query.as_object_mut().unwrap().remove("endpoint_id");
+        }
+        page.app.post("/proxmox/metrics/pull/query", &query).await
+    };
+    let (status, body) = pull(json!({})).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "either of two: {body}");
+    let objects = |body: &Value| {
+        let rows = body["rows"].as_array().unwrap().iter();
+        rows.map(|row| row["object_id"].as_str().unwrap().to_owned())
+            .collect::<BTreeSet<_>>()
+    };
+    let nodes = json!({"target_name": "alpha (nb:1)", "object_prefixes": ["node/"]});
+    let (status, body) = pull(nodes).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let expected = ["node/pve1", "node/pve2"].map(str::to_owned);
+    assert_eq!(objects(&body), BTreeSet::from(expected));
+    let both = json!({"endpoint_id": page.id, "object_ids": ["node/pve1"], "object_prefixes": ["qemu/"]});
+    let (_, body) = pull(both).await;
+    assert!(
+        objects(&body).contains("node/pve1") && objects(&body).len() > 1,
+        "{body}"
+    );
+    assert!(!objects(&body).contains("node/pve2"), "{body}");
+    let (_, body) = pull(json!({"endpoint_id": page.id, "metric_names": ["no_such_figure"]})).await;
+    assert_eq!((&body["row_count"], &body["rows"]), (&json!(0), &json!([])));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod admin;
 mod auth;
+mod cloud;
 mod dcim;
 pub(super) mod docs;
 mod extras;
@@ -31,6 +32,7 @@ pub(super) fn all() -> OpenApiRouter<AppState> {
         .merge(proxmox::routes())
         .merge(viewer::routes())
         .merge(generated::routes())
+        .merge(cloud::routes())
         .merge(stages::routes())
         .merge(individual::routes())
         .merge(sync::routes())

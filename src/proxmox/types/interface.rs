@@ -27,8 +27,12 @@ pub struct GuestAddress {
 
 impl GuestInterface {
     /// The interfaces in an answer: a list, or an object that holds it under `result` or `interfaces`. Entries without a
-    /// name are left out. `Err` has the words of a guest that refuses the question with a status of 200.
-    pub(in crate::proxmox) fn decode(answer: Value) -> Result<Vec<Self>, String> {
+    /// name are left out.
+    ///
+    /// # Errors
+    ///
+    /// The words of a guest that refuses the question with a status of 200, or what is wrong with the answer.
+    pub fn decode(answer: Value) -> Result<Vec<Self>, String> {
         match answer {
             Value::Array(rows) => Ok(rows.into_iter().filter_map(Self::of_row).collect()),
             Value::Object(mut object) => {

@@ -38,6 +38,9 @@ pub struct FirewallRule {
     /// A rule that stands for several.
     #[serde(rename = "macro", default, deserialize_with = "wire::text")]
     pub r#macro: Option<String>,
+    /// The kinds of ICMP message that it is about.
+    #[serde(rename = "icmp-type", default, deserialize_with = "wire::text")]
+    pub icmp_type: Option<String>,
     /// The interface.
     #[serde(default, deserialize_with = "wire::text")]
     pub iface: Option<String>,

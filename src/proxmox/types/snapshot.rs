@@ -22,6 +22,9 @@ pub struct Snapshot {
     /// The snapshot it was taken after.
     #[serde(default, deserialize_with = "wire::text")]
     pub parent: Option<String>,
+    /// Whether it holds the memory too.
+    #[serde(default, deserialize_with = "wire::flag")]
+    pub vmstate: bool,
 }
 
 impl Snapshot {

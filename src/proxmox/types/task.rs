@@ -40,6 +40,9 @@ pub struct Task {
     /// Who started it.
     #[serde(default, deserialize_with = "wire::text")]
     pub user: Option<String>,
+    /// The user's API token that was used, if one was.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub tokenid: Option<String>,
     #[serde(default, deserialize_with = "wire::text")]
     status: Option<String>,
     #[serde(default, deserialize_with = "wire::text")]

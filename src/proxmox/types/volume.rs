@@ -38,6 +38,12 @@ pub struct Volume {
     /// The first line of its notes.
     #[serde(default, deserialize_with = "wire::text")]
     pub notes: Option<String>,
+    /// Whether nobody may remove it.
+    #[serde(default, deserialize_with = "wire::flag")]
+    pub protected: bool,
+    /// The volume that it is a clone of.
+    #[serde(default, deserialize_with = "wire::text")]
+    pub parent: Option<String>,
     /// How the backup server's last verification went.
     #[serde(default)]
     pub verification: Option<Verification>,

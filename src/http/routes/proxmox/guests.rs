@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -11,7 +12,7 @@ use crate::http::AppState;
 use crate::http::error::ApiError;
 use crate::http::extract::Path;
 use crate::http::scope::Scope;
-use crate::http::targets::select;
+use crate::http::targets::{Target, select};
 use crate::proxmox::{Error, GuestConfig, GuestKind, Property, Vmid, wire};
 
 /// Keys that are yes or no.
@@ -83,28 +84,31 @@ async fn config(
             return Err(ApiError::message(StatusCode::BAD_REQUEST, text, Value::Null));
         }
     };
-    let mut failures: Vec<Error> = Vec::new();
-    for target in select(&state, &scope.filter).await?.targets {
-        let read = match target.session {
-            Ok(session) => session.guest_config(&node, kind, Vmid(vmid)).await,
+    let (node, vmid) = (node.as_str(), Vmid(vmid));
+    let targets = select(&state, &scope.filter).await?.targets.into_iter();
+    let reads = targets.map(|target| async move {
+        let config = match target.session.clone() {
+            Ok(session) => session.guest_config(node, kind, vmid).await,
             Err(error) => Err(error),
         };
+        config.map_err(|error| (target, error))
+    });
+    let mut failures = Vec::new();
+    for read in join_all(reads).await {
         match read {
             Ok(config) => return Ok(Json(shaped(&config))),
-            Err(error) => failures.push(error),
+            Err(failure) => failures.push(failure),
         }
     }
     Err(absent(failures))
 }
 
 /// Nobody has the guest; or somebody who may have it could not be asked, which is the failure then.
-fn absent(failures: Vec<Error>) -> ApiError {
-    let texts: Vec<String> = failures.iter().map(Error::to_string).collect();
-    match failures
-        .into_iter()
-        .find(|error| !matches!(error, Error::NotFound { .. }))
-    {
-        Some(error) => error.into(),
+fn absent(failures: Vec<(Target, Error)>) -> ApiError {
+    let texts: Vec<String> = failures.iter().map(|(_, error)| error.to_string()).collect();
+    let mut failures = failures.into_iter();
+    match failures.find(|(_, error)| !matches!(error, Error::NotFound { .. })) {
+        Some((target, error)) => ApiError::from(error).about(target.key, &target.settings.name),
         None => ApiError::message(StatusCode::BAD_REQUEST, "VM Config not found.", texts.join("; ")),
     }
 }

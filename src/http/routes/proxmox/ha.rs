@@ -218,7 +218,7 @@ async fn resource_of_vm(
         Ok(named(&name, &found, RESOURCE))
     };
     let answers = Answers::read(select(&state, &scope.filter).await?, read).await?;
-    Ok(answers.respond_first())
+    answers.respond_first()
 }
 
 /// The groups of releases before 9.
@@ -249,7 +249,7 @@ async fn group(State(state): State<AppState>, Path(group): Path<String>, scope: 
         Ok(named(&name, found.as_slice(), GROUP))
     };
     let answers = Answers::read(select(&state, &scope.filter).await?, read).await?;
-    Ok(answers.respond_first())
+    answers.respond_first()
 }
 
 /// The rules of releases from 9 on.

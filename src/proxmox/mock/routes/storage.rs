@@ -177,6 +177,12 @@ fn content(call: &Call<'_>, world: &World) -> Answer {
             json!({"volid": volid, "content": "iso", "format": "iso", "size": 659_554_304, "ctime": 1_717_000_000}),
         );
     }
+    if wanted("vztmpl") && call.param("vmid").is_none() {
+        let volid = format!("{}:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst", storage.id);
+        rows.push(
+            json!({"volid": volid, "content": "vztmpl", "format": "tzst", "size": 126_515_062, "ctime": 1_717_000_000}),
+        );
+    }
     let turned = usize::try_from(call.turn).unwrap_or(0) % rows.len().max(1);
     rows.rotate_left(turned);
     Ok(Value::Array(rows).into())

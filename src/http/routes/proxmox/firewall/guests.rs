@@ -110,6 +110,6 @@ impl Which {
             part.read(&guest.firewall(), place).await
         };
         let answers = Answers::of_node(select(state, &self.scope.filter).await?, &self.node, read).await?;
-        Ok(part.respond(answers))
+        part.respond(answers)
     }
 }

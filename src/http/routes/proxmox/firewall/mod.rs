@@ -134,7 +134,7 @@ async fn datacenter(state: &AppState, scope: &Scope, part: Part) -> Result<Respo
         part.read(&session.cluster().firewall(), place).await
     };
     let answers = Answers::read(select(state, &scope.filter).await?, read).await?;
-    Ok(part.respond(answers))
+    part.respond(answers)
 }
 
 async fn of_node(state: &AppState, scope: &Scope, node: &str, part: Part) -> Result<Response, ApiError> {
@@ -147,7 +147,7 @@ async fn of_node(state: &AppState, scope: &Scope, node: &str, part: Part) -> Res
         part.read(&session.nodes(node).firewall(), place).await
     };
     let answers = Answers::of_node(select(state, &scope.filter).await?, node, read).await?;
-    Ok(part.respond(answers))
+    part.respond(answers)
 }
 
 /// What can be read of the firewall of one place.
@@ -186,9 +186,9 @@ impl Part {
         })
     }
 
-    fn respond(self, answers: Answers<Vec<Value>>) -> Response {
+    fn respond(self, answers: Answers<Vec<Value>>) -> Result<Response, ApiError> {
         match self {
-            Self::Rules | Self::Groups | Self::Sets | Self::Aliases => answers.respond_list(),
+            Self::Rules | Self::Groups | Self::Sets | Self::Aliases => Ok(answers.respond_list()),
             Self::Options => answers.respond_first(),
         }
     }
