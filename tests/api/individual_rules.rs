@@ -361,14 +361,19 @@ async fn branch_goes_with_every_request_to_netbox() {
     assert_ne!(trio.netbox.count(DEVICES), 0);
 }
 
-/// Every request was for the branch, but the one that looks whether there is such a branch.
+/// Every request was for the branch, but those that look whether there is such a branch and how the service is set up.
 fn assert_on_branch(trio: &Trio, what: &str) {
     let requests = trio.netbox.requests();
     let astray: Vec<&str> = requests
         .iter()
         .filter(|request| request.branch.as_deref() != Some(BRANCH))
         .map(|request| request.path.as_str())
-        .filter(|path| *path != "/api/plugins/branching/branches/")
+        .filter(|path| {
+            !matches!(
+                *path,
+                "/api/plugins/branching/branches/" | "/api/plugins/proxbox/settings/runtime/"
+            )
+        })
         .collect();
     assert!(!requests.is_empty() && astray.is_empty(), "{what}: {astray:?}");
 }
