@@ -46,14 +46,20 @@ const BODY_LIMIT: usize = 1024 * 1024;
 
 /// What describes every route of [`router`] but those of Proxmox itself, which have a document of their own per release.
 pub fn openapi_document() -> OpenApi {
-    described_routes().1
+    let mut document = routes::all().split_for_parts().1;
+    document
+        .paths
+        .paths
+        .extend(routes::documented().flat_map(|paths| paths.paths));
+    openapi::share_parameters(&mut document);
+    document
 }
 
 /// Everything that the service answers. The last layer is the first that a request meets.
 pub fn router(state: AppState) -> Router {
-    let (routes, document) = described_routes();
+    let (routes, _) = routes::all().split_for_parts();
     routes
-        .merge(routes::docs::routes(openapi::render(&document)))
+        .merge(routes::docs::routes())
         .fallback(|| async { ApiError::plain(StatusCode::NOT_FOUND, "Not Found") })
         .method_not_allowed_fallback(|| async { ApiError::plain(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed") })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
@@ -65,10 +71,4 @@ pub fn router(state: AppState) -> Router {
         .layer(from_fn_with_state(state.clone(), layers::report))
         .layer(from_fn_with_state(state.clone(), layers::frame))
         .with_state(state)
-}
-
-fn described_routes() -> (Router<AppState>, OpenApi) {
-    let (routes, mut document) = routes::all().split_for_parts();
-    openapi::share_parameters(&mut document);
-    (routes, document)
 }

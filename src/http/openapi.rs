@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::body::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::openapi::path::Parameter;
@@ -94,10 +93,4 @@ fn parameters(document: &mut OpenApi) -> impl Iterator<Item = &mut RefOr<Paramet
     operations
         .filter_map(|operation| operation.parameters.as_mut())
         .flatten()
-}
-
-/// The document as it is served.
-pub(super) fn render(document: &OpenApi) -> Bytes {
-    // Its parts are all plain JSON.
-    Bytes::from(serde_json::to_vec(document).unwrap_or_default())
 }

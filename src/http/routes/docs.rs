@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -12,8 +12,11 @@ use utoipa_swagger_ui::Config;
 use crate::http::extract::Path;
 use crate::http::{ApiError, AppState};
 
-/// The routes that serve `document`.
-pub(in crate::http) fn routes(document: Bytes) -> Router<AppState> {
+/// What `openapi print` prints. To make it anew in each process would cost time at the start, and memory for good.
+const DOCUMENT: &str = include_str!("../../../openapi/proxbox-api.json");
+
+/// The routes that serve the document and show it.
+pub(in crate::http) fn routes() -> Router<AppState> {
     let documents = [
         "/openapi.json",
         "/proxmox/api2/9.2/openapi.json",
@@ -24,7 +27,7 @@ pub(in crate::http) fn routes(document: Bytes) -> Router<AppState> {
     let browse = move |path: &str| file(path, Arc::clone(&config));
     let other = browse.clone();
     Router::new()
-        .route("/openapi.json", get(move || async { json(document) }))
+        .route("/openapi.json", get(|| async { json() }))
         .route("/docs", get(|| async { Redirect::permanent("/docs/") }))
         .route("/docs/", get(move || async move { browse("") }))
         .route(
@@ -33,8 +36,8 @@ pub(in crate::http) fn routes(document: Bytes) -> Router<AppState> {
         )
 }
 
-fn json(document: Bytes) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], document).into_response()
+fn json() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT).into_response()
 }
 
 fn file(path: &str, config: Arc<Config<'static>>) -> Response {

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, on};
 use serde_json::{Value, json};
 use utoipa::IntoParams as _;
+use utoipa::openapi::Paths;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -68,16 +69,23 @@ const OPTIONAL: &[(&str, &str)] = &[
     ("upid", "Tasks: this one; the latest of the guest where it is absent."),
 ];
 
-/// What is served here, in the order of the OpenAPI document.
+/// What is served here; [`documented`] describes it.
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     PLACES.iter().fold(OpenApiRouter::new(), |router, (path, kind)| {
+        router.route(path, handler(*kind))
+    })
+}
+
+/// The entries of these routes in the OpenAPI document.
+pub(super) fn documented() -> impl Iterator<Item = Paths> {
+    PLACES.iter().map(|(path, kind)| {
         let synced = Synced {
             path,
             subject: kind.as_str(),
             media_type: "application/json",
             parameters: parameters(path, *kind),
         };
-        router.routes((Vec::new(), synced.documented(), handler(*kind)))
+        synced.documented()
     })
 }
 

@@ -17,11 +17,18 @@ mod sync;
 mod viewer;
 mod virtualization;
 
+use utoipa::openapi::Paths;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{AppState, openapi};
 
-/// Every route of the OpenAPI document.
+/// Entries of the OpenAPI document that routes of [`all`] do not bring along: they are many and large, and a process that
+/// serves does not need them.
+pub(super) fn documented() -> impl Iterator<Item = Paths> {
+    stages::documented().chain(individual::documented())
+}
+
+/// Every route, most with their entry of the OpenAPI document.
 pub(super) fn all() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(openapi::base())
         .merge(root::routes())

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use serde_json::{Value, json};
+use utoipa::openapi::Paths;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::http::AppState;
@@ -230,11 +231,16 @@ const PLACES: &[Place] = &[
     stream(Stage::BackupRoutines, "/proxmox/cluster/backup/stream"),
 ];
 
-/// What is served here, in the order of the OpenAPI document.
+/// What is served here; [`documented`] describes it.
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     PLACES.iter().fold(OpenApiRouter::new(), |router, place| {
-        router.routes((Vec::new(), document::documented(place), handler(place)))
+        router.route(place.path, handler(place))
     })
+}
+
+/// The entries of the stages in the OpenAPI document.
+pub(super) fn documented() -> impl Iterator<Item = Paths> {
+    PLACES.iter().map(document::documented)
 }
 
 fn handler(place: &'static Place) -> MethodRouter<AppState> {
