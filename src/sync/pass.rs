@@ -124,10 +124,22 @@ impl<'a> EndpointRun<'a> {
         self.take_in::<P>(passed)
     }
 
-    /// Runs two passes side by side; neither may need what the other writes.
+    /// Runs two passes side by side. Neither may need what the other writes, nor may one change rows that the other's hang
+    /// on: the database of NetBox would let both wait for each other, and end one of them.
     pub(super) async fn passes<P: Pass, Q: Pass>(&mut self) -> Result<[Outcome; 2], Error> {
         let [first, second] = self.try_passes::<P, Q>().await;
         Ok([first?, second?])
+    }
+
+    /// Runs three passes side by side.
+    pub(super) async fn three_passes<P: Pass, Q: Pass, R: Pass>(&mut self) -> Result<[Outcome; 3], Error> {
+        let (first, second, third) = tokio::join!(self.carry_out::<P>(), self.carry_out::<Q>(), self.carry_out::<R>());
+        let (first, second, third) = (
+            self.take_in::<P>(first),
+            self.take_in::<Q>(second),
+            self.take_in::<R>(third),
+        );
+        Ok([first?, second?, third?])
     }
 
     /// Like [`Self::passes`], where one may do without the other.

@@ -111,6 +111,30 @@ async fn empty_netbox_gets_every_interface_and_a_second_run_writes_nothing() {
     }
 }
 
+/// The database of NetBox locks an interface that is changed against rows that are to hang on it, and the other way round.
+#[tokio::test]
+async fn interfaces_are_changed_when_nothing_that_hangs_on_them_is_under_way() {
+    let bench = Bench::start().await;
+    bench.stage(Stage::VirtualMachines).await;
+    bench.netbox.clear_requests();
+    bench.stage(Stage::VmInterfaces).await;
+    let writes: Vec<(String, String)> = bench
+        .netbox
+        .requests()
+        .into_iter()
+        .filter(|request| request.method != "GET")
+        .map(|request| (request.method, request.path.replace("/api/", "")))
+        .collect();
+    let last_below = writes.iter().rposition(|(method, path)| {
+        let path = path.trim_matches('/');
+        method == "POST" && [GUEST_INTERFACES, STATES, MACS].contains(&path)
+    });
+    let first_change = writes
+        .iter()
+        .position(|(method, path)| method == "PATCH" && path.trim_matches('/') == INTERFACES);
+    assert!(last_below.is_some() && last_below < first_change, "{writes:?}");
+}
+
 #[tokio::test]
 async fn changes_in_proxmox_are_followed_and_nothing_else_is_written() {
     let bench = synced().await;

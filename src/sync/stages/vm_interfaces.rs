@@ -44,9 +44,12 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     require_some("interfaces of virtual machines", &outcome)?;
     run.read_interface_parts().await?;
     let bridges = run.pass::<Bridges>().await?;
-    let [macs, states] = run.passes::<MacAddresses, VmInterfaceStates>().await?;
     run.release_guest_interfaces(PHASE).await?;
-    let [primaries, guests] = run.passes::<PrimaryMacs, GuestInterfaces>().await?;
+    let [macs, states, guests] = run
+        .three_passes::<MacAddresses, VmInterfaceStates, GuestInterfaces>()
+        .await?;
+    // Alone: it changes the interfaces, which all of these hang on.
+    let primaries = run.pass::<PrimaryMacs>().await?;
     for passed in [bridges, macs, states, primaries, guests] {
         run.warn(PHASE, &passed);
     }
