@@ -231,8 +231,7 @@ impl<'a> Batches<'a> {
     async fn write<E: Entry>(&mut self, rows: &'a [E]) {
         let mut queue = Queue::new(rows, self.plan.side_by_side);
         let most = queue.most();
-        let row_millis = E::millis(self.plan.row_millis);
-        let cap = self.writer.pace(|pace| pace.cap(rows.len(), row_millis, most));
+        let cap = Pace::cap(rows.len(), E::millis(self.plan.row_millis), most);
         let mut under_way = FuturesUnordered::new();
         loop {
             while under_way.len() < most
@@ -241,9 +240,7 @@ impl<'a> Batches<'a> {
                 let (writer, path) = (self.writer, self.plan.path);
                 under_way.push(async move {
                     let began = Instant::now();
-                    writer.pace(Pace::starts);
                     let result = E::send(writer, path, &batch).await;
-                    writer.pace(Pace::ends);
                     (batch, began, result)
                 });
             }
@@ -253,8 +250,7 @@ impl<'a> Batches<'a> {
             queue.done(&batch);
             match result {
                 Ok(ids) => {
-                    let (rows, elapsed) = (batch.len(), began.elapsed());
-                    self.writer.pace(|pace| pace.took(rows, row_millis, elapsed));
+                    self.writer.pace(|pace| pace.took(began.elapsed()));
                     self.took(batch, ids);
                 }
                 Err(error) => self.handle(error, batch, &mut queue),

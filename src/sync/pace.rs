@@ -11,41 +11,29 @@ const SMALLEST: usize = 50;
 /// A request that is answered faster than this lets the next one be larger.
 const QUICK: Duration = Duration::from_millis(1_500);
 /// How long rows have to take until they are worth another request beside the first, in ms.
-const WANTED_MILLIS: f64 = 4_000.0;
-/// What a request takes whatever its rows, in ms.
-const REQUEST_MILLIS: f64 = 25.0;
+const WANTED_MILLIS: usize = 4_000;
 
 /// How NetBox takes what is written.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pace {
     /// How many rows a request may have.
     size: usize,
-    /// How long NetBox takes, compared with [`Resource::ROW_MILLIS`](crate::reconcile::Resource::ROW_MILLIS).
-    slowness: f64,
-    /// How many requests are under way.
-    under_way: usize,
-    /// Whether the latest of them went out alone.
-    is_alone: bool,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self {
-            size: FIRST,
-            slowness: 1.0,
-            under_way: 0,
-            is_alone: true,
-        }
+        Self { size: FIRST }
     }
 }
 
 impl Pace {
-    /// How many rows a request may have so that a plan of `rows`, each of which takes `row_millis` where `ROW_MILLIS` were
-    /// measured, keeps `side_by_side` requests busy if it takes long enough for that.
-    pub(super) fn cap(self, rows: usize, row_millis: u32, side_by_side: usize) -> usize {
-        let millis = f64::from(row_millis) * self.slowness * to_number(rows);
-        let shares = to_count((millis / WANTED_MILLIS).ceil()).clamp(1, side_by_side);
-        rows.div_ceil(shares).max(SMALLEST)
+    /// How many rows a request may have so that a plan of `rows`, each of which takes `row_millis`
+    /// ([`Resource::ROW_MILLIS`](crate::reconcile::Resource::ROW_MILLIS)), keeps `side_by_side` requests busy if that is worth
+    /// it. A NetBox slower than that gets no more of them: what makes it slow would only be shared among more.
+    pub(super) fn cap(rows: usize, row_millis: u32, side_by_side: usize) -> usize {
+        let millis = rows.saturating_mul(row_millis as usize);
+        rows.div_ceil(millis.div_ceil(WANTED_MILLIS).clamp(1, side_by_side))
+            .max(SMALLEST)
     }
 
     /// How many of `rows` the next request gets, `cap` at most: shares of one size, so that the last is not a small one.
@@ -56,23 +44,8 @@ impl Pace {
         rows.div_ceil(rows.div_ceil(size.min(cap)).max(1))
     }
 
-    /// A request goes out.
-    pub(super) const fn starts(&mut self) {
-        self.is_alone = self.under_way == 0;
-        self.under_way += 1;
-    }
-
-    /// A request has been answered, whatever the answer.
-    pub(super) const fn ends(&mut self) {
-        self.under_way = self.under_way.saturating_sub(1);
-    }
-
-    /// A request with `rows` was written after `elapsed`. How slow NetBox is only those tell that nothing else went beside.
-    pub(super) fn took(&mut self, rows: usize, row_millis: u32, elapsed: Duration) {
-        if self.is_alone {
-            let usual = REQUEST_MILLIS + f64::from(row_millis) * to_number(rows);
-            self.slowness = f64::midpoint(self.slowness, elapsed.as_secs_f64() * 1_000.0 / usual);
-        }
+    /// A request was written after `elapsed`.
+    pub(super) fn took(&mut self, elapsed: Duration) {
         if elapsed < QUICK {
             self.size = (self.size + self.size.div_ceil(4)).min(LARGEST);
         }
@@ -84,36 +57,22 @@ impl Pace {
     }
 }
 
-fn to_number(rows: usize) -> f64 {
-    u32::try_from(rows).map_or(f64::INFINITY, f64::from)
-}
-
-/// Saturates, and takes what is no number for nothing.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "saturates, which is wanted"
-)]
-const fn to_count(rows: f64) -> usize {
-    rows as usize
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A NetBox that takes `times` as long as usual.
-    fn used_to(times: u32) -> Pace {
+    /// What a NetBox gets that has answered quickly for a while.
+    fn grown() -> Pace {
         let mut pace = Pace::default();
         for _ in 0..20 {
-            pace.took(10, 20, Duration::from_millis(225) * times);
+            pace.took(QUICK / 2);
         }
         pace
     }
 
     /// How many rows each request of a plan gets.
     fn shares(pace: Pace, rows: usize, row_millis: u32) -> Vec<usize> {
-        let cap = pace.cap(rows, row_millis, 4);
+        let cap = Pace::cap(rows, row_millis, 4);
         let (mut shares, mut rest) = (Vec::new(), rows);
         while rest > 0 {
             shares.push(pace.share(rest, cap));
@@ -124,8 +83,8 @@ mod tests {
 
     #[test]
     fn shares_are_even_and_there_are_several_where_that_is_worth_it() {
-        let pace = used_to(1);
-        assert_eq!(pace.share(0, pace.cap(0, 20, 4)), 0);
+        let pace = grown();
+        assert_eq!(pace.share(0, Pace::cap(0, 20, 4)), 0);
         for (rows, row_millis, expected) in [
             (1, 20, vec![1]),
             (55, 40, vec![55]),
@@ -145,38 +104,15 @@ mod tests {
     }
 
     #[test]
-    fn slow_one_gets_smaller_shares_but_not_tiny_ones() {
-        assert_eq!(shares(used_to(2), 156, 15), [78; 2]);
-        assert_eq!(shares(used_to(7), 156, 40), [39; 4]);
-        assert_eq!(shares(used_to(70), 100, 40), [50; 2]);
-        assert_eq!(shares(used_to(0), 156, 40), [156]);
-    }
-
-    #[test]
-    fn requests_side_by_side_do_not_tell_how_slow_netbox_is() {
-        let mut pace = used_to(1);
-        pace.starts();
-        pace.starts();
-        for _ in 0..2 {
-            pace.took(10, 20, Duration::from_secs(20));
-            pace.ends();
-        }
-        assert_eq!(shares(pace, 156, 15), [156]);
-        pace.starts();
-        pace.took(10, 20, Duration::from_secs(20));
-        assert_eq!(shares(pace, 156, 15), [39; 4]);
-    }
-
-    #[test]
     fn first_ones_are_careful_and_those_after_too_large_ones_too() {
         let mut pace = Pace::default();
         assert_eq!(shares(pace, 125, 5), [125], "a little more than usual");
         assert_eq!(shares(pace, 126, 5), [63; 2]);
         pace.failed(100);
         assert_eq!(shares(pace, 150, 5), [50; 3]);
-        pace.took(50, 5, QUICK);
+        pace.took(QUICK);
         assert_eq!(shares(pace, 150, 5), [50; 3], "not quick");
-        pace.took(50, 5, QUICK / 2);
+        pace.took(QUICK / 2);
         assert_eq!(shares(pace, 124, 5), [62; 2]);
         pace.failed(200);
         assert_eq!(shares(pace, 124, 5), [62; 2], "it has become smaller before");
