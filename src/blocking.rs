@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::proxmox::types::{
@@ -14,9 +15,10 @@ use crate::proxmox::types::{
     Snapshot, StorageIdentity, StorageState, Task, Upid, Volume, ZfsPool, ZfsPoolDetail,
 };
 use crate::proxmox::{
-    self, BackupOptions, BackupServerStorage, ClusterResource, ClusterStatus, ContentFilter, Endpoint, Error,
-    FirewallOf, GuestConfig, GuestInterface, GuestKind, GuestPlace, MetricFilter, NodeRow, Permissions, Power, Rows,
-    SdnOnNode, StorageConfig, TaskEnd, TaskFilter, TaskProgress, TaskStatus, Version, Vmid, Wait,
+    self, BackupOptions, BackupServerStorage, CloneOptions, ClusterResource, ClusterStatus, ContentFilter, Endpoint,
+    Error, FirewallOf, GuestConfig, GuestInterface, GuestKind, GuestPlace, HaCommand, MetricFilter, NodeRow, Param,
+    Permissions, Power, Rows, SdnOnNode, StorageConfig, TaskEnd, TaskFilter, TaskProgress, TaskStatus, Version, Vmid,
+    Wait,
 };
 
 /// A session whose calls wait for their answers.
@@ -108,8 +110,12 @@ calls! {
     list_metrics(filter: MetricFilter) -> Rows<Metric>;
     list_cpu_models() -> Rows<CpuModel>;
     find_cpu_model(name: &str) -> Option<CpuModel>;
+    create_cpu_model(name: &str, reported_model: &str, parameters: &[(&str, Param)]) -> ();
+    change_cpu_model(name: &str, parameters: &[(&str, Param)]) -> ();
+    delete_cpu_model(name: &str) -> ();
     list_api_tokens(user: &str) -> Rows<ApiToken>;
     find_api_token(user: &str, name: &str) -> Option<ApiToken>;
+    regenerate_api_token(user: &str, name: &str) -> SecretString;
     list_nodes() -> Rows<NodeRow>;
     list_storages() -> Rows<StorageConfig>;
     storage_config(storage: &str) -> StorageConfig;
@@ -132,12 +138,18 @@ calls! {
     backup_guest(guest: GuestPlace<'_>, options: BackupOptions<'_>) -> Upid;
     find_migration_preflight(guest: GuestPlace<'_>) -> Option<MigrationPreflight>;
     migrate_guest(guest: GuestPlace<'_>, target: &str, online: bool) -> Upid;
+    create_guest(guest: GuestPlace<'_>, parameters: &[(&str, Param)]) -> Upid;
+    clone_guest(guest: GuestPlace<'_>, options: CloneOptions<'_>) -> Upid;
+    change_guest(guest: GuestPlace<'_>, parameters: &[(&str, Param)]) -> ();
+    resize_disk(guest: GuestPlace<'_>, disk: &str, size: &str) -> Upid;
+    make_template(guest: GuestPlace<'_>) -> Option<Upid>;
     list_tasks(node: &str, filter: TaskFilter<'_>) -> Rows<Task>;
     list_recent_tasks() -> Rows<Task>;
     task_status(upid: &Upid) -> TaskStatus;
     cancel_task(upid: &Upid) -> ();
     list_ha_status() -> Rows<HaStatus>;
     ha_manager_status() -> HaManagerStatus;
+    set_ha(command: HaCommand) -> ();
     list_ha_resources() -> Rows<HaResource>;
     find_ha_resource(sid: &str) -> Option<HaResource>;
     list_ha_groups() -> Rows<HaGroup>;

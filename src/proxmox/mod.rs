@@ -59,8 +59,8 @@ pub use rows::{RejectedRow, Rows};
 pub use session::{Answer, Session};
 pub use tls::{Fingerprint, FingerprintError, TlsPolicy};
 pub use topics::{
-    BackupOptions, BackupServerStorage, ContentFilter, FirewallOf, GuestPlace, MetricFilter, Power, SdnOnNode,
-    TaskFilter,
+    BackupOptions, BackupServerStorage, CloneOptions, ContentFilter, FirewallOf, GuestPlace, HaCommand, MetricFilter,
+    Power, SdnOnNode, TaskFilter, WhileDisarmed,
 };
 pub use types::{
     Capabilities, ClusterResource, ClusterStatus, GuestAddress, GuestConfig, GuestInterface, GuestKind, LxcConfig, Nic,

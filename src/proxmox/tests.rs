@@ -38,6 +38,7 @@ mod decoding;
 mod exchanges;
 mod forms;
 mod influx;
+mod provisioning;
 mod server;
 mod sessions;
 mod topics;

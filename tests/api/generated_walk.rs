@@ -54,6 +54,12 @@ impl Walk {
                 ("password".to_owned(), PASSWORD.to_owned()),
             ];
         }
+        if operation.path.ends_with("/clone") {
+            given.retain(|(name, _)| name != "snapname");
+        }
+        if operation.path.ends_with("/resize") {
+            given = self.resize(operation);
+        }
         let path = path(operation, |name| {
             let made = given
                 .iter()
@@ -84,6 +90,20 @@ impl Walk {
                 _ => named_in_cluster(world, path, name),
             }
         })
+    }
+
+    /// Makes a disk larger that the guest has.
+    fn resize(&self, operation: &Operation) -> Vec<(String, String)> {
+        let disk = self.mock.world().read(|world| {
+            let mut guests = world.guests.values();
+            let guest = guests.find(|guest| is_fit(guest, &operation.path)).unwrap();
+            let mut settings = guest.config.iter().map(|(key, _)| key.to_owned());
+            settings.find(|key| guest.config.text(key).is_some_and(|disk| disk.contains("size=")))
+        });
+        vec![
+            ("disk".to_owned(), disk.unwrap()),
+            ("size".to_owned(), "+1G".to_owned()),
+        ]
     }
 
     /// Asks us.

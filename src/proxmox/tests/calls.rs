@@ -2,7 +2,11 @@
 
 use super::exchanges::session;
 use super::server::{Reply, Server};
-use crate::proxmox::{BackupOptions, BackupServerStorage, Error, GuestKind, GuestPlace, Power, Session, Vmid};
+use crate::proxmox::{
+    BackupOptions, BackupServerStorage, CloneOptions, Error, GuestKind, GuestPlace, HaCommand, Param, Power, Session,
+    Vmid, WhileDisarmed,
+};
+use secrecy::ExposeSecret;
 
 const TASK: &str = "UPID:a:00001234:0000ABCD:65000000:qmigrate:100:root@pam:";
 const MACHINE: GuestPlace<'_> = GuestPlace {
@@ -80,6 +84,117 @@ async fn every_verb_sends_its_parameters_and_answers_its_task() {
     assert_eq!(verbs, wanted);
     let path = cancelled.0.replace("%3A", ":").replace("%40", "@");
     assert_eq!(path, format!("DELETE nodes/a/tasks/{TASK}"));
+}
+
+#[tokio::test]
+async fn guests_are_made_and_changed_by_what_is_sent() {
+    let (server, session) = starting();
+    let plain = CloneOptions {
+        vmid: Vmid(201),
+        name: None,
+        target: None,
+        storage: None,
+        pool: None,
+        snapshot: None,
+        full: None,
+    };
+    let whole = CloneOptions {
+        name: Some("copy"),
+        target: Some("b"),
+        storage: Some("vault"),
+        pool: Some("lab"),
+        snapshot: Some("before"),
+        full: Some(true),
+        ..plain
+    };
+    let memory = [("memory", Param::Integer(512)), ("onboot", Param::Flag(true))];
+    let tasks = [
+        session.create_guest(MACHINE, &memory).await.unwrap(),
+        session.create_guest(CONTAINER, &[]).await.unwrap(),
+        session.clone_guest(MACHINE, plain).await.unwrap(),
+        session.clone_guest(MACHINE, whole).await.unwrap(),
+        session.clone_guest(CONTAINER, whole).await.unwrap(),
+        session.resize_disk(MACHINE, "scsi0", "+2G").await.unwrap(),
+        session.make_template(MACHINE).await.unwrap().unwrap(),
+    ];
+    assert!(tasks.iter().all(|task| task.as_str() == TASK));
+    session.change_guest(CONTAINER, &memory).await.unwrap();
+    let copy = "target=b&storage=vault&pool=lab&snapname=before&full=1";
+    let wanted = [
+        ("POST nodes/a/qemu", "vmid=100&memory=512&onboot=1".to_owned()),
+        ("POST nodes/a/lxc", "vmid=100".to_owned()),
+        ("POST nodes/a/qemu/100/clone", "newid=201".to_owned()),
+        ("POST nodes/a/qemu/100/clone", format!("newid=201&name=copy&{copy}")),
+        ("POST nodes/a/lxc/100/clone", format!("newid=201&hostname=copy&{copy}")),
+        ("PUT nodes/a/qemu/100/resize", "disk=scsi0&size=%2B2G".to_owned()),
+        ("POST nodes/a/qemu/100/template", String::new()),
+        ("PUT nodes/a/lxc/100/config", "memory=512&onboot=1".to_owned()),
+    ];
+    assert_eq!(sent(&server), wanted.map(|(call, body)| (call.to_owned(), body)));
+}
+
+#[tokio::test]
+async fn container_becomes_a_template_without_a_task() {
+    let server = Server::plain(|_| Reply::data("null"));
+    assert_eq!(session(&server).make_template(CONTAINER).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn availability_and_processor_models_are_changed_by_what_is_sent() {
+    let server = Server::plain(|_| Reply::data("null"));
+    let session = session(&server);
+    for command in [
+        HaCommand::Arm,
+        HaCommand::Disarm(WhileDisarmed::Freeze),
+        HaCommand::Disarm(WhileDisarmed::Ignore),
+    ] {
+        session.set_ha(command).await.unwrap();
+    }
+    let flags = [("flags", "+aes;-pcid".into()), ("hidden", Param::Flag(false))];
+    session.create_cpu_model("lab", "EPYC-Genoa", &flags).await.unwrap();
+    session.change_cpu_model("lab", &flags[1..]).await.unwrap();
+    session.delete_cpu_model("lab").await.unwrap();
+    let wanted = [
+        ("POST cluster/ha/status/arm-ha", ""),
+        ("POST cluster/ha/status/disarm-ha", "resource-mode=freeze"),
+        ("POST cluster/ha/status/disarm-ha", "resource-mode=ignore"),
+        (
+            "POST cluster/qemu/custom-cpu-models",
+            "cputype=lab&reported-model=EPYC-Genoa&flags=%2Baes%3B-pcid&hidden=0",
+        ),
+        ("PUT cluster/qemu/custom-cpu-models/lab", "hidden=0"),
+        ("DELETE cluster/qemu/custom-cpu-models/lab", ""),
+    ];
+    assert_eq!(
+        sent(&server),
+        wanted.map(|(call, body)| (call.to_owned(), body.to_owned()))
+    );
+}
+
+#[tokio::test]
+async fn new_secret_of_a_token_is_answered_and_told_to_nobody_else() {
+    let answer = r#"{"full-tokenid":"root@pam!sync","value":"s3cret-word"}"#;
+    let server = Server::plain(move |_| Reply::data(answer));
+    let secret = session(&server).regenerate_api_token("root@pam", "sync").await.unwrap();
+    assert_eq!(secret.expose_secret(), "s3cret-word");
+    let (call, body) = sent(&server).remove(0);
+    assert_eq!(call.replace("%40", "@"), "PUT access/users/root@pam/token/sync");
+    assert_eq!(body, "regenerate=1");
+    assert!(!format!("{secret:?}").contains("s3cret"));
+    for answer in [
+        "null",
+        r#"{"value":""}"#,
+        r#"{"comment":"s3cret-word"}"#,
+        r#"["s3cret-word"]"#,
+    ] {
+        let server = Server::plain(move |_| Reply::data(answer));
+        let error = session(&server)
+            .regenerate_api_token("root@pam", "sync")
+            .await
+            .unwrap_err();
+        assert!(matches!(error, Error::Decode { .. }), "{error:?}");
+        assert!(!format!("{error} {error:?}").contains("s3cret"));
+    }
 }
 
 #[tokio::test]

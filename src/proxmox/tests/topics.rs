@@ -27,7 +27,7 @@ async fn mock(release: Release) -> MockProxmox {
 }
 
 /// The mock, as root.
-fn root(mock: &MockProxmox) -> Endpoint {
+pub(super) fn root(mock: &MockProxmox) -> Endpoint {
     let (user, token) = ROOT_TOKEN.split_once('!').unwrap();
     Endpoint {
         port: mock.address().port(),
@@ -44,7 +44,7 @@ fn root(mock: &MockProxmox) -> Endpoint {
     }
 }
 
-async fn session(release: Release) -> (MockProxmox, Session) {
+pub(super) async fn session(release: Release) -> (MockProxmox, Session) {
     let mock = mock(release).await;
     let session = Session::new(root(&mock)).unwrap();
     (mock, session)

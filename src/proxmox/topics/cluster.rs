@@ -6,7 +6,7 @@ use serde::de::Error as _;
 
 use super::rows_if_offered;
 use crate::proxmox::types::{ClusterResource, ClusterStatus, CpuModel, JoinInformation, Metric};
-use crate::proxmox::{Error, GuestKind, Resource, Rows, Session, Vmid};
+use crate::proxmox::{Error, GuestKind, Param, Resource, Rows, Session, Vmid};
 
 /// Which figures.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -76,6 +76,42 @@ impl Session {
     pub async fn find_cpu_model(&self, name: &str) -> Result<Option<CpuModel>, Error> {
         let rows = self.list_cpu_models().await?;
         only(rows, "cluster/qemu/custom-cpu-models", |row| row.is_named(name))
+    }
+
+    /// `POST cluster/qemu/custom-cpu-models`: defines the processor model `name`, which reports itself to guests as
+    /// `reported_model`, with `parameters` such as `flags` or `hidden`.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange; [`Error::NotImplemented`] on releases before 9.2.
+    pub async fn create_cpu_model(
+        &self,
+        name: &str,
+        reported_model: &str,
+        parameters: &[(&str, Param)],
+    ) -> Result<(), Error> {
+        let mut all = vec![("cputype", name.into()), ("reported-model", reported_model.into())];
+        all.extend_from_slice(parameters);
+        self.cpu_models().post(&all).await.map(drop)
+    }
+
+    /// `PUT cluster/qemu/custom-cpu-models/{name}`: changes `parameters` of the processor model. Guests that run keep what
+    /// they were started with.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::create_cpu_model`].
+    pub async fn change_cpu_model(&self, name: &str, parameters: &[(&str, Param)]) -> Result<(), Error> {
+        self.cpu_models().child(name).put(parameters).await.map(drop)
+    }
+
+    /// `DELETE cluster/qemu/custom-cpu-models/{name}`. Guests that are set to it do not start any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::create_cpu_model`].
+    pub async fn delete_cpu_model(&self, name: &str) -> Result<(), Error> {
+        self.cpu_models().child(name).delete(&[]).await.map(drop)
     }
 
     fn cpu_models(&self) -> Resource {

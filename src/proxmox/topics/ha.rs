@@ -4,6 +4,24 @@ use super::{find, rows_if_offered};
 use crate::proxmox::types::{HaGroup, HaManagerStatus, HaResource, HaRule, HaStatus};
 use crate::proxmox::{Error, Rows, Session};
 
+/// What to do about high availability as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HaCommand {
+    /// Nodes are fenced and guests recovered again.
+    Arm,
+    /// No node is fenced, no guest recovered.
+    Disarm(WhileDisarmed),
+}
+
+/// What becomes of changes to guests while high availability is disarmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhileDisarmed {
+    /// They are refused.
+    Freeze,
+    /// They are done as if the guests were not looked after.
+    Ignore,
+}
+
 impl Session {
     /// `cluster/ha/status/current`: quorum, master, managers and services. Needs Sys.Audit on `/`.
     ///
@@ -76,5 +94,25 @@ impl Session {
     /// Any other [`Error`] of the exchange.
     pub async fn find_ha_rule(&self, rule: &str) -> Result<Option<HaRule>, Error> {
         find(self.cluster().ha().child("rules").child(rule)).await
+    }
+
+    /// `POST cluster/ha/status/arm-ha` or `…/disarm-ha`, which Proxmox has known since 9.1.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the exchange; [`Error::NotImplemented`] on older releases.
+    pub async fn set_ha(&self, command: HaCommand) -> Result<(), Error> {
+        let status = self.cluster().ha().child("status");
+        let done = match command {
+            HaCommand::Arm => status.child("arm-ha").post(&[]).await,
+            HaCommand::Disarm(guests) => {
+                let mode = match guests {
+                    WhileDisarmed::Freeze => "freeze",
+                    WhileDisarmed::Ignore => "ignore",
+                };
+                status.child("disarm-ha").post(&[("resource-mode", mode.into())]).await
+            }
+        };
+        done.map(drop)
     }
 }

@@ -7,17 +7,21 @@ mod guests;
 mod ha;
 mod hosts;
 mod networks;
+mod provisioning;
 mod sdn;
 mod storages;
 mod tasks;
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use serde::de::{DeserializeOwned, Error as _};
 
 pub use cluster::MetricFilter;
 pub use guests::{BackupOptions, GuestPlace, Power};
+pub use ha::{HaCommand, WhileDisarmed};
 pub use networks::FirewallOf;
+pub use provisioning::CloneOptions;
 pub use sdn::SdnOnNode;
 pub use storages::{BackupServerStorage, ContentFilter};
 pub use tasks::TaskFilter;
@@ -48,8 +52,13 @@ async fn find<T: DeserializeOwned>(place: Resource) -> Result<Option<T>, Error> 
 /// The task that `answer` says was started.
 fn started(place: &Resource, answer: &Answer) -> Result<Upid, Error> {
     let text = answer.data.as_str().unwrap_or_default();
-    text.parse().map_err(|error: UpidError| Error::Decode {
+    text.parse().map_err(|error: UpidError| decode_error(place, error))
+}
+
+/// What a write to `place` answered is not what it should be. `reason` repeats nothing of it.
+fn decode_error(place: &Resource, reason: impl Display) -> Error {
+    Error::Decode {
         call: format!("write {}", place.plain_path().unwrap_or_default()),
-        source: Arc::new(serde_json::Error::custom(error)),
-    })
+        source: Arc::new(serde_json::Error::custom(reason)),
+    }
 }

@@ -157,6 +157,21 @@ fn tokens(call: &Call<'_>, world: &World) -> Answer {
         .into())
 }
 
+/// Gives a token another secret where that was asked for; `answer` tells it.
+pub(super) fn renew_token(call: &Call<'_>, world: &mut World, answer: &mut Value) {
+    let named = (call.find_variable("userid"), call.find_variable("tokenid"));
+    let mut tokens = world.access.tokens.iter_mut();
+    let token = tokens.find(|token| (Some(token.user.as_str()), Some(token.name.as_str())) == named);
+    if let (Some(true), Some(token), Some(answer)) = (call.flag("regenerate"), token, answer.as_object_mut()) {
+        token.secret = format!("00000000-0000-4000-8000-{:012x}", call.turn);
+        answer.insert(
+            "full-tokenid".to_owned(),
+            format!("{}!{}", token.user, token.name).into(),
+        );
+        answer.insert("value".to_owned(), token.secret.as_str().into());
+    }
+}
+
 fn roles(call: &Call<'_>, world: &World) -> Answer {
     let row = |name: &str, special: u8| {
         let privileges: Vec<&str> = acl::role(name, call.options.release, &world.access)

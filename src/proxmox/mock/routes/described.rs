@@ -14,7 +14,7 @@ use super::super::wire::Refusal;
 use super::super::world::{GuestKind, World};
 use super::params::{MISSING, UNKNOWN};
 use super::written::{Members, Spot, Written};
-use super::{Answer, Call, Variables, check_node, writes};
+use super::{Answer, Call, Variables, access, check_node, writes};
 use crate::proxmox::description::{Catalog, Description, Kind, Misfit, Operation, Place, Problem, Reading, Sampler};
 
 /// The descriptions, and what was written where only they are known.
@@ -137,7 +137,9 @@ impl Described {
                 .unwrap_or_default();
             return writes::begin(call, world, &action.replace('-', ""));
         }
-        Ok(sampler.answer(&operation.returns).into())
+        let mut answer = sampler.answer(&operation.returns);
+        access::renew_token(call, world, &mut answer);
+        Ok(answer.into())
     }
 
     /// `answer` to a read of `path`, with what was written since the start.

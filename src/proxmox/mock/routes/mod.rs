@@ -7,6 +7,7 @@
 
 mod access;
 mod cluster;
+mod copies;
 pub(super) mod described;
 mod firewall;
 mod guests;
@@ -166,6 +167,7 @@ pub(super) fn find(method: &str, path: &str, release: Release) -> Option<(&'stat
     let tables = [
         access::ROUTES,
         cluster::ROUTES,
+        copies::ROUTES,
         firewall::ROUTES,
         guests::ROUTES,
         ha::ROUTES,

@@ -144,7 +144,7 @@ pub(super) const ROUTES: &[Route] = &[
 ];
 
 /// The guest in the path, unless another task has locked it.
-fn find<'a>(call: &Call<'_>, world: &'a mut World, kind: GuestKind) -> Result<&'a mut Guest, Refusal> {
+pub(super) fn find<'a>(call: &Call<'_>, world: &'a mut World, kind: GuestKind) -> Result<&'a mut Guest, Refusal> {
     let found = world
         .guests
         .get_mut(&call.vmid())
