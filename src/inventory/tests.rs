@@ -497,7 +497,7 @@ async fn agent_that_hangs_keeps_no_other_guest_of_its_node_waiting() {
     let bench = with_agents(90).await;
     let hangs = Fault::Latency(Duration::from_hours(1));
     bench.mock.faults().on_path("/nodes/pve1/qemu/100/agent/*", hangs);
-    answered(&bench, 101..190).await;
+    Box::pin(answered(&bench, 101..190)).await;
 }
 
 #[tokio::test]
@@ -505,7 +505,7 @@ async fn agents_that_hang_keep_no_guest_of_another_node_waiting() {
     let bench = with_agents(90).await;
     let hangs = Fault::Latency(Duration::from_hours(1));
     bench.mock.faults().on_path("/nodes/pve1/qemu/*/agent/*", hangs);
-    answered(&bench, 900..901).await;
+    Box::pin(answered(&bench, 900..901)).await;
 }
 
 #[tokio::test]
@@ -519,7 +519,7 @@ async fn agent_that_hangs_is_not_asked_again() {
     bench.mock.faults().on_path("/nodes/pve1/qemu/100/agent/*", hangs);
     bench.agent_timeout = Duration::from_millis(300);
     let reader = bench.reader();
-    let found = tokio::time::timeout(Duration::from_secs(1), GuestAgents::collect(&reader)).await;
+    let found = tokio::time::timeout(Duration::from_secs(1), Box::pin(GuestAgents::collect(&reader))).await;
     let answer = &found.unwrap().unwrap().items[0].answer;
     assert!(matches!(answer, AgentAnswer::Failure(_)), "{answer:?}");
 }
