@@ -494,18 +494,18 @@ async fn answered(bench: &Bench, guests: impl Iterator<Item = u32>) {
 
 #[tokio::test]
 async fn agent_that_hangs_keeps_no_other_guest_of_its_node_waiting() {
-    let bench = with_agents(90).await;
+    let bench = Box::pin(with_agents(90)).await;
     let hangs = Fault::Latency(Duration::from_hours(1));
     bench.mock.faults().on_path("/nodes/pve1/qemu/100/agent/*", hangs);
-    Box::pin(answered(&bench, 101..190)).await;
+    answered(&bench, 101..190).await;
 }
 
 #[tokio::test]
 async fn agents_that_hang_keep_no_guest_of_another_node_waiting() {
-    let bench = with_agents(90).await;
+    let bench = Box::pin(with_agents(90)).await;
     let hangs = Fault::Latency(Duration::from_hours(1));
     bench.mock.faults().on_path("/nodes/pve1/qemu/*/agent/*", hangs);
-    Box::pin(answered(&bench, 900..901)).await;
+    answered(&bench, 900..901).await;
 }
 
 #[tokio::test]
@@ -519,14 +519,14 @@ async fn agent_that_hangs_is_not_asked_again() {
     bench.mock.faults().on_path("/nodes/pve1/qemu/100/agent/*", hangs);
     bench.agent_timeout = Duration::from_millis(300);
     let reader = bench.reader();
-    let found = tokio::time::timeout(Duration::from_secs(1), Box::pin(GuestAgents::collect(&reader))).await;
+    let found = tokio::time::timeout(Duration::from_secs(1), GuestAgents::collect(&reader)).await;
     let answer = &found.unwrap().unwrap().items[0].answer;
     assert!(matches!(answer, AgentAnswer::Failure(_)), "{answer:?}");
 }
 
 #[tokio::test]
 async fn agent_that_is_asked_for_the_system_has_its_own_time_limit_too() {
-    let mut bench = with_agents(2).await;
+    let mut bench = Box::pin(with_agents(2)).await;
     let slow = Fault::Latency(Duration::from_hours(1));
     bench.mock.faults().on_path("/nodes/pve1/qemu/100/agent/*", slow);
     bench.agent_timeout = Duration::from_millis(300);

@@ -218,7 +218,7 @@ async fn reads_use_filters_and_pages_that_netbox_honours() {
         has_bgp: true,
         ..StandinOptions::default()
     };
-    let mut bench = Bench::with(long_named(300), options).await;
+    let mut bench = Bench::with(long_named(200), options).await;
     bench.delete_orphans = true;
     bench.job(Job::FullUpdate, request()).await;
     bench.forget();
