@@ -127,7 +127,7 @@ calls! {
     list_node_guests(node: &str, kind: GuestKind) -> Rows<GuestStatus>;
     guest_config(node: &str, kind: GuestKind, vmid: Vmid) -> GuestConfig;
     guest_status(guest: GuestPlace<'_>) -> GuestStatus;
-    guest_os(node: &str, vmid: Vmid) -> GuestOs;
+    guest_os(node: &str, vmid: Vmid, limit: Duration) -> GuestOs;
     agent_interfaces(node: &str, vmid: Vmid, limit: Duration) -> Vec<GuestInterface>;
     agent_host_name(node: &str, vmid: Vmid, limit: Duration) -> Option<String>;
     container_interfaces(node: &str, vmid: Vmid) -> Vec<GuestInterface>;

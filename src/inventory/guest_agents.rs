@@ -1,12 +1,15 @@
 //! What guest agents tell of their guests.
 
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+
 use super::fan_out::fan_out;
 use super::{Area, Collected, Gap, Guest, GuestConfig, GuestInterface, Guests, Inventory, Reader, Slot};
 use crate::proxmox::{Error, Vmid};
 
-/// How many agents are asked at once. The session lets only a few of them through per node; one that hangs there
-/// must not keep those of other nodes waiting.
-const AT_ONCE: usize = 64;
+/// How many agents are asked at once on each node; the session lets fewer of them through.
+const PER_NODE: usize = 4;
 
 /// What guest agents tell of their guests.
 #[derive(Debug)]
@@ -46,16 +49,33 @@ impl Area for GuestAgents {
     }
 
     /// Asks the agents of running virtual machines of [`Guests`] that are no templates and whose configuration
-    /// switches the agent on: two requests each. An agent that does not answer is no gap; its item says so.
+    /// switches the agent on: two requests each, the second only where the first was answered. An agent that does not
+    /// answer is no gap; its item says so.
     async fn collect(reader: &Reader<'_>) -> Result<Collected<GuestAgent>, Error> {
         let guests = reader.inventory.items::<Guests>().iter();
         let asked = guests.filter(|guest| reader.wants(guest.vmid) && has_agent(reader.inventory, guest));
-        let answers = fan_out(asked.collect(), AT_ONCE, |guest| ask(reader, guest)).await;
+        let answers = ask_each(asked.collect(), |guest| ask(reader, guest)).await;
         Ok(Collected {
             items: answers.into_iter().map(|(_, agent)| agent).collect(),
             gaps: Vec::new(),
         })
     }
+}
+
+/// Asks something of the agents of `guests`, node by node, so that those that hang on one node keep nobody on another
+/// waiting; the answers come in the order of the guests' numbers.
+pub(super) async fn ask_each<'g, T, F>(guests: Vec<&'g Guest>, ask: impl Fn(&'g Guest) -> F) -> Vec<(&'g Guest, T)>
+where
+    F: Future<Output = T>,
+{
+    let mut nodes: BTreeMap<&str, Vec<&Guest>> = BTreeMap::new();
+    for guest in guests {
+        nodes.entry(&guest.node).or_default().push(guest);
+    }
+    let asked = nodes.into_values().map(|guests| fan_out(guests, PER_NODE, &ask));
+    let mut answers: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
+    answers.sort_unstable_by_key(|(guest, _)| guest.vmid);
+    answers
 }
 
 fn has_agent(inventory: &Inventory, guest: &Guest) -> bool {
@@ -68,19 +88,23 @@ fn has_agent(inventory: &Inventory, guest: &Guest) -> bool {
 
 async fn ask(reader: &Reader<'_>, guest: &Guest) -> GuestAgent {
     let (session, limit) = (reader.session, reader.agent_timeout);
-    let (interfaces, host_name) = tokio::join!(
-        session.agent_interfaces(&guest.node, guest.vmid, limit),
-        session.agent_host_name(&guest.node, guest.vmid, limit),
-    );
-    let answer = match interfaces {
+    let answer = match session.agent_interfaces(&guest.node, guest.vmid, limit).await {
         Ok(interfaces) => AgentAnswer::Interfaces(interfaces),
         Err(Error::GuestUnavailable { .. }) => AgentAnswer::Silence,
         Err(error) => AgentAnswer::Failure(diagnosis(guest, &error)),
     };
+    let host_name = match &answer {
+        // An agent that hangs would hang again, and hold one of the node's few places for as long.
+        AgentAnswer::Failure(_) => None,
+        AgentAnswer::Interfaces(_) | AgentAnswer::Silence => {
+            let asked = session.agent_host_name(&guest.node, guest.vmid, limit);
+            asked.await.ok().flatten()
+        }
+    };
     GuestAgent {
         vmid: guest.vmid,
         answer,
-        host_name: host_name.ok().flatten(),
+        host_name,
     }
 }
 

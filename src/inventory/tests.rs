@@ -30,6 +30,11 @@ impl Bench {
     }
 
     async fn of(world: World, token: &str) -> Self {
+        Self::repeating(world, token, 0).await
+    }
+
+    /// As [`Self::of`]; what fails is asked again so many times.
+    async fn repeating(world: World, token: &str, max_retries: u32) -> Self {
         let mock = MockProxmox::start(MockOptions::default(), world).await.unwrap();
         let (user, name) = token.split_once('!').unwrap();
         let session = Session::new(Endpoint {
@@ -52,7 +57,7 @@ impl Bench {
             },
             timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(2),
-            max_retries: 0,
+            max_retries,
             retry_backoff: Duration::from_millis(1),
             max_parallel: 4,
         });
@@ -81,8 +86,8 @@ impl Bench {
         self.mock.clear_requests();
     }
 
-    async fn read<A: Area>(&mut self) -> &Collected<A::Item> {
-        let reader = Reader {
+    fn reader(&self) -> Reader<'_> {
+        Reader {
             agent_timeout: self.agent_timeout,
             session: &self.session,
             cluster: &self.cluster,
@@ -92,8 +97,11 @@ impl Bench {
             storage: None,
             recorded: &self.recorded,
             concurrency: 4,
-        };
-        let collected = A::collect(&reader).await.unwrap();
+        }
+    }
+
+    async fn read<A: Area>(&mut self) -> &Collected<A::Item> {
+        let collected = A::collect(&self.reader()).await.unwrap();
         A::slot_mut(&mut self.inventory).fill(collected);
         A::slot(&self.inventory).get().unwrap()
     }
@@ -319,6 +327,18 @@ async fn archive_is_read_page_by_page_to_its_end() {
         (3, 5),
         "three pages of one node, one of each other"
     );
+    let bounds = bench.mock.requests().into_iter().map(|request| {
+        let bound = |name: &str| {
+            let part = request.query.split('&').find_map(|part| part.strip_prefix(name));
+            part.map(str::to_owned)
+        };
+        (bound("limit="), bound("until="))
+    });
+    let bounds: BTreeSet<_> = bounds.collect();
+    let [(limit, until)] = &bounds.into_iter().collect::<Vec<_>>()[..] else {
+        panic!("every page of every node ends at the same second");
+    };
+    assert_eq!((limit.as_deref(), until.is_some()), (Some("500"), true));
 }
 
 #[tokio::test]
@@ -352,18 +372,7 @@ async fn node_that_fails_is_a_gap_and_the_others_stay() {
 async fn reading_fails_only_where_no_node_can_be_read() {
     let bench = Bench::new().await;
     bench.mock.faults().fail("/nodes/*/tasks", 500, "got timeout");
-    let reader = Reader {
-        agent_timeout: Duration::from_secs(1),
-        session: &bench.session,
-        cluster: &bench.cluster,
-        inventory: &bench.inventory,
-        only: None,
-        node: None,
-        storage: None,
-        recorded: &bench.recorded,
-        concurrency: 4,
-    };
-    assert!(Tasks::collect(&reader).await.is_err());
+    assert!(Tasks::collect(&bench.reader()).await.is_err());
 }
 
 #[tokio::test]
@@ -439,6 +448,98 @@ async fn agents_are_asked_twice_each_and_only_those_that_can_answer() {
     let expected =
         [100, 104].map(|vmid| ["get-host-name", "network-get-interfaces"].map(|command| path(vmid, command)));
     assert_eq!(paths, expected.concat());
+}
+
+/// Two nodes; on the first are the guests from 100 on, `count` of them, on the second is 900. All have an agent.
+async fn with_agents(count: u32) -> Bench {
+    let mut world = World::bare(vec![
+        MockNode::new("pve1", 1, "10.0.0.1"),
+        MockNode::new("pve2", 2, "10.0.0.2"),
+    ]);
+    for vmid in 100..100 + count {
+        world.add_guest(with_agent(vmid));
+    }
+    let mut other = with_agent(900);
+    "pve2".clone_into(&mut other.node);
+    world.add_guest(other);
+    let mut bench = Bench::of(world, ROOT_TOKEN).await;
+    bench.read::<Guests>().await;
+    bench.read::<GuestConfigs>().await;
+    bench.agent_timeout = Duration::from_hours(1);
+    bench
+}
+
+/// Waits until the agent of each of `guests` has answered both questions, while agents are read.
+async fn answered(bench: &Bench, guests: impl Iterator<Item = u32>) {
+    let waited_for: Vec<u32> = guests.collect();
+    let has_answered = |vmid: &u32| {
+        let part = format!("/qemu/{vmid}/agent/");
+        bench.paths().iter().filter(|path| path.contains(&part)).count() == 2
+    };
+    let mut open = bench.mock.open_requests();
+    let all = async {
+        while !waited_for.iter().all(has_answered) {
+            open.changed().await.unwrap();
+        }
+    };
+    let reader = bench.reader();
+    tokio::select! {
+        _ = GuestAgents::collect(&reader) => panic!("one of them hangs"),
+        told = tokio::time::timeout(Duration::from_secs(20), all) => {
+            let silent: Vec<_> = waited_for.iter().filter(|vmid| !has_answered(vmid)).collect();
+            assert!(told.is_ok(), "kept waiting: {silent:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn agent_that_hangs_keeps_no_other_guest_of_its_node_waiting() {
+    let bench = Box::pin(with_agents(90)).await;
+    let hangs = Fault::Latency(Duration::from_hours(1));
+    bench.mock.faults().on_path("/nodes/pve1/qemu/100/agent/*", hangs);
+    answered(&bench, 101..190).await;
+}
+
+#[tokio::test]
+async fn agents_that_hang_keep_no_guest_of_another_node_waiting() {
+    let bench = Box::pin(with_agents(90)).await;
+    let hangs = Fault::Latency(Duration::from_hours(1));
+    bench.mock.faults().on_path("/nodes/pve1/qemu/*/agent/*", hangs);
+    answered(&bench, 900..901).await;
+}
+
+#[tokio::test]
+async fn agent_that_hangs_is_not_asked_again() {
+    let mut world = World::bare(vec![MockNode::new("pve1", 1, "10.0.0.1")]);
+    world.add_guest(with_agent(100));
+    let mut bench = Bench::repeating(world, ROOT_TOKEN, 5).await;
+    bench.read::<Guests>().await;
+    bench.read::<GuestConfigs>().await;
+    let hangs = Fault::Latency(Duration::from_hours(1));
+    bench.mock.faults().on_path("/nodes/pve1/qemu/100/agent/*", hangs);
+    bench.agent_timeout = Duration::from_millis(300);
+    let reader = bench.reader();
+    let found = tokio::time::timeout(Duration::from_secs(1), GuestAgents::collect(&reader)).await;
+    let answer = &found.unwrap().unwrap().items[0].answer;
+    assert!(matches!(answer, AgentAnswer::Failure(_)), "{answer:?}");
+}
+
+#[tokio::test]
+async fn agent_that_is_asked_for_the_system_has_its_own_time_limit_too() {
+    let mut bench = Box::pin(with_agents(2)).await;
+    let slow = Fault::Latency(Duration::from_hours(1));
+    bench.mock.faults().on_path("/nodes/pve1/qemu/100/agent/*", slow);
+    bench.agent_timeout = Duration::from_millis(300);
+    let reader = bench.reader();
+    let found = tokio::time::timeout(Duration::from_secs(3), GuestSystems::collect(&reader)).await;
+    let told: Vec<u32> = found
+        .unwrap()
+        .unwrap()
+        .items
+        .iter()
+        .map(|system| system.vmid.0)
+        .collect();
+    assert_eq!(told, [101, 900]);
 }
 
 #[tokio::test]

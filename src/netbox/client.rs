@@ -80,6 +80,11 @@ impl Client {
         })
     }
 
+    /// Whether `other` is a handle on the same NetBox with the same credentials, be it on the same branch or not.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
     /// `scheme://host:port`; never holds a secret. While the scheme of an unusual port is not known yet, plain HTTP.
     pub fn base_url(&self) -> &str {
         self.shared.transport.base_url()

@@ -14,7 +14,7 @@ const COOL_DOWN: Duration = Duration::from_secs(1);
 pub(super) enum Load {
     /// An answer in time.
     Fine,
-    /// 429, 503, 504 or no answer in time.
+    /// 429, 503, 504, no answer in time, or one that came late.
     Overloaded,
     /// Says nothing about load: no connection, a proxy's 502, …
     Unknown,
@@ -145,6 +145,16 @@ mod tests {
 
     async fn finish(gate: &Arc<Gate>, load: Load) {
         gate.enter().await.leave(load);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_are_let_through_at_once_than_the_limit_says() {
+        let gate = Gate::new(2);
+        let (first, _second) = (gate.enter().await, gate.enter().await);
+        let patience = Duration::from_mins(1);
+        assert!(tokio::time::timeout(patience, gate.enter()).await.is_err());
+        first.leave(Load::Fine);
+        assert!(tokio::time::timeout(patience, gate.enter()).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -855,6 +855,20 @@ async fn overload_lowers_the_number_of_simultaneous_requests() {
 }
 
 #[tokio::test]
+async fn answer_that_comes_late_lowers_the_number_of_simultaneous_requests() {
+    let server = MockServer::start().await;
+    let late = page(None, [1]).set_delay(Duration::from_millis(400));
+    answer(&server, "GET", TAGS, late).await;
+    let hurried = Endpoint {
+        timeout: Duration::from_millis(1_200),
+        ..endpoint(server.address().port())
+    };
+    let client = Client::new(hurried).unwrap();
+    client.list::<Value>(TAGS, &Query::new()).await.unwrap();
+    assert_eq!(client.read_places(), 4);
+}
+
+#[tokio::test]
 async fn scheme_of_an_unusual_port_is_found_without_showing_the_token() {
     let server = MockServer::start().await;
     Mock::given(method("GET"))

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use reqwest::header::{ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use super::answer::{Answer, redirect_target, sort};
 use super::endpoint::Endpoint;
@@ -29,6 +30,8 @@ const NO_POOL: usize = 0;
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 const BRANCH_HEADER: &str = "X-NetBox-Branch";
 const MIB: usize = 1 << 20;
+/// An answer that has taken this part of the time that it may take is a sign of overload.
+const SLOW: u32 = 4;
 
 /// What kind of answer is awaited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,8 +217,10 @@ impl Transport {
             .await?;
         let gate = if call.is_write() { &self.writes } else { &self.reads };
         let pass = gate.enter().await;
+        let began = Instant::now();
         let outcome = self.exchange(base, call).await;
-        pass.leave(load(&outcome));
+        let is_slow = call.class == Class::Rows && began.elapsed() > self.endpoint.timeout / SLOW;
+        pass.leave(load(&outcome, is_slow));
         outcome
     }
 
@@ -313,8 +318,9 @@ fn check_path(path: &str) -> Result<(), Error> {
     })
 }
 
-fn load(outcome: &Result<Answer, Error>) -> Load {
+fn load(outcome: &Result<Answer, Error>, is_slow: bool) -> Load {
     match outcome {
+        Ok(_) if is_slow => Load::Overloaded,
         Ok(answer) if matches!(answer.status.as_u16(), 429 | 503 | 504) => Load::Overloaded,
         Err(Error::Timeout { .. }) => Load::Overloaded,
         Ok(answer) if answer.status.as_u16() != 502 => Load::Fine,

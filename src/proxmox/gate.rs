@@ -75,7 +75,8 @@ impl Gates {
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         let gate = nodes.entry(node.to_owned()).or_insert_with(|| NodeGate {
             calls: Arc::new(Semaphore::new(self.width)),
-            agents: Arc::new(Semaphore::new(AGENT_CALLS.min(self.width))),
+            // One place stays for other calls, unless there is only one.
+            agents: Arc::new(Semaphore::new(AGENT_CALLS.min(self.width - 1).max(1))),
         });
         gate.clone()
     }
@@ -179,5 +180,17 @@ mod tests {
                 .is_err()
         );
         let _plain = gates.enter("nodes/a/qemu/100/config").await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn agents_leave_a_place_where_a_node_takes_two_calls() {
+        let gates = Gates::new(2);
+        let agent = "nodes/a/qemu/100/agent/info";
+        let _one = gates.enter(agent).await;
+        let second = gates.enter(agent);
+        let patience = Duration::from_mins(1);
+        assert!(tokio::time::timeout(patience, second).await.is_err());
+        let plain = gates.enter("nodes/a/qemu/100/config");
+        assert!(tokio::time::timeout(patience, plain).await.is_ok());
     }
 }

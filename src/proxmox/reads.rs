@@ -52,13 +52,14 @@ impl Session {
         self.cluster().options().get_as().await
     }
 
-    /// `nodes/{node}/qemu/{vmid}/agent/get-osinfo`: which operating system the guest's agent finds itself in.
+    /// `nodes/{node}/qemu/{vmid}/agent/get-osinfo`: which operating system the guest's agent finds itself in, within
+    /// `limit`.
     ///
     /// # Errors
     ///
     /// Any [`Error`] of the exchange; [`Error::Decode`] where the answer is no object.
-    pub async fn guest_os(&self, node: &str, vmid: Vmid) -> Result<GuestOs, Error> {
-        let place = self.nodes(node).qemu(vmid).agent("get-osinfo");
+    pub async fn guest_os(&self, node: &str, vmid: Vmid, limit: Duration) -> Result<GuestOs, Error> {
+        let place = self.nodes(node).qemu(vmid).agent("get-osinfo").within(limit);
         let answer = place.get().await?;
         GuestOs::decode(&answer.data).map_err(|source| Error::Decode {
             call: format!("GET {}", place.plain_path().unwrap_or_default()),

@@ -15,7 +15,7 @@ use tracing::debug;
 use super::client::{Call, Client, Success};
 use super::endpoint::{Address, Endpoint, Scheme};
 use super::error::Error;
-use super::gate::Gates;
+use super::gate::{Class, Gates};
 use super::login::Login;
 use super::metadata::MetadataCell;
 use super::recent::Recent;
@@ -205,7 +205,10 @@ impl Session {
     fn pause_before_repeating(&self, call: &Call, error: &Error, attempt: u32) -> Option<Duration> {
         let endpoint = &self.inner.endpoint;
         let is_lock = matches!(error, Error::Busy { .. });
+        // An agent that hangs would hang again, and hold one of the node's few places for as long.
+        let hangs = matches!(error, Error::Timeout { .. }) && Class::of("GET", &call.path.plain) == Class::Agent;
         let may_repeat = match (call.is_read(), is_lock) {
+            _ if hangs => false,
             (true, true) => attempt == 0,
             (true, false) => error.is_transient() && attempt < endpoint.max_retries,
             (false, _) => error.is_unreachable() && attempt < endpoint.max_retries,

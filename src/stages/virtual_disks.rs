@@ -34,14 +34,9 @@ impl Pass for VirtualDisks {
     type Object = VirtualDisk;
 
     fn scope(facts: &Facts) -> Vec<Selection> {
-        if facts.options.guests.only.is_some() {
-            return vec![Selection::any_of("virtual_machine_id", facts.known.guests.keys())];
-        }
-        let cluster = facts.target.cluster;
-        cluster
-            .map(|cluster| Selection::with("cluster_id", &cluster).below::<VirtualMachine>(facts.known.machine_ids()))
-            .into_iter()
-            .collect()
+        let machines = facts.known.guests.keys();
+        let selection = Selection::any_of("virtual_machine_id", machines.clone());
+        vec![selection.below::<VirtualMachine>(machines.copied())]
     }
 
     fn desired(facts: &Facts) -> Desired<VirtualDisk> {

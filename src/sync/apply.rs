@@ -56,6 +56,8 @@ pub(super) struct Applied {
 trait Entry: Keyed + Sync {
     /// Whether the row may be sent again although it may have been written.
     const IS_REPEATABLE: bool = false;
+    /// Whether a row that is not there is as it should be.
+    const IS_DONE_WHEN_GONE: bool = false;
 
     fn label(&self) -> &str;
     /// The row it is in NetBox; `None` where it has yet to be made.
@@ -149,6 +151,9 @@ impl Keyed for Delete {
 }
 
 impl Entry for Delete {
+    const IS_REPEATABLE: bool = true;
+    const IS_DONE_WHEN_GONE: bool = true;
+
     fn label(&self) -> &str {
         &self.label
     }
@@ -354,6 +359,9 @@ impl<'a> Batches<'a> {
         let mut rest = Vec::new();
         for (position, row) in batch.into_iter().enumerate() {
             match refused.iter().find(|refusal| refusal.row == position) {
+                Some(refusal) if E::IS_DONE_WHEN_GONE && refusal.kind() == ErrorKind::NotFound => {
+                    self.took(vec![row], vec![row.id()]);
+                }
                 Some(refusal) => self.fail(row, refusal.kind(), &refusal.to_string()),
                 None => rest.push(row),
             }

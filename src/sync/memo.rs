@@ -46,7 +46,7 @@ pub struct Memo {
 /// What was read.
 #[derive(Debug, Default)]
 struct State {
-    supporting: HashMap<String, (Instant, Ids)>,
+    supporting: HashMap<String, (Instant, Client, Ids)>,
     endpoints: HashMap<(String, EndpointKey), Kept>,
 }
 
@@ -62,6 +62,7 @@ struct History {
 #[derive(Debug)]
 struct Kept {
     session: Session,
+    netbox: Client,
     /// Since when anything is remembered.
     since: Instant,
     /// How many runs are under way.
@@ -144,16 +145,18 @@ impl Memo {
     pub(super) fn recall(&self, netbox: &Client, mode: ClusterMode) -> Option<Ids> {
         self.with(|state| {
             if !self.is_of_one_run {
-                state.supporting.retain(|_, (since, _)| since.elapsed() < FRESH);
+                state.supporting.retain(|_, (since, ..)| since.elapsed() < FRESH);
             }
             let key = format!("{} {}", side(netbox), mode.as_str());
-            state.supporting.get(&key).map(|(_, ids)| ids.clone())
+            let known = state.supporting.get(&key).filter(|(_, by, _)| by.is_same(netbox));
+            known.map(|(.., ids)| ids.clone())
         })
     }
 
     pub(super) fn remember(&self, netbox: &Client, mode: ClusterMode, ids: &Ids) {
         let key = format!("{} {}", side(netbox), mode.as_str());
-        self.with(|state| state.supporting.insert(key, (Instant::now(), ids.clone())));
+        let known = (Instant::now(), netbox.clone(), ids.clone());
+        self.with(|state| state.supporting.insert(key, known));
     }
 
     /// Forgets everything; what a run could not write may be due to it. One run keeps what it has read of Proxmox.
@@ -203,9 +206,10 @@ impl Kept {
         }
     }
 
-    fn of(session: &Session) -> Self {
+    fn of(session: &Session, netbox: &Client) -> Self {
         Self {
             session: session.clone(),
+            netbox: netbox.clone(),
             since: Instant::now(),
             running: 0,
             inventory: Inventory::default(),
@@ -278,9 +282,9 @@ impl Place<'_> {
             let kept = state
                 .endpoints
                 .entry((side(self.netbox), self.endpoint))
-                .or_insert_with(|| Kept::of(self.session));
-            if !kept.session.is_same(self.session) {
-                *kept = Kept::of(self.session);
+                .or_insert_with(|| Kept::of(self.session, self.netbox));
+            if !kept.session.is_same(self.session) || !kept.netbox.is_same(self.netbox) {
+                *kept = Kept::of(self.session, self.netbox);
             }
             if !self.memo.is_of_one_run {
                 kept.keep_fresh(self.ttl);
@@ -388,14 +392,19 @@ mod tests {
         session: Session,
     }
 
+    /// A NetBox for which we have this token.
+    fn netbox(token: &str) -> Client {
+        let token = netbox::Token::V1(SecretString::from(token));
+        Client::new(netbox::Endpoint::new("netbox", "127.0.0.1", 8000, token)).unwrap()
+    }
+
     impl Bench {
         fn new() -> Self {
             // Fails only where one is installed already.
             let _ = rustls::crypto::ring::default_provider().install_default();
-            let token = netbox::Token::V1(SecretString::from("secret"));
             Self {
                 memo: Memo::default(),
-                netbox: Client::new(netbox::Endpoint::new("netbox", "127.0.0.1", 8000, token)).unwrap(),
+                netbox: netbox("secret"),
                 session: session(),
             }
         }
@@ -447,6 +456,42 @@ mod tests {
             pass(1).await;
         }
         assert!(place.nodes().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_shared_across_endpoints_credentials_or_branches() {
+        let bench = Bench::new();
+        let (netbox, session) = (netbox("other"), session());
+        let branch = bench.netbox.on_branch("abcd1234").unwrap();
+        let elsewhere = EndpointKey {
+            source: Source::NetBox,
+            ..key()
+        };
+        let mode = ClusterMode::Cluster;
+        bench.memo.remember(&bench.netbox, mode, &Ids::default());
+        for (case, netbox, endpoint, session) in [
+            ("another endpoint", &bench.netbox, elsewhere, &bench.session),
+            ("other credentials for Proxmox", &bench.netbox, key(), &session),
+            ("other credentials for NetBox", &netbox, key(), &bench.session),
+            ("a branch", &branch, key(), &bench.session),
+        ] {
+            let place = bench.place(TTL);
+            assert!(place.nodes().is_some());
+            let other = Place {
+                netbox,
+                endpoint,
+                session,
+                ..place
+            };
+            assert!(other.nodes().is_none(), "{case}");
+        }
+        for (case, netbox, is_known) in [
+            ("the same", &bench.netbox, true),
+            ("other credentials", &netbox, false),
+            ("a branch", &branch, false),
+        ] {
+            assert_eq!(bench.memo.recall(netbox, mode).is_some(), is_known, "{case}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -15,22 +15,44 @@ impl EndpointRun<'_> {
     /// Reads an area, unless this run or one that ended a short while ago has. Its gaps become warnings; one that the
     /// credentials may not see at all is a gap too.
     pub(super) async fn read<A: Area>(&mut self) -> Result<(), Error> {
-        if A::slot(&self.facts.inventory).get().is_none() {
-            let reader = Reader {
-                session: self.session,
-                cluster: &self.facts.cluster,
-                inventory: &self.facts.inventory,
-                only: self.only.as_ref(),
-                node: self.facts.options.only.named(Part::Node),
-                storage: self.facts.options.only.named(Part::Storage),
-                recorded: &self.recorded,
-                concurrency: self.concurrency,
-                agent_timeout: self.agent_timeout,
-            };
-            let collected = match A::collect(&reader).await {
-                Ok(collected) => collected,
-                Err(error) => Collected::refused(&error).ok_or(error)?,
-            };
+        let collected = self.collect::<A>().await?;
+        self.keep::<A>(collected);
+        Ok(())
+    }
+
+    /// Reads two areas side by side; neither may build upon the other.
+    pub(super) async fn read_both<A: Area, B: Area>(&mut self) -> Result<(), Error> {
+        let (first, second) = tokio::try_join!(self.collect::<A>(), self.collect::<B>())?;
+        self.keep::<A>(first);
+        self.keep::<B>(second);
+        Ok(())
+    }
+
+    /// What an area holds; `None` where it was read before.
+    async fn collect<A: Area>(&self) -> Result<Option<Collected<A::Item>>, Error> {
+        if A::slot(&self.facts.inventory).get().is_some() {
+            return Ok(None);
+        }
+        let reader = Reader {
+            session: self.session,
+            cluster: &self.facts.cluster,
+            inventory: &self.facts.inventory,
+            only: self.only.as_ref(),
+            node: self.facts.options.only.named(Part::Node),
+            storage: self.facts.options.only.named(Part::Storage),
+            recorded: &self.recorded,
+            concurrency: self.concurrency,
+            agent_timeout: self.agent_timeout,
+        };
+        Ok(Some(match A::collect(&reader).await {
+            Ok(collected) => collected,
+            Err(error) => Collected::refused(&error).ok_or(error)?,
+        }))
+    }
+
+    /// Keeps what was read of an area, for the next runs too where it is all of it, and tells of its gaps.
+    fn keep<A: Area>(&mut self, collected: Option<Collected<A::Item>>) {
+        if let Some(collected) = collected {
             A::slot_mut(&mut self.facts.inventory).fill(collected);
             if self.only.is_none() && self.facts.options.only.is_everything() {
                 self.place().keep_inventory(&self.facts.inventory);
@@ -40,7 +62,6 @@ impl EndpointRun<'_> {
         for gap in &gaps {
             self.miss(gap);
         }
-        Ok(())
     }
 
     /// Tells of a gap, once.

@@ -98,6 +98,33 @@ async fn backups_that_are_gone_are_deleted_in_one_request_without_an_entry() {
 }
 
 #[tokio::test]
+async fn deletions_that_are_too_many_at_once_are_halved_until_they_pass() {
+    let delete = |fault| FaultRule::on(BACKUPS, fault).method("DELETE");
+    for rule in [
+        delete(Fault::Html(504)).larger_than(5),
+        delete(Fault::Reset).larger_than(5),
+        delete(Fault::LoseAnswer).larger_than(5),
+    ] {
+        let bench = bench().await;
+        bench.run(Stage::Backups).await;
+        let gone = count_on(&bench, "nas-backups");
+        assert!(gone > 10, "{gone}");
+        forget_backups(&bench, "nas-backups");
+        let case = format!("{:?}", rule.fault);
+        bench.netbox.faults().add(rule);
+        let report = bench.run(Stage::Backups).await;
+        let counts = report.counts();
+        assert_eq!(
+            (counts.deleted, counts.failed),
+            (gone, 0),
+            "{case}: {}",
+            report.result()
+        );
+        assert_eq!(count_on(&bench, "nas-backups"), 0, "{case}");
+    }
+}
+
+#[tokio::test]
 async fn storage_that_cannot_be_read_loses_no_row() {
     let bench = bench().await;
     bench.run(Stage::Backups).await;

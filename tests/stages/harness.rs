@@ -59,7 +59,19 @@ impl Bench {
     /// service `gives_up`.
     pub(crate) fn restart(&mut self, gives_up: bool) {
         self.registry = Registry::new(None);
-        self.client = client(&self.netbox, gives_up);
+        self.client = client(&self.netbox, |target| {
+            if gives_up {
+                target.max_retries = 0;
+            }
+        });
+    }
+
+    /// Lets NetBox have only this long for an answer, once.
+    pub(crate) fn hurry(&mut self, timeout: Duration) {
+        self.client = client(&self.netbox, |target| {
+            target.timeout = timeout;
+            target.max_retries = 0;
+        });
     }
 
     /// Lets runs see what the token of `user` may see, and know nothing yet.
@@ -90,7 +102,7 @@ impl Bench {
             netbox.seed("plugins/proxbox/proxmox-nodes", &node).unwrap();
         }
         let session = Session::new(endpoint_of(&proxmox, 1)).unwrap();
-        let client = client(&netbox, false);
+        let client = client(&netbox, |_| {});
         let endpoint = EndpointFacts {
             key: key(1),
             name: "lab (nb:1)".to_owned(),
@@ -254,12 +266,10 @@ pub(crate) fn tags(row: &Value) -> Vec<&str> {
     slugs
 }
 
-fn client(netbox: &Standin, gives_up: bool) -> netbox::Client {
+fn client(netbox: &Standin, edit: impl FnOnce(&mut netbox::Endpoint)) -> netbox::Client {
     let token = netbox::Token::V1(SecretString::from(netbox.token()));
     let mut target = netbox::Endpoint::new("netbox", "127.0.0.1", netbox.port(), token);
     target.scheme = Some(netbox::Scheme::Http);
-    if gives_up {
-        target.max_retries = 0;
-    }
+    edit(&mut target);
     netbox::Client::new(target).unwrap()
 }

@@ -7,6 +7,7 @@
     reason = "a test stops where its surroundings fail"
 )]
 
+mod areas;
 mod backups;
 mod budget;
 mod clusters;
@@ -16,7 +17,9 @@ mod harness;
 mod infrastructure;
 mod kill;
 mod limited;
+mod matrix;
 mod node_interfaces;
+mod refusals;
 mod schedules;
 mod sdn;
 mod sdn_bgp;

@@ -1,6 +1,9 @@
 //! The stage `vm-ip-addresses`, from a Proxmox to a NetBox.
 
+use std::time::Duration;
+
 use proxbox_api::netbox::standin::{Fault, FaultRule};
+use proxbox_api::proxmox::mock::Fault as ProxmoxFault;
 use proxbox_api::proxmox::mock::world::{Agent, AgentInterface};
 use proxbox_api::reconcile::ObjectId;
 use proxbox_api::stages::Stage;
@@ -254,6 +257,28 @@ async fn nothing_is_deleted_where_guests_cannot_be_asked() {
         !warnings.contains("qemu/101") && !warnings.contains("qemu/104"),
         "{warnings}"
     );
+}
+
+#[tokio::test]
+async fn containers_are_asked_while_an_agent_hangs() {
+    let bench = with_interfaces().await;
+    let hangs = ProxmoxFault::Latency(Duration::from_hours(1));
+    bench.proxmox.faults().on_path("/nodes/*/qemu/100/agent/*", hangs);
+    bench.proxmox.clear_requests();
+    let is_asked = || {
+        let requests = bench.proxmox.requests();
+        requests.iter().any(|request| request.path.ends_with("/interfaces"))
+    };
+    let mut open = bench.proxmox.open_requests();
+    let asked = async {
+        while !is_asked() {
+            open.changed().await.unwrap();
+        }
+    };
+    tokio::select! {
+        _ = again(&bench) => panic!("the agent hangs"),
+        told = tokio::time::timeout(Duration::from_secs(8), asked) => assert!(told.is_ok()),
+    }
 }
 
 #[tokio::test]

@@ -24,6 +24,8 @@ pub enum Fault {
     LoseAnswer,
     /// The answer, but this much later.
     Latency(Duration),
+    /// An empty list, as if all its rows had been made only just after it was read.
+    Unseen,
 }
 
 /// One fault with the requests it concerns.

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -103,6 +104,10 @@ async fn answer(
             Fault::Reset => {
                 shared.log.push(logged(&asked, None));
                 return Err(cut());
+            }
+            Fault::Unseen => {
+                let page = json!({"count": 0, "next": null, "previous": null, "results": []});
+                instead = Some(Reply::json((200, page)));
             }
             Fault::LoseAnswer => loses_answer = true,
             Fault::Latency(delay) => tokio::time::sleep(delay).await,

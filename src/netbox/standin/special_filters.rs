@@ -39,7 +39,7 @@ pub(super) fn test(
         ("ipam/ip-addresses" | "dcim/mac-addresses", "virtual_machine_id" | "device_id") => {
             of_owner(world, collection, name, values)
         }
-        ("virtualization/interfaces" | "virtualization/virtual-disks", "cluster_id") => {
+        ("virtualization/interfaces", "cluster_id") => {
             let machines = known(world, "virtualization/clusters", name, values)?;
             let machines = machines
                 .flat_map(|cluster| world.rows_with("virtualization/virtual-machines", "cluster", &Key::id(cluster)));

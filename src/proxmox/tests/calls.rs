@@ -1,5 +1,7 @@
 //! What typed calls send, to the letter, and what they make of the answer.
 
+use std::time::Duration;
+
 use super::exchanges::session;
 use super::server::{Reply, Server};
 use crate::proxmox::{
@@ -285,7 +287,12 @@ async fn single_places_are_asked_for_by_name() {
     assert_eq!(older, None, "releases before 9 do not tell of containers");
     assert!(session.list_sdn_subnets("vnet1").await.unwrap().items[0].snat);
     assert_eq!(
-        session.guest_os("a", Vmid(100)).await.unwrap().version_id.as_deref(),
+        session
+            .guest_os("a", Vmid(100), Duration::from_secs(5))
+            .await
+            .unwrap()
+            .version_id
+            .as_deref(),
         Some("12")
     );
     assert!(!session.guest_status(CONTAINER).await.unwrap().is_running());

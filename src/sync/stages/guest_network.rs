@@ -14,19 +14,16 @@ use crate::sync::pass::EndpointRun;
 use crate::sync::warning::Warning;
 
 impl EndpointRun<'_> {
-    /// Reads which guests there are, how they are configured and what their agents tell.
+    /// Reads which guests there are and how they are configured.
     pub(super) async fn read_guests(&mut self) -> Result<(), Error> {
         self.get_cluster().await?;
         self.read_machines().await?;
         self.warn_of_unbound();
-        self.read::<GuestConfigs>().await?;
-        self.read::<GuestAgents>().await?;
-        self.warn_of_agents();
-        Ok(())
+        self.read::<GuestConfigs>().await
     }
 
     /// Agents that could not be asked; that a privilege is missing is said once, not for every guest.
-    fn warn_of_agents(&mut self) {
+    pub(super) fn warn_of_agents(&mut self) {
         let failures = self.facts.inventory.items::<GuestAgents>().iter();
         let failures = failures.filter_map(|agent| match &agent.answer {
             AgentAnswer::Failure(gap) => Some(gap),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::{Summary, require_some};
+use crate::inventory::GuestAgents;
 use crate::netbox::objects::VmInterface;
 use crate::reconcile::{Mode, ObjectId, Resource};
 use crate::stages::Pass as _;
@@ -33,6 +34,8 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     }
     run.bootstrap().await?;
     run.read_guests().await?;
+    run.read::<GuestAgents>().await?;
+    run.warn_of_agents();
     run.discover_interfaces();
     run.warn_of_doubles();
     let interfaces = run.list::<VmInterface>(interface_selection(&run.facts)).await?;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::Summary;
-use crate::inventory::Containers;
+use crate::inventory::{Containers, GuestAgents};
 use crate::netbox::objects::{GuestVmInterface, GuestVmInterfaceAddress, IpAddress, IpAddressHolder, VmInterface};
 use crate::reconcile::{Mode, ObjectId};
 use crate::stages::Selection;
@@ -37,7 +37,8 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     }
     run.bootstrap().await?;
     run.read_guests().await?;
-    run.read::<Containers>().await?;
+    run.read_both::<GuestAgents, Containers>().await?;
+    run.warn_of_agents();
     run.read_addresses().await?;
     let left_out = run.discover_addresses();
     run.warn_of_holders().await?;

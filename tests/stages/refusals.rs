@@ -1,0 +1,166 @@
+//! Batches that NetBox does not take: what is read again, what is halved, and how large they are.
+
+use std::time::Duration;
+
+use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
+use proxbox_api::proxmox::mock::World;
+use proxbox_api::proxmox::mock::world::Task;
+use proxbox_api::stages::Stage;
+
+use crate::harness::{Bench, MACHINE_STATES, warnings};
+
+const CLOUD_INITS: &str = "plugins/proxbox/vm-cloudinit";
+const DISKS: &str = "virtualization/virtual-disks";
+const DISK_STATES: &str = "plugins/proxbox/sync-state/virtual-disks";
+const INTERFACE_STATES: &str = "plugins/proxbox/sync-state/vm-interfaces";
+const DEVICE_STATES: &str = "plugins/proxbox/sync-state/devices";
+const CLUSTER_STATES: &str = "plugins/proxbox/sync-state/clusters";
+const TASKS: &str = "plugins/proxbox/task-history";
+
+async fn filled() -> Bench {
+    let bench = Bench::with(World::estate(2, 24), StandinOptions::default()).await;
+    for stage in [
+        Stage::Devices,
+        Stage::Storage,
+        Stage::VirtualMachines,
+        Stage::VirtualDisks,
+        Stage::VmInterfaces,
+    ] {
+        bench.stage(stage).await;
+    }
+    bench.take_writes();
+    bench
+}
+
+/// The sizes of the requests that made rows at `path`.
+fn made(bench: &Bench, path: &str) -> Vec<usize> {
+    let writes = bench.netbox.writes().into_iter();
+    let own = writes.filter(|write| write.method == "POST" && write.path.contains(path));
+    own.map(|write| write.rows).collect()
+}
+
+/// Another client makes the rows just after we have looked: NetBox refuses the batch with 409 or 500 and names none.
+#[tokio::test]
+async fn rows_that_came_just_after_the_look_are_found_by_a_second_one() {
+    let bench = filled().await;
+    let before = bench.netbox.fingerprint();
+    for (stage, path, looks) in [
+        (Stage::Devices, CLUSTER_STATES, 1),
+        // By the cluster's name, and by the devices that were found by theirs.
+        (Stage::Devices, DEVICE_STATES, 2),
+        (Stage::VirtualMachines, MACHINE_STATES, 1),
+        (Stage::VirtualMachines, CLOUD_INITS, 1),
+        (Stage::VirtualDisks, DISK_STATES, 1),
+        (Stage::VmInterfaces, INTERFACE_STATES, 1),
+    ] {
+        bench.forget();
+        for look in 1..=looks {
+            let late = FaultRule::on(path, Fault::Unseen).method("GET").only(look);
+            bench.netbox.faults().add(late);
+        }
+        let report = bench.stage(stage).await;
+        let writes = bench.take_writes();
+        let is_refused = |write: &String| write.contains(path) && (write.ends_with("409") || write.ends_with("500"));
+        assert!(writes.iter().any(is_refused), "{path}: {writes:?}");
+        assert_eq!(
+            (report.counts().failed, warnings(&report)),
+            (0, String::new()),
+            "{path}"
+        );
+        assert_eq!(bench.netbox.fingerprint(), before, "{path}");
+        bench.netbox.faults().clear();
+    }
+}
+
+#[tokio::test]
+async fn rows_found_by_the_second_look_are_brought_up_to_date() {
+    let bench = filled().await;
+    bench.proxmox.world().change(|world| {
+        let mut guests = world.guests.values_mut();
+        let guest = guests.find(|guest| guest.config.text("ciuser").is_some()).unwrap();
+        guest.config.set("ciuser", "newcomer");
+    });
+    bench.forget();
+    let late = FaultRule::on(CLOUD_INITS, Fault::Unseen).method("GET").only(1);
+    bench.netbox.faults().add(late);
+    bench.stage(Stage::VirtualMachines).await;
+    let rows = bench.netbox.rows(CLOUD_INITS);
+    let users: Vec<_> = rows.iter().filter(|row| row["ciuser"] == "newcomer").collect();
+    assert_eq!(users.len(), 1, "{rows:#?}");
+}
+
+/// A permission hides one row, which is in the way all the same and named in no refusal.
+#[tokio::test]
+async fn batch_that_stays_refused_is_halved_until_the_odd_row_is_alone() {
+    let bench = filled().await;
+    let rows = bench.netbox.rows(DISK_STATES);
+    let (hidden, others) = rows.split_last().unwrap();
+    let id = |row: &serde_json::Value| row["id"].as_u64().unwrap();
+    for row in others {
+        bench.netbox.remove(DISK_STATES, id(row)).unwrap();
+    }
+    bench.netbox.hide(DISK_STATES, id(hidden));
+    bench.forget();
+    let report = bench.stage(Stage::VirtualDisks).await;
+    assert_eq!(bench.netbox.count(DISK_STATES), rows.len());
+    let disks = bench.netbox.rows(DISKS);
+    let disk = disks
+        .iter()
+        .find(|disk| disk["id"] == hidden["virtual_disk"]["id"])
+        .unwrap();
+    let told = warnings(&report);
+    let is_named =
+        told.contains(disk["name"].as_str().unwrap()) && told.contains("already has a Proxbox sync-state row");
+    assert!(is_named && told.lines().count() == 1, "{told}");
+    let sizes = made(&bench, DISK_STATES);
+    assert!(sizes.len() <= 2 + 2 * 7, "halved, not one by one: {sizes:?}");
+}
+
+#[tokio::test]
+async fn batches_that_take_too_long_are_halved_until_they_pass() {
+    let mut bench = filled().await;
+    bench.hurry(Duration::from_millis(700));
+    let slow = FaultRule::on(TASKS, Fault::Hang).method("POST").larger_than(20);
+    bench.netbox.faults().add(slow);
+    let report = bench.stage(Stage::TaskHistory).await;
+    assert_eq!((report.counts().failed, warnings(&report)), (0, String::new()));
+    assert_eq!(report.counts().created, bench.netbox.count(TASKS));
+    let sizes = made(&bench, TASKS);
+    // What hangs is told without its rows.
+    let (hung, taken): (Vec<usize>, Vec<usize>) = sizes.into_iter().partition(|size| *size == 0);
+    assert!(
+        !hung.is_empty() && taken.iter().all(|size| *size <= 20),
+        "{hung:?} {taken:?}"
+    );
+}
+
+#[tokio::test]
+async fn batches_begin_with_a_hundred_rows_and_grow_while_answers_are_quick() {
+    let mut world = World::estate(2, 4);
+    let finished = |number: u32| Task {
+        node: "pve1".into(),
+        pid: number,
+        pstart: number,
+        starts: world.now - 1_000_000 + i64::from(number),
+        ends: Some(world.now - 1_000_000 + i64::from(number)),
+        kind: "qmstart".into(),
+        id: "100".into(),
+        user: "root@pam".into(),
+        outcome: "OK".into(),
+    };
+    world.tasks = (0..2_000).map(finished).collect();
+    let bench = Bench::with(world, StandinOptions::default()).await;
+    bench.stage(Stage::Devices).await;
+    bench.stage(Stage::VirtualMachines).await;
+    bench.forget();
+    bench.take_writes();
+    bench.stage(Stage::TaskHistory).await;
+    let sizes = made(&bench, TASKS);
+    assert_eq!(sizes.iter().sum::<usize>(), 2_000);
+    assert_eq!(sizes[0], 100, "{sizes:?}");
+    assert!(
+        sizes.is_sorted_by(|one, next| *one <= next + 1) && sizes.last() >= Some(&180),
+        "{sizes:?}"
+    );
+    assert!(sizes.iter().all(|size| *size <= 200), "{sizes:?}");
+}
