@@ -437,7 +437,7 @@ fn states_flag_gates_all_but_who_the_guest_is() {
     pair.guest.node = "pve2".to_owned();
     let mut facts = facts_of(&[pair]);
     facts.options.overwrite.set(Flag::VmCustomFields, false);
-    let expected = json!({"2101": {"proxmox_node": 62, "proxmox_node_name": "pve2"}});
+    let expected = json!({"2101": {"proxmox_node": 62, "proxmox_node_name": "pve2", "last_run_id": "now"}});
     assert_eq!(changes(&plan::<MachineStates>(&facts)), expected);
 }
 
@@ -508,6 +508,40 @@ fn templates_and_guests_follow_their_modes() {
     facts.options.modes.machine = Mode::Disabled;
     let labels: Vec<String> = handled(&facts).map(Guest::label).collect();
     assert_eq!(labels, ["golden"]);
+}
+
+#[test]
+fn guest_of_a_kind_that_is_only_made_is_never_touched_again() {
+    let change = |pair: &mut Pair| {
+        pair.guest.name = Some("renamed".to_owned());
+        pair.guest.memory = Some(1 << 30);
+        pair.guest.node = "pve2".to_owned();
+    };
+    let (mut web, mut golden) = (pair(101, "web"), pair(102, "golden"));
+    golden.guest.is_template = true;
+    change(&mut web);
+    change(&mut golden);
+    let mut facts = facts_of(&[web, golden]);
+    facts.options.modes.machine = Mode::BootstrapOnly;
+    let facts = decide(facts);
+    let plan_of_it = plan::<Machines>(&facts);
+    let updated: Vec<_> = plan_of_it.update.iter().map(|row| row.id).collect();
+    assert_eq!(
+        (updated, plan_of_it.unchanged.len()),
+        (vec![ObjectId(1102)], 1),
+        "the mode is not that of templates"
+    );
+    let states = plan::<MachineStates>(&facts);
+    let updated: Vec<_> = states.update.iter().map(|row| row.id).collect();
+    assert_eq!((updated, states.create.len()), (vec![ObjectId(2102)], 0));
+    assert_eq!(facts.guests.names[&Vmid(101)].name, "web");
+    let mut new = pair(103, "new");
+    new.guest.memory = Some(1 << 30);
+    let mut facts = facts_of(&[new]);
+    facts.known.machines.clear();
+    facts.known.machine_states.clear();
+    facts.options.modes.machine = Mode::BootstrapOnly;
+    assert_eq!(plan::<Machines>(&decide(facts)).create.len(), 1);
 }
 
 #[test]
