@@ -202,6 +202,40 @@ async fn machine_and_interface_without_an_address_are_told() {
 }
 
 #[tokio::test]
+async fn address_that_was_made_is_told_with_its_interface_and_its_machine() {
+    let bench = small().await;
+    for stage in [Stage::VirtualMachines, Stage::VmInterfaces] {
+        bench.stage(stage).await;
+    }
+    let events = bench.events(Stage::VmIpAddresses, SyncRequest::default()).await;
+    let steps = found(&events, "step").into_iter();
+    let rows: Vec<&Value> = steps.filter(|data| data["step"] == "vm_ip").collect();
+    let (vm, name) = (bench.machine_of(100)["name"].clone(), "net0");
+    let rowid = format!("{} {name}", vm.as_str().unwrap());
+    let interface = bench.interface_of(100, name)["id"].clone();
+    let mut expected: Vec<Value> = bench
+        .netbox
+        .rows("ipam/ip-addresses")
+        .iter()
+        .filter(|row| row["assigned_object_id"] == interface)
+        .map(|row| {
+            json!({
+                "completed": true, "rowid": rowid, "name": name, "vm": vm, "ip_id": row["id"], "address": row["address"]
+            })
+        })
+        .collect();
+    let mut told: Vec<Value> = rows
+        .iter()
+        .filter(|row| row["rowid"] == rowid)
+        .map(|row| row["payload"]["data"].clone())
+        .collect();
+    expected.sort_by_key(ToString::to_string);
+    told.sort_by_key(ToString::to_string);
+    assert!(expected.len() > 1);
+    assert_eq!(told, expected);
+}
+
+#[tokio::test]
 async fn one_virtual_machine_is_told_step_by_step_under_a_name_of_its_own() {
     let bench = filled().await;
     let name = bench.machine_of(101)["name"].clone();
@@ -233,6 +267,28 @@ async fn one_virtual_machine_is_told_step_by_step_under_a_name_of_its_own() {
     assert_eq!(
         (&end.data["message"], &end.data["result"]["count"]),
         (&json!("Virtual machine sync completed."), &json!(1))
+    );
+}
+
+#[tokio::test]
+async fn agent_that_may_not_be_asked_is_told_of_its_guest_with_what_is_missing() {
+    let bench = filled().await;
+    let refusal = "Permission check failed (/vms/101, VM.GuestAgent.Audit)";
+    bench.proxmox.faults().fail("/nodes/*/qemu/101/agent/*", 403, refusal);
+    bench.forget();
+    let events = bench.events(Stage::VirtualMachines, of_guest(&bench, 101)).await;
+    let substeps = found(&events, "substep").into_iter();
+    let told: Vec<&Value> = substeps.filter(|data| data["substep"] == "vm_interfaces").collect();
+    assert_eq!((told.len(), &told[0]["status"]), (1, &json!("completed")));
+    let message = told[0]["message"].as_str().unwrap();
+    assert!(
+        message.contains("VM.GuestAgent.Audit") && message.contains("VM.Monitor"),
+        "{message}"
+    );
+    let end = events.last().unwrap();
+    assert_eq!(
+        (&end.data["ok"], &end.data["result"]["failed"]),
+        (&json!(true), &json!(0))
     );
 }
 

@@ -17,6 +17,7 @@ use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
 use crate::sync::report::{Counts, Outcome};
 use crate::sync::tell::Subject;
+use crate::sync::warning::Warning;
 
 const PHASE: &str = "vm-interfaces";
 const INTERFACES: Subject = Subject {
@@ -53,6 +54,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     for passed in [bridges, macs, states, primaries, guests] {
         run.warn(PHASE, &passed);
     }
+    run.warnings.extend(Warning::shortfall(PHASE, "interfaces", &outcome));
     let summary = run.tell(&INTERFACES, &outcome);
     Ok(Summary {
         records: run.interface_records(&outcome),
