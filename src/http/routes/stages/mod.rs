@@ -56,6 +56,8 @@ enum Answer {
 
 const MACHINE: &str = "{netbox_vm_id}";
 const NODE: &str = "{node}";
+/// What is said where it cannot be told which guest the virtual machine of the path is.
+const UNRESOLVED: &str = "Unable to resolve explicitly selected VM ownership";
 /// How runs are asked for: the plugin says GET, although they write.
 pub(super) const METHODS: MethodFilter = MethodFilter::GET.or(MethodFilter::POST);
 
@@ -323,6 +325,9 @@ fn answer(place: &Place, scope: &Scope, report: JobReport) -> Result<Value, ApiE
     let mut result = report.result();
     if let Some(kind) = report.error_kind() {
         let detail = json!({"errors": report.errors(), "result": result});
+        if matches!(&report, JobReport::Stage(stage) if stage.is_unresolved()) {
+            return Err(ApiError::message(StatusCode::BAD_GATEWAY, UNRESOLVED, detail));
+        }
         return Err(ApiError::upstream(kind, &format!("{name} sync failed."), detail));
     }
     let (Answer::Objects(list), Some(report)) = (place.answer, report.into_stage()) else {
