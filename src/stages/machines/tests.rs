@@ -7,9 +7,9 @@ use super::*;
 use crate::inventory::{Area, ClusterOptions, Collected, ConfiguredGuest, Gap, GuestKind, Inventory};
 use crate::mapping::virtual_machine_state::{Home, state};
 use crate::netbox::ids::Ids;
-use crate::netbox::objects::{DeviceRole, Platform, Tag, VirtualMachineState, VirtualMachineType};
+use crate::netbox::objects::{CloudInit, DeviceRole, Platform, Tag, VirtualMachineState, VirtualMachineType};
 use crate::reconcile::{Plan, Resource};
-use crate::stages::tests::{changes, converged as infrastructure, plan};
+use crate::stages::tests::{changes, converged as infrastructure, plan, plan_against};
 use crate::stages::{Flag, Pass};
 
 const CLUSTER: ObjectId = ObjectId(10);
@@ -282,6 +282,59 @@ fn platform_is_overwritten_only_with_its_flag() {
     assert!(plan::<Machines>(&facts).is_empty());
     facts.options.overwrite.set(Flag::VmPlatform, true);
     assert_eq!(changes(&plan::<Machines>(&facts)), json!({"1101": {"platform": 81}}));
+}
+
+#[test]
+fn cloud_init_row_is_made_once_and_followed_with_its_flag() {
+    let mut pair = pair(101, "web");
+    pair.config["ciuser"] = json!("deb");
+    pair.config["ipconfig0"] = json!("ip=dhcp");
+    let mut facts = facts_of(&[pair]);
+    let mut row = CloudInits::desired(&facts).wanted.remove(0).object;
+    let stored = |object: &CloudInit| {
+        [Stored {
+            id: ObjectId(7),
+            object: object.clone(),
+        }]
+    };
+    assert_eq!(plan_against::<CloudInits>(&facts, &[]).create.len(), 1);
+    assert!(plan_against::<CloudInits>(&facts, &stored(&row)).is_empty());
+    row.user = Some("root".to_owned());
+    let expected = json!({"7": {"ciuser": "deb"}});
+    assert_eq!(changes(&plan_against::<CloudInits>(&facts, &stored(&row))), expected);
+    facts.options.overwrite.set(Flag::VmCloudinit, false);
+    assert!(plan_against::<CloudInits>(&facts, &stored(&row)).is_empty());
+    assert_eq!(plan_against::<CloudInits>(&facts, &[]).create.len(), 1);
+}
+
+#[test]
+fn notes_override_only_where_that_is_asked_for_and_only_what_the_flags_allow() {
+    let mut pair = pair(101, "web");
+    let block = r#"{"memory": 4096, "vcpus": 3, "role": 5, "platform": 6, "tenant": 1}"#;
+    pair.config["description"] = json!(format!("```netbox-metadata\n{block}\n```"));
+    let mut facts = facts_of(&[pair]);
+    assert!(plan::<Machines>(&facts).is_empty());
+    facts.options.guests.parse_metadata = true;
+    assert_eq!(
+        ignored_overrides(&facts),
+        [r#"web: its notes cannot override "tenant""#]
+    );
+    let sizes = json!({"memory": 4096, "vcpus": 3.0});
+    for (flag, may_overwrite, field, value) in [
+        (Flag::VmRole, true, "role", Some(5)),
+        (Flag::VmRole, false, "role", None),
+        (Flag::VmPlatform, true, "platform", Some(6)),
+        (Flag::VmPlatform, false, "platform", None),
+    ] {
+        let mut facts = facts.clone();
+        facts.options.overwrite.set(flag, may_overwrite);
+        let planned = changes(&plan::<Machines>(&decide(facts)));
+        let told = planned["1101"].get(field).and_then(Value::as_u64);
+        assert_eq!(told, value, "{flag:?} {may_overwrite}: {planned}");
+        for (field, value) in sizes.as_object().unwrap() {
+            assert_eq!(&planned["1101"][field], value, "{planned}");
+        }
+    }
 }
 
 #[test]

@@ -298,6 +298,19 @@ fn bridge_of_a_node_without_a_device_is_left_alone() {
 }
 
 #[test]
+fn bridge_without_our_tag_gets_it_unless_the_flag_is_off() {
+    let (mut facts, mut bridges) = world();
+    assert!(plan_against::<Bridges>(&facts, &bridges).is_empty());
+    bridges[0].object.tags = ["gold".to_owned()].into();
+    assert_eq!(
+        changes(&plan_against::<Bridges>(&facts, &bridges)),
+        json!({"600": {"tags": ["gold", "proxbox"]}})
+    );
+    facts.options.overwrite.set(Flag::NodeInterfaceTags, false);
+    assert!(plan_against::<Bridges>(&facts, &bridges).is_empty());
+}
+
+#[test]
 fn type_that_an_operator_gave_to_a_bridge_stays() {
     for (kind, is_connected, expected) in [
         ("other", false, json!({"type": "bridge"})),

@@ -95,6 +95,10 @@ const fn limited(mut place: Place, limits: Limits) -> Place {
     place
 }
 
+/// What is said of a sweep that would write and does not say for which endpoints.
+const SCOPELESS: &str = "A non-dry-run orphan sweep requires endpoint_ids (or proxmox_endpoint_ids) so it can only affect \
+                         the endpoints the run synchronized.";
+
 /// Whether the stage `virtual-machines` has lost guests is told by the request.
 const SWEEP: sync::Job = sync::Job::Sweep { vm_stage_failed: false };
 
@@ -304,7 +308,7 @@ fn asked(work: &sync::Job, scope: &Scope) -> Result<sync::Job, ApiError> {
     }
     let is_live = !sync::switch(&scope.query, "dry_run")?.unwrap_or_default();
     if is_live && scope.filter.ids.is_none() {
-        return Err(required("proxmox_endpoint_ids", "is required unless dry_run is set").into());
+        return Err(ApiError::plain(StatusCode::UNPROCESSABLE_ENTITY, SCOPELESS));
     }
     Ok(sync::Job::Sweep {
         vm_stage_failed: sync::switch(&scope.query, "vm_stage_failed")?.unwrap_or_default(),
