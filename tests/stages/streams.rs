@@ -326,6 +326,54 @@ async fn interface_that_fails_is_told_of_its_guest_and_counted() {
 }
 
 #[tokio::test]
+async fn machine_of_which_every_interface_fails_stands_and_is_told_of() {
+    let bench = filled().await;
+    let machine = of_guest(&bench, 101);
+    bench.proxmox.world().change(|world| {
+        let guest = world.guests.get_mut(&101).unwrap();
+        for number in 0..5 {
+            guest.config.remove(&format!("net{number}"));
+        }
+        guest.config.set("net7", "virtio=BC:24:11:77:77:77,bridge=vmbr0");
+        guest.memory_mib = 777;
+    });
+    let refused = bench.netbox.faults();
+    refused.refuse_row("virtualization/interfaces", "net7", "name", "This name is reserved.");
+    bench.forget();
+    let events = bench.events(Stage::VirtualMachines, machine).await;
+    let end = &events.last().unwrap().data;
+    assert_eq!(
+        (&end["ok"], &end["result"]["failed_count"]),
+        (&json!(true), &json!(1)),
+        "{end}"
+    );
+    assert_eq!(bench.machine_of(101)["memory"], 777);
+    let items = found(&events, "item_progress");
+    assert!(
+        items.iter().any(|data| data["warning"] == "1 of 1 interfaces failed"),
+        "{items:#?}"
+    );
+}
+
+#[tokio::test]
+async fn task_history_that_cannot_be_read_is_a_warning_of_the_machines() {
+    let bench = filled().await;
+    bench.proxmox.faults().fail("/nodes/*/tasks", 500, "got timeout");
+    bench.forget();
+    let mut request = of_guest(&bench, 101);
+    request.options.guests.sync_task_history = true;
+    let events = bench.events(Stage::VirtualMachines, request).await;
+    let end = &events.last().unwrap().data;
+    assert_eq!(
+        (&end["ok"], &end["result"]["degraded"]),
+        (&json!(true), &json!(true)),
+        "{end}"
+    );
+    let warnings = end["result"]["warnings"].to_string();
+    assert!(warnings.contains("task history: "), "{warnings}");
+}
+
+#[tokio::test]
 async fn backups_say_what_they_found_and_what_became_of_it() {
     let bench = filled().await;
     let events = bench.events(Stage::Backups, SyncRequest::default()).await;
