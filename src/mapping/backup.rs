@@ -18,7 +18,8 @@ pub fn storage_of(volume_id: &str) -> &str {
 
 /// The row of `volume` for its guest's virtual machine `machine`; `storage` is the plugin's row of its storage.
 ///
-/// What Proxmox does not tell is not asserted, so what NetBox holds of it stays.
+/// A note, a verification, a key, a time or a use that Proxmox tells no more is taken from the row; a size or a storage
+/// that is not known stays.
 pub fn backup(volume: &Volume, machine: ObjectId, storage: Option<ObjectId>) -> Backup {
     let verification =
         |part: fn(&Verification) -> &Option<String>| text(part(volume.verification.as_ref()?).as_deref());
@@ -58,7 +59,9 @@ fn format(volume: &Volume) -> &'static str {
         return known;
     }
     match format {
-        "zst" | "vma.zst" | "vma.zstd" => "tzst",
+        "zst" | "vma.zst" | "vma.zstd" | "tar.zst" => "tzst",
+        "tar.gz" => "tgz",
+        "tar.bz2" => "tbz",
         _ => by_path(&volume.volid, "pbs-ct", "pbs-vm"),
     }
 }
@@ -101,13 +104,13 @@ mod tests {
             "virtual_machine": 31, "volume_id": volume_id, "storage": "vault", "proxmox_storage": 9,
             "subtype": "qemu", "format": "pbs-vm", "creation_time": "2025-02-11T09:00:00Z", "size": 42_949_672_960_i64,
             "encrypted": "7f:1c", "verification_state": "ok", "verification_upid": "UPID:pbs1:1", "notes": "nightly",
-            "vmid": 204
+            "used": null, "vmid": 204
         });
         assert_eq!(given, expected);
     }
 
     #[test]
-    fn what_proxmox_does_not_tell_is_not_asserted() {
+    fn what_proxmox_does_not_tell_is_empty_but_for_sizes_and_storages() {
         let given = fields(
             json!({"volid": "local:backup/vzdump-qemu-204.vma", "notes": " \n", "encrypted": "", "ctime": "",
                    "size": u64::MAX, "verification": {}}),
@@ -115,7 +118,8 @@ mod tests {
         );
         let expected = json!({
             "virtual_machine": 31, "volume_id": "local:backup/vzdump-qemu-204.vma", "storage": "local",
-            "subtype": "undefined", "format": "undefined"
+            "subtype": "undefined", "format": "undefined", "creation_time": null, "used": null, "encrypted": "",
+            "verification_state": null, "verification_upid": null, "notes": null
         });
         assert_eq!(given, expected);
     }
@@ -128,8 +132,10 @@ mod tests {
             (file, Some("zst"), Some("ct"), ("tzst", "lxc")),
             (file, Some("vma.zst"), Some("vm"), ("tzst", "qemu")),
             (file, Some("vma.zstd"), None, ("tzst", "undefined")),
-            (file, Some("tar.zst"), Some("lxc"), ("undefined", "lxc")),
-            (file, Some("tar.gz"), None, ("undefined", "undefined")),
+            (file, Some("tar.zst"), Some("lxc"), ("tzst", "lxc")),
+            (file, Some("tar.gz"), None, ("tgz", "undefined")),
+            (file, Some("tar.bz2"), None, ("tbz", "undefined")),
+            (file, Some("tar.lzo"), None, ("undefined", "undefined")),
             (file, Some("vma"), None, ("undefined", "undefined")),
             (file, Some("vma.lzo"), None, ("undefined", "undefined")),
             (file, None, None, ("undefined", "undefined")),

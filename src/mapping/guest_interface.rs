@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use super::names::clean;
 use crate::inventory::{GuestAddress, GuestInterface, Nic, canonical_mac};
 use crate::netbox::ObjectId;
-use crate::netbox::objects::{GuestVmInterface, PROXBOX_TAG, Said};
+use crate::netbox::objects::{GuestVmInterface, PROXBOX_TAG};
 
 /// The longest name of a row.
 const NAME_MAX: usize = 128;
 /// The longest hardware address of a row.
 const MAC_MAX: usize = 32;
+/// The largest packets that a row can tell, in bytes.
+const MTUS: std::ops::RangeInclusive<u32> = 1..=i32::MAX.unsigned_abs();
 
 /// The interfaces with aliases folded in: `ens18:1` gives its addresses to `ens18`; where there is no such, to the first
 /// alias of that name.
@@ -98,7 +100,7 @@ pub fn guest_vm_interface(
             mac
         }),
         enabled: Some(true),
-        mtu: Said::Empty,
+        mtu: interface.mtu.filter(|mtu| MTUS.contains(mtu)).into(),
         tags: [PROXBOX_TAG.to_owned()].into(),
     })
 }
@@ -126,6 +128,7 @@ mod tests {
         GuestInterface {
             name: name.to_owned(),
             mac: (!mac.is_empty()).then(|| mac.to_owned()),
+            mtu: None,
             addresses: addresses.collect(),
         }
     }
@@ -187,6 +190,18 @@ mod tests {
             (&row["vm_interface"], &row["mac_address"]),
             (&json!(900), &json!("bc:24:11:aa:00:01"))
         );
+        for (mtu, expected) in [
+            (Some(1500), json!(1500)),
+            (Some(0), json!(null)),
+            (Some(u32::MAX), json!(null)),
+        ] {
+            let told = GuestInterface {
+                mtu,
+                ..interface("ens18", "", &[])
+            };
+            let row = json!(guest_vm_interface(&told, ObjectId(1), None).unwrap().fields());
+            assert_eq!(row["mtu"], expected, "{mtu:?}");
+        }
         let odd = interface(&"x".repeat(200), &"y".repeat(33), &[]);
         let row = json!(guest_vm_interface(&odd, ObjectId(1), None).unwrap().fields());
         assert_eq!(

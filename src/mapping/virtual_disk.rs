@@ -189,6 +189,32 @@ mod tests {
     }
 
     #[test]
+    fn drive_on_every_bus_is_a_disk_and_nothing_else_is() {
+        let drive = "local-lvm:vm-101-disk-0,size=1G";
+        for (key, is_disk) in [
+            ("scsi0", true),
+            ("scsi30", true),
+            ("virtio15", true),
+            ("ide3", true),
+            ("sata5", true),
+            ("efidisk0", true),
+            ("tpmstate0", true),
+            ("rootfs", true),
+            ("mp255", true),
+            ("unused0", false),
+            ("scsihw", false),
+            ("scsi", false),
+            ("virtiofs0", false),
+            ("hostpci0", false),
+            ("net0", false),
+        ] {
+            let found = parsed(GuestKind::Qemu, json!({ key: drive }));
+            let keys: Vec<_> = found.iter().map(|disk| disk.key.as_str()).collect();
+            assert_eq!(keys, if is_disk { vec![key] } else { vec![] });
+        }
+    }
+
+    #[test]
     fn odd_drives_are_told_as_what_they_are() {
         for (value, expected) in [
             ("none,media=CDROM", Some((0, "CD-ROM drive", None))),

@@ -135,7 +135,7 @@ impl<'a> Court<'a> {
     }
 
     fn give(&mut self, claim: &Claim) {
-        let holder = (claim.interface, claim.label.clone());
+        let holder = (claim.interface, claim.label());
         self.given.entry(claim.address.host).or_insert(holder);
     }
 
@@ -157,7 +157,7 @@ impl<'a> Court<'a> {
                 return Verdict::Skip;
             }
             return Verdict::Foreign(Foreign {
-                label: claim.label.clone(),
+                label: claim.label(),
                 host,
                 row: None,
                 rival: Some(rival.clone()),
@@ -175,7 +175,7 @@ impl<'a> Court<'a> {
         let blocks = |stored: &&&Stored<IpAddress>| stored.object.vrf.is_none() && !leftover.contains(&stored.id);
         if let Some(holder) = rows.iter().find(blocks) {
             return Verdict::Foreign(Foreign {
-                label: claim.label.clone(),
+                label: claim.label(),
                 host,
                 row: Some(holder.id),
                 rival: None,

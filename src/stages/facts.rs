@@ -84,6 +84,9 @@ pub struct Known {
     pub machines: Vec<Stored<VirtualMachine>>,
     /// Sync states of virtual machines that this endpoint owns.
     pub machine_states: Vec<Stored<VirtualMachineState>>,
+    /// Virtual machines of the cluster that another endpoint says stand for a guest, by the guest's number, where a stage
+    /// has looked for them.
+    pub neighbours: BTreeMap<Vmid, ObjectId>,
     /// Virtual machines that are known to stand for a guest and of whose children a stage has read all that it can prove
     /// anything by: a row of theirs that is not desired may be taken for gone.
     pub proven: BTreeSet<ObjectId>,

@@ -1,14 +1,14 @@
 //! Replication jobs. A job that is gone keeps its row, marked as stale.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::guests::bindings;
+use super::guests::{Bindings, bindings};
 use super::{Desired, Facts, Part, Pass, Selection};
-use crate::inventory;
+use crate::inventory::{self, Vmid};
 use crate::mapping::names::clean;
 use crate::mapping::replication::{ReplicationParents, replication};
-use crate::netbox::objects::{Replication, STALE};
-use crate::reconcile::{Fields, Retire, Stored};
+use crate::netbox::objects::{Replication, STALE, VirtualMachineState};
+use crate::reconcile::{Fields, ObjectId, Retire, Stored};
 
 /// The replications of the endpoint.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Pass for Replications {
         Desired::by_key(wanted.filter_map(|job| {
             let parents = ReplicationParents {
                 endpoint,
-                virtual_machine: bindings.of(job.guest?)?.id,
+                virtual_machine: machine_of(facts, &bindings, job.guest?)?,
                 target: facts
                     .known
                     .node_links
@@ -73,13 +73,45 @@ impl Pass for Replications {
     }
 }
 
+/// The virtual machine of a guest: the one that stands for it at this endpoint, else at another one of the same cluster.
+fn machine_of(facts: &Facts, bindings: &Bindings<'_>, guest: Vmid) -> Option<ObjectId> {
+    let own = bindings.of(guest).map(|bound| bound.id);
+    own.or_else(|| facts.known.neighbours.get(&guest).copied())
+}
+
+/// Guests that have a job and no virtual machine of this endpoint. Those of which that cannot be told are not among them.
+pub fn homeless(facts: &Facts) -> BTreeSet<Vmid> {
+    let bindings = bindings(facts);
+    let is_disputed = |guest: &Vmid| bindings.unbound.iter().any(|unbound| unbound.vmid == Some(*guest));
+    let jobs = facts.inventory.items::<inventory::Replications>().iter();
+    let guests = jobs.filter_map(|job| job.guest);
+    guests
+        .filter(|guest| bindings.of(*guest).is_none() && !is_disputed(guest))
+        .collect()
+}
+
+/// The virtual machines of the cluster that `states` of any endpoint call a guest of that number, where it is one only. A
+/// number is one guest's in a cluster.
+pub fn neighbours(facts: &Facts, states: &[Stored<VirtualMachineState>]) -> BTreeMap<Vmid, ObjectId> {
+    let here: BTreeSet<ObjectId> = facts.known.machine_ids().collect();
+    let mut claims: BTreeMap<Vmid, BTreeSet<ObjectId>> = BTreeMap::new();
+    for Stored { object: state, .. } in states {
+        if let Some(vmid) = state.vmid.filter(|_| here.contains(&state.virtual_machine)) {
+            claims.entry(Vmid(vmid)).or_default().insert(state.virtual_machine);
+        }
+    }
+    let single = claims.into_iter().filter(|(_, machines)| machines.len() == 1);
+    single
+        .filter_map(|(vmid, machines)| Some((vmid, machines.into_iter().next()?)))
+        .collect()
+}
+
 /// How many jobs have no virtual machine to belong to.
 pub fn count_homeless(facts: &Facts) -> usize {
     let bindings = bindings(facts);
-    let known: BTreeSet<_> = bindings.bound.iter().map(|bound| bound.vmid).collect();
     let jobs = facts.inventory.items::<inventory::Replications>().iter();
-    jobs.filter(|job| job.guest.is_none_or(|guest| !known.contains(&guest)))
-        .count()
+    let is_homeless = |guest: Vmid| machine_of(facts, &bindings, guest).is_none();
+    jobs.filter(|job| job.guest.is_none_or(is_homeless)).count()
 }
 
 #[cfg(test)]
@@ -89,8 +121,7 @@ mod tests {
     use super::super::tests::{ENDPOINT, changes, converged, plan, plan_against, stand_for};
     use super::*;
     use crate::error::ErrorKind;
-    use crate::inventory::{Collected, Gap, ReplicationJob, Vmid};
-    use crate::reconcile::ObjectId;
+    use crate::inventory::{Collected, Gap, ReplicationJob};
 
     const MACHINE: ObjectId = ObjectId(310);
 
@@ -186,5 +217,25 @@ mod tests {
         );
         assert!(plan::<Replications>(&facts).create.is_empty());
         assert_eq!(count_homeless(&facts), 1);
+    }
+
+    #[test]
+    fn machine_that_another_endpoint_of_the_cluster_stands_for_gets_the_job_where_it_is_the_only_one() {
+        let (mut facts, rows) = world();
+        let mut states = std::mem::take(&mut facts.known.machine_states);
+        states[0].object.endpoint_raw_id = Some(9);
+        assert_eq!(homeless(&facts), [Vmid(101)].into());
+        let found = neighbours(&facts, &states);
+        assert_eq!(found, [(Vmid(101), MACHINE)].into());
+        facts.known.neighbours = found;
+        assert!(plan_against::<Replications>(&facts, &rows).is_empty());
+        assert_eq!(count_homeless(&facts), 0);
+        let mut elsewhere = states[0].clone();
+        elsewhere.object.virtual_machine = ObjectId(999);
+        assert_eq!(neighbours(&facts, &[elsewhere]), [].into(), "of another cluster");
+        stand_for(&mut facts, ObjectId(311), Vmid(101));
+        let mut twin = states[0].clone();
+        twin.object.virtual_machine = ObjectId(311);
+        assert_eq!(neighbours(&facts, &[states.remove(0), twin]), [].into(), "two of them");
     }
 }

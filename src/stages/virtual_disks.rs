@@ -7,7 +7,7 @@ use super::guests::bindings;
 use super::{Desired, Facts, Part, Pass, Selection};
 use crate::mapping::virtual_disk::{ParsedDisk, disks, virtual_disk};
 use crate::netbox::objects::{PROXBOX_TAG, VirtualDisk, VirtualDiskState, VirtualMachine};
-use crate::reconcile::{ObjectId, Policy, Retire, Stored};
+use crate::reconcile::{ObjectId, Policy, Retire, Row, Stored, Wanted};
 
 /// The disks.
 #[derive(Debug)]
@@ -15,6 +15,9 @@ pub struct VirtualDisks;
 /// The disks' sync states.
 #[derive(Debug)]
 pub struct VirtualDiskStates;
+/// The sizes of virtual machines without any disk. Of those that have disks NetBox itself keeps the sum.
+#[derive(Debug)]
+pub struct DisklessMachines;
 
 /// The virtual machines whose guest's configuration was read, each with its name and its drives.
 fn machines(facts: &Facts) -> Vec<(ObjectId, &str, Vec<ParsedDisk>)> {
@@ -99,6 +102,54 @@ impl Pass for VirtualDiskStates {
     fn policy(facts: &Facts) -> Policy {
         Policy::with_mode(facts.options.modes.effective_guest())
     }
+}
+
+impl Pass for DisklessMachines {
+    type Object = VirtualMachine;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        vec![Selection::any_of("id", diskless(facts).into_iter().map(|(id, _)| id))]
+    }
+
+    fn at_hand(facts: &Facts) -> Option<Vec<Stored<VirtualMachine>>> {
+        Some(facts.known.machines.clone())
+    }
+
+    fn desired(facts: &Facts) -> Desired<VirtualMachine> {
+        let wanted = diskless(facts).into_iter().map(|(id, name)| Wanted {
+            object: VirtualMachine {
+                name,
+                disk: Some(0),
+                ..VirtualMachine::default()
+            },
+            row: Row::Is(id),
+        });
+        Desired {
+            wanted: wanted.collect(),
+            ..Desired::default()
+        }
+    }
+
+    fn policy(facts: &Facts) -> Policy {
+        Policy::with_mode(facts.options.modes.effective_guest())
+    }
+}
+
+/// The virtual machines that have no disk in NetBox and whose guest's configuration shows none that has a size, each with
+/// its name.
+fn diskless(facts: &Facts) -> Vec<(ObjectId, Option<String>)> {
+    let bindings = bindings(facts);
+    let is_diskless = |vmid| {
+        facts
+            .inventory
+            .config(vmid)
+            .is_some_and(|config| disks(config).is_empty())
+    };
+    let machines = bindings.active().filter(|bound| bound.machine.disk_count == 0);
+    machines
+        .filter(|bound| is_diskless(bound.vmid))
+        .map(|bound| (bound.id, bound.machine.name.clone()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -241,6 +292,30 @@ mod tests {
         let mut foreign = configured(json!({"virtio0": "local-lvm:x,size=1G"}));
         foreign.known.guests.clear();
         assert!(plan_against::<VirtualDisks>(&foreign, &rows).delete.is_empty());
+    }
+
+    #[test]
+    fn machine_without_any_disk_has_no_size_and_that_of_others_is_left_to_netbox() {
+        let told = |config: Value, size: Option<u64>, disks: u64| {
+            let mut facts = configured(config);
+            facts.known.machines[0].object.disk = size;
+            facts.known.machines[0].object.disk_count = disks;
+            changes(&plan::<DisklessMachines>(&facts))
+        };
+        let passed_through = || json!({"scsi3": "/dev/sdb"});
+        assert_eq!(told(passed_through(), Some(7), 0), json!({"310": {"disk": 0}}));
+        for (config, size, disks) in [
+            (passed_through(), Some(7), 1),
+            (passed_through(), Some(0), 0),
+            (passed_through(), None, 0),
+            (json!({"scsi0": "local-lvm:x,size=1G"}), Some(7), 0),
+        ] {
+            assert_eq!(
+                told(config.clone(), size, disks),
+                json!({}),
+                "{config} {size:?} {disks}"
+            );
+        }
     }
 
     #[test]

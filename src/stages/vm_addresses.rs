@@ -17,12 +17,21 @@ pub struct Claim {
     pub machine: ObjectId,
     /// Its interface.
     pub interface: ObjectId,
-    /// What both are called.
-    pub label: String,
+    /// What the virtual machine is called.
+    pub machine_name: String,
+    /// What the interface is called.
+    pub interface_name: String,
     /// The address.
     pub address: Address,
     /// The guest's DNS name, where it is known.
     pub dns_name: Option<String>,
+}
+
+impl Claim {
+    /// What both are called.
+    pub fn label(&self) -> String {
+        format!("{} {}", self.machine_name, self.interface_name)
+    }
 }
 
 /// What all guests should have.
@@ -66,7 +75,8 @@ pub fn claims(facts: &Facts) -> Claims {
         claims.claims.extend(wanted.map(|address| Claim {
             machine: guest.bound.id,
             interface,
-            label: format!("{} {}", guest.bound.label(), port.name),
+            machine_name: guest.bound.label().to_owned(),
+            interface_name: port.name.clone(),
             address,
             dns_name: guest.dns_name.clone(),
         }));

@@ -6,6 +6,9 @@ use crate::proxmox::{self, Vmid};
 use crate::reconcile::Shrink;
 use crate::stages::claim::Ambiguity;
 
+/// The reason of [`Error::Selection`].
+pub(super) const UNRESOLVED: &str = "guest_not_resolved";
+
 /// Why an endpoint's part of a run failed as a whole.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -132,7 +135,7 @@ impl Error {
             Self::Placement { .. } => "placement_not_found",
             Self::Prerequisite { .. } => "netbox_refused",
             Self::NoCluster { .. } => "cluster_missing",
-            Self::Selection { .. } => "guest_not_resolved",
+            Self::Selection { .. } => UNRESOLVED,
             Self::Absent { .. } => "proxmox_object_missing",
             Self::Unread { .. } => "proxmox_object_unread",
             Self::NoMachine { .. } => "virtual_machine_missing",

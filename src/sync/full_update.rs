@@ -1,7 +1,8 @@
 //! A full update: every stage, one after the other, for all endpoints.
 //!
-//! A stage that fails does not stop those that can do without it; the end tells that something failed. Only where the
-//! first stage fails for an endpoint, the others leave that endpoint out: nothing of it would be found in NetBox.
+//! A stage that fails does not stop those that can do without it; the end tells that something failed. Where the first stage
+//! fails for an endpoint, those that build on it leave that endpoint out, because nothing of it would be found in NetBox;
+//! where the endpoint could not even be asked, all others do.
 
 use std::collections::BTreeSet;
 
@@ -16,6 +17,7 @@ use super::run::{Work, version};
 use super::stages::BootstrapStatus;
 use super::step::Step;
 use super::sweep::{self, SweepReport};
+use crate::endpoint::EndpointKey;
 use crate::error::ErrorKind;
 use crate::reconcile::{Mode, Plan};
 use crate::stages::Stage;
@@ -167,6 +169,50 @@ fn staged(request: &SyncRequest) -> SyncRequest {
     request
 }
 
+/// Endpoints for which the first stage has failed.
+#[derive(Debug, Default)]
+struct Lost {
+    all: BTreeSet<EndpointKey>,
+    /// Those that could not be asked.
+    unreachable: BTreeSet<EndpointKey>,
+}
+
+impl Lost {
+    fn of(devices: &Report) -> Self {
+        let mut lost = Self::default();
+        for part in &devices.endpoints {
+            if let Some((kind, _)) = &part.error {
+                lost.all.insert(part.key);
+                if matches!(
+                    kind,
+                    ErrorKind::Connection | ErrorKind::Timeout | ErrorKind::Authentication
+                ) {
+                    lost.unreachable.insert(part.key);
+                }
+            }
+        }
+        lost
+    }
+
+    /// Those that `stage` can do nothing for. Jobs hang on their endpoint, not on its cluster.
+    const fn to(&self, stage: Stage) -> &BTreeSet<EndpointKey> {
+        match stage {
+            Stage::Replications | Stage::BackupRoutines => &self.unreachable,
+            Stage::Devices
+            | Stage::Storage
+            | Stage::VirtualMachines
+            | Stage::TaskHistory
+            | Stage::VirtualDisks
+            | Stage::Backups
+            | Stage::Snapshots
+            | Stage::NodeInterfaces
+            | Stage::VmInterfaces
+            | Stage::VmIpAddresses
+            | Stage::Sdn => &self.all,
+        }
+    }
+}
+
 impl Work<'_> {
     /// Runs every stage, and the sweep where it is asked for. What one stage has read serves all that follow, however
     /// long they take; runs after this one use it for a short while only.
@@ -197,15 +243,14 @@ impl Work<'_> {
             is_dry_run: request.dry_run,
             is_cancelled: false,
         };
-        let mut without = BTreeSet::new();
+        let mut lost = Lost::default();
         for stage in stages {
             if self.cancel.is_cancelled() {
                 break;
             }
-            let done = work.run_step(stage, &without).await;
+            let done = work.run_step(stage, lost.to(stage)).await;
             if stage == Stage::Devices {
-                let failed = done.endpoints.iter().filter(|part| part.error.is_some());
-                without.extend(failed.map(|part| part.key));
+                lost = Lost::of(&done);
             }
             report.stages.push((stage, done));
         }
@@ -227,7 +272,7 @@ impl Work<'_> {
     }
 
     /// One stage of several.
-    async fn run_step(self, stage: Stage, without: &BTreeSet<crate::endpoint::EndpointKey>) -> Report {
+    async fn run_step(self, stage: Stage, without: &BTreeSet<EndpointKey>) -> Report {
         let (began, step) = (Instant::now(), Step::of_full_update(stage));
         self.progress.started(&step);
         let report = self.run_stage(stage, without).await;
@@ -298,7 +343,7 @@ mod tests {
 
     fn report(stage: Stage, counts: Counts, error: Option<(ErrorKind, String)>) -> Report {
         let endpoint = EndpointReport {
-            key: crate::endpoint::EndpointKey {
+            key: EndpointKey {
                 source: crate::endpoint::Source::Database,
                 id: crate::endpoint::EndpointId(1),
             },
@@ -311,6 +356,7 @@ mod tests {
             warnings: vec!["something is odd".to_owned().into()],
             plans: Vec::new(),
             error,
+            reason: None,
         };
         Report {
             stage,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::error::UNRESOLVED;
 use super::tally::SdnTally;
 use super::warning::Warning;
 use crate::endpoint::EndpointKey;
@@ -185,6 +186,8 @@ pub struct EndpointReport {
     pub plans: Vec<Plan>,
     /// Why the endpoint's part failed as a whole; the kind and the text.
     pub error: Option<(ErrorKind, String)>,
+    /// The same in a word for programs.
+    pub reason: Option<&'static str>,
 }
 
 /// What a run did.
@@ -264,6 +267,13 @@ impl Report {
         self.endpoints
             .iter()
             .find_map(|endpoint| endpoint.error.as_ref().map(|(kind, _)| *kind))
+    }
+
+    /// Whether it failed because it cannot be told which guest a virtual machine is that the request insists on.
+    pub fn is_unresolved(&self) -> bool {
+        self.endpoints
+            .iter()
+            .any(|endpoint| endpoint.reason == Some(UNRESOLVED))
     }
 
     /// The result of the stage: its counts, and where something went less than well `warnings` and `degraded`.

@@ -300,7 +300,11 @@ fn mode(query: &Query, name: &str, default: Mode) -> Mode {
         None => default,
         Some("disabled") => Mode::Disabled,
         Some("bootstrap_only") => Mode::BootstrapOnly,
-        Some(_) => Mode::Always,
+        Some("always") => Mode::Always,
+        Some(_) => {
+            tracing::warn!(parameter = name, "an unknown mode is taken for `always`");
+            Mode::Always
+        }
     }
 }
 

@@ -182,6 +182,7 @@ fn failed(stage: Stage, endpoint: &SyncEndpoint, error: &Error, progress: &Progr
         warnings: Vec::new(),
         plans: Vec::new(),
         error: Some((error.kind(), error.to_string())),
+        reason: Some(error.reason()),
     }
 }
 
@@ -218,6 +219,7 @@ impl<'a> Part<'a> {
                 warnings: run.warnings,
                 plans: run.plans,
                 error: None,
+                reason: None,
             },
             Err(error) => EndpointReport {
                 gaps: run.gaps,

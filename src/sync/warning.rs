@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::report::Failure;
+use super::report::{Failure, Outcome};
 use crate::inventory::{Gap, Vmid};
 use crate::reconcile::ObjectId;
 
@@ -29,6 +29,22 @@ pub struct Warning {
     /// Why, without what.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// How much of a phase failed.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub shortfall: Option<Shortfall>,
+}
+
+/// That a phase could do only a part of what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Shortfall {
+    /// The phase.
+    pub phase: &'static str,
+    /// How many rows stand as they should.
+    pub succeeded: usize,
+    /// How many could not be written.
+    pub failed: usize,
+    /// How many there should be.
+    pub requested: usize,
 }
 
 impl Warning {
@@ -40,6 +56,22 @@ impl Warning {
             reason: Some(reason.to_owned()),
             ..Self::default()
         }
+    }
+
+    /// A part of the `noun`s of a phase failed; `None` where none did.
+    pub(super) fn shortfall(phase: &'static str, noun: &str, outcome: &Outcome) -> Option<Self> {
+        let (succeeded, failed) = (outcome.standing().count(), outcome.failed.len());
+        let requested = succeeded + failed;
+        (failed > 0).then(|| Self {
+            message: format!("{failed} of {requested} {noun} could not be written"),
+            shortfall: Some(Shortfall {
+                phase,
+                succeeded,
+                failed,
+                requested,
+            }),
+            ..Self::default()
+        })
     }
 
     /// The same, where it is known which guest of `cluster` it is or claims to be.

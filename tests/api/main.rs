@@ -10,6 +10,7 @@ mod generated_journal;
 mod generated_releases;
 mod generated_state;
 mod generated_walk;
+mod guest_stages;
 mod individual;
 mod individual_rules;
 mod mock_mode;

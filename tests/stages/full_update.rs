@@ -183,6 +183,20 @@ async fn endpoint_that_does_not_answer_fails_the_full_update_once() {
 }
 
 #[tokio::test]
+async fn jobs_are_kept_although_the_cluster_could_not_be_written() {
+    let bench = small().await;
+    let words = "This name is reserved.";
+    let clusters = "virtualization/clusters";
+    bench.netbox.faults().refuse_row(clusters, "lab", "name", words);
+    let report = bench.job(Job::FullUpdate, SyncRequest::default()).await;
+    let errors = report.errors();
+    assert!(errors.len() == 1 && errors[0].contains(words), "{errors:?}");
+    let jobs = bench.proxmox.world().read(|world| world.backup_jobs.len());
+    assert_eq!(bench.netbox.count("plugins/proxbox/backup-routines"), jobs);
+    assert_eq!(report.result()["backup_routines_count"], jobs);
+}
+
+#[tokio::test]
 async fn gone_guest_is_marked_once_and_loses_the_mark_when_it_returns() {
     let mut bench = small().await;
     bench.stage(Stage::VirtualMachines).await;

@@ -224,13 +224,75 @@ async fn cluster_that_is_another_endpoints_is_refused_and_its_rows_are_left_alon
         estate.run_for(0, stage).await;
     }
     let before = estate.netbox.fingerprint();
-    for stage in STAGES {
+    for stage in [Stage::Devices, Stage::Storage, Stage::NodeInterfaces] {
         let report = estate.try_run(stage, estate.request.clone()).await;
         let failed: Vec<bool> = report.endpoints.iter().map(|part| part.error.is_some()).collect();
         assert_eq!(failed, [false, true], "{stage:?}: {:?}", report.errors());
         assert!(report.errors()[0].contains("alpha"), "{:?}", report.errors());
     }
     assert_eq!(estate.netbox.fingerprint(), before);
+}
+
+#[tokio::test]
+async fn jobs_of_a_second_endpoint_of_one_cluster_have_rows_of_their_own() {
+    const JOBS: [(Stage, &str); 2] = [(Stage::Replications, REPLICATIONS), (Stage::BackupRoutines, ROUTINES)];
+    let estate = Estate::empty(vec![named("alpha"), named("alpha")]).await;
+    let tracked: Vec<u64> = estate
+        .netbox
+        .rows("plugins/proxbox/endpoints/proxmox")
+        .iter()
+        .map(|endpoint| {
+            let tracked = json!({"endpoint": endpoint["id"], "name": "alpha", "mode": "cluster"});
+            estate.netbox.seed(TRACKED_CLUSTERS, &tracked).unwrap()
+        })
+        .collect();
+    estate.run_for(0, Stage::Devices).await;
+    estate.add_machines(0);
+    for (stage, _) in JOBS {
+        estate.run_for(0, stage).await;
+    }
+    let of_first = JOBS.map(|(_, path)| statuses(&estate, path, "endpoint-1"));
+    // A cluster of that name may be another one: its guests are not taken for those of the first.
+    for (stage, _) in JOBS {
+        let result = estate.run_for(1, stage).await.result();
+        assert!(
+            result["warnings"][0]
+                .to_string()
+                .contains("belongs to another endpoint"),
+            "{result}"
+        );
+    }
+    assert_eq!(statuses(&estate, REPLICATIONS, "endpoint-2"), [""; 0]);
+    assert_eq!(statuses(&estate, ROUTINES, "endpoint-2"), of_first[1]);
+    // An operator says that it is the same one.
+    let cluster = estate.netbox.rows(CLUSTERS)[0]["id"].clone();
+    let link = json!({"netbox_cluster": cluster});
+    estate.netbox.change(TRACKED_CLUSTERS, tracked[1], &link).unwrap();
+    for (index, (stage, path)) in JOBS.into_iter().enumerate() {
+        estate.run_for(1, stage).await;
+        assert_eq!(statuses(&estate, path, "endpoint-2"), of_first[index], "{path}");
+    }
+    let before = estate.netbox.fingerprint();
+    for endpoint in [0, 1] {
+        for (stage, _) in JOBS {
+            estate.run_for(endpoint, stage).await;
+        }
+    }
+    assert_eq!(estate.netbox.fingerprint(), before);
+    estate.clusters[1].proxmox.world().change(|world| {
+        world.replications.clear();
+        world.backup_jobs.clear();
+    });
+    for (index, (stage, path)) in JOBS.into_iter().enumerate() {
+        estate.run_for(1, stage).await;
+        assert!(
+            statuses(&estate, path, "endpoint-2")
+                .iter()
+                .all(|status| status == "stale"),
+            "{path}"
+        );
+        assert_eq!(statuses(&estate, path, "endpoint-1"), of_first[index], "{path}");
+    }
 }
 
 #[tokio::test]

@@ -202,6 +202,40 @@ async fn machine_and_interface_without_an_address_are_told() {
 }
 
 #[tokio::test]
+async fn address_that_was_made_is_told_with_its_interface_and_its_machine() {
+    let bench = small().await;
+    for stage in [Stage::VirtualMachines, Stage::VmInterfaces] {
+        bench.stage(stage).await;
+    }
+    let events = bench.events(Stage::VmIpAddresses, SyncRequest::default()).await;
+    let steps = found(&events, "step").into_iter();
+    let rows: Vec<&Value> = steps.filter(|data| data["step"] == "vm_ip").collect();
+    let (vm, name) = (bench.machine_of(100)["name"].clone(), "net0");
+    let rowid = format!("{} {name}", vm.as_str().unwrap());
+    let interface = bench.interface_of(100, name)["id"].clone();
+    let mut expected: Vec<Value> = bench
+        .netbox
+        .rows("ipam/ip-addresses")
+        .iter()
+        .filter(|row| row["assigned_object_id"] == interface)
+        .map(|row| {
+            json!({
+                "completed": true, "rowid": rowid, "name": name, "vm": vm, "ip_id": row["id"], "address": row["address"]
+            })
+        })
+        .collect();
+    let mut told: Vec<Value> = rows
+        .iter()
+        .filter(|row| row["rowid"] == rowid)
+        .map(|row| row["payload"]["data"].clone())
+        .collect();
+    expected.sort_by_key(ToString::to_string);
+    told.sort_by_key(ToString::to_string);
+    assert!(expected.len() > 1);
+    assert_eq!(told, expected);
+}
+
+#[tokio::test]
 async fn one_virtual_machine_is_told_step_by_step_under_a_name_of_its_own() {
     let bench = filled().await;
     let name = bench.machine_of(101)["name"].clone();
@@ -237,6 +271,28 @@ async fn one_virtual_machine_is_told_step_by_step_under_a_name_of_its_own() {
 }
 
 #[tokio::test]
+async fn agent_that_may_not_be_asked_is_told_of_its_guest_with_what_is_missing() {
+    let bench = filled().await;
+    let refusal = "Permission check failed (/vms/101, VM.GuestAgent.Audit)";
+    bench.proxmox.faults().fail("/nodes/*/qemu/101/agent/*", 403, refusal);
+    bench.forget();
+    let events = bench.events(Stage::VirtualMachines, of_guest(&bench, 101)).await;
+    let substeps = found(&events, "substep").into_iter();
+    let told: Vec<&Value> = substeps.filter(|data| data["substep"] == "vm_interfaces").collect();
+    assert_eq!((told.len(), &told[0]["status"]), (1, &json!("completed")));
+    let message = told[0]["message"].as_str().unwrap();
+    assert!(
+        message.contains("VM.GuestAgent.Audit") && message.contains("VM.Monitor"),
+        "{message}"
+    );
+    let end = events.last().unwrap();
+    assert_eq!(
+        (&end.data["ok"], &end.data["result"]["failed"]),
+        (&json!(true), &json!(0))
+    );
+}
+
+#[tokio::test]
 async fn interface_that_fails_is_told_of_its_guest_and_counted() {
     let bench = small().await;
     bench.stage(Stage::VirtualMachines).await;
@@ -267,6 +323,54 @@ async fn interface_that_fails_is_told_of_its_guest_and_counted() {
     let summary = found(&events, "phase_summary");
     let own = summary.iter().find(|data| data["phase"] == "virtual-machines");
     assert_eq!(own.unwrap()["result"]["failed"], 0, "the virtual machine itself stands");
+}
+
+#[tokio::test]
+async fn machine_of_which_every_interface_fails_stands_and_is_told_of() {
+    let bench = filled().await;
+    let machine = of_guest(&bench, 101);
+    bench.proxmox.world().change(|world| {
+        let guest = world.guests.get_mut(&101).unwrap();
+        for number in 0..5 {
+            guest.config.remove(&format!("net{number}"));
+        }
+        guest.config.set("net7", "virtio=BC:24:11:77:77:77,bridge=vmbr0");
+        guest.memory_mib = 777;
+    });
+    let refused = bench.netbox.faults();
+    refused.refuse_row("virtualization/interfaces", "net7", "name", "This name is reserved.");
+    bench.forget();
+    let events = bench.events(Stage::VirtualMachines, machine).await;
+    let end = &events.last().unwrap().data;
+    assert_eq!(
+        (&end["ok"], &end["result"]["failed_count"]),
+        (&json!(true), &json!(1)),
+        "{end}"
+    );
+    assert_eq!(bench.machine_of(101)["memory"], 777);
+    let items = found(&events, "item_progress");
+    assert!(
+        items.iter().any(|data| data["warning"] == "1 of 1 interfaces failed"),
+        "{items:#?}"
+    );
+}
+
+#[tokio::test]
+async fn task_history_that_cannot_be_read_is_a_warning_of_the_machines() {
+    let bench = filled().await;
+    bench.proxmox.faults().fail("/nodes/*/tasks", 500, "got timeout");
+    bench.forget();
+    let mut request = of_guest(&bench, 101);
+    request.options.guests.sync_task_history = true;
+    let events = bench.events(Stage::VirtualMachines, request).await;
+    let end = &events.last().unwrap().data;
+    assert_eq!(
+        (&end["ok"], &end["result"]["degraded"]),
+        (&json!(true), &json!(true)),
+        "{end}"
+    );
+    let warnings = end["result"]["warnings"].to_string();
+    assert!(warnings.contains("task history: "), "{warnings}");
 }
 
 #[tokio::test]

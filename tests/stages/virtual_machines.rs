@@ -4,7 +4,7 @@ use proxbox_api::netbox::standin::{Fault, FaultRule, Release, StandinOptions};
 use proxbox_api::proxmox::mock::world::{GuestKind, GuestStatus};
 use proxbox_api::proxmox::mock::{Guest, World};
 use proxbox_api::reconcile::{Mode, ObjectId};
-use proxbox_api::stages::Stage;
+use proxbox_api::stages::{Modes, Stage};
 use proxbox_api::sync::{Job, SyncRequest};
 use serde_json::{Value, json};
 
@@ -684,6 +684,49 @@ async fn guests_that_are_switched_off_are_neither_written_nor_failed() {
     });
     assert!(templates > 0);
     assert_eq!((report.counts().created, report.counts().failed), (55 - templates, 0));
+}
+
+#[tokio::test]
+async fn stages_of_what_is_switched_off_ask_nobody_and_write_nothing() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    bench.take_writes();
+    let off = |edit: fn(&mut Modes)| {
+        let mut request = alone();
+        edit(&mut request.options.modes);
+        request
+    };
+    let guests = off(|modes| (modes.machine, modes.template) = (Mode::Disabled, Mode::Disabled));
+    let interfaces = off(|modes| modes.interface = Mode::Disabled);
+    let addresses = off(|modes| modes.ip_address = Mode::Disabled);
+    for (stage, request) in [
+        (Stage::VirtualMachines, &guests),
+        (Stage::VirtualDisks, &guests),
+        (Stage::Backups, &guests),
+        (Stage::Snapshots, &guests),
+        (Stage::VmInterfaces, &guests),
+        (Stage::VmInterfaces, &interfaces),
+        (Stage::VmIpAddresses, &guests),
+        (Stage::VmIpAddresses, &interfaces),
+        (Stage::VmIpAddresses, &addresses),
+    ] {
+        bench.forget();
+        bench.proxmox.clear_requests();
+        let report = bench.stage_with(stage, request.clone()).await;
+        assert_eq!(report.counts().total(), 0, "{stage:?}");
+        let asked = bench.proxmox.requests();
+        let is_of_guests = |path: &str| path.contains("/qemu/") || path.contains("/lxc/") || path.contains("/content");
+        assert!(
+            !asked.iter().any(|request| is_of_guests(&request.path)),
+            "{stage:?}: {asked:#?}"
+        );
+    }
+    assert_eq!(bench.take_writes(), [""; 0]);
+    let mut request = alone();
+    request.options.modes.mac = Mode::Disabled;
+    bench.stage_with(Stage::VmInterfaces, request).await;
+    assert!(bench.netbox.count(INTERFACES) > 0);
+    assert_eq!(bench.netbox.count("dcim/mac-addresses"), 0);
 }
 
 #[tokio::test]

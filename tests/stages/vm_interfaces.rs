@@ -257,7 +257,18 @@ async fn refused_interface_is_named_and_the_others_are_written() {
     assert_eq!(report.counts().failed, 1, "{warnings}");
     let label = format!("{}/net7", bench.machine_of(105)["name"].as_str().unwrap());
     assert!(warnings.contains(&label) && warnings.contains(words), "{warnings}");
-    assert_eq!(bench.netbox.count(INTERFACES), report.counts().created);
+    let made = bench.netbox.count(INTERFACES);
+    assert_eq!(made, report.counts().created);
+    let result = report.result();
+    let told = result["warnings"].as_array().unwrap().iter();
+    let part = told
+        .clone()
+        .find(|warning| warning["phase"] == "vm-interfaces")
+        .unwrap();
+    let expected = json!({
+        "phase": "vm-interfaces", "succeeded": made, "failed": 1, "requested": made + 1, "message": part["message"]
+    });
+    assert_eq!(part, &expected);
 }
 
 #[tokio::test]

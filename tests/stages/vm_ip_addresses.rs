@@ -7,7 +7,7 @@ use proxbox_api::proxmox::mock::Fault as ProxmoxFault;
 use proxbox_api::proxmox::mock::world::{Agent, AgentInterface};
 use proxbox_api::reconcile::ObjectId;
 use proxbox_api::stages::Stage;
-use proxbox_api::sync::Report;
+use proxbox_api::sync::{Report, SyncRequest};
 use serde_json::{Value, json};
 
 use crate::harness::{Bench, INTERFACES, MACHINES, tags, warnings};
@@ -212,11 +212,34 @@ async fn netbox_that_takes_no_address_at_all_is_told_and_does_not_fail_the_stage
 }
 
 #[tokio::test]
+async fn netbox_that_fails_while_addresses_are_written_is_told_and_does_not_fail_the_stage() {
+    let bench = with_interfaces().await;
+    let dry = SyncRequest {
+        dry_run: true,
+        ..SyncRequest::default()
+    };
+    bench.forget();
+    bench.netbox.clear_requests();
+    bench.stage_with(Stage::VmIpAddresses, dry).await;
+    let asked = bench.netbox.requests().into_iter();
+    let reads = asked.filter(|request| request.path.ends_with("/ip-addresses/")).count();
+    let lost = FaultRule::on(ADDRESSES, Fault::LoseAnswer).method("POST");
+    // What the write came to cannot be read any more.
+    let refused = FaultRule::on(ADDRESSES, Fault::Status(403)).method("GET");
+    bench.netbox.faults().add(lost);
+    bench.netbox.faults().add(refused.after(u32::try_from(reads).unwrap()));
+    let report = again(&bench).await;
+    let warnings = warnings(&report);
+    assert!(warnings.contains("addresses could not be written"), "{warnings}");
+    assert_eq!(report.result()["degraded"], true);
+}
+
+#[tokio::test]
 async fn only_the_guests_that_were_asked_for_get_addresses() {
     let bench = with_interfaces().await;
     let before = bench.netbox.count(ADDRESSES);
     let wanted = bench.machine_of(100)["id"].as_u64().unwrap();
-    let mut request = proxbox_api::sync::SyncRequest::default();
+    let mut request = SyncRequest::default();
     request.options.guests.only = Some([ObjectId(wanted)].into());
     bench.forget();
     let report = bench.stage_with(Stage::VmIpAddresses, request).await;
@@ -293,7 +316,7 @@ async fn operators_edits_survive_as_the_flags_say() {
         .netbox
         .change(ADDRESSES, row["id"].as_u64().unwrap(), &edit)
         .unwrap();
-    let mut request = proxbox_api::sync::SyncRequest::default();
+    let mut request = SyncRequest::default();
     for flag in ["overwrite_ip_status", "overwrite_ip_address_dns_name"] {
         let flag = proxbox_api::stages::Flag::ALL
             .iter()

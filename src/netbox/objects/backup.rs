@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Object;
-use super::shape::{Choice, Nested, id, is_same_instant, put, put_id};
+use super::shape::{Choice, Nested, id, is_same_instant, put, put_id, put_or_null};
 use crate::reconcile::{Fields, ObjectId, Resource, Stored};
 
 /// A backup of a virtual machine's guest. Its tags are the operators' own.
@@ -82,13 +82,13 @@ impl Resource for Backup {
         put_id(&mut fields, "proxmox_storage", self.proxmox_storage);
         put(&mut fields, "subtype", self.subtype.clone());
         put(&mut fields, "format", self.format.clone());
-        put(&mut fields, "creation_time", self.creation_time.clone());
+        put_or_null(&mut fields, "creation_time", self.creation_time.clone());
         put(&mut fields, "size", self.size);
-        put(&mut fields, "used", self.used);
-        put(&mut fields, "encrypted", self.encrypted.clone());
-        put(&mut fields, "verification_state", self.verification_state.clone());
-        put(&mut fields, "verification_upid", self.verification_upid.clone());
-        put(&mut fields, "notes", self.notes.clone());
+        put_or_null(&mut fields, "used", self.used);
+        fields.insert("encrypted", self.encrypted.clone().unwrap_or_default().into());
+        put_or_null(&mut fields, "verification_state", self.verification_state.clone());
+        put_or_null(&mut fields, "verification_upid", self.verification_upid.clone());
+        put_or_null(&mut fields, "notes", self.notes.clone());
         put(&mut fields, "vmid", self.vmid);
         fields
     }
@@ -180,7 +180,8 @@ mod tests {
         let expected = json!({
             "virtual_machine": 1, "volume_id": "nfs-bulk:backup/vzdump-qemu-500.vma.zst", "storage": "nfs-bulk",
             "proxmox_storage": 4, "subtype": "qemu", "format": "tzst", "creation_time": "2026-11-16T10:58:20Z",
-            "size": 10_379_504_298_i64, "encrypted": "", "notes": "db-500", "vmid": 500
+            "size": 10_379_504_298_i64, "used": null, "encrypted": "", "verification_state": null,
+            "verification_upid": null, "notes": "db-500", "vmid": 500
         });
         assert_eq!((stored.id, json!(stored.object.fields())), (ObjectId(1), expected));
     }

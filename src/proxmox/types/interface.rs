@@ -12,6 +12,8 @@ pub struct GuestInterface {
     pub name: String,
     /// Its hardware address as sent; loopbacks and tunnels may have none.
     pub mac: Option<String>,
+    /// Its largest packet in bytes; few guests tell it.
+    pub mtu: Option<u32>,
     /// Its addresses, in the order sent.
     pub addresses: Vec<GuestAddress>,
 }
@@ -65,6 +67,7 @@ impl GuestInterface {
         Some(Self {
             name,
             mac: row.mac.or(row.hwaddr),
+            mtu: row.mtu,
             addresses,
         })
     }
@@ -104,6 +107,8 @@ struct Row {
     mac: Option<String>,
     #[serde(default, deserialize_with = "wire::text")]
     hwaddr: Option<String>,
+    #[serde(default, deserialize_with = "size")]
+    mtu: Option<u32>,
     #[serde(rename = "ip-addresses", alias = "ip_addresses", default, deserialize_with = "rows")]
     addresses: Vec<AddressRow>,
     #[serde(default, deserialize_with = "wire::text")]
@@ -123,6 +128,12 @@ struct AddressRow {
     address: Option<String>,
     #[serde(default, deserialize_with = "wire::number")]
     prefix: Option<i64>,
+}
+
+/// A number of bytes; one that is none costs nothing but itself.
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    Ok(wire::number_of(&value).ok().flatten())
 }
 
 /// The rows that can be read; `null` is none.
@@ -200,6 +211,21 @@ mod tests {
         ]);
         assert_eq!(texts(answer), ["vrrp.1  ", "wg0  10.9.0.2"]);
         assert_eq!(texts(Value::Null), Vec::<String>::new());
+    }
+
+    #[test]
+    fn largest_packet_is_told_by_some_guests() {
+        for (mtu, expected) in [
+            (json!(1500), Some(1500)),
+            (json!("9000"), Some(9000)),
+            (json!(null), None),
+            (json!("auto"), None),
+            (json!(-1), None),
+        ] {
+            let answer = json!([{"name": "ens18", "mtu": mtu}]);
+            let interfaces = GuestInterface::decode(answer).unwrap();
+            assert_eq!((interfaces.len(), interfaces[0].mtu), (1, expected), "{mtu}");
+        }
     }
 
     #[test]

@@ -12,7 +12,8 @@ use crate::stages::{Desired, Facts, Flag, Pass, Selection};
 pub struct CloudInits;
 
 fn rows(facts: &Facts) -> impl Iterator<Item = CloudInit> {
-    prepared(facts).filter_map(|prepared| cloud_init(prepared.config, machine_of(facts, prepared)?))
+    let touched = prepared(facts).filter(|prepared| !prepared.matched.is_kept);
+    touched.filter_map(|prepared| cloud_init(prepared.config, machine_of(facts, prepared)?))
 }
 
 impl Pass for CloudInits {

@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::names::is_variant;
 use super::roles::{self, RoleDecision};
-use super::{Match, handled, machines, overrides_of};
+use super::{Match, handled, machines, mode_of, overrides_of};
 use crate::inventory::{Guest, GuestKind, Vmid};
 use crate::mapping::names::clean;
 use crate::mapping::virtual_machine::discovered_tag;
 use crate::netbox::objects::{PROXBOX_TAG, VirtualMachine, VirtualMachineState};
-use crate::reconcile::{ObjectId, Row, Stored};
+use crate::reconcile::{Mode, ObjectId, Row, Stored};
 use crate::stages::Facts;
 
 /// A guest that is left alone because it cannot be proven where its virtual machine belongs.
@@ -69,10 +69,14 @@ pub fn identify(facts: &Facts) -> Identities {
             needs_claim,
             cluster,
             role: RoleDecision::default(),
+            is_kept: false,
         };
         let stored = matched.machine().and_then(|id| machines.get(&id).copied());
         let state = stored.and_then(|stored| claims.state_of(guest.vmid, stored.id));
-        matched.role = roles::decide(facts, guest, stored.map(|stored| &stored.object), state);
+        matched.is_kept = state.is_some() && mode_of(facts, guest) == Mode::BootstrapOnly;
+        if !matched.is_kept {
+            matched.role = roles::decide(facts, guest, stored.map(|stored| &stored.object), state);
+        }
         identities.matches.insert(guest.vmid, matched);
     }
     take_unfinished(facts, &mut identities);

@@ -112,6 +112,14 @@ impl Pass for Machines {
 
 fn object(facts: &Facts, prepared: Prepared<'_>) -> VirtualMachine {
     let Prepared { guest, config, matched } = prepared;
+    let name = facts.guests.names.get(&guest.vmid).map(|name| name.name.clone());
+    if matched.is_kept {
+        return VirtualMachine {
+            vmid: Some(guest.vmid.0),
+            name,
+            ..VirtualMachine::default()
+        };
+    }
     let mut overrides = overrides_of(facts, config);
     overrides.drop("role");
     if !facts.options.overwrite.allows(Flag::VmPlatform) {
@@ -128,9 +136,7 @@ fn object(facts: &Facts, prepared: Prepared<'_>) -> VirtualMachine {
         platform,
     };
     let mut object = virtual_machine(guest, config, parents, &overrides);
-    if let Some(name) = facts.guests.names.get(&guest.vmid) {
-        object.name = Some(name.name.clone());
-    }
+    object.name = name.or(object.name);
     object.tags.extend(slugs_of(facts, config));
     let discovered = discovered_tag(guest.kind);
     if matched.row == Row::New && facts.ids.find::<Tag>(discovered).is_some() {

@@ -58,6 +58,8 @@ pub struct Match {
     pub cluster: ObjectId,
     /// What becomes of its role.
     pub role: roles::RoleDecision,
+    /// Whether it is known already and not to be touched any more.
+    pub is_kept: bool,
 }
 
 impl Match {
@@ -72,16 +74,20 @@ impl Match {
 
 /// The guests that the stage works on: those that the modes do not leave out and that the request is about.
 pub fn handled(facts: &Facts) -> impl Iterator<Item = &Guest> {
-    let modes = facts.options.modes;
     let only = facts.guests.only.as_ref();
     facts.inventory.items::<Guests>().iter().filter(move |guest| {
-        let mode = if guest.is_template {
-            modes.template
-        } else {
-            modes.machine
-        };
-        mode != Mode::Disabled && only.is_none_or(|only| only.contains(&guest.vmid))
+        mode_of(facts, guest) != Mode::Disabled && only.is_none_or(|only| only.contains(&guest.vmid))
     })
+}
+
+/// How far a guest is kept in step.
+fn mode_of(facts: &Facts, guest: &Guest) -> Mode {
+    let modes = facts.options.modes;
+    if guest.is_template {
+        modes.template
+    } else {
+        modes.machine
+    }
 }
 
 /// A guest whose virtual machine can be written.

@@ -52,7 +52,13 @@ pub fn resolve(facts: &Facts) -> BTreeMap<Vmid, GuestName> {
         let Some(stored) = machines.get(&id) else { continue };
         used.release(&stored.object);
         let last = last_names.get(&id).copied().unwrap_or_default();
-        if let Some(name) = kept(prepared.guest, stored.object.name.as_deref().unwrap_or_default(), last) {
+        let current = stored.object.name.as_deref().unwrap_or_default();
+        let name = if prepared.matched.is_kept {
+            Some(as_it_is(prepared.guest, current))
+        } else {
+            kept(prepared.guest, current, last)
+        };
+        if let Some(name) = name {
             used.take(prepared.matched.cluster, &name.name);
             names.insert(prepared.guest.vmid, name);
         }
@@ -76,11 +82,19 @@ fn kept(guest: &Guest, stored: &str, last: &str) -> Option<GuestName> {
     let is_guests = is_variant(stored, &live) || !last.is_empty() && is_variant(stored, last);
     let is_given_up = stored.is_empty() || is_told && is_guests;
     (!is_given_up).then(|| GuestName {
-        name: stored.to_owned(),
-        live,
-        suffix: 1,
         is_operators: is_told,
+        ..as_it_is(guest, stored)
     })
+}
+
+/// The name `stored` of a virtual machine that nobody is told of.
+fn as_it_is(guest: &Guest, stored: &str) -> GuestName {
+    GuestName {
+        name: stored.to_owned(),
+        live: clean(&guest.label()),
+        suffix: 1,
+        is_operators: false,
+    }
 }
 
 /// The names that are taken, lower case, by cluster; how many virtual machines have each, since tenants may share one.

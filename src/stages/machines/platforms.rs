@@ -24,7 +24,8 @@ fn names(facts: &Facts) -> BTreeSet<String> {
 /// may be overwritten.
 fn name_of(facts: &Facts, prepared: Prepared<'_>) -> Option<String> {
     let may_overwrite = facts.options.overwrite.allows(Flag::VmPlatform);
-    if prepared.matched.row != Row::New && !may_overwrite {
+    let matched = prepared.matched;
+    if matched.is_kept || matched.row != Row::New && !may_overwrite {
         return None;
     }
     let systems = facts.inventory.items::<GuestSystems>();

@@ -13,8 +13,8 @@ pub struct StateClaims;
 #[derive(Debug)]
 pub struct MachineStates;
 
-/// The fields that say more than who the guest is.
-const REFLECTION: [&str; 8] = [
+/// The fields that say more than who the guest is and which run has seen it.
+const REFLECTION: [&str; 7] = [
     "proxmox_start_at_boot",
     "proxmox_unprivileged_container",
     "proxmox_qemu_agent",
@@ -22,7 +22,6 @@ const REFLECTION: [&str; 8] = [
     "proxmox_link",
     "proxmox_status",
     "proxmox_last_updated",
-    "last_run_id",
 ];
 
 fn at_hand(facts: &Facts) -> Vec<Stored<VirtualMachineState>> {
@@ -63,7 +62,8 @@ impl Pass for MachineStates {
     }
 
     fn desired(facts: &Facts) -> Desired<VirtualMachineState> {
-        Desired::by_key(prepared(facts).filter_map(|prepared| object(facts, prepared)))
+        let touched = prepared(facts).filter(|prepared| !prepared.matched.is_kept);
+        Desired::by_key(touched.filter_map(|prepared| object(facts, prepared)))
     }
 
     /// The last run rides along with other changes; a time stamp that is overdue is one.

@@ -7,9 +7,9 @@ use super::*;
 use crate::inventory::{Area, ClusterOptions, Collected, ConfiguredGuest, Gap, GuestKind, Inventory};
 use crate::mapping::virtual_machine_state::{Home, state};
 use crate::netbox::ids::Ids;
-use crate::netbox::objects::{DeviceRole, Platform, Tag, VirtualMachineState, VirtualMachineType};
+use crate::netbox::objects::{CloudInit, DeviceRole, Platform, Tag, VirtualMachineState, VirtualMachineType};
 use crate::reconcile::{Plan, Resource};
-use crate::stages::tests::{changes, converged as infrastructure, plan};
+use crate::stages::tests::{changes, converged as infrastructure, plan, plan_against};
 use crate::stages::{Flag, Pass};
 
 const CLUSTER: ObjectId = ObjectId(10);
@@ -285,6 +285,59 @@ fn platform_is_overwritten_only_with_its_flag() {
 }
 
 #[test]
+fn cloud_init_row_is_made_once_and_followed_with_its_flag() {
+    let mut pair = pair(101, "web");
+    pair.config["ciuser"] = json!("deb");
+    pair.config["ipconfig0"] = json!("ip=dhcp");
+    let mut facts = facts_of(&[pair]);
+    let mut row = CloudInits::desired(&facts).wanted.remove(0).object;
+    let stored = |object: &CloudInit| {
+        [Stored {
+            id: ObjectId(7),
+            object: object.clone(),
+        }]
+    };
+    assert_eq!(plan_against::<CloudInits>(&facts, &[]).create.len(), 1);
+    assert!(plan_against::<CloudInits>(&facts, &stored(&row)).is_empty());
+    row.user = Some("root".to_owned());
+    let expected = json!({"7": {"ciuser": "deb"}});
+    assert_eq!(changes(&plan_against::<CloudInits>(&facts, &stored(&row))), expected);
+    facts.options.overwrite.set(Flag::VmCloudinit, false);
+    assert!(plan_against::<CloudInits>(&facts, &stored(&row)).is_empty());
+    assert_eq!(plan_against::<CloudInits>(&facts, &[]).create.len(), 1);
+}
+
+#[test]
+fn notes_override_only_where_that_is_asked_for_and_only_what_the_flags_allow() {
+    let mut pair = pair(101, "web");
+    let block = r#"{"memory": 4096, "vcpus": 3, "role": 5, "platform": 6, "tenant": 1}"#;
+    pair.config["description"] = json!(format!("```netbox-metadata\n{block}\n```"));
+    let mut facts = facts_of(&[pair]);
+    assert!(plan::<Machines>(&facts).is_empty());
+    facts.options.guests.parse_metadata = true;
+    assert_eq!(
+        ignored_overrides(&facts),
+        [r#"web: its notes cannot override "tenant""#]
+    );
+    let sizes = json!({"memory": 4096, "vcpus": 3.0});
+    for (flag, may_overwrite, field, value) in [
+        (Flag::VmRole, true, "role", Some(5)),
+        (Flag::VmRole, false, "role", None),
+        (Flag::VmPlatform, true, "platform", Some(6)),
+        (Flag::VmPlatform, false, "platform", None),
+    ] {
+        let mut facts = facts.clone();
+        facts.options.overwrite.set(flag, may_overwrite);
+        let planned = changes(&plan::<Machines>(&decide(facts)));
+        let told = planned["1101"].get(field).and_then(Value::as_u64);
+        assert_eq!(told, value, "{flag:?} {may_overwrite}: {planned}");
+        for (field, value) in sizes.as_object().unwrap() {
+            assert_eq!(&planned["1101"][field], value, "{planned}");
+        }
+    }
+}
+
+#[test]
 fn new_guest_gets_everything_at_once() {
     let mut new = pair(103, "new");
     new.config["tags"] = json!("prod;db");
@@ -437,7 +490,7 @@ fn states_flag_gates_all_but_who_the_guest_is() {
     pair.guest.node = "pve2".to_owned();
     let mut facts = facts_of(&[pair]);
     facts.options.overwrite.set(Flag::VmCustomFields, false);
-    let expected = json!({"2101": {"proxmox_node": 62, "proxmox_node_name": "pve2"}});
+    let expected = json!({"2101": {"proxmox_node": 62, "proxmox_node_name": "pve2", "last_run_id": "now"}});
     assert_eq!(changes(&plan::<MachineStates>(&facts)), expected);
 }
 
@@ -508,6 +561,40 @@ fn templates_and_guests_follow_their_modes() {
     facts.options.modes.machine = Mode::Disabled;
     let labels: Vec<String> = handled(&facts).map(Guest::label).collect();
     assert_eq!(labels, ["golden"]);
+}
+
+#[test]
+fn guest_of_a_kind_that_is_only_made_is_never_touched_again() {
+    let change = |pair: &mut Pair| {
+        pair.guest.name = Some("renamed".to_owned());
+        pair.guest.memory = Some(1 << 30);
+        pair.guest.node = "pve2".to_owned();
+    };
+    let (mut web, mut golden) = (pair(101, "web"), pair(102, "golden"));
+    golden.guest.is_template = true;
+    change(&mut web);
+    change(&mut golden);
+    let mut facts = facts_of(&[web, golden]);
+    facts.options.modes.machine = Mode::BootstrapOnly;
+    let facts = decide(facts);
+    let plan_of_it = plan::<Machines>(&facts);
+    let updated: Vec<_> = plan_of_it.update.iter().map(|row| row.id).collect();
+    assert_eq!(
+        (updated, plan_of_it.unchanged.len()),
+        (vec![ObjectId(1102)], 1),
+        "the mode is not that of templates"
+    );
+    let states = plan::<MachineStates>(&facts);
+    let updated: Vec<_> = states.update.iter().map(|row| row.id).collect();
+    assert_eq!((updated, states.create.len()), (vec![ObjectId(2102)], 0));
+    assert_eq!(facts.guests.names[&Vmid(101)].name, "web");
+    let mut new = pair(103, "new");
+    new.guest.memory = Some(1 << 30);
+    let mut facts = facts_of(&[new]);
+    facts.known.machines.clear();
+    facts.known.machine_states.clear();
+    facts.options.modes.machine = Mode::BootstrapOnly;
+    assert_eq!(plan::<Machines>(&decide(facts)).create.len(), 1);
 }
 
 #[test]

@@ -74,7 +74,6 @@ fn plan(facts: &Facts, rows: &[Stored<Backup>]) -> Plan {
 fn converged_backups_plan_nothing() {
     let mut stored = row(1, 31, VOLUME);
     stored.object.creation_time = Some("2025-02-11T10:00:00+01:00".to_owned());
-    stored.object.verification_state = Some("ok".to_owned());
     let plan = plan(&facts(), &[stored]);
     assert!(plan.is_empty() && plan.unchanged.len() == 1, "{plan:#?}");
 }
@@ -82,7 +81,7 @@ fn converged_backups_plan_nothing() {
 #[test]
 fn one_difference_plans_just_that() {
     type Edit = fn(&mut Backup);
-    let cases: [(Edit, Value); 5] = [
+    let cases: [(Edit, Value); 8] = [
         (|backup| backup.size = Some(41), json!({"size": 42})),
         (
             |backup| backup.format = Some("undefined".to_owned()),
@@ -90,6 +89,18 @@ fn one_difference_plans_just_that() {
         ),
         (|backup| backup.notes = None, json!({"notes": "nightly"})),
         (|backup| backup.proxmox_storage = None, json!({"proxmox_storage": 9})),
+        (
+            |backup| {
+                backup.verification_state = Some("ok".to_owned());
+                backup.verification_upid = Some("UPID:pbs1:1".to_owned());
+            },
+            json!({"verification_state": null, "verification_upid": null}),
+        ),
+        (
+            |backup| backup.encrypted = Some("7f:1c".to_owned()),
+            json!({"encrypted": ""}),
+        ),
+        (|backup| backup.used = Some(7), json!({"used": null})),
         (
             |backup| backup.creation_time = Some("2025-02-11T08:00:00Z".to_owned()),
             json!({"creation_time": "2025-02-11T09:00:00Z"}),

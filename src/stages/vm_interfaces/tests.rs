@@ -132,6 +132,7 @@ pub(in crate::stages) fn interfaces(told: &[(&str, &str, &[&str])]) -> Vec<Guest
     let interface = |(name, mac, addresses): &(&str, &str, &[&str])| GuestInterface {
         name: (*name).to_owned(),
         mac: Some((*mac).to_owned()),
+        mtu: None,
         addresses: addresses.iter().map(address).collect(),
     };
     told.iter().map(interface).collect()
@@ -294,6 +295,19 @@ fn bridge_of_a_node_without_a_device_is_left_alone() {
     let mut facts = empty_world();
     facts.known.node_devices.clear();
     assert!(plan_against::<Bridges>(&facts, &[]).is_empty());
+}
+
+#[test]
+fn bridge_without_our_tag_gets_it_unless_the_flag_is_off() {
+    let (mut facts, mut bridges) = world();
+    assert!(plan_against::<Bridges>(&facts, &bridges).is_empty());
+    bridges[0].object.tags = ["gold".to_owned()].into();
+    assert_eq!(
+        changes(&plan_against::<Bridges>(&facts, &bridges)),
+        json!({"600": {"tags": ["gold", "proxbox"]}})
+    );
+    facts.options.overwrite.set(Flag::NodeInterfaceTags, false);
+    assert!(plan_against::<Bridges>(&facts, &bridges).is_empty());
 }
 
 #[test]
@@ -599,6 +613,26 @@ fn rows_of_what_the_guest_sees_name_the_interface_they_are() {
             row("lo", "00:00:00:00:00:00", Value::Null),
         ]
     );
+}
+
+#[test]
+fn largest_packet_that_a_guest_tells_is_followed_and_cleared() {
+    let (mut facts, _) = world();
+    let tell_mtu = |facts: &mut Facts, mtu| {
+        let mut agents = facts.inventory.guest_agents.get().cloned().unwrap();
+        let AgentAnswer::Interfaces(told) = &mut agents.items[0].answer else {
+            panic!("the agent tells nothing");
+        };
+        told.iter_mut().find(|told| told.name == "ens19").unwrap().mtu = mtu;
+        facts.inventory.guest_agents.fill(agents);
+    };
+    tell_mtu(&mut facts, Some(9000));
+    assert_eq!(changes(&plan::<GuestInterfaces>(&facts)), json!({"802": {"mtu": 9000}}));
+    let rows = &mut facts.known.network.guest_interfaces;
+    rows.iter_mut().find(|row| row.id == ObjectId(802)).unwrap().object.mtu = Said::Is(9000);
+    assert!(plan::<GuestInterfaces>(&facts).is_empty());
+    tell_mtu(&mut facts, None);
+    assert_eq!(changes(&plan::<GuestInterfaces>(&facts)), json!({"802": {"mtu": null}}));
 }
 
 #[test]

@@ -475,6 +475,33 @@ fn link_that_holds_no_more_goes_although_its_address_stays() {
 }
 
 #[test]
+fn address_that_cloud_init_gives_is_none_until_the_guest_tells_it() {
+    let mut facts = bare();
+    configure(
+        &mut facts,
+        101,
+        json!({
+            "net0": "virtio=BC:24:11:AA:00:01,bridge=vmbr0",
+            "ipconfig0": "ip=10.77.0.11/24,gw=10.77.0.1,ip6=fd00:77::11/64",
+        }),
+    );
+    let on_shop = |facts: &Facts| -> Vec<String> {
+        let claims = claims(facts).claims.into_iter();
+        let own = claims.filter(|claim| claim.machine == SHOP);
+        own.map(|claim| claim.address.host.to_string()).collect()
+    };
+    facts.inventory.guest_agents.fill(Collected::default());
+    assert_eq!(on_shop(&facts), [""; 0]);
+    tell(
+        &mut facts,
+        101,
+        None,
+        &[("ens18", "bc:24:11:aa:00:01", &["10.77.0.11/24"])],
+    );
+    assert_eq!(on_shop(&facts), ["10.77.0.11"]);
+}
+
+#[test]
 fn interfaces_that_are_not_in_netbox_are_counted_by_virtual_machine() {
     let mut facts = bare();
     facts.ids = crate::netbox::ids::Ids::default();

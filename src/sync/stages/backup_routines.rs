@@ -25,7 +25,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
         .map(|job| json!({"name": job.id, "item_type": "backup-routine"}))
         .collect();
     run.progress.discovered(PHASE, "backup routine", &items);
-    run.find_cluster().await?;
+    run.find_endpoint().await?;
     run.find_node_links().await?;
     run.read_storages().await?;
     let outcome = run.pass::<BackupRoutines>().await?;

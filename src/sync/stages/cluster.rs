@@ -7,7 +7,7 @@ use crate::netbox::ids::Ids;
 use crate::netbox::objects::{Cluster, ClusterType, Object, PluginEndpoint, Site, Tenant, TrackingCluster};
 use crate::netbox::{self, Query};
 use crate::reconcile::{Mode, ObjectId};
-use crate::stages::claim::{self, Claim};
+use crate::stages::claim::{self, Ambiguity, Claim};
 use crate::stages::clusters::{ClusterLinks, ClusterStates, Clusters, DefaultSite};
 use crate::stages::{Lookup, Pass as _, Selection};
 use crate::sync::error::Error;
@@ -32,10 +32,10 @@ impl EndpointRun<'_> {
         self.facts.known.plugin_endpoints = plugin_endpoints;
         self.facts.known.tracking = self.list::<TrackingCluster>(vec![Selection::all()]).await?;
         let endpoint = claim::plugin_endpoint(&self.facts.endpoint, &self.facts.known.plugin_endpoints)?;
+        self.facts.target.plugin_endpoint = Some(endpoint);
         let name = self.facts.cluster.name.clone();
         let row = claim::tracking_row(&name, endpoint, &self.facts.known.tracking)?;
         let linked = row.and_then(|row| row.object.netbox_cluster);
-        self.facts.target.plugin_endpoint = Some(endpoint);
         self.facts.target.tracking = row.map(|row| row.id);
         let selection = linked.map_or_else(|| Selection::with("name", &name), |id| Selection::with("id", &id));
         self.facts.known.clusters = self.list::<Cluster>(vec![selection]).await?;
@@ -57,6 +57,21 @@ impl EndpointRun<'_> {
             self.facts.cluster.name = name;
         }
         Ok(())
+    }
+
+    /// Finds the plugin's endpoint, and the cluster where one can be told. Rows of an endpoint's own can do without: a second
+    /// endpoint of one cluster has its own of them, although the cluster itself is the first one's.
+    pub(super) async fn find_endpoint(&mut self) -> Result<(), Error> {
+        match self.find_cluster().await {
+            Err(Error::Ambiguity(ambiguity)) if self.facts.target.plugin_endpoint.is_some() => {
+                if let Ambiguity::Shared { cluster } = ambiguity {
+                    self.facts.target.cluster = Some(cluster);
+                }
+                self.warnings.push(ambiguity.to_string().into());
+                Ok(())
+            }
+            found => found.map(drop),
+        }
     }
 
     /// Finds the cluster where an earlier stage has put it.

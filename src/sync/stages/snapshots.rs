@@ -27,12 +27,37 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.discovered_machines(PHASE, "virtual-machine");
     run.read::<Snapshots>().await?;
     run.facts.known.proven = proven(&run.facts);
+    run.tell_found();
     let mut outcome = run.pass::<snapshots::Snapshots>().await?;
     outcome.left_out += unproven(&run.facts);
     Ok(run.tell_snapshots(&outcome))
 }
 
 impl EndpointRun<'_> {
+    /// Tells, as rows of the plugin's table, what was found of each virtual machine.
+    fn tell_found(&self) {
+        for bound in bindings(&self.facts).active() {
+            let name = bound.label();
+            let found = self.facts.inventory.snapshots_of(bound.vmid);
+            let trouble = self.trouble(bound);
+            let columns = json!({
+                "completed": true,
+                "rowid": name,
+                "name": name,
+                "netbox_id": bound.id,
+                "snapshots_found": found.map_or(0, |found| found.snapshots.len()),
+                "sync_status": if trouble.is_none() { "completed" } else { "undefined" },
+                "error": trouble,
+            });
+            self.progress.columns(TABLE, "sync", name, &columns);
+        }
+    }
+
+    fn trouble(&self, bound: &Bound<'_>) -> Option<&'static str> {
+        let is_known = self.facts.known.proven.contains(&bound.id);
+        (!is_known).then_some("not all of its snapshots could be read: none is taken for gone")
+    }
+
     /// Tells of each virtual machine whether its snapshots are known, and sums up what became of them.
     fn tell_snapshots(&mut self, outcome: &Outcome) -> Summary {
         self.warn(PHASE, outcome);
@@ -57,19 +82,7 @@ impl EndpointRun<'_> {
 
     fn tell_scanned(&self, bound: &Bound<'_>, (current, total): (usize, usize)) {
         let name = bound.label();
-        let found = self.facts.inventory.snapshots_of(bound.vmid);
-        let is_known = self.facts.known.proven.contains(&bound.id);
-        let trouble = (!is_known).then_some("not all of its snapshots could be read: none is taken for gone");
-        let columns = json!({
-            "completed": true,
-            "rowid": name,
-            "name": name,
-            "netbox_id": bound.id,
-            "snapshots_found": found.map_or(0, |found| found.snapshots.len()),
-            "sync_status": if is_known { "completed" } else { "undefined" },
-            "error": trouble,
-        });
-        self.progress.columns(TABLE, "sync", name, &columns);
+        let trouble = self.trouble(bound);
         let row = Written {
             id: bound.id,
             key: String::new(),
@@ -81,7 +94,7 @@ impl EndpointRun<'_> {
             name,
             kind: "virtual-machine",
             page: Some((bound.id, &page)),
-            operation: if is_known { "updated" } else { "skipped" },
+            operation: if trouble.is_none() { "updated" } else { "skipped" },
             warning: trouble,
             extra: None,
             error: None,

@@ -10,7 +10,7 @@ use crate::netbox::objects::VirtualDisk;
 use crate::reconcile::{Mode, Resource};
 use crate::stages::guests::bindings;
 use crate::stages::machines::unread;
-use crate::stages::virtual_disks::{VirtualDiskStates, VirtualDisks};
+use crate::stages::virtual_disks::{DisklessMachines, VirtualDiskStates, VirtualDisks};
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
 use crate::sync::report::{Counts, Failure, Outcome, Written};
@@ -40,6 +40,10 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     let disks = run.pass::<VirtualDisks>().await?;
     let states = run.pass::<VirtualDiskStates>().await?;
     run.warn(PHASE, &states);
+    if run.facts.options.only.is_everything() {
+        let sizes = run.pass::<DisklessMachines>().await?;
+        run.warn(PHASE, &sizes);
+    }
     let outcome = run.tell_disks(&disks);
     let summary = run.tell(&MACHINES, &outcome);
     run.progress.rows_end(TABLE);

@@ -260,9 +260,14 @@ impl EndpointRun<'_> {
         ];
         for (_, stage) in stages.into_iter().filter(|(is_wanted, _)| *is_wanted) {
             // Boxed: a stage may run others.
-            let summary = Box::pin(super::run(stage, self)).await?;
-            if stage == Stage::VmInterfaces {
-                failed.extend(summary.failed);
+            match Box::pin(super::run(stage, self)).await {
+                Ok(summary) if stage == Stage::VmInterfaces => failed.extend(summary.failed),
+                Ok(_) => {}
+                // The virtual machines stand; what was done to them is told another time.
+                Err(error @ (Error::Proxmox(_) | Error::NetBox(_))) if stage == Stage::TaskHistory => {
+                    self.warnings.push(format!("task history: {error}").into());
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(failed)

@@ -8,16 +8,17 @@ use super::{Summary, require_some};
 use crate::inventory::GuestAgents;
 use crate::netbox::objects::VmInterface;
 use crate::reconcile::{Mode, ObjectId, Resource};
-use crate::stages::Pass as _;
 use crate::stages::bridges::{Bridges, VmInterfaceStates, interface_state_selection};
 use crate::stages::guest_interfaces::{GuestInterfaces, guest_interface_selection};
 use crate::stages::ports::guest_ports;
 use crate::stages::vm_interfaces::{Vlans, VmInterfaces, interface_selection, vlan_selections};
 use crate::stages::vm_macs::{MacAddresses, PrimaryMacs, mac_selection};
+use crate::stages::{Pass as _, Stage};
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
 use crate::sync::report::{Counts, Outcome};
 use crate::sync::tell::Subject;
+use crate::sync::warning::Warning;
 
 const PHASE: &str = "vm-interfaces";
 const INTERFACES: Subject = Subject {
@@ -44,7 +45,10 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     let vlans = run.pass::<Vlans>().await?;
     run.warn(PHASE, &vlans);
     let outcome = run.pass::<VmInterfaces>().await?;
-    require_some("interfaces of virtual machines", &outcome)?;
+    // Below the stage of the virtual machines those stand all the same, and each tells of its own interfaces.
+    if run.stage == Stage::VmInterfaces {
+        require_some("interfaces of virtual machines", &outcome)?;
+    }
     run.read_interface_parts().await?;
     let bridges = run.pass::<Bridges>().await?;
     run.release_guest_interfaces(PHASE).await?;
@@ -56,6 +60,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     for passed in [bridges, macs, states, primaries, guests] {
         run.warn(PHASE, &passed);
     }
+    run.warnings.extend(Warning::shortfall(PHASE, "interfaces", &outcome));
     let summary = run.tell(&INTERFACES, &outcome);
     Ok(Summary {
         records: run.interface_records(&outcome),

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use super::Summary;
 use crate::inventory::{Containers, GuestAgents};
-use crate::netbox::objects::{GuestVmInterface, GuestVmInterfaceAddress, IpAddress, IpAddressHolder, VmInterface};
+use crate::netbox::objects::{
+    Assignment, GuestVmInterface, GuestVmInterfaceAddress, IpAddress, IpAddressHolder, VmInterface,
+};
 use crate::reconcile::{Mode, ObjectId};
 use crate::stages::Selection;
 use crate::stages::address_owners::{estate, unknown_hosts};
@@ -15,19 +17,20 @@ use crate::stages::vm_addresses::claims;
 use crate::stages::vm_interfaces::interface_selection;
 use crate::stages::vm_ip_addresses::{
     Addresses, Links, PrimaryIps, StaleAddresses, StaleLinks, address_selection, find_stale, host_selection,
-    link_selection,
+    link_selection, texts,
 };
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
-use crate::sync::report::{Counts, Outcome};
+use crate::sync::report::{Counts, Outcome, Written};
 use crate::sync::tell::Subject;
 
 const PHASE: &str = "vm-ip-addresses";
+const TABLE: &str = "vm_ip";
 const ADDRESSES: Subject = Subject {
     phase: PHASE,
     kind: "ip_address",
     page: Some("/ipam/ip-addresses/"),
-    row: Some("vm_ip"),
+    row: None,
 };
 
 pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
@@ -43,7 +46,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     let left_out = run.discover_addresses();
     run.warn_of_holders().await?;
     let mut outcome = run.clear_stale().await?;
-    outcome.absorb(run.pass::<Addresses>().await?);
+    outcome.absorb(run.write_addresses().await?);
     run.release_guest_interfaces(PHASE).await?;
     let guests = run.pass::<GuestInterfaces>().await?;
     run.warn(PHASE, &guests);
@@ -57,11 +60,13 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.warn(PHASE, &primaries);
     outcome.left_out += left_out;
     let summary = run.tell_items(&ADDRESSES, &outcome);
-    run.tell_bare();
+    let texts = texts(&run.facts);
+    run.tell_rows(&outcome, &texts);
     run.sum_up(&ADDRESSES, &summary.counts);
+    run.progress.rows_end(TABLE);
     let records = outcome
         .standing()
-        .map(|row| json!({"ip_id": row.id, "address": row.name}));
+        .map(|row| json!({"ip_id": row.id, "address": texts.get(&row.key)}));
     Ok(Summary {
         records: records.collect(),
         ..summary
@@ -112,12 +117,38 @@ impl EndpointRun<'_> {
         claims.left_out
     }
 
-    /// Tells the interfaces that have no address, as rows of the plugin's table.
-    fn tell_bare(&self) {
-        for (machine, name) in claims(&self.facts).bare {
+    /// Tells, as rows of the plugin's table, the addresses that were written and the interfaces that have none.
+    fn tell_rows(&self, outcome: &Outcome, texts: &BTreeMap<String, String>) {
+        let claims = claims(&self.facts);
+        let written = outcome.created.iter().chain(&outcome.updated);
+        let written: BTreeMap<&str, &Written> = written.map(|row| (row.key.as_str(), row)).collect();
+        for claim in &claims.claims {
+            let key = IpAddress::key_of(claim.address.host, Some(&Assignment::VmInterface(claim.interface)));
+            if let Some(row) = written.get(key.as_str()) {
+                let rowid = claim.label();
+                let columns = json!({
+                    "completed": true, "rowid": rowid, "name": claim.interface_name, "vm": claim.machine_name,
+                    "ip_id": row.id, "address": texts.get(&key),
+                });
+                self.progress.columns(TABLE, "sync", &rowid, &columns);
+            }
+        }
+        for (machine, name) in claims.bare {
             let rowid = format!("{machine} {name}");
             let columns = json!({"completed": true, "rowid": rowid, "name": name, "vm": machine, "address": "No IP"});
-            self.progress.columns("vm_ip", "sync", &rowid, &columns);
+            self.progress.columns(TABLE, "sync", &rowid, &columns);
+        }
+    }
+
+    /// Writes the addresses. Where NetBox fails as a whole that is a warning: the stage has done what it could.
+    async fn write_addresses(&mut self) -> Result<Outcome, Error> {
+        match self.pass::<Addresses>().await {
+            Err(Error::NetBox(error)) => {
+                self.warnings
+                    .push(format!("addresses could not be written: {error}").into());
+                Ok(Outcome::default())
+            }
+            passed => passed,
         }
     }
 

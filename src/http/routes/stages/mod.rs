@@ -56,6 +56,8 @@ enum Answer {
 
 const MACHINE: &str = "{netbox_vm_id}";
 const NODE: &str = "{node}";
+/// What is said where it cannot be told which guest the virtual machine of the path is.
+const UNRESOLVED: &str = "Unable to resolve explicitly selected VM ownership";
 /// How runs are asked for: the plugin says GET, although they write.
 pub(super) const METHODS: MethodFilter = MethodFilter::GET.or(MethodFilter::POST);
 
@@ -92,6 +94,10 @@ const fn limited(mut place: Place, limits: Limits) -> Place {
     place.limits = Some(limits);
     place
 }
+
+/// What is said of a sweep that would write and does not say for which endpoints.
+const SCOPELESS: &str = "A non-dry-run orphan sweep requires endpoint_ids (or proxmox_endpoint_ids) so it can only affect \
+                         the endpoints the run synchronized.";
 
 /// Whether the stage `virtual-machines` has lost guests is told by the request.
 const SWEEP: sync::Job = sync::Job::Sweep { vm_stage_failed: false };
@@ -302,7 +308,7 @@ fn asked(work: &sync::Job, scope: &Scope) -> Result<sync::Job, ApiError> {
     }
     let is_live = !sync::switch(&scope.query, "dry_run")?.unwrap_or_default();
     if is_live && scope.filter.ids.is_none() {
-        return Err(required("proxmox_endpoint_ids", "is required unless dry_run is set").into());
+        return Err(ApiError::plain(StatusCode::UNPROCESSABLE_ENTITY, SCOPELESS));
     }
     Ok(sync::Job::Sweep {
         vm_stage_failed: sync::switch(&scope.query, "vm_stage_failed")?.unwrap_or_default(),
@@ -323,6 +329,9 @@ fn answer(place: &Place, scope: &Scope, report: JobReport) -> Result<Value, ApiE
     let mut result = report.result();
     if let Some(kind) = report.error_kind() {
         let detail = json!({"errors": report.errors(), "result": result});
+        if matches!(&report, JobReport::Stage(stage) if stage.is_unresolved()) {
+            return Err(ApiError::message(StatusCode::BAD_GATEWAY, UNRESOLVED, detail));
+        }
         return Err(ApiError::upstream(kind, &format!("{name} sync failed."), detail));
     }
     let (Answer::Objects(list), Some(report)) = (place.answer, report.into_stage()) else {
