@@ -336,7 +336,7 @@ fn interfaces_inside_guests_are_read_in_every_form() {
         (
             AGENT,
             json!({"result": [{"name": "datapath", "hardware-address": "bc:24:11:00:00:01"}]}),
-            &[r#"name: "datapath", mac: Some("bc:24:11:00:00:01"), addresses: []"#],
+            &[r#"name: "datapath", mac: Some("bc:24:11:00:00:01"), mtu: None, addresses: []"#],
         ),
         (
             AGENT,
@@ -346,7 +346,9 @@ fn interfaces_inside_guests_are_read_in_every_form() {
                     {"ip-address": "10.0.0.1", "prefix": 24},
                 ]},
             ]}),
-            &[r#"name: "enp2s20:1", mac: Some("bc:24:11:00:00:01"), addresses: [GuestAddress { address: "10.0.0.1""#],
+            &[
+                r#"name: "enp2s20:1", mac: Some("bc:24:11:00:00:01"), mtu: None, addresses: [GuestAddress { address: "10.0.0.1""#,
+            ],
         ),
         (AGENT, json!({ "result": many }), &[r#"name: "veth115""#]),
         (
