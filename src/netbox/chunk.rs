@@ -33,33 +33,6 @@ pub(super) async fn walk(
     Ok(pages.into_iter().flatten().filter(|row| seen.insert(row.id)).collect())
 }
 
-/// As [`walk`]. Where `key` is the id of a related row, reads the whole list instead if that takes no more requests, and
-/// leaves out the rows of others.
-pub(super) async fn walk_related(
-    client: &Client,
-    path: &str,
-    query: &Query,
-    key: &str,
-    values: &[String],
-) -> Result<Vec<Row>, Error> {
-    let chunks = split(path, query, key, values).len();
-    let whole = match key.strip_suffix("_id") {
-        Some(field) if chunks > 1 => page::walk_within(client, path, query, chunks)
-            .await?
-            .map(|rows| (rows, field)),
-        _ => None,
-    };
-    let Some((rows, field)) = whole else {
-        return walk(client, path, query, key, values).await;
-    };
-    let wanted: HashSet<&str> = values.iter().map(String::as_str).collect();
-    let is_wanted = |row: &Row| {
-        let related = row.related(field);
-        related.is_some_and(|id| wanted.contains(id.to_string().as_str()))
-    };
-    Ok(rows.into_iter().filter(is_wanted).collect())
-}
-
 /// One chunk. A value that no longer exists fails the whole request on most relation filters; it is taken out, and the
 /// others are asked for again, so that they are not mistaken for absent.
 async fn walk_chunk(

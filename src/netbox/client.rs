@@ -178,22 +178,6 @@ impl Client {
         decode_rows(path, chunk::walk(self, path, query, key, values).await?)
     }
 
-    /// As [`Self::list_chunked`]. Where `key` is the id of a related row, such as `virtual_machine_id`, the whole list is read
-    /// instead if that takes no more requests.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::list`].
-    pub async fn list_related<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        query: &Query,
-        key: &str,
-        values: &[String],
-    ) -> Result<Vec<T>, Error> {
-        decode_rows(path, chunk::walk_related(self, path, query, key, values).await?)
-    }
-
     /// The one row that fits `query`, in one request.
     ///
     /// # Errors

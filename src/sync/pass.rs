@@ -93,7 +93,7 @@ impl<'a> EndpointRun<'a> {
                 query = query.fields(R::READ_FIELDS);
             }
             let found: Vec<R::Read> = match &selection.any_of {
-                Some((name, values)) => self.netbox.list_related(R::PATH, &query, name, values).await?,
+                Some((name, values)) => self.netbox.list_chunked(R::PATH, &query, name, values).await?,
                 None => self.netbox.list(R::PATH, &query).await?,
             };
             let found = found.into_iter().map(Into::into);
