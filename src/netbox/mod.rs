@@ -27,6 +27,7 @@ mod refusal;
 mod retry;
 mod scheme;
 pub mod settings;
+mod spacing;
 pub mod standin;
 mod tls;
 mod traffic;

@@ -15,6 +15,7 @@ use super::error::Error;
 use super::gate::{Gate, Load};
 use super::retry::{self, Budget};
 use super::scheme;
+use super::spacing::Spacing;
 use super::tls;
 use super::traffic::Counters;
 
@@ -112,6 +113,7 @@ pub(super) struct Transport {
     authorization: HeaderValue,
     reads: Arc<Gate>,
     writes: Arc<Gate>,
+    spacing: Spacing,
     budget: Budget,
     pub(super) counters: Counters,
 }
@@ -130,6 +132,7 @@ impl Transport {
             authorization,
             reads: Gate::new(endpoint.limits.read),
             writes: Gate::new(endpoint.limits.write),
+            spacing: Spacing::default(),
             budget: Budget::new(),
             counters: Counters::default(),
             endpoint,
@@ -217,6 +220,9 @@ impl Transport {
             .await?;
         let gate = if call.is_write() { &self.writes } else { &self.reads };
         let pass = gate.enter().await;
+        if call.is_write() {
+            self.spacing.begin().await;
+        }
         let began = Instant::now();
         let outcome = self.exchange(base, call).await;
         let is_slow = call.class == Class::Rows && began.elapsed() > self.endpoint.timeout / SLOW;

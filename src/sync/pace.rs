@@ -7,11 +7,11 @@ use std::time::Duration;
 const FIRST: usize = 100;
 const LARGEST: usize = 200;
 /// A request does not become smaller than this for that: each costs one more.
-const SMALLEST: usize = 50;
+const SMALLEST: usize = 25;
 /// A request that is answered faster than this lets the next one be larger.
-const QUICK: Duration = Duration::from_millis(1_500);
+const QUICK: Duration = Duration::from_secs(4);
 /// How long rows have to take until they are worth another request beside the first, in ms.
-const WANTED_MILLIS: usize = 4_000;
+const WANTED_MILLIS: usize = 2_200;
 
 /// How NetBox takes what is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,10 +88,11 @@ mod tests {
         for (rows, row_millis, expected) in [
             (1, 20, vec![1]),
             (55, 40, vec![55]),
-            (110, 40, vec![55; 2]),
+            (56, 40, vec![28; 2]),
             (157, 26, vec![79, 78]),
-            (139, 24, vec![139]),
-            (400, 24, vec![134, 133, 133]),
+            (139, 15, vec![139]),
+            (40, 80, vec![20; 2]),
+            (400, 24, vec![100; 4]),
             (1_000, 24, vec![200; 5]),
             (1_000, 0, vec![200; 5]),
         ] {
