@@ -33,6 +33,39 @@ pub(super) async fn walk(
     Ok(pages.into_iter().flatten().filter(|row| seen.insert(row.id)).collect())
 }
 
+/// As [`walk`], where `key` asks for rows whose field `related` names a row with one of the ids `values`. Reads the whole
+/// list instead if that takes no more requests, and leaves out the rows of others.
+pub(super) async fn walk_related(
+    client: &Client,
+    path: &str,
+    query: &Query,
+    (key, related): (&str, &str),
+    values: &[String],
+) -> Result<Vec<Row>, Error> {
+    let chunks = split(path, query, key, values).len();
+    if chunks > 1
+        && let Some(rows) = page::walk_within(client, path, query, chunks).await?
+        && let Some(rows) = of(rows, related, values)
+    {
+        return Ok(rows);
+    }
+    walk(client, path, query, key, values).await
+}
+
+/// The rows whose field `related` names one of `ids`; `None` where a row does not have the field, which would leave it
+/// open whose it is.
+fn of(rows: Vec<Row>, related: &str, ids: &[String]) -> Option<Vec<Row>> {
+    let wanted: HashSet<&str> = ids.iter().map(String::as_str).collect();
+    let mut found = Vec::new();
+    for row in rows {
+        let id = row.related(related)?;
+        if wanted.contains(id.to_string().as_str()) {
+            found.push(row);
+        }
+    }
+    Some(found)
+}
+
 /// One chunk. A value that no longer exists fails the whole request on most relation filters; it is taken out, and the
 /// others are asked for again, so that they are not mistaken for absent.
 async fn walk_chunk(

@@ -178,6 +178,25 @@ impl Client {
         decode_rows(path, chunk::walk(self, path, query, key, values).await?)
     }
 
+    /// As [`Self::list_chunked`], where `key` asks for rows whose field `related` names a row with one of the ids `values`:
+    /// the whole list is read instead if that takes no more requests.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::list`].
+    pub async fn list_related<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &Query,
+        (key, related): (&str, &str),
+        values: &[String],
+    ) -> Result<Vec<T>, Error> {
+        decode_rows(
+            path,
+            chunk::walk_related(self, path, query, (key, related), values).await?,
+        )
+    }
+
     /// The one row that fits `query`, in one request.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Reading all rows of a list, page by page.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -24,6 +25,15 @@ const MOST_ROWS: usize = 1_000_000;
 pub(super) struct Row {
     pub(super) id: ObjectId,
     pub(super) text: Box<RawValue>,
+}
+
+impl Row {
+    /// The id of the row that `field` names; `None` where it names none or is not there.
+    pub(super) fn related(&self, field: &str) -> Option<ObjectId> {
+        let fields: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(self.text.get()).ok()?;
+        let related: Identified = serde_json::from_str(fields.get(field)?.get()).ok()?;
+        related.id
+    }
 }
 
 /// How the next page is asked for.
@@ -82,12 +92,26 @@ struct Identified {
 pub(super) async fn walk(client: &Client, path: &str, query: &Query) -> Result<Vec<Row>, Error> {
     let mut walk = Walk::new(path, query);
     while let Some(cursor) = walk.cursor {
-        let call = Call::get(path, query.encoded(&cursor.parameters()), Class::Rows);
-        let answer = client.call(call.clone()).await?;
-        let page = answer.decode(&call)?;
-        walk.take(page, &answer)?;
+        walk.step(client, cursor).await?;
     }
     Ok(walk.rows)
+}
+
+/// As [`walk`]; `None` where the first page tells that there are more than `most` of them.
+pub(super) async fn walk_within(
+    client: &Client,
+    path: &str,
+    query: &Query,
+    most: usize,
+) -> Result<Option<Vec<Row>>, Error> {
+    let mut walk = Walk::new(path, query);
+    while let Some(cursor) = walk.cursor {
+        walk.step(client, cursor).await?;
+        if cursor == Cursor::First && walk.remaining_pages().is_none_or(|pages| pages >= most) {
+            return Ok(walk.cursor.is_none().then_some(walk.rows));
+        }
+    }
+    Ok(Some(walk.rows))
 }
 
 /// The first two rows that fit `query`.
@@ -125,6 +149,20 @@ impl<'a> Walk<'a> {
             count: None,
             cursor: Some(Cursor::First),
         }
+    }
+
+    async fn step(&mut self, client: &Client, cursor: Cursor) -> Result<(), Error> {
+        let call = Call::get(self.path, self.query.encoded(&cursor.parameters()), Class::Rows);
+        let answer = client.call(call.clone()).await?;
+        let page = answer.decode(&call)?;
+        self.take(page, &answer)
+    }
+
+    /// How many pages follow if they are as long as those until now; `None` where NetBox does not tell.
+    fn remaining_pages(&self) -> Option<usize> {
+        let count = usize::try_from(self.count?).ok()?;
+        let length = self.received.checked_div(self.pages)?.max(1);
+        Some(count.saturating_sub(self.received).div_ceil(length))
     }
 
     fn broken(&self, problem: &'static str) -> Error {

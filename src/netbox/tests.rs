@@ -1,5 +1,6 @@
 //! One exchange each over HTTP with a scripted NetBox.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -476,6 +477,58 @@ async fn long_filters_are_asked_in_short_lines_and_dead_values_are_left_out() {
         .await
         .unwrap();
     assert!(nothing.is_empty());
+}
+
+/// Answers `total` rows, each below the machine of twice its number, which is told as `field`: those of the machines asked
+/// for, else 100 at a time.
+fn answer_by_machine(request: &Request, total: u64, field: &str) -> ResponseTemplate {
+    let pairs: Vec<_> = request.url.query_pairs().collect();
+    let number = |(_, value): &(_, Cow<'_, str>)| value.parse::<u64>().unwrap();
+    let machines: Vec<u64> = pairs
+        .iter()
+        .filter(|(name, _)| name == "virtual_machine_id")
+        .map(number)
+        .collect();
+    let start = pairs.iter().find(|(name, _)| name == "start").map_or(1, number);
+    let mut found: Vec<u64> = (start..=total)
+        .filter(|id| machines.is_empty() || machines.contains(&(id * 2)))
+        .collect();
+    let count = found.len();
+    found.truncate(if machines.is_empty() { 100 } else { 1_000 });
+    let next = (found.len() < count).then_some("http://elsewhere/");
+    let rows = found
+        .iter()
+        .map(|id| json!({"id": id, field: {"id": id * 2, "name": "x"}}));
+    ResponseTemplate::new(200)
+        .insert_header("API-Version", "4.7")
+        .set_body_json(json!({"count": total, "next": next, "previous": null, "results": rows.collect::<Vec<_>>()}))
+}
+
+#[tokio::test]
+async fn rows_of_many_are_read_in_the_way_that_takes_fewer_requests() {
+    const MACHINE: &str = "virtual_machine";
+    for (case, machines, total, field, with_filter, without) in [
+        ("few machines", 5, 1_000, MACHINE, 1, 0),
+        ("hardly anything else", 300, 250, MACHINE, 0, 3),
+        ("much of others", 300, 1_000, MACHINE, 3, 1),
+        ("rows that do not tell whose they are", 300, 250, "machine", 3, 3),
+    ] {
+        let server = MockServer::start().await;
+        Mock::given(method("GET"))
+            .respond_with(move |request: &Request| answer_by_machine(request, total, field))
+            .mount(&server)
+            .await;
+        let values: Vec<String> = (1..=machines).map(|id: u64| id.to_string()).collect();
+        let rows: Vec<Value> = client(&server)
+            .list_related(TAGS, &Query::new(), ("virtual_machine_id", MACHINE), &values)
+            .await
+            .unwrap();
+        assert_eq!(ids(&rows), (1..=machines / 2).collect::<Vec<_>>(), "{case}");
+        let requests = requests(&server).await;
+        let is_filtered = |request: &&Request| request.url.query().unwrap().contains("virtual_machine_id");
+        let filtered = requests.iter().filter(is_filtered).count();
+        assert_eq!((filtered, requests.len() - filtered), (with_filter, without), "{case}");
+    }
 }
 
 #[tokio::test]

@@ -111,6 +111,9 @@ pub struct Selection {
     pub filters: Vec<(&'static str, String)>,
     /// A filter of which any value may hold.
     pub any_of: Option<(&'static str, Vec<String>)>,
+    /// The field of a row that holds what [`Self::any_of`] asks for, where that is a related row's id and the whole
+    /// collection may be read instead.
+    pub related: Option<&'static str>,
     /// What every row hangs on that matters here.
     pub parents: Option<Parents>,
 }
@@ -130,6 +133,7 @@ impl Selection {
         Self {
             filters: Vec::new(),
             any_of: None,
+            related: None,
             parents: None,
         }
     }
@@ -139,6 +143,7 @@ impl Selection {
         Self {
             filters: vec![(name, value.to_string())],
             any_of: None,
+            related: None,
             parents: None,
         }
     }
@@ -149,7 +154,20 @@ impl Selection {
         Self {
             filters: Vec::new(),
             any_of: Some((name, values)),
+            related: None,
             parents: None,
+        }
+    }
+
+    /// Rows whose field `related` names one of `ids`, which the filter `name` asks for.
+    pub fn related_to<V: ToString>(
+        name: &'static str,
+        related: &'static str,
+        ids: impl IntoIterator<Item = V>,
+    ) -> Self {
+        Self {
+            related: Some(related),
+            ..Self::any_of(name, ids)
         }
     }
 

@@ -38,7 +38,7 @@ impl Pass for VirtualDisks {
 
     fn scope(facts: &Facts) -> Vec<Selection> {
         let machines = facts.known.guests.keys();
-        let selection = Selection::any_of("virtual_machine_id", machines.clone());
+        let selection = Selection::related_to("virtual_machine_id", "virtual_machine", machines.clone());
         vec![selection.below::<VirtualMachine>(machines.copied())]
     }
 

@@ -92,9 +92,12 @@ impl<'a> EndpointRun<'a> {
             if !R::READ_FIELDS.is_empty() {
                 query = query.fields(R::READ_FIELDS);
             }
-            let found: Vec<R::Read> = match &selection.any_of {
-                Some((name, values)) => self.netbox.list_chunked(R::PATH, &query, name, values).await?,
-                None => self.netbox.list(R::PATH, &query).await?,
+            let found: Vec<R::Read> = match (&selection.any_of, selection.related) {
+                (Some((name, ids)), Some(related)) => {
+                    self.netbox.list_related(R::PATH, &query, (name, related), ids).await?
+                }
+                (Some((name, values)), None) => self.netbox.list_chunked(R::PATH, &query, name, values).await?,
+                (None, _) => self.netbox.list(R::PATH, &query).await?,
             };
             let found = found.into_iter().map(Into::into);
             rows.extend(found.filter(|stored: &Stored<R>| seen.insert(stored.id)));
