@@ -1,11 +1,10 @@
 //! How many requests to NetBox a job may take.
 
-use proxbox_api::netbox::standin::Request;
+use proxbox_api::netbox::standin::{Request, StandinOptions};
+use proxbox_api::proxmox::mock::World;
 use proxbox_api::stages::Stage;
 
 use crate::harness::Bench;
-
-const GUESTS: usize = 55;
 
 /// Runs every stage for itself, as the plugin does, and returns what was asked of NetBox.
 async fn job(bench: &Bench) -> Vec<String> {
@@ -26,16 +25,26 @@ async fn job(bench: &Bench) -> Vec<String> {
     bench.netbox.requests().into_iter().map(told).collect()
 }
 
-#[tokio::test]
-async fn first_job_and_unchanged_job_stay_within_their_budgets() {
-    let bench = Bench::start().await;
+/// Runs a first job and an unchanged one for an estate of this size.
+async fn check(nodes: usize, guests: usize) {
+    let bench = Bench::with(World::estate(nodes, guests), StandinOptions::default()).await;
     let first = job(&bench).await;
-    assert!(first.len() <= 60 + GUESTS / 4, "{} requests: {first:#?}", first.len());
+    assert!(first.len() <= 60 + guests / 4, "{} requests: {first:#?}", first.len());
     bench.forget();
     let second = job(&bench).await;
     assert!(
-        second.len() <= 40 + GUESTS / 50,
+        second.len() <= 40 + guests / 50,
         "{} requests: {second:#?}",
         second.len()
     );
+}
+
+#[tokio::test]
+async fn first_job_and_unchanged_job_stay_within_their_budgets() {
+    check(3, 55).await;
+}
+
+#[tokio::test]
+async fn jobs_of_a_larger_estate_stay_within_their_budgets() {
+    check(7, 400).await;
 }
