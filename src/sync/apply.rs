@@ -62,6 +62,10 @@ trait Entry: Keyed + Sync {
     fn label(&self) -> &str;
     /// The row it is in NetBox; `None` where it has yet to be made.
     fn id(&self) -> Option<ObjectId>;
+    /// How long NetBox takes for a row that takes `row_millis` to be made.
+    fn millis(row_millis: u32) -> u32 {
+        row_millis
+    }
     /// Where it is listed once it is written.
     fn done<'o>(&self, outcome: &'o mut Outcome) -> &'o mut Vec<Written>;
     /// Writes a batch and returns the rows' ids, in order.
@@ -116,6 +120,9 @@ impl Entry for Update {
     }
     fn id(&self) -> Option<ObjectId> {
         Some(self.id)
+    }
+    fn millis(row_millis: u32) -> u32 {
+        row_millis.div_ceil(2)
     }
     fn done<'o>(&self, outcome: &'o mut Outcome) -> &'o mut Vec<Written> {
         if self.is_retirement {
@@ -229,7 +236,7 @@ impl<'a> Batches<'a> {
     async fn write<E: Entry>(&mut self, rows: &'a [E]) {
         let mut queue = Queue::new(rows, self.plan.side_by_side);
         let most = queue.most();
-        let cap = Pace::cap(rows.len(), self.plan.row_millis, most);
+        let cap = Pace::cap(rows.len(), E::millis(self.plan.row_millis), most);
         let mut under_way = FuturesUnordered::new();
         loop {
             while under_way.len() < most
