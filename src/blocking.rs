@@ -9,9 +9,9 @@ use secrecy::SecretString;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::proxmox::types::{
-    ApiToken, BackupJob, Certificate, ClusterOptions, CpuModel, Disk, FirewallName, FirewallOptions, FirewallRule,
-    GuestOs, GuestStatus, HaGroup, HaManagerStatus, HaResource, HaRule, HaStatus, JoinInformation, Metric,
-    MigrationPreflight, NodeConfig, NodeInterface, Pool, ReplicationJob, SdnSubnet, SdnVnet, SdnZone, Service,
+    ApiToken, BackupJob, CephStatus, Certificate, ClusterOptions, CpuModel, Disk, FirewallName, FirewallOptions,
+    FirewallRule, GuestOs, GuestStatus, HaGroup, HaManagerStatus, HaResource, HaRule, HaStatus, JoinInformation,
+    Metric, MigrationPreflight, NodeConfig, NodeInterface, Pool, ReplicationJob, SdnSubnet, SdnVnet, SdnZone, Service,
     Snapshot, StorageIdentity, StorageState, Task, Upid, Volume, ZfsPool, ZfsPoolDetail,
 };
 use crate::proxmox::{
@@ -107,6 +107,7 @@ calls! {
     list_replications() -> Rows<ReplicationJob>;
     list_backup_jobs() -> Rows<BackupJob>;
     find_join_information() -> Option<JoinInformation>;
+    ceph_status() -> CephStatus;
     list_metrics(filter: MetricFilter) -> Rows<Metric>;
     list_cpu_models() -> Rows<CpuModel>;
     find_cpu_model(name: &str) -> Option<CpuModel>;

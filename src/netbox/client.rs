@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -142,8 +143,7 @@ impl Client {
             shared: Arc::clone(&self.shared),
             branch: None,
         };
-        // Boxed: the check is a read, which itself begins with this check on other handles.
-        Box::pin(branch::check(&main, &branch.schema_id)).await?;
+        branch::check(&main, &branch.schema_id).await?;
         branch.checked.get_or_init(|| async {}).await;
         Ok(())
     }
@@ -191,10 +191,8 @@ impl Client {
         (key, related): (&str, &str),
         values: &[String],
     ) -> Result<Vec<T>, Error> {
-        decode_rows(
-            path,
-            chunk::walk_related(self, path, query, (key, related), values).await?,
-        )
+        let rows = chunk::walk_related(self, path, query, (key, related), values).await?;
+        decode_rows(path, rows)
     }
 
     /// The one row that fits `query`, in one request.
@@ -307,18 +305,21 @@ impl Client {
     }
 
     /// One request on this handle's branch.
-    pub(super) async fn call<'a>(&'a self, mut call: Call<'a>) -> Result<Answer, Failure> {
-        if let Some(branch) = &self.branch {
-            let unsent = |error| Failure {
-                error,
-                may_have_landed: false,
-            };
-            if !branch.checked.initialized() {
-                self.check_branch().await.map_err(unsent)?;
+    // Boxed: the types of stages would otherwise hold the whole exchange, many times over. And the check of a branch, which
+    // comes before other requests, is one itself.
+    pub(super) fn call<'a>(&'a self, mut call: Call<'a>) -> BoxFuture<'a, Result<Answer, Failure>> {
+        Box::pin(async move {
+            if let Some(branch) = &self.branch {
+                if !branch.checked.initialized() {
+                    self.check_branch().await.map_err(|error| Failure {
+                        error,
+                        may_have_landed: false,
+                    })?;
+                }
+                call.branch = Some(&branch.schema_id);
             }
-            call.branch = Some(&branch.schema_id);
-        }
-        self.shared.transport.call(&call).await
+            self.shared.transport.call(&call).await
+        })
     }
 
     /// How many reads may be under way at once now.

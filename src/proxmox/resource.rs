@@ -277,6 +277,8 @@ place! {
         ha => "ha";
         /// `cluster/sdn`.
         sdn => "sdn";
+        /// `cluster/ceph/status`.
+        ceph_status => "ceph" / "status";
         /// `cluster/config/join`.
         join_information => "config" / "join";
     }
@@ -416,6 +418,7 @@ mod tests {
             (node.zfs(), "nodes/pve1/disks/zfs"),
             (session.cluster().status(), "cluster/status"),
             (session.cluster().join_information(), "cluster/config/join"),
+            (session.cluster().ceph_status(), "cluster/ceph/status"),
             (session.access().permissions(), "access/permissions"),
             (session.storage().child("nfs"), "storage/nfs"),
             (session.version(), "version"),

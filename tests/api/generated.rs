@@ -462,26 +462,67 @@ async fn upload_passes_through_as_it_is() {
             .iter()
             .any(|request| request.path.ends_with("/upload") && request.status == 200)
     );
-    assert_eq!(journal(&app).await[0]["outcome"], json!("done"));
+    let entry = journal(&app).await[0].clone();
+    assert_eq!(entry["outcome"], json!("done"));
+    assert_eq!(entry["parameters"], r#"{"content":"iso","filename":"(not shown)"}"#);
+}
+
+/// Sends a form whose boundary is `x`.
+async fn upload(app: &TestApp, path: &str, form: String) -> (StatusCode, Value) {
+    let request = app.request(Method::POST, &format!("/proxmox/api2/latest/{path}"));
+    let request = request
+        .header("X-Proxbox-Actor", "jane")
+        .header("Content-Type", "multipart/form-data; boundary=x");
+    answer(request.body(form).send().await.unwrap()).await
 }
 
 #[tokio::test]
-async fn upload_is_checked_as_far_as_it_can_be_before_it_is_sent() {
+async fn upload_is_checked_by_the_description_before_it_is_sent() {
+    const PLACE: &str = "nodes/pve1/storage/local/upload";
+    const FILE: &str =
+        "--x\r\nContent-Disposition: form-data; name=\"filename\"; filename=\"a.iso\"\r\n\r\nbytes\r\n--x--\r\n";
+    let field =
+        |name: &str, value: &str| format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    let iso = field("content", "iso");
     let (app, mock, _) = writable().await;
     mock.clear_requests();
-    for (path, place, name) in [
-        ("nodes/pve%201/storage/local/upload", "path", "node"),
-        ("nodes/pve1/storage/local/upload?colour=red", "query", "colour"),
-        ("nodes/pve1/storage/local/upload?content=iso", "query", "content"),
+    for (path, fields, place, name) in [
+        ("nodes/pve%201/storage/local/upload", iso.clone(), "path", "node"),
+        (
+            "nodes/pve1/storage/local/upload?colour=red",
+            iso.clone(),
+            "query",
+            "colour",
+        ),
+        (
+            "nodes/pve1/storage/local/upload?content=iso",
+            iso.clone(),
+            "query",
+            "content",
+        ),
+        (PLACE, String::new(), "body", "content"),
+        (PLACE, field("content", "backup"), "body", "content"),
+        (PLACE, iso.clone() + &field("colour", "red"), "body", "colour"),
+        (
+            PLACE,
+            iso.clone() + &field("checksum-algorithm", "crc"),
+            "body",
+            "checksum-algorithm",
+        ),
+        (PLACE, iso.clone() + "--x--\r\n", "body", "filename"),
     ] {
-        let request = app.request(Method::POST, &format!("/proxmox/api2/latest/{path}"));
-        let request = request
-            .header("X-Proxbox-Actor", "jane")
-            .header("Content-Type", "multipart/form-data; boundary=x");
-        let (status, body) = answer(request.body("--x--\r\n").send().await.unwrap()).await;
-        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{path}: {body}");
-        assert_eq!(body["detail"][0]["loc"], json!([place, name]), "{path}: {body}");
+        let (status, body) = upload(&app, path, fields.clone() + FILE).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{path} {fields}: {body}");
+        let detail = body["detail"].as_array().unwrap();
+        let is_named = |problem: &Value| problem["loc"] == json!([place, name]);
+        assert!(
+            !detail.is_empty() && detail.iter().all(is_named),
+            "{path} {fields}: {body}"
+        );
     }
+    let (status, body) = upload(&app, PLACE, "content=iso".to_owned()).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+    assert_eq!(body["detail"][0]["loc"], json!(["body"]), "{body}");
     assert!(mock.requests().is_empty() && journal(&app).await.is_empty());
 }
 

@@ -696,6 +696,32 @@ async fn overview_names_what_each_cluster_offers() {
 }
 
 #[tokio::test]
+async fn ceph_is_told_of_each_endpoint_or_why_it_cannot_be() {
+    let page = Page::open().await;
+    let body = page.read("/ceph/status").await;
+    let item = &body["items"][0];
+    assert_eq!(
+        keys(item),
+        ["name", "host", "port", "reachable", "health", "fsid", "reason"]
+    );
+    assert_eq!(
+        (&item["name"], &item["reachable"], &item["health"], &item["reason"]),
+        (&json!("alpha"), &json!(true), &json!("HEALTH_OK"), &Value::Null)
+    );
+    assert_eq!(item["port"], page.mock.address().port());
+    page.mock
+        .world()
+        .change(|world| world.storages.retain(|storage| storage.kind != "rbd"));
+    let item = page.read("/ceph/status").await["items"][0].take();
+    assert_eq!((&item["reachable"], &item["health"]), (&json!(false), &Value::Null));
+    assert!(item["reason"].as_str().unwrap().contains("ceph-mon"), "{item}");
+    page.mock.faults().endpoint_down(true);
+    let item = page.read("/ceph/status").await["items"][0].take();
+    assert_eq!((&item["name"], &item["reachable"]), (&json!("alpha"), &json!(false)));
+    assert!(item["reason"].is_string(), "{item}");
+}
+
+#[tokio::test]
 async fn zfs_pools_say_where_they_come_from_and_what_failed() {
     let page = Page::open().await;
     let body = page.read("/proxmox/storage/zfs/pools").await;

@@ -2,6 +2,7 @@
 
 mod admin;
 mod auth;
+mod ceph;
 mod cloud;
 mod dcim;
 pub(super) mod docs;
@@ -37,6 +38,7 @@ pub(super) fn all() -> OpenApiRouter<AppState> {
         .merge(journal::routes())
         .merge(netbox::routes())
         .merge(proxmox::routes())
+        .merge(ceph::routes())
         .merge(viewer::routes())
         .merge(generated::routes())
         .merge(cloud::routes())

@@ -2,6 +2,7 @@
 
 mod access;
 mod backup_job;
+mod ceph;
 mod cluster;
 mod cpu_model;
 mod guest;
@@ -32,6 +33,7 @@ mod volume;
 
 pub use access::{Capabilities, Permissions};
 pub use backup_job::BackupJob;
+pub use ceph::CephStatus;
 pub use cluster::{ClusterResource, ClusterStatus, ResourceKind};
 pub use cpu_model::CpuModel;
 pub use guest::{GuestConfig, GuestKind, LxcConfig, QemuConfig, Vmid};

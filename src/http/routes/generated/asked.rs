@@ -8,10 +8,11 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 use super::target::Selection;
+use super::upload::{self, File};
 use super::{PREFIX, invalid};
 use crate::http::ApiError;
 use crate::proxmox::Param;
-use crate::proxmox::description::{Operation, Problem, Reading};
+use crate::proxmox::description::{Operation, Reading};
 
 /// Names that select the target. A parameter of Proxmox with one of them goes by `op_` before it.
 pub(super) const RESERVED: &[&str] = &[
@@ -55,14 +56,6 @@ pub(super) struct Call {
     pub(super) file: Option<File>,
 }
 
-/// A file in multipart form.
-#[derive(Debug)]
-pub(super) struct File {
-    pub(super) content_type: header::HeaderValue,
-    pub(super) length: u64,
-    pub(super) body: Body,
-}
-
 impl Asked {
     /// Takes a request apart.
     ///
@@ -97,30 +90,28 @@ impl Asked {
             .iter()
             .map(|(name, value)| (original(operation, name).to_owned(), value.clone()));
         given.extend(query.map(|pair| ("query", pair)));
-        let (is_upload, mut file) = (is_upload(operation, &head.headers), None);
-        if is_upload {
-            file = Some(upload(&head.headers, body)?);
+        let (fields, file) = if is_upload(operation, &head.headers) {
+            let (fields, file) = upload::read(&head.headers, body).await?;
+            (fields, Some(file))
         } else {
-            given.extend(pairs(&head.headers, body).await?.into_iter().map(|pair| ("body", pair)));
-        }
+            (pairs(&head.headers, body).await?, None)
+        };
+        given.extend(fields.into_iter().map(|pair| ("body", pair)));
         let place = |name: &str| given.iter().find(|(_, (own, _))| own == name).map(|(place, _)| *place);
         let pairs: Vec<_> = given.iter().map(|(_, pair)| pair.clone()).collect();
         let (parameters, misfits) = match operation.read(&pairs, Reading::Lenient) {
             Ok(parameters) => (parameters, Vec::new()),
             Err(misfits) => (Vec::new(), misfits),
         };
-        // What an upload must have is in the file's own form, which Proxmox checks.
-        let misfits = misfits
-            .into_iter()
-            .filter(|misfit| !is_upload || misfit.problem != Problem::Missing);
         let rest = if has_body(operation) { "body" } else { "query" };
         let mut problems: Vec<_> = misfits
+            .into_iter()
             .map(|misfit| {
                 let place = place(&misfit.parameter).unwrap_or(rest);
                 (place, misfit.parameter, misfit.problem.to_string())
             })
             .collect();
-        problems.extend(misplaced(&given, is_upload));
+        problems.extend(misplaced(&given, file.is_some()));
         if !problems.is_empty() {
             return Err(invalid(problems.into_iter()));
         }
@@ -176,7 +167,7 @@ fn misplaced(given: &[Given], is_upload: bool) -> impl Iterator<Item = (&'static
         let problem = match in_path(name) {
             Some((_, (_, own))) if own == value => return None,
             Some(_) => "must be as in the path",
-            None if is_upload => "must be a part of the form, beside the file",
+            None if is_upload && *place == "query" => "must be a part of the form, beside the file",
             None => return None,
         };
         Some((*place, name.clone(), problem.to_owned()))
@@ -247,20 +238,6 @@ fn members(bytes: &[u8]) -> Result<Vec<(String, String)>, ApiError> {
 
 fn is_upload(operation: &Operation, headers: &HeaderMap) -> bool {
     !operation.is_read() && UPLOADS.contains(&operation.path.as_str()) && media_type(headers) == "multipart/form-data"
-}
-
-fn upload(headers: &HeaderMap, body: Body) -> Result<File, ApiError> {
-    let length = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse().ok());
-    match (headers.get(header::CONTENT_TYPE), length) {
-        (Some(content_type), Some(length)) => Ok(File {
-            content_type: content_type.clone(),
-            length,
-            body,
-        }),
-        _ => Err(ApiError::plain(StatusCode::LENGTH_REQUIRED, "Length Required")),
-    }
 }
 
 /// What may be written down of the parameters; of the others only that they were given.

@@ -7,6 +7,7 @@
 mod asked;
 mod document;
 mod target;
+mod upload;
 mod write;
 
 use axum::body::{Body, Bytes};

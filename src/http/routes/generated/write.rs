@@ -6,8 +6,9 @@ use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::asked::{Call, File};
+use super::asked::Call;
 use super::target::Target;
+use super::upload::File;
 use super::{borrowed, failed, passed_on};
 use crate::http::{ApiError, AppState};
 use crate::proxmox::description::Operation;

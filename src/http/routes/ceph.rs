@@ -1,0 +1,54 @@
+//! `/ceph/status`: how Ceph is on each endpoint.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde_json::{Value, json};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::http::AppState;
+use crate::http::answers::Answers;
+use crate::http::error::ApiError;
+use crate::http::scope::Scope;
+use crate::http::targets::{Target, select};
+use crate::proxmox::Error;
+use crate::proxmox::types::CephStatus;
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(status))
+}
+
+/// How Ceph is on each selected endpoint, or why that cannot be told: Proxmox does not answer, or it has no Ceph.
+#[utoipa::path(
+    get, path = "/ceph/status", tag = "ceph", params(Scope),
+    responses((status = 200, body = Value)),
+)]
+async fn status(State(state): State<AppState>, scope: Scope) -> Result<Response, ApiError> {
+    let selected = select(&state, &scope.filter).await?;
+    let answers = Answers::attempt(selected, |_, session| async move {
+        match session.ceph_status().await {
+            // Proxmox has answered, and says why it cannot ask Ceph.
+            Err(error) if error.upstream_status().is_some() => Ok(Err(error)),
+            Err(error) => Err(error),
+            Ok(status) => Ok(Ok(status)),
+        }
+    });
+    Ok(answers.await.respond_with_failures(|items, failed| {
+        let answered = items.iter().map(|(target, status)| item(target, status.as_ref()));
+        let failed = failed.iter().map(|(target, error)| item(target, Err(error)));
+        json!({"items": answered.chain(failed).collect::<Vec<_>>()})
+    }))
+}
+
+fn item(target: &Target, status: Result<&CephStatus, &Error>) -> Value {
+    let settings = &target.settings;
+    json!({
+        "name": target.label(),
+        "host": settings.domain.as_deref().unwrap_or(&settings.ip_address),
+        "port": settings.port,
+        "reachable": status.is_ok(),
+        "health": status.ok().and_then(CephStatus::health),
+        "fsid": status.ok().and_then(|status| status.fsid.as_deref()),
+        "reason": status.err().map(ToString::to_string),
+    })
+}
