@@ -722,6 +722,27 @@ async fn ceph_is_told_of_each_endpoint_or_why_it_cannot_be() {
 }
 
 #[tokio::test]
+async fn backup_servers_are_told_as_their_cluster_knows_them() {
+    let page = Page::open().await;
+    let body = page.read("/pbs/status").await;
+    let item = &body["items"][0];
+    assert_eq!(
+        keys(item),
+        ["endpoint_id", "name", "host", "port", "reachable", "reason", "version"]
+    );
+    assert_eq!(
+        (&item["name"], &item["port"], &item["reachable"], &item["reason"]),
+        (&json!("pbs-main"), &json!(8007), &json!(true), &Value::Null),
+        "{body}"
+    );
+    assert!(item["host"].is_string(), "{item}");
+    assert_eq!(body["items"].as_array().unwrap().len(), 1, "{body}");
+    page.mock.faults().endpoint_down(true);
+    let (status, body) = page.get("/pbs/status").await;
+    assert_eq!(status, StatusCode::BAD_GATEWAY, "{body}");
+}
+
+#[tokio::test]
 async fn zfs_pools_say_where_they_come_from_and_what_failed() {
     let page = Page::open().await;
     let body = page.read("/proxmox/storage/zfs/pools").await;

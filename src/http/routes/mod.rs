@@ -11,6 +11,7 @@ mod generated;
 mod individual;
 mod journal;
 mod netbox;
+mod pbs;
 mod proxmox;
 mod root;
 pub(super) mod stages;
@@ -39,6 +40,7 @@ pub(super) fn all() -> OpenApiRouter<AppState> {
         .merge(netbox::routes())
         .merge(proxmox::routes())
         .merge(ceph::routes())
+        .merge(pbs::routes())
         .merge(viewer::routes())
         .merge(generated::routes())
         .merge(cloud::routes())
