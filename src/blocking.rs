@@ -6,19 +6,21 @@ use std::io;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::proxmox::types::{
-    ApiToken, BackupJob, CephStatus, Certificate, ClusterOptions, CpuModel, Disk, FirewallName, FirewallOptions,
-    FirewallRule, GuestOs, GuestStatus, HaGroup, HaManagerStatus, HaResource, HaRule, HaStatus, JoinInformation,
-    Metric, MigrationPreflight, NodeConfig, NodeInterface, Pool, ReplicationJob, SdnSubnet, SdnVnet, SdnZone, Service,
-    Snapshot, StorageIdentity, StorageState, Task, Upid, Volume, ZfsPool, ZfsPoolDetail,
+    ApiToken, BackupJob, CephDaemon, CephStatus, Certificate, ClusterOptions, CpuModel, Datastore, Disk, FirewallName,
+    FirewallOptions, FirewallRule, GuestOs, GuestStatus, HaGroup, HaManagerStatus, HaResource, HaRule, HaStatus,
+    JoinInformation, Metric, MigrationPreflight, Namespace, NodeConfig, NodeInterface, Pool, RemoteResources,
+    ReplicationJob, SdnSubnet, SdnVnet, SdnZone, Service, Snapshot, StorageIdentity, StorageState, Task, Upid, Volume,
+    ZfsPool, ZfsPoolDetail,
 };
 use crate::proxmox::{
-    self, BackupOptions, BackupServerStorage, CloneOptions, ClusterResource, ClusterStatus, ContentFilter, Endpoint,
-    Error, FirewallOf, GuestConfig, GuestInterface, GuestKind, GuestPlace, HaCommand, MetricFilter, NodeRow, Param,
-    Permissions, Power, Rows, SdnOnNode, StorageConfig, TaskEnd, TaskFilter, TaskProgress, TaskStatus, Version, Vmid,
-    Wait,
+    self, BackupOptions, BackupServerJob, BackupServerStorage, CloneOptions, ClusterResource, ClusterStatus,
+    ContentFilter, Endpoint, Error, FirewallOf, GuestConfig, GuestInterface, GuestKind, GuestPlace, HaCommand,
+    MetricFilter, NodeRow, Param, Permissions, Power, Rows, SdnOnNode, StorageConfig, TaskEnd, TaskFilter,
+    TaskProgress, TaskStatus, Version, Vmid, Wait,
 };
 
 /// A session whose calls wait for their answers.
@@ -108,6 +110,19 @@ calls! {
     list_backup_jobs() -> Rows<BackupJob>;
     find_join_information() -> Option<JoinInformation>;
     ceph_status() -> CephStatus;
+    list_ceph_flags() -> Rows<Value>;
+    list_ceph_daemons(node: &str, kind: CephDaemon) -> Rows<Value>;
+    list_ceph_osds(node: &str) -> Rows<Value>;
+    list_ceph_pools(node: &str) -> Rows<Value>;
+    list_ceph_filesystems(node: &str) -> Rows<Value>;
+    list_ceph_rules(node: &str) -> Rows<Value>;
+    list_datastores() -> Rows<Datastore>;
+    list_namespaces(datastore: &str) -> Rows<Namespace>;
+    list_datastore_snapshots(datastore: &str, namespace: Option<&str>) -> Rows<Value>;
+    list_backup_server_jobs(kind: BackupServerJob) -> Rows<Value>;
+    backup_server_status() -> Value;
+    list_remotes() -> Rows<Value>;
+    list_remote_resources() -> Rows<RemoteResources>;
     list_metrics(filter: MetricFilter) -> Rows<Metric>;
     list_cpu_models() -> Rows<CpuModel>;
     find_cpu_model(name: &str) -> Option<CpuModel>;

@@ -8,10 +8,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// Where an endpoint's definition comes from, and so in which number space its id lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// This service's own table of endpoints.
+    #[default]
     Database,
     /// The plugin's rows in NetBox.
     NetBox,
@@ -23,6 +24,38 @@ impl Source {
         match self {
             Self::Database => "database",
             Self::NetBox => "netbox",
+        }
+    }
+}
+
+/// Which product of Proxmox an endpoint runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Product {
+    /// Proxmox VE.
+    #[default]
+    VirtualEnvironment,
+    /// Proxmox Backup Server.
+    BackupServer,
+    /// Proxmox Datacenter Manager.
+    DatacenterManager,
+}
+
+impl Product {
+    /// What operators and logs call it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::VirtualEnvironment => "PVE",
+            Self::BackupServer => "PBS",
+            Self::DatacenterManager => "PDM",
+        }
+    }
+
+    /// The port of its API.
+    pub const fn port(self) -> u16 {
+        match self {
+            Self::VirtualEnvironment => 8006,
+            Self::BackupServer => 8007,
+            Self::DatacenterManager => 8443,
         }
     }
 }

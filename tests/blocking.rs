@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use proxbox_api::blocking::Session;
-use proxbox_api::endpoint::{EndpointId, EndpointKey, Source};
+use proxbox_api::endpoint::{EndpointId, EndpointKey, Product, Source};
 use proxbox_api::proxmox::mock::{MockOptions, MockProxmox, ROOT_TOKEN, TOKEN_SECRET, World};
 use proxbox_api::proxmox::{Credential, Endpoint, GuestKind, GuestPlace, Power, TaskEnd, TlsPolicy, Wait};
 use tokio::runtime::Builder;
@@ -19,6 +19,7 @@ fn root(mock: &MockProxmox) -> Endpoint {
             source: Source::Database,
             id: EndpointId(1),
         },
+        product: Product::default(),
         name: "lab".to_owned(),
         domain: None,
         ip_address: Some("127.0.0.1".to_owned()),

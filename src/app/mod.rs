@@ -24,7 +24,7 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::http::settings::{self, Settings};
-use crate::http::{self, AppState};
+use crate::http::{self, AppState, Sisters};
 use crate::proxmox::description::Catalog;
 use crate::store::{Keys, Location, LockoutPolicy, Store, StoreOptions};
 use crate::sync::Registry;
@@ -102,6 +102,7 @@ impl Service {
             config,
             store,
             proxmox: Arc::new(proxmox::Pool::new()),
+            sisters: Sisters::default(),
             netbox: Arc::new(netbox::Pool::new()),
             runs: Registry::new(Some(ended)),
             logs: start.logs,
@@ -155,6 +156,7 @@ impl Service {
         self.tasks.close();
         let is_quiet = tokio::time::timeout_at(deadline, self.tasks.wait()).await.is_ok();
         self.state.proxmox.close();
+        self.state.sisters.close();
         let is_closed = tokio::time::timeout_at(deadline + CLOSE_PATIENCE, self.state.store.close())
             .await
             .is_ok();

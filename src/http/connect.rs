@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::endpoint::EndpointKey;
+use crate::endpoint::{EndpointKey, Product};
 use crate::netbox::settings::ProxmoxTuning;
 use crate::proxmox::{Credential, Endpoint, Error, Fingerprint, TlsPolicy};
 use crate::store::{ProxmoxEndpoint, ProxmoxSecrets};
 
 /// What holds where neither the row nor the plugin's settings say anything.
 const TIMEOUT: Duration = Duration::from_secs(5);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_BACKOFF: Duration = Duration::from_millis(500);
 const MAX_PARALLEL: usize = 3;
 
@@ -31,6 +31,7 @@ impl Substitute {
     /// `endpoint`, but led here.
     pub(super) fn instead_of(&self, endpoint: Endpoint) -> Endpoint {
         Endpoint {
+            product: Product::VirtualEnvironment,
             domain: None,
             ip_address: Some(self.address.ip().to_string()),
             port: self.address.port(),
@@ -79,6 +80,7 @@ pub(super) fn endpoint(
     let parallel = settings.max_parallel.and_then(|value| usize::try_from(value).ok());
     Ok(Endpoint {
         key,
+        product: Product::VirtualEnvironment,
         name: settings.name.clone(),
         domain: settings.domain.clone(),
         ip_address: Some(settings.ip_address.clone()),

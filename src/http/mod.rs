@@ -8,6 +8,7 @@ pub mod auth;
 mod body;
 mod connect;
 mod cors;
+mod counted;
 pub mod error;
 pub mod extract;
 mod hosts;
@@ -23,6 +24,7 @@ mod routes;
 mod scope;
 pub mod settings;
 mod single;
+mod sisters;
 mod source;
 mod sse;
 mod state;
@@ -39,6 +41,7 @@ pub use connect::Substitute;
 pub use error::ApiError;
 pub use openapi::ErrorBody;
 pub use routes::stages::stage_stream;
+pub use sisters::Sisters;
 pub use state::AppState;
 
 /// How large a request body may be.

@@ -29,6 +29,8 @@ pub(super) type MaybeSecret = Patch<Option<SecretString>>;
 pub(super) type Switch = Patch<bool>;
 /// A TCP port.
 pub(super) type Port = Patch<u16>;
+/// A whole number that is not negative.
+pub(super) type Count = Patch<u32>;
 /// A whole number, or none.
 pub(super) type MaybeNumber = Patch<Option<i64>>;
 /// Seconds with a fraction, or none.

@@ -200,6 +200,7 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
+    use crate::http::Sisters;
     use crate::store::{NetBoxDraft, NetBoxSettings, SecretChange, Store, StoreOptions, TokenVersion};
     use crate::sync::Registry;
     use crate::telemetry::Ring;
@@ -237,6 +238,7 @@ mod tests {
             config: Arc::new(config),
             store,
             proxmox: Arc::default(),
+            sisters: Sisters::default(),
             api: Arc::default(),
             netbox: Arc::default(),
             runs: Registry::new(None),

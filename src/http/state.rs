@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use super::connect::Substitute;
 use super::error::ApiError;
 use super::settings::Settings;
+use super::sisters::Sisters;
 use crate::config::Config;
 use crate::netbox::{Client, Endpoint, Token};
 use crate::proxmox::description::Catalog;
@@ -26,6 +27,8 @@ pub struct AppState {
     pub store: Store,
     /// Sessions with Proxmox.
     pub proxmox: Arc<proxmox::Pool>,
+    /// Sessions with backup servers and datacenter managers.
+    pub sisters: Sisters,
     /// What the releases of Proxmox say about their own API.
     pub api: Arc<Catalog>,
     /// Clients of NetBox.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::*;
-use crate::endpoint::{EndpointId, EndpointKey, Source};
+use crate::endpoint::{EndpointId, EndpointKey, Product, Source};
 use crate::proxmox::mock::world::{
     AUDITOR_TOKEN, Agent, GuestKind as MockKind, GuestStatus, ROOT_TOKEN, Settings, TOKEN_SECRET, Task as MockTask,
 };
@@ -42,6 +42,7 @@ impl Bench {
                 source: Source::Database,
                 id: EndpointId(1),
             },
+            product: Product::default(),
             name: "lab".to_owned(),
             domain: None,
             ip_address: Some("127.0.0.1".to_owned()),

@@ -124,7 +124,14 @@ fn said(failed: &Failed<'_>, envelope: Option<&Value>) -> Option<String> {
         .and_then(|envelope| envelope.get("message"))
         .and_then(Value::as_str);
     let reason = failed.reason.map(String::from_utf8_lossy);
-    let texts = [message.map(str::to_owned), reason.map(std::borrow::Cow::into_owned)];
+    // Backup servers answer so. A page comes from something that stands before the server.
+    let text = std::str::from_utf8(failed.body).ok();
+    let text = text.filter(|text| envelope.is_none() && !text.trim_start().starts_with('<'));
+    let texts = [
+        message.map(str::to_owned),
+        reason.map(std::borrow::Cow::into_owned),
+        text.map(str::to_owned),
+    ];
     texts
         .into_iter()
         .flatten()
@@ -308,6 +315,21 @@ mod tests {
         (502, "", "proxmox_unavailable"),
         (503, "", "proxmox_unavailable"),
     ];
+
+    #[test]
+    fn body_that_is_bare_text_is_what_was_said_and_a_page_is_not() {
+        for (body, wanted) in [
+            ("datastore 'main' is offline\n", "datastore 'main' is offline"),
+            ("<html><h1>Bad Gateway</h1></html>", "parameter verification failed"),
+            (r#""quoted""#, "parameter verification failed"),
+            ("", "parameter verification failed"),
+        ] {
+            let told = classified(400, "", body).to_string();
+            assert!(told.contains(wanted), "{body}: {told}");
+        }
+        let reason = classified(400, "the reason", "the body").to_string();
+        assert!(reason.contains("the reason"), "{reason}");
+    }
 
     #[test]
     fn status_and_text_give_the_class() {

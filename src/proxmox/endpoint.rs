@@ -8,24 +8,23 @@ use sha2::{Digest as _, Sha256};
 use super::credential::Credential;
 use super::error::Error;
 use super::tls::TlsPolicy;
-use crate::endpoint::EndpointKey;
+use crate::endpoint::{EndpointKey, Product};
 use secrecy::ExposeSecret as _;
-
-/// The port of the Proxmox VE API.
-pub const DEFAULT_PORT: u16 = 8006;
 
 /// Everything a [`super::Session`] needs to know. `Debug` shows no secret.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     /// Who this endpoint is among all configured ones.
     pub key: EndpointKey,
+    /// What runs there.
+    pub product: Product,
     /// The operator's name for it.
     pub name: String,
     /// DNS name; asked first, and the name that certificates are checked against.
     pub domain: Option<String>,
     /// Address without prefix length; dialled when the domain cannot be reached, or when there is none.
     pub ip_address: Option<String>,
-    /// TCP port, usually [`DEFAULT_PORT`].
+    /// TCP port, usually [`Product::port`].
     pub port: u16,
     /// `user@realm`.
     pub username: String,
@@ -172,6 +171,7 @@ impl Endpoint {
             Credential::Password(secret) => ("password", "", secret.expose_secret()),
         };
         let parts = [
+            self.product.as_str().to_owned(),
             self.name.clone(),
             format!("{:?} {:?} {}", self.domain, self.ip_address, self.port),
             self.username.clone(),
@@ -277,7 +277,8 @@ mod tests {
     fn digest_changes_with_every_field_that_matters() {
         let base = endpoint(Some("pve.example"), None);
         assert_eq!(base.digest(), base.clone().digest());
-        let changes: [fn(&mut Endpoint); 7] = [
+        let changes: [fn(&mut Endpoint); 8] = [
+            |it| it.product = Product::BackupServer,
             |it| it.port = 443,
             |it| it.ip_address = Some("10.0.0.1".to_owned()),
             |it| it.username = "root@pam".to_owned(),

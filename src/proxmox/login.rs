@@ -19,6 +19,7 @@ use super::error::Error;
 use super::flight::Flight;
 use super::navigate::{Path, encode, form};
 use super::wire;
+use crate::endpoint::Product;
 
 /// Half of a ticket's two hours.
 const RENEWAL: Duration = Duration::from_hours(1);
@@ -81,7 +82,13 @@ impl Login {
             }))),
             Credential::Token { name, secret } => {
                 let id = format!("{username}!{name}");
-                let text = format!("PVEAPIToken={}={}", token_text(&id), token_text(secret.expose_secret()));
+                // The sister products part the name and the secret otherwise.
+                let separator = match endpoint.product {
+                    Product::VirtualEnvironment => '=',
+                    Product::BackupServer | Product::DatacenterManager => ':',
+                };
+                let (scheme, secret) = (endpoint.product.as_str(), token_text(secret.expose_secret()));
+                let text = format!("{scheme}APIToken={}{separator}{secret}", token_text(&id));
                 let value = secret_header(&text)
                     .ok_or_else(|| endpoint.invalid("the token cannot stand in a header".to_owned()))?;
                 Ok(Self::Token(HeaderMap::from_iter([(AUTHORIZATION, value)])))

@@ -48,7 +48,7 @@ pub mod wait;
 pub mod wire;
 
 pub use credential::{Credential, CredentialError};
-pub use endpoint::{DEFAULT_PORT, Endpoint, Scheme};
+pub use endpoint::{Endpoint, Scheme};
 pub use error::{Error, Refusal};
 pub use metadata::{Metadata, Mode};
 pub use navigate::Param;
@@ -59,8 +59,8 @@ pub use rows::{RejectedRow, Rows};
 pub use session::{Answer, Session};
 pub use tls::{Fingerprint, FingerprintError, TlsPolicy};
 pub use topics::{
-    BackupOptions, BackupServerStorage, CloneOptions, ContentFilter, FirewallOf, GuestPlace, HaCommand, MetricFilter,
-    Power, SdnOnNode, TaskFilter, WhileDisarmed,
+    BackupOptions, BackupServerJob, BackupServerStorage, CloneOptions, ContentFilter, FirewallOf, GuestPlace,
+    HaCommand, MetricFilter, Power, SdnOnNode, TaskFilter, WhileDisarmed,
 };
 pub use types::{
     Capabilities, ClusterResource, ClusterStatus, GuestAddress, GuestConfig, GuestInterface, GuestKind, LxcConfig, Nic,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::{Credential, Endpoint, TlsPolicy};
-use crate::endpoint::{EndpointId, EndpointKey, Source};
+use crate::endpoint::{EndpointId, EndpointKey, Product, Source};
 
 /// A definition to start from: a token, the system's authorities, no repetitions.
 pub(super) fn endpoint(domain: Option<&str>, ip: Option<&str>) -> Endpoint {
@@ -14,6 +14,7 @@ pub(super) fn endpoint(domain: Option<&str>, ip: Option<&str>) -> Endpoint {
             source: Source::Database,
             id: EndpointId(1),
         },
+        product: Product::default(),
         name: "lab".to_owned(),
         domain: domain.map(str::to_owned),
         ip_address: ip.map(str::to_owned),

@@ -13,21 +13,40 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{ConnectOptions, Connection, Row, Sqlite, SqliteConnection, Transaction};
 
 use super::cipher::{Key, KeyRing, Place};
-use super::{Error, NetBoxDraft, NetBoxSettings, ProxmoxDraft, ProxmoxSettings, SecretChange, Store, TokenVersion};
+use super::{
+    Error, NetBoxDraft, NetBoxSettings, ProxmoxDraft, ProxmoxSettings, SecretChange, Sister, SisterDraft,
+    SisterSettings, Store, TokenVersion,
+};
 
 /// Tables by which a database of the reference is recognised.
 const KNOWN_BY: [&str; 3] = ["apikey", "netboxendpoint", "proxmoxendpoint"];
 /// Tables whose rows are copied or mean nothing here.
-const HANDLED: [&str; 9] = [
+const HANDLED: [&str; 11] = [
     "apikey",
     "api_key_bootstrap_claim",
     "netboxendpoint",
     "proxmoxendpoint",
+    "pbsendpoint",
+    "pdmendpoint",
     "credential_encryption_key_state",
     "auth_lockout_buckets",
     "auth_lockout_reservations",
     "auth_lockout_metrics",
     "auth_lockout_identity_key_binding",
+];
+
+/// The tables of the sister products: name, rows, and whose endpoints they are.
+const SISTERS: [(&str, &str, Sister); 2] = [
+    (
+        "pbsendpoint",
+        "SELECT * FROM pbsendpoint ORDER BY id",
+        Sister::BackupServer,
+    ),
+    (
+        "pdmendpoint",
+        "SELECT * FROM pdmendpoint ORDER BY id",
+        Sister::DatacenterManager,
+    ),
 ];
 
 /// What an import did.
@@ -116,6 +135,10 @@ impl Store {
             .await?;
         import.netbox(&mut old, &mut transaction).await?;
         import.proxmox(&mut old, &mut transaction).await?;
+        for (_, rows, sister) in SISTERS.iter().filter(|(table, ..)| tables.contains(*table)) {
+            let rows = all(&mut old, rows).await?;
+            import.sisters(*sister, &rows, &mut transaction).await?;
+        }
         import.left_out(&mut old, &tables).await?;
         transaction.commit().await.map_err(Error::database("importing"))?;
         self.shared.cache.forget();
@@ -257,6 +280,26 @@ impl Import<'_> {
         Ok(())
     }
 
+    async fn sisters(&mut self, sister: Sister, rows: &[SqliteRow], ours: &mut Ours) -> Result<(), Error> {
+        for row in rows {
+            let id: i64 = column(row, "id").unwrap_or_default();
+            let secret = match self.secret(row, "token_secret") {
+                Ok(secret) => secret,
+                Err(reason) => {
+                    self.report.refused.push(format!("{} {id}: {reason}", sister.what()));
+                    continue;
+                }
+            };
+            let draft = SisterDraft {
+                settings: sister_settings(sister, row),
+                token_secret: SecretChange::Set(secret),
+            };
+            let is_copied = self.store.import_sister_endpoint(sister, ours, id, &draft).await?;
+            self.count(sister.table(), is_copied);
+        }
+        Ok(())
+    }
+
     async fn left_out(&mut self, old: &mut SqliteConnection, tables: &BTreeSet<String>) -> Result<(), Error> {
         for table in tables
             .iter()
@@ -298,6 +341,21 @@ fn netbox_settings(row: &SqliteRow) -> NetBoxSettings {
         token_version: TokenVersion::parse(version.trim()).unwrap_or(TokenVersion::V1),
         verify_ssl: column(row, "verify_ssl").unwrap_or(true),
         enabled: column(row, "enabled").unwrap_or(true),
+    }
+}
+
+fn sister_settings(sister: Sister, row: &SqliteRow) -> SisterSettings {
+    let product = sister.product();
+    SisterSettings {
+        name: column(row, "name").unwrap_or_default(),
+        host: column(row, "host").unwrap_or_default(),
+        port: column(row, "port").unwrap_or(product.port()),
+        token_id: column(row, "token_id").unwrap_or_default(),
+        fingerprint: column(row, "fingerprint"),
+        verify_ssl: column(row, "verify_ssl").unwrap_or(sister.verifies_by_default()),
+        enabled: column(row, "enabled").unwrap_or(true),
+        timeout_seconds: column(row, "timeout_seconds").unwrap_or(Sister::TIMEOUT_SECONDS),
+        allow_writes: column(row, "allow_writes").unwrap_or(false),
     }
 }
 

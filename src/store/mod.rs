@@ -17,6 +17,7 @@ mod proxmox_endpoints;
 mod proxmox_rows;
 mod runs;
 mod secrets;
+mod sister_endpoints;
 mod write_journal;
 
 pub use api_keys::{ApiKey, ApiKeyId, BootstrapStatus};
@@ -29,6 +30,7 @@ pub use open::{Location, Store, StoreOptions};
 pub use proxmox_endpoints::{ProxmoxDraft, ProxmoxEndpoint, ProxmoxSecrets, ProxmoxSettings};
 pub use runs::Run;
 pub use secrets::{EncryptionStatus, SecretChange};
+pub use sister_endpoints::{Sister, SisterDraft, SisterEndpoint, SisterSettings};
 pub use write_journal::{WriteDraft, WriteEnd, WriteEntry, WriteId, WriteOutcome};
 
 #[cfg(test)]

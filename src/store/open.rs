@@ -209,5 +209,10 @@ pub(super) fn migrator() -> Migrator {
             "write journal",
             include_str!("../../migrations/0004_write_journal.sql"),
         ),
+        migration(
+            5,
+            "sister endpoints",
+            include_str!("../../migrations/0005_sister_endpoints.sql"),
+        ),
     ])
 }

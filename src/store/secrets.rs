@@ -7,12 +7,36 @@ use sqlx::{Row, Sqlite, Transaction};
 use super::cipher::Place;
 use super::{Error, KeySource, Store};
 
+/// A sealed column, and the statements that read and write it.
+struct Column {
+    table: &'static str,
+    name: &'static str,
+    read: &'static str,
+    /// Takes the new value, the row, and the value that must still be there; null: whatever is there.
+    write: &'static str,
+}
+
+macro_rules! columns {
+    ($($table:literal: $name:literal),* $(,)?) => {
+        [$(Column {
+            table: $table,
+            name: $name,
+            read: concat!("SELECT id, ", $name, " AS stored FROM ", $table),
+            write: concat!(
+                "UPDATE ", $table, " SET ", $name, " = ?1 WHERE id = ?2 AND (?3 IS NULL OR ", $name, " IS ?3)"
+            ),
+        }),*]
+    };
+}
+
 /// Every sealed column.
-const SEALED: [(&str, &str); 4] = [
-    ("netbox_endpoints", "token_key"),
-    ("netbox_endpoints", "token"),
-    ("proxmox_endpoints", "password"),
-    ("proxmox_endpoints", "token_value"),
+const SEALED: [Column; 6] = columns![
+    "netbox_endpoints": "token_key",
+    "netbox_endpoints": "token",
+    "proxmox_endpoints": "password",
+    "proxmox_endpoints": "token_value",
+    "pbs_endpoints": "token_secret",
+    "pdm_endpoints": "token_secret",
 ];
 
 /// What a change does to a secret.
@@ -149,14 +173,8 @@ impl Store {
 /// Every secret that is there.
 async fn cells(transaction: &mut Transaction<'static, Sqlite>) -> Result<Vec<Cell>, Error> {
     let mut cells = Vec::new();
-    for (table, column) in SEALED {
-        let query = match (table, column) {
-            ("netbox_endpoints", "token_key") => "SELECT id, token_key AS stored FROM netbox_endpoints",
-            ("netbox_endpoints", _) => "SELECT id, token AS stored FROM netbox_endpoints",
-            (_, "password") => "SELECT id, password AS stored FROM proxmox_endpoints",
-            _ => "SELECT id, token_value AS stored FROM proxmox_endpoints",
-        };
-        let rows = sqlx::query(query)
+    for column in SEALED {
+        let rows = sqlx::query(column.read)
             .fetch_all(&mut **transaction)
             .await
             .map_err(Error::database("reading secrets"))?;
@@ -166,9 +184,9 @@ async fn cells(transaction: &mut Transaction<'static, Sqlite>) -> Result<Vec<Cel
             if let Some(stored) = stored.filter(|stored| !stored.is_empty()) {
                 cells.push(Cell {
                     place: Place {
-                        table,
+                        table: column.table,
                         row: row_id,
-                        column,
+                        column: column.name,
                     },
                     stored,
                 });
@@ -185,24 +203,20 @@ pub(super) async fn write_cell(
     sealed: Option<&[u8]>,
     before: Option<&[u8]>,
 ) -> Result<(), Error> {
-    let query = match (place.table, place.column) {
-        ("netbox_endpoints", "token_key") => {
-            "UPDATE netbox_endpoints SET token_key = ?1 WHERE id = ?2 AND (?3 IS NULL OR token_key IS ?3)"
-        }
-        ("netbox_endpoints", _) => {
-            "UPDATE netbox_endpoints SET token = ?1 WHERE id = ?2 AND (?3 IS NULL OR token IS ?3)"
-        }
-        (_, "password") => {
-            "UPDATE proxmox_endpoints SET password = ?1 WHERE id = ?2 AND (?3 IS NULL OR password IS ?3)"
-        }
-        _ => "UPDATE proxmox_endpoints SET token_value = ?1 WHERE id = ?2 AND (?3 IS NULL OR token_value IS ?3)",
-    };
-    sqlx::query(query)
+    const DOING: &str = "storing a secret";
+    let column = SEALED
+        .iter()
+        .find(|column| (column.table, column.name) == (place.table, place.column))
+        .ok_or_else(|| Error::Database {
+            doing: DOING,
+            source: sqlx::Error::ColumnNotFound(place.column.to_owned()),
+        })?;
+    sqlx::query(column.write)
         .bind(sealed)
         .bind(place.row)
         .bind(before)
         .execute(&mut **transaction)
         .await
         .map(drop)
-        .map_err(Error::database("storing a secret"))
+        .map_err(Error::database(DOING))
 }

@@ -651,8 +651,11 @@ async fn reference(path: &std::path::Path, has_all_columns: bool) {
              domain VARCHAR, port INTEGER NOT NULL, username VARCHAR NOT NULL, password VARCHAR, \
              verify_ssl BOOLEAN NOT NULL, token_name VARCHAR, token_value VARCHAR{late})"
         ),
-        "CREATE TABLE pbsendpoint (id INTEGER PRIMARY KEY, name VARCHAR)".to_owned(),
-        "INSERT INTO pbsendpoint VALUES (1, 'backup')".to_owned(),
+        "CREATE TABLE pbsendpoint (id INTEGER PRIMARY KEY, name VARCHAR, host VARCHAR, \
+         token_id VARCHAR, token_secret VARCHAR)"
+            .to_owned(),
+        "INSERT INTO pbsendpoint VALUES (3, 'backup', 'pbs.lab', 'audit@pbs!netbox', 'pbs-secret')".to_owned(),
+        "CREATE TABLE prometheus_source AS SELECT 1 AS id".to_owned(),
         format!(
             "INSERT INTO apikey VALUES (4, 'plugin', '{}', 1, 1717171717.25)",
             bcrypt::hash(FIRST_KEY, 4).unwrap()
@@ -702,8 +705,8 @@ async fn reference_database_is_imported_with_its_ids_and_left_untouched() {
         let store = memory().await;
         let key = secret("abcdefghijklmnopqrstuvwxyz012345");
         let report = store.import_reference(&path, Some(&key)).await.unwrap();
-        assert_eq!(report.copied.values().sum::<usize>(), 3, "{report:?}");
-        assert_eq!(report.left_out, ["pbsendpoint: 1 rows"]);
+        assert_eq!(report.copied.values().sum::<usize>(), 4, "{report:?}");
+        assert_eq!(report.left_out, ["prometheus_source: 1 rows"]);
         let row = store.get_proxmox_endpoint(7).await.unwrap();
         let expected = if has_all_columns {
             ("api", true)
@@ -732,11 +735,29 @@ async fn reference_database_is_imported_with_its_ids_and_left_untouched() {
         let again = store.import_reference(&path, Some(&key)).await.unwrap();
         assert_eq!(
             (again.copied.len(), again.skipped.values().sum::<usize>()),
-            (0, 3),
+            (0, 4),
             "{again:?}"
         );
         assert_eq!(bytes(), before, "nothing is written to the old file or beside it");
     }
+}
+
+#[tokio::test]
+async fn backup_server_of_the_reference_keeps_its_id_and_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("database.db");
+    reference(&path, true).await;
+    let store = memory().await;
+    store.import_reference(&path, None).await.unwrap();
+    let server = store.get_sister_endpoint(Sister::BackupServer, 3).await.unwrap();
+    let settings = &server.settings;
+    assert_eq!(
+        (settings.timeout_seconds, settings.verify_ssl, settings.port),
+        (30, false, 8007),
+        "what a row without these columns gets"
+    );
+    let opened = store.sister_secret(Sister::BackupServer, &server).await.unwrap();
+    assert_eq!(opened.unwrap().expose_secret(), "pbs-secret");
 }
 
 #[tokio::test]

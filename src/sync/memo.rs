@@ -351,7 +351,7 @@ mod tests {
     use secrecy::SecretString;
 
     use super::*;
-    use crate::endpoint::{EndpointId, Source};
+    use crate::endpoint::{EndpointId, Product, Source};
     use crate::netbox;
     use crate::proxmox::{Credential, Endpoint, TlsPolicy};
 
@@ -360,6 +360,7 @@ mod tests {
     fn session() -> Session {
         let endpoint = Endpoint {
             key: key(),
+            product: Product::default(),
             name: "lab".to_owned(),
             domain: None,
             ip_address: Some("127.0.0.1".to_owned()),

@@ -35,8 +35,8 @@ pub enum BadParameter {
     },
 }
 
-/// Which endpoints a request is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Which endpoints a request is about; by default all of this service's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EndpointFilter {
     /// Where endpoints are defined.
     pub source: Source,

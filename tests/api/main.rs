@@ -21,6 +21,7 @@ mod reads;
 mod replay;
 mod selectors;
 mod shell;
+mod sisters;
 mod stages;
 mod streams;
 mod world;

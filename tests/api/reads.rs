@@ -6,7 +6,7 @@
     reason = "a test stops where an answer has another shape"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proxbox_api::proxmox::mock::{AUDITOR_TOKEN, EMPTY_TOKEN, MockOptions, MockProxmox, Release, World};
 use reqwest::{Method, StatusCode};
@@ -722,24 +722,93 @@ async fn ceph_is_told_of_each_endpoint_or_why_it_cannot_be() {
 }
 
 #[tokio::test]
-async fn backup_servers_are_told_as_their_cluster_knows_them() {
+async fn parts_of_ceph_are_counted_through_a_node_that_has_it() {
     let page = Page::open().await;
-    let body = page.read("/pbs/status").await;
-    let item = &body["items"][0];
-    assert_eq!(
-        keys(item),
-        ["endpoint_id", "name", "host", "port", "reachable", "reason", "version"]
-    );
-    assert_eq!(
-        (&item["name"], &item["port"], &item["reachable"], &item["reason"]),
-        (&json!("pbs-main"), &json!(8007), &json!(true), &Value::Null),
-        "{body}"
-    );
-    assert!(item["host"].is_string(), "{item}");
-    assert_eq!(body["items"].as_array().unwrap().len(), 1, "{body}");
+    page.mock.world().change(|world| world.nodes[0].online = false);
+    let body = page.read("/ceph/sync/full?netbox_branch_schema_id=ab12").await;
+    let items = body["items"].as_array().unwrap();
+    let fetched: BTreeMap<_, _> = items
+        .iter()
+        .map(|item| (item["resource"].as_str().unwrap(), item))
+        .collect();
+    let expected = json!({
+        "name": "alpha", "host": "127.0.0.1", "resource": "osds", "fetched": 4, "written": 0, "errors": [],
+        "nodes": ["pve2"], "netbox_branch_schema_id": "ab12",
+    });
+    assert_eq!(*fetched["osds"], expected);
+    for (part, least) in [
+        ("status", 1),
+        ("daemons", 4),
+        ("pools", 1),
+        ("crush", 1),
+        ("flags", 1),
+        ("rbd", 1),
+    ] {
+        let item = fetched[part];
+        assert!(
+            item["fetched"].as_u64().unwrap() >= least && item["errors"] == json!([]),
+            "{item}"
+        );
+        let raw = &body["raw"]["alpha"][part];
+        assert_eq!(json!(raw.as_array().unwrap().len()), item["fetched"], "{part}");
+    }
+    assert_eq!(fetched["rgw"]["errors"].as_array().unwrap().len(), 1);
+    let one = page.read("/ceph/sync/flags").await;
+    assert_eq!(one["items"].as_array().unwrap().len(), 1);
+    assert_eq!(page.get("/ceph/sync/tapes").await.0, StatusCode::NOT_FOUND);
     page.mock.faults().endpoint_down(true);
-    let (status, body) = page.get("/pbs/status").await;
-    assert_eq!(status, StatusCode::BAD_GATEWAY, "{body}");
+    let body = page.read("/ceph/sync/osds").await;
+    let item = &body["items"][0];
+    assert!(
+        item["fetched"] == 0 && item["errors"][0].is_string() && item["nodes"] == json!([]),
+        "{item}"
+    );
+}
+
+#[tokio::test]
+async fn figures_of_ceph_and_what_can_be_asked_of_it() {
+    let page = Page::open().await;
+    let body = page.read("/ceph/v2/metrics").await;
+    assert_eq!(keys(&body), ["provider", "scope", "metrics", "snapshot", "warnings"]);
+    let metrics = &body["metrics"];
+    assert_eq!(
+        (
+            &metrics["health"],
+            &metrics["num_up_osds"],
+            &metrics["num_pgs"],
+            &metrics["read_bytes_sec"]
+        ),
+        (&json!("HEALTH_OK"), &json!(4), &json!(129), &Value::Null)
+    );
+    assert_eq!(
+        (&body["scope"]["endpoint_id"], &body["warnings"]),
+        (&json!(page.id), &json!([]))
+    );
+    let body = page.read("/ceph/v2/metrics?object_ref=osd.1").await;
+    assert_eq!(body["warnings"].as_array().unwrap().len(), 1, "{body}");
+    let (status, body) = page.get("/ceph/v2/metrics?provider=prometheus").await;
+    assert_eq!(
+        (status, &body["detail"][0]["loc"][1]),
+        (StatusCode::UNPROCESSABLE_ENTITY, &json!("provider"))
+    );
+    let (status, body) = page.get("/ceph/v2/metrics?endpoint_id=999").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
+
+    let body = page.read("/ceph/v2/capabilities").await;
+    let provider = &body["providers"][0];
+    assert_eq!(
+        (
+            &provider["provider"],
+            &provider["endpoint_id"],
+            &provider["metrics"],
+            &provider["apply"]
+        ),
+        (&json!("proxmox"), &json!(page.id), &json!(true), &json!(false))
+    );
+    assert_eq!(
+        page.read("/ceph/v2/capabilities?provider=external").await,
+        json!({"providers": []})
+    );
 }
 
 #[tokio::test]

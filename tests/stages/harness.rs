@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use proxbox_api::endpoint::{EndpointId, EndpointKey, Source};
+use proxbox_api::endpoint::{EndpointId, EndpointKey, Product, Source};
 use proxbox_api::netbox;
 use proxbox_api::netbox::standin::{Request, Standin, StandinOptions};
 use proxbox_api::proxmox::mock::{MockOptions, MockProxmox, TOKEN_SECRET, World};
@@ -239,6 +239,7 @@ pub(crate) fn endpoint_of(mock: &MockProxmox, number: i64) -> proxmox::Endpoint 
 fn endpoint_as(mock: &MockProxmox, number: i64, user: &str) -> proxmox::Endpoint {
     proxmox::Endpoint {
         key: key(number),
+        product: Product::default(),
         name: format!("lab (nb:{number})"),
         domain: None,
         ip_address: Some("127.0.0.1".to_owned()),

@@ -11,9 +11,9 @@ mod generated;
 mod individual;
 mod journal;
 mod netbox;
-mod pbs;
 mod proxmox;
 mod root;
+mod sisters;
 pub(super) mod stages;
 mod sync;
 mod viewer;
@@ -40,7 +40,7 @@ pub(super) fn all() -> OpenApiRouter<AppState> {
         .merge(netbox::routes())
         .merge(proxmox::routes())
         .merge(ceph::routes())
-        .merge(pbs::routes())
+        .merge(sisters::routes())
         .merge(viewer::routes())
         .merge(generated::routes())
         .merge(cloud::routes())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::de::Error as _;
 
 use super::rows_if_offered;
-use crate::proxmox::types::{CephStatus, ClusterResource, ClusterStatus, CpuModel, JoinInformation, Metric};
+use crate::proxmox::types::{ClusterResource, ClusterStatus, CpuModel, JoinInformation, Metric};
 use crate::proxmox::{Error, GuestKind, Param, Resource, Rows, Session, Vmid};
 
 /// Which figures.
@@ -57,15 +57,6 @@ impl Session {
             Err(Error::NotClustered { .. }) => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// `cluster/ceph/status`: how Ceph is. Needs Sys.Audit or Datastore.Audit on `/`.
-    ///
-    /// # Errors
-    ///
-    /// Any [`Error`] of the exchange; of a cluster without Ceph [`Error::Server`] too.
-    pub async fn ceph_status(&self) -> Result<CephStatus, Error> {
-        self.cluster().ceph_status().get_as().await
     }
 
     /// `cluster/qemu/custom-cpu-models`: the processor models that operators have defined.

@@ -2,6 +2,7 @@
 //! what could not be read is an error, never an empty list.
 
 mod access;
+mod ceph;
 mod cluster;
 mod guests;
 mod ha;
@@ -9,6 +10,7 @@ mod hosts;
 mod networks;
 mod provisioning;
 mod sdn;
+mod sisters;
 mod storages;
 mod tasks;
 
@@ -23,6 +25,7 @@ pub use ha::{HaCommand, WhileDisarmed};
 pub use networks::FirewallOf;
 pub use provisioning::CloneOptions;
 pub use sdn::SdnOnNode;
+pub use sisters::BackupServerJob;
 pub use storages::{BackupServerStorage, ContentFilter};
 pub use tasks::TaskFilter;
 

@@ -21,6 +21,7 @@ mod pool;
 mod replication;
 mod sdn;
 mod sdn_state;
+mod sister;
 mod snapshot;
 mod storage;
 mod storage_state;
@@ -33,7 +34,8 @@ mod volume;
 
 pub use access::{Capabilities, Permissions};
 pub use backup_job::BackupJob;
-pub use ceph::CephStatus;
+pub(super) use ceph::osds_of;
+pub use ceph::{CephDaemon, CephOsds, CephStatus, CephUsage};
 pub use cluster::{ClusterResource, ClusterStatus, ResourceKind};
 pub use cpu_model::CpuModel;
 pub use guest::{GuestConfig, GuestKind, LxcConfig, QemuConfig, Vmid};
@@ -56,6 +58,7 @@ pub use sdn::{
     evpn_zones,
 };
 pub use sdn_state::{SdnNodeKind, SdnNodeRow, SdnState};
+pub use sister::{Datastore, Namespace, RemoteResources};
 pub use snapshot::Snapshot;
 pub use storage::StorageConfig;
 pub use storage_state::{StorageIdentity, StorageState};

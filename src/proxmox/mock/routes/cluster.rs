@@ -26,7 +26,6 @@ pub(super) const ROUTES: &[Route] = &[
     get("/cluster/qemu/custom-cpu-models", Need::Open, cpu_models).since(Release::V9_2),
     get("/cluster/qemu/custom-cpu-models/{cputype}", Need::Open, cpu_model).since(Release::V9_2),
     get("/cluster/metrics/server", AUDIT, nothing),
-    get("/cluster/ceph/status", AUDIT, ceph_status),
 ];
 
 fn version(call: &Call<'_>, _: &World) -> Answer {
@@ -48,19 +47,6 @@ fn index(_: &Call<'_>, _: &World) -> Answer {
         "tasks",
     ];
     directory(&names, "name")
-}
-
-/// A cluster has Ceph where it has a storage on it.
-fn ceph_status(_: &Call<'_>, world: &World) -> Answer {
-    if !world.storages.iter().any(|storage| storage.kind == "rbd") {
-        return Err(Refusal::new(500, "binary not installed: /usr/bin/ceph-mon"));
-    }
-    Ok(json!({
-        "fsid": "7a1c5d1e-30b5-4f0e-9a5b-1f6f3f0c2a11",
-        "health": {"status": "HEALTH_OK", "checks": {}, "mutes": []},
-        "quorum_names": world.nodes.iter().map(|node| &node.name).collect::<Vec<_>>(),
-    })
-    .into())
 }
 
 fn nothing(_: &Call<'_>, _: &World) -> Answer {

@@ -6,6 +6,7 @@
 )]
 
 mod access;
+mod ceph;
 mod cluster;
 mod copies;
 pub(super) mod described;
@@ -166,6 +167,7 @@ pub(super) fn check_node(call: &Call<'_>, world: &World) -> Result<(), Refusal> 
 pub(super) fn find(method: &str, path: &str, release: Release) -> Option<(&'static Route, Variables)> {
     let tables = [
         access::ROUTES,
+        ceph::ROUTES,
         cluster::ROUTES,
         copies::ROUTES,
         firewall::ROUTES,

@@ -1,27 +1,17 @@
-//! `/pbs/status`: the backup servers that Proxmox VE uses, and whether it reaches them.
-//!
-//! Nobody signs in to a backup server for this: what is told is what the clusters know of theirs.
+//! The backup servers that the clusters of Proxmox VE use, as they know them. Nobody signs in to a backup server for this.
 
-use axum::extract::State;
-use axum::response::Response;
-use serde_json::{Value, json};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
-
+use super::status::Item;
+use crate::endpoint::Product;
 use crate::http::AppState;
 use crate::http::answers::Answers;
 use crate::http::error::ApiError;
-use crate::http::scope::Scope;
 use crate::http::targets::select;
 use crate::proxmox::types::StorageConfig;
 use crate::proxmox::{ClusterResource, Error, Session};
+use crate::sync::EndpointFilter;
 
 /// Where a backup server listens if its storage does not tell.
-const PORT: u32 = 8007;
-
-pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(status))
-}
+const PORT: u16 = Product::BackupServer.port();
 
 /// A backup server, as a cluster knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,24 +19,22 @@ struct BackupServer {
     /// The storage that is on it.
     storage: String,
     host: String,
-    port: u32,
+    port: u16,
     /// Why no node reaches it; `None` where one does.
     fault: Option<&'static str>,
 }
 
-/// The backup servers of the selected endpoints, each once; one that any node reaches is reachable. Which NetBox object
-/// stands for a server, and its version, is not known here.
-#[utoipa::path(
-    get, path = "/pbs/status", tag = "pbs", params(Scope),
-    responses((status = 200, body = Value)),
-)]
-async fn status(State(state): State<AppState>, scope: Scope) -> Result<Response, ApiError> {
-    let selected = select(&state, &scope.filter).await?;
-    let answers = Answers::read(selected, |_, session| async move { servers(&session).await }).await?;
-    Ok(answers.respond(|items| {
-        let servers = once(items.into_iter().flat_map(|(_, servers)| servers));
-        json!({"items": servers.iter().map(item).collect::<Vec<_>>()})
-    }))
+/// The backup servers that the enabled Proxmox endpoints use, each once; one that any node reaches is reachable. An
+/// endpoint that does not answer is left out.
+///
+/// # Errors
+///
+/// Those of the store.
+pub(super) async fn read(state: &AppState) -> Result<Vec<Item>, ApiError> {
+    let selected = select(state, &EndpointFilter::default()).await?;
+    let answers = Answers::attempt(selected, |_, session| async move { servers(&session).await }).await;
+    let servers = answers.items.into_iter().flat_map(|(_, servers)| servers);
+    Ok(once(servers).into_iter().map(item).collect())
 }
 
 async fn servers(session: &Session) -> Result<Vec<BackupServer>, Error> {
@@ -71,7 +59,7 @@ fn server(storage: StorageConfig, resources: &[ClusterResource]) -> Option<Backu
     Some(BackupServer {
         storage: storage.storage,
         host: storage.server?,
-        port: storage.port.unwrap_or(PORT),
+        port: storage.port.and_then(|port| port.try_into().ok()).unwrap_or(PORT),
         fault,
     })
 }
@@ -92,20 +80,22 @@ fn once(servers: impl Iterator<Item = BackupServer>) -> Vec<BackupServer> {
     known
 }
 
-fn item(server: &BackupServer) -> Value {
-    json!({
-        "endpoint_id": null,
-        "name": server.storage,
-        "host": server.host,
-        "port": server.port,
-        "reachable": server.fault.is_none(),
-        "reason": server.fault,
-        "version": null,
-    })
+fn item(server: BackupServer) -> Item {
+    Item {
+        endpoint_id: None,
+        name: server.storage,
+        host: server.host,
+        port: server.port,
+        reachable: server.fault.is_none(),
+        reason: server.fault.map(str::to_owned),
+        version: None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn storage(row: Value) -> StorageConfig {

@@ -1,4 +1,7 @@
-//! `/ceph/status`: how Ceph is on each endpoint.
+//! `/ceph/*`: Ceph as Proxmox VE tells of it. Nothing is changed.
+
+mod counts;
+mod figures;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -15,7 +18,11 @@ use crate::proxmox::Error;
 use crate::proxmox::types::CephStatus;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(status))
+    OpenApiRouter::new()
+        .routes(routes!(status))
+        .routes(routes!(counts::counts))
+        .routes(routes!(figures::capabilities))
+        .routes(routes!(figures::metrics))
 }
 
 /// How Ceph is on each selected endpoint, or why that cannot be told: Proxmox does not answer, or it has no Ceph.
@@ -41,14 +48,19 @@ async fn status(State(state): State<AppState>, scope: Scope) -> Result<Response,
 }
 
 fn item(target: &Target, status: Result<&CephStatus, &Error>) -> Value {
-    let settings = &target.settings;
     json!({
         "name": target.label(),
-        "host": settings.domain.as_deref().unwrap_or(&settings.ip_address),
-        "port": settings.port,
+        "host": host(target),
+        "port": target.settings.port,
         "reachable": status.is_ok(),
         "health": status.ok().and_then(CephStatus::health),
         "fsid": status.ok().and_then(|status| status.fsid.as_deref()),
         "reason": status.err().map(ToString::to_string),
     })
+}
+
+/// Where the endpoint is: its domain, or else its address.
+fn host(target: &Target) -> &str {
+    let settings = &target.settings;
+    settings.domain.as_deref().unwrap_or(&settings.ip_address)
 }
