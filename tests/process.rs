@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use proxbox_api::endpoint::{EndpointId, EndpointKey, Source};
+use proxbox_api::store::{Location, Store, StoreOptions, WriteDraft, WriteOutcome};
 use tempfile::TempDir;
 
 /// The binary with an environment of nothing but a database in `folder` and `variables`.
@@ -181,6 +183,40 @@ fn commands_that_need_no_service_do_their_work_and_end() {
         "{}",
         text(&imported.stderr)
     );
+}
+
+/// The outcomes in the journal of changes, newest first, read beside whoever has the database open.
+async fn outcomes(store: &Store) -> Vec<(WriteOutcome, bool)> {
+    let entries = store.list_writes(0, 10).await.unwrap();
+    let outcomes = entries.iter().map(|entry| (entry.outcome, entry.ended_at.is_some()));
+    outcomes.collect()
+}
+
+#[tokio::test]
+async fn change_that_was_under_way_when_a_service_was_killed_is_ended_by_the_next_service_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(StoreOptions {
+        location: Location::File(folder.path().join("database.db")),
+        ..StoreOptions::default()
+    });
+    let store = store.await.unwrap();
+    let draft = WriteDraft {
+        endpoint: EndpointKey {
+            source: Source::Database,
+            id: EndpointId(1),
+        },
+        endpoint_name: "alpha".to_owned(),
+        actor: "jane".to_owned(),
+        method: "POST".to_owned(),
+        path: "nodes/pve1/qemu/100/status/stop".to_owned(),
+        parameters: "{}".to_owned(),
+    };
+    store.begin_write(&draft).await.unwrap();
+    assert!(run(folder.path(), &[], &["migrate"]).status.success());
+    assert_eq!(outcomes(&store).await, [(WriteOutcome::Sent, false)]);
+    let serving = Serving::start(&folder, &[]);
+    assert_eq!(outcomes(&store).await, [(WriteOutcome::Unknown, true)]);
+    drop(serving);
 }
 
 /// Imports `from` with `more` arguments to `made.json` in `folder`.

@@ -86,6 +86,7 @@ impl Service {
         let acceptor = tls::acceptor(&config)?;
         let store = Store::open(store_options(&config, start.clock)).await?;
         let listeners = listen::open(&config.listen).await?;
+        end_lost_writes(&store).await?;
         let (ended, runs_ended) = mpsc::unbounded_channel();
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
@@ -162,6 +163,18 @@ impl Service {
             .is_ok();
         info!(is_quiet, is_closed, "stopped");
     }
+}
+
+/// Ends what the journal says is on its way to Proxmox: the process that sent it did not come to note the outcome.
+async fn end_lost_writes(store: &Store) -> Result<(), Error> {
+    let changes = store.end_lost_writes().await?;
+    if changes > 0 {
+        warn!(
+            changes,
+            "the service ended while changes of Proxmox were under way; see /admin/write-journal"
+        );
+    }
+    Ok(())
 }
 
 fn store_options(config: &Config, clock: fn() -> OffsetDateTime) -> StoreOptions {

@@ -115,6 +115,24 @@ impl ApiError {
         self
     }
 
+    /// The same as `{"detail": {"reason", "message"}}` under `status`, for routes whose callers read the reason; what
+    /// tells a reason already stays as it is.
+    #[must_use]
+    pub(super) fn reasoned(self, status: StatusCode, reason: &str) -> Self {
+        let Body::Message {
+            message,
+            detail: Value::String(hint),
+        } = &*self.body
+        else {
+            return self;
+        };
+        let detail = json!({"reason": reason, "message": format!("{message}. {hint}")});
+        Self {
+            cause: self.cause,
+            ..Self::plain(status, detail)
+        }
+    }
+
     /// Keeps `cause`, and what caused it, for the log.
     #[must_use]
     pub fn because(mut self, cause: &(dyn StdError + 'static)) -> Self {

@@ -3,7 +3,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fan_out::fan_out;
+use super::fan_out::{Limits, fan_out};
 use super::{Area, Collected, Gap, Inventory, Reader, Slot, StorageConfig, Storages};
 use crate::error::ErrorKind;
 use crate::proxmox::{Error, Rows, Volume};
@@ -56,7 +56,8 @@ impl Area for Backups {
         let places = std::mem::take(&mut survey.places);
         let answers = fan_out(
             places,
-            reader.concurrency,
+            Limits::of(reader),
+            |place| place.node,
             |place| async move { place.read(reader).await },
         )
         .await;

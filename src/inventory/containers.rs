@@ -1,6 +1,6 @@
 //! How running containers see their interfaces.
 
-use super::fan_out::fan_out;
+use super::fan_out::{Limits, fan_out};
 use super::{Area, Collected, Gap, GuestInterface, GuestKind, Guests, Inventory, Reader, Slot};
 use crate::proxmox::{Error, Vmid};
 
@@ -38,9 +38,12 @@ impl Area for Containers {
                 && reader.wants(guest.vmid)
                 && !reader.is_offline(&guest.node)
         });
-        let answers = fan_out(asked.collect(), reader.concurrency, |guest| {
-            reader.session.container_interfaces(&guest.node, guest.vmid)
-        });
+        let answers = fan_out(
+            asked.collect(),
+            Limits::of(reader),
+            |guest| &guest.node,
+            |guest| reader.session.container_interfaces(&guest.node, guest.vmid),
+        );
         let mut collected = Collected::default();
         for (guest, answer) in answers.await {
             match answer {

@@ -1,15 +1,15 @@
 //! What guest agents tell of their guests.
 
-use std::collections::BTreeMap;
-
-use futures_util::future::join_all;
-
-use super::fan_out::fan_out;
+use super::fan_out::{Limits, fan_out};
 use super::{Area, Collected, Gap, Guest, GuestConfig, GuestInterface, Guests, Inventory, Reader, Slot};
 use crate::proxmox::{Error, Vmid};
 
-/// How many agents are asked at once on each node; the session lets fewer of them through.
-const PER_NODE: usize = 4;
+/// How many agents are asked at once: the session lets fewer of a node through, and one that hangs is a usual thing that
+/// must not count against those of other nodes.
+pub(super) const AGENTS: Limits = Limits {
+    all: usize::MAX,
+    node: 4,
+};
 
 /// What guest agents tell of their guests.
 #[derive(Debug)]
@@ -54,28 +54,12 @@ impl Area for GuestAgents {
     async fn collect(reader: &Reader<'_>) -> Result<Collected<GuestAgent>, Error> {
         let guests = reader.inventory.items::<Guests>().iter();
         let asked = guests.filter(|guest| reader.wants(guest.vmid) && has_agent(reader.inventory, guest));
-        let answers = ask_each(asked.collect(), |guest| ask(reader, guest)).await;
+        let answers = fan_out(asked.collect(), AGENTS, |guest| &guest.node, |guest| ask(reader, guest)).await;
         Ok(Collected {
             items: answers.into_iter().map(|(_, agent)| agent).collect(),
             gaps: Vec::new(),
         })
     }
-}
-
-/// Asks something of the agents of `guests`, node by node, so that those that hang on one node keep nobody on another
-/// waiting; the answers come in the order of the guests' numbers.
-pub(super) async fn ask_each<'g, T, F>(guests: Vec<&'g Guest>, ask: impl Fn(&'g Guest) -> F) -> Vec<(&'g Guest, T)>
-where
-    F: Future<Output = T>,
-{
-    let mut nodes: BTreeMap<&str, Vec<&Guest>> = BTreeMap::new();
-    for guest in guests {
-        nodes.entry(&guest.node).or_default().push(guest);
-    }
-    let asked = nodes.into_values().map(|guests| fan_out(guests, PER_NODE, &ask));
-    let mut answers: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
-    answers.sort_unstable_by_key(|(guest, _)| guest.vmid);
-    answers
 }
 
 fn has_agent(inventory: &Inventory, guest: &Guest) -> bool {

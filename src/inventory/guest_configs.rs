@@ -1,6 +1,6 @@
 //! The configurations of guests.
 
-use super::fan_out::fan_out;
+use super::fan_out::{Limits, fan_out};
 use super::{Area, Collected, Gap, Inventory, Reader, Slot};
 use crate::proxmox::{Error, GuestConfig, Vmid};
 
@@ -35,9 +35,12 @@ impl Area for GuestConfigs {
             items: Vec::with_capacity(reachable.len()),
             gaps,
         };
-        let answers = fan_out(reachable, reader.concurrency, |guest| {
-            reader.session.guest_config(&guest.node, guest.kind, guest.vmid)
-        });
+        let answers = fan_out(
+            reachable,
+            Limits::of(reader),
+            |guest| &guest.node,
+            |guest| reader.session.guest_config(&guest.node, guest.kind, guest.vmid),
+        );
         for (guest, answer) in answers.await {
             match answer {
                 Ok(config) => collected.items.push(ConfiguredGuest {

@@ -1,6 +1,7 @@
 //! The operating systems of guests, as their agents tell.
 
-use super::guest_agents::ask_each;
+use super::fan_out::fan_out;
+use super::guest_agents::AGENTS;
 use super::{Area, Collected, GuestConfig, GuestKind, GuestOs, Guests, Inventory, Reader, Slot};
 use crate::proxmox::{Error, Vmid};
 
@@ -40,9 +41,12 @@ impl Area for GuestSystems {
                 config.is_some_and(GuestConfig::has_agent)
             })
             .collect();
-        let answers = ask_each(asked, |guest| {
-            reader.session.guest_os(&guest.node, guest.vmid, reader.agent_timeout)
-        });
+        let answers = fan_out(
+            asked,
+            AGENTS,
+            |guest| &guest.node,
+            |guest| reader.session.guest_os(&guest.node, guest.vmid, reader.agent_timeout),
+        );
         let answers = answers.await.into_iter();
         let items = answers.filter_map(|(guest, answer)| {
             Some(GuestSystem {

@@ -1,6 +1,6 @@
 //! Network interfaces of nodes.
 
-use super::fan_out::fan_out;
+use super::fan_out::{Limits, fan_out};
 use super::{Area, Collected, Gap, Inventory, NodeInterface, Reader, Slot};
 use crate::proxmox::Error;
 
@@ -36,9 +36,12 @@ impl Area for NodeNetworks {
         };
         let mut failure = None;
         let nodes: Vec<&str> = reader.online_nodes().collect();
-        let answers = fan_out(nodes, reader.concurrency, |node| {
-            reader.session.list_node_interfaces(node, None)
-        });
+        let answers = fan_out(
+            nodes,
+            Limits::of(reader),
+            |node| node,
+            |node| reader.session.list_node_interfaces(node, None),
+        );
         for (node, answer) in answers.await {
             match answer {
                 Ok(rows) => {

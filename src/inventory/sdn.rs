@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use super::fan_out::fan_out;
+use super::fan_out::{Limits, fan_out};
 use super::{Area, Collected, Gap, Inventory, Reader, Slot};
 use crate::error::ErrorKind;
 use crate::proxmox::types::{
@@ -235,7 +235,8 @@ where
         ..SdnList::default()
     };
     let mut gaps = Vec::new();
-    for (head, (list, more)) in fan_out(heads, reader.concurrency, read).await {
+    // No node is named: the host answers.
+    for (head, (list, more)) in fan_out(heads, Limits::of(reader), |_| "", read).await {
         all.is_complete &= list.is_complete;
         all.rows.extend(list.rows.into_iter().map(|row| (head.clone(), row)));
         gaps.extend(more);
@@ -258,9 +259,12 @@ async fn on_nodes(
         vnets.rows.iter().map(|vnet| &vnet.row),
     );
     let nodes: Vec<&str> = reader.online_nodes().collect();
-    let answers = fan_out(nodes, reader.concurrency, |node| {
-        reader.session.sdn_on_node(node, &routed)
-    });
+    let answers = fan_out(
+        nodes,
+        Limits::of(reader),
+        |node| node,
+        |node| reader.session.sdn_on_node(node, &routed),
+    );
     for (node, answer) in answers.await {
         list.rows.extend(answer.rows);
         let failures = answer.failures.iter();

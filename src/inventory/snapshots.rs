@@ -1,6 +1,6 @@
 //! The snapshots of guests.
 
-use super::fan_out::fan_out;
+use super::fan_out::{Limits, fan_out};
 use super::{Area, Collected, Gap, Inventory, Reader, Slot};
 use crate::proxmox::{Error, Snapshot, Vmid};
 
@@ -38,9 +38,12 @@ impl Area for Snapshots {
             items: Vec::with_capacity(reachable.len()),
             gaps,
         };
-        let answers = fan_out(reachable, reader.concurrency, |guest| {
-            reader.session.list_snapshots(&guest.node, guest.kind, guest.vmid)
-        });
+        let answers = fan_out(
+            reachable,
+            Limits::of(reader),
+            |guest| &guest.node,
+            |guest| reader.session.list_snapshots(&guest.node, guest.kind, guest.vmid),
+        );
         for (guest, answer) in answers.await {
             let source = format!("snapshots of {}/{}", guest.kind, guest.vmid);
             let rows = match answer {

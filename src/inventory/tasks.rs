@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use time::OffsetDateTime;
 
-use super::fan_out::fan_out;
+use super::fan_out::{Limits, fan_out};
 use super::{Area, Collected, Gap, Inventory, Reader, Slot};
 use crate::error::ErrorKind;
 use crate::proxmox::{Error, Rows, Task, TaskFilter, Vmid};
@@ -66,7 +66,13 @@ impl Area for Tasks {
     async fn collect(reader: &Reader<'_>) -> Result<Collected<Task>, Error> {
         let until = OffsetDateTime::now_utc().unix_timestamp();
         let nodes: Vec<&str> = reader.online_nodes().collect();
-        let answers = fan_out(nodes, reader.concurrency, |node| read_archive(reader, node, until)).await;
+        let answers = fan_out(
+            nodes,
+            Limits::of(reader),
+            |node| node,
+            |node| read_archive(reader, node, until),
+        )
+        .await;
         let mut collected = Collected {
             items: Vec::new(),
             gaps: reader.offline_gaps(),

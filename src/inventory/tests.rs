@@ -35,7 +35,12 @@ impl Bench {
 
     /// As [`Self::of`]; what fails is asked again so many times.
     async fn repeating(world: World, token: &str, max_retries: u32) -> Self {
-        let mock = MockProxmox::start(MockOptions::default(), world).await.unwrap();
+        // What waits for a node holds no worker of the one that passes it on.
+        let options = MockOptions {
+            workers: 16,
+            ..MockOptions::default()
+        };
+        let mock = MockProxmox::start(options, world).await.unwrap();
         let (user, name) = token.split_once('!').unwrap();
         let session = Session::new(Endpoint {
             key: EndpointKey {
@@ -470,27 +475,30 @@ async fn with_agents(count: u32) -> Bench {
     bench
 }
 
-/// Waits until the agent of each of `guests` has answered both questions, while agents are read.
-async fn answered(bench: &Bench, guests: impl Iterator<Item = u32>) {
-    let waited_for: Vec<u32> = guests.collect();
-    let has_answered = |vmid: &u32| {
-        let part = format!("/qemu/{vmid}/agent/");
-        bench.paths().iter().filter(|path| path.contains(&part)).count() == 2
+/// Waits, while an area is read, until something below each of `places` has been answered so many times.
+async fn answered<A: Area>(bench: &Bench, places: Vec<String>, times: usize) {
+    let has_answered = |place: &String| {
+        let paths = bench.paths();
+        paths.iter().filter(|path| path.contains(place.as_str())).count() == times
     };
     let mut open = bench.mock.open_requests();
     let all = async {
-        while !waited_for.iter().all(has_answered) {
+        while !places.iter().all(has_answered) {
             open.changed().await.unwrap();
         }
     };
     let reader = bench.reader();
     tokio::select! {
-        _ = GuestAgents::collect(&reader) => panic!("one of them hangs"),
+        _ = A::collect(&reader) => panic!("one of them hangs"),
         told = tokio::time::timeout(Duration::from_secs(20), all) => {
-            let silent: Vec<_> = waited_for.iter().filter(|vmid| !has_answered(vmid)).collect();
+            let silent: Vec<_> = places.iter().filter(|place| !has_answered(place)).collect();
             assert!(told.is_ok(), "kept waiting: {silent:?}");
         }
     }
+}
+
+fn agents(guests: std::ops::Range<u32>) -> Vec<String> {
+    guests.map(|vmid| format!("/qemu/{vmid}/agent/")).collect()
 }
 
 #[tokio::test]
@@ -498,7 +506,7 @@ async fn agent_that_hangs_keeps_no_other_guest_of_its_node_waiting() {
     let bench = Box::pin(with_agents(90)).await;
     let hangs = Fault::Latency(Duration::from_hours(1));
     bench.mock.faults().on_path("/nodes/pve1/qemu/100/agent/*", hangs);
-    answered(&bench, 101..190).await;
+    answered::<GuestAgents>(&bench, agents(101..190), 2).await;
 }
 
 #[tokio::test]
@@ -506,7 +514,36 @@ async fn agents_that_hang_keep_no_guest_of_another_node_waiting() {
     let bench = Box::pin(with_agents(90)).await;
     let hangs = Fault::Latency(Duration::from_hours(1));
     bench.mock.faults().on_path("/nodes/pve1/qemu/*/agent/*", hangs);
-    answered(&bench, 900..901).await;
+    answered::<GuestAgents>(&bench, agents(900..901), 2).await;
+}
+
+/// Reads an area while the first of two nodes answers nothing about its twenty guests; the twenty of the second must all
+/// be told of at `detail`.
+async fn told_beside_a_slow_node<A: Area>(detail: &str) {
+    let mut world = World::bare(vec![
+        MockNode::new("pve1", 1, "10.0.0.1"),
+        MockNode::new("pve2", 2, "10.0.0.2"),
+    ]);
+    for (node, vmids) in [("pve1", 100..120), ("pve2", 200..220)] {
+        for vmid in vmids {
+            let mut guest = MockGuest::new(MockKind::Lxc, vmid, "web", node);
+            guest.status = GuestStatus::Running;
+            world.add_guest(guest);
+        }
+    }
+    let mut bench = Box::pin(Bench::of(world, ROOT_TOKEN)).await;
+    bench.read::<Guests>().await;
+    let slow = Fault::Latency(Duration::from_hours(1));
+    bench.mock.faults().on_path("/nodes/pve1/lxc/**", slow);
+    let places = (200..220).map(|vmid| format!("/lxc/{vmid}/{detail}"));
+    answered::<A>(&bench, places.collect(), 1).await;
+}
+
+#[tokio::test]
+async fn slow_node_keeps_no_guest_of_another_node_waiting() {
+    told_beside_a_slow_node::<GuestConfigs>("config").await;
+    told_beside_a_slow_node::<Snapshots>("snapshot").await;
+    told_beside_a_slow_node::<Containers>("interfaces").await;
 }
 
 #[tokio::test]

@@ -777,10 +777,8 @@ async fn reference_secret_without_its_key_is_named_and_the_rest_imported() {
     ));
 }
 
-#[tokio::test]
-async fn change_is_in_the_journal_before_and_after_its_outcome() {
-    let store = memory().await;
-    let draft = WriteDraft {
+fn change_of_a_guest() -> WriteDraft {
+    WriteDraft {
         endpoint: EndpointKey {
             source: Source::Database,
             id: EndpointId(7),
@@ -790,7 +788,13 @@ async fn change_is_in_the_journal_before_and_after_its_outcome() {
         method: "PUT".to_owned(),
         path: "nodes/pve1/qemu/100/config".to_owned(),
         parameters: r#"{"cores":"2"}"#.to_owned(),
-    };
+    }
+}
+
+#[tokio::test]
+async fn change_is_in_the_journal_before_and_after_its_outcome() {
+    let store = memory().await;
+    let draft = change_of_a_guest();
     let first = store.begin_write(&draft).await.unwrap();
     let second = store.begin_write(&draft).await.unwrap();
     let end = WriteEnd {
@@ -812,4 +816,38 @@ async fn change_is_in_the_journal_before_and_after_its_outcome() {
     assert_eq!((ended.outcome, ended.status), (WriteOutcome::Refused, Some(403)));
     assert!(ended.ended_at.is_some() && ended.actor == "jane" && ended.endpoint_id == EndpointId(7));
     assert_eq!(store.list_writes(1, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn change_whose_outcome_nobody_noted_is_ended_and_the_others_stay() {
+    let store = Store::open(StoreOptions {
+        clock: || OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap(),
+        ..StoreOptions::default()
+    });
+    let store = store.await.unwrap();
+    let done = store.begin_write(&change_of_a_guest()).await.unwrap();
+    let end = WriteEnd {
+        outcome: WriteOutcome::Done,
+        status: Some(200),
+        answer: None,
+    };
+    store.end_write(done, &end).await.unwrap();
+    let before = store.list_writes(0, 10).await.unwrap();
+    let lost = store.begin_write(&change_of_a_guest()).await.unwrap();
+    assert_eq!(store.end_lost_writes().await.unwrap(), 1);
+    assert_eq!(store.end_lost_writes().await.unwrap(), 0);
+    let entries = store.list_writes(0, 10).await.unwrap();
+    assert_eq!(entries[1..], before);
+    let entry = &entries[0];
+    assert_eq!(
+        (entry.id, entry.outcome, entry.status, entry.ended_at),
+        (lost, WriteOutcome::Unknown, None, Some(1_700_000_000))
+    );
+    assert!(
+        entry.answer.as_deref().unwrap().contains("the service ended"),
+        "{entry:?}"
+    );
+    // A process that ends late still tells what it has seen.
+    store.end_write(lost, &end).await.unwrap();
+    assert_eq!(store.list_writes(0, 1).await.unwrap()[0].outcome, WriteOutcome::Done);
 }

@@ -37,7 +37,7 @@ pub enum WriteOutcome {
     Done,
     /// It was refused, or never reached Proxmox.
     Refused,
-    /// Contact was lost while it was under way: Proxmox may have done it.
+    /// Contact was lost, or the service ended, while it was under way: Proxmox may have done it.
     Unknown,
 }
 
@@ -176,6 +176,24 @@ impl Store {
             .await
             .map_err(Error::database("noting the outcome of a change"))?;
         Ok(())
+    }
+
+    /// Notes that nobody will learn the outcome of changes that are on their way: who sent them is no more. Answers how
+    /// many there are. Only a process that serves may call this, before it sends changes of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`].
+    pub async fn end_lost_writes(&self) -> Result<u64, Error> {
+        let ended = sqlx::query(
+            "UPDATE write_journal SET ended_at = ?, outcome = 'unknown', answer = ? WHERE outcome = 'sent'",
+        )
+        .bind(self.now())
+        .bind("the service ended while this was under way; Proxmox may have done it")
+        .execute(&self.pool)
+        .await
+        .map_err(Error::database("noting lost changes of Proxmox"))?;
+        Ok(ended.rows_affected())
     }
 
     /// The latest changes, newest first, `limit` of them after the first `offset`.

@@ -1015,7 +1015,11 @@ async fn metrics_are_those_of_one_endpoint_and_of_the_objects_asked_for() {
         page.app.post("/proxmox/metrics/pull/query", &query).await
     };
     let (status, body) = pull(json!({})).await;
-    assert_eq!(status, StatusCode::BAD_REQUEST, "either of two: {body}");
+    assert_eq!(
+        (status, &body["detail"]["reason"]),
+        (StatusCode::BAD_REQUEST, &json!("invalid_query")),
+        "either of two: {body}"
+    );
     let objects = |body: &Value| {
         let rows = body["rows"].as_array().unwrap().iter();
         rows.map(|row| row["object_id"].as_str().unwrap().to_owned())
@@ -1045,7 +1049,16 @@ async fn metrics_that_cannot_be_pulled_say_why_in_the_plugins_words() {
         (status, body["detail"]["reason"].clone())
     };
     let unavailable = (StatusCode::SERVICE_UNAVAILABLE, json!("pull_unavailable"));
-    assert_eq!(pull(json!({"endpoint_id": 77})).await, unavailable);
+    for members in [
+        json!({"endpoint_id": 77}),
+        json!({"target_name": "nobody"}),
+        // No NetBox is stored that could tell of the plugin's endpoints.
+        json!({"source": "netbox"}),
+    ] {
+        assert_eq!(pull(members.clone()).await, unavailable, "{members}");
+    }
+    let invalid = (StatusCode::BAD_REQUEST, json!("invalid_query"));
+    assert_eq!(pull(json!({"source": "elsewhere"})).await, invalid);
     for members in [
         json!({"max_rows": 0}),
         json!({"start_time": -1}),

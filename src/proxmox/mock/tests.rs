@@ -235,6 +235,31 @@ async fn rows_are_filtered_by_rights_without_a_word() {
 }
 
 #[tokio::test]
+async fn writes_that_only_the_description_knows_are_refused_to_those_without_any_right() {
+    let mock = start(World::estate(1, 3)).await;
+    mock.world().change(|world| {
+        world.access.add_token("auditor@pve!void", TOKEN_SECRET, true);
+        world.access.allow("/", "auditor@pve!void", "NoAccess");
+    });
+    let path = "/nodes/pve1/config";
+    let describe = async |id: &str| {
+        let headers = format!("{FORM}{}", token(id));
+        send(&mock, &format!("PUT /api2/json{path}"), &headers, "description=mine").await
+    };
+    for id in [EMPTY_TOKEN, "auditor@pve!void"] {
+        let refused = describe(id).await;
+        assert_eq!(
+            (refused.status, refused.json()),
+            (403, json!({"data": null, "message": "Permission check failed\n"})),
+            "{id}"
+        );
+    }
+    assert_ne!(get(&mock, path).await.data()["description"], "mine");
+    assert_eq!(describe(ROOT_TOKEN).await.status, 200);
+    assert_eq!(get(&mock, path).await.data()["description"], "mine");
+}
+
+#[tokio::test]
 async fn node_that_is_off_answers_595_and_shows_as_offline() {
     let mock = start(World::estate(3, 9)).await;
     mock.faults().node_down("pve2");

@@ -191,14 +191,16 @@ impl Query {
         let id = self.endpoint_id.map(|id| ("proxmox_endpoint_ids", id.to_string()));
         let parameters: BTreeMap<String, String> =
             given.chain(id).map(|(key, value)| (key.to_owned(), value)).collect();
-        let mut targets = select(state, &EndpointFilter::parse(&parameters)?).await?.targets;
+        let invalid = |error| ApiError::from(error).reasoned(StatusCode::BAD_REQUEST, "invalid_query");
+        let filter = EndpointFilter::parse(&parameters).map_err(invalid)?;
+        let unavailable = |error: ApiError| error.reasoned(StatusCode::SERVICE_UNAVAILABLE, "pull_unavailable");
+        let mut targets = select(state, &filter).await.map_err(unavailable)?.targets;
         match (targets.pop(), targets.is_empty()) {
             (Some(target), true) => Ok(target),
-            (Some(_), false) => Err(ApiError::message(
-                StatusCode::BAD_REQUEST,
-                "Several Proxmox endpoints are configured; name one by endpoint_id or target_name.",
-                Value::Null,
-            )),
+            (Some(_), false) => {
+                let text = "Several Proxmox endpoints are configured; name one by endpoint_id or target_name.";
+                Err(failure(StatusCode::BAD_REQUEST, "invalid_query", text))
+            }
             (None, _) => {
                 let text = "No enabled Proxmox endpoint is meant by the query.";
                 Err(failure(StatusCode::SERVICE_UNAVAILABLE, "pull_unavailable", text))

@@ -2,6 +2,9 @@
 //!
 //! Parameters are checked by the description as well. What a write says is remembered and shows in later reads, those of
 //! the estate included; writes on a node that answer text start a task.
+//!
+//! The descriptions here do not tell which privilege an operation needs. So a write is refused to those who hold none at
+//! all, wherever; a real server is stricter with the others, and lets some of these change what is their own.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -97,6 +100,9 @@ impl Described {
 
     /// Carries `operation` out, as far as it goes without an estate.
     pub(in crate::proxmox::mock) fn answer(&self, call: &Call<'_>, operation: &Operation, world: &mut World) -> Answer {
+        if !operation.is_read() && !holds_any(call, world) {
+            return Err(Refusal::new(403, "Permission check failed"));
+        }
         check_node(call, world)?;
         let parameters = call
             .params
@@ -164,6 +170,11 @@ impl Described {
     fn lock(&self) -> MutexGuard<'_, Written> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the caller has any privilege on anything.
+fn holds_any(call: &Call<'_>, world: &World) -> bool {
+    call.rights(world).is_some_and(|rights| !rights.map().is_empty())
 }
 
 /// What a request sets; what it clears is `null`.
