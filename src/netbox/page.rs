@@ -235,9 +235,10 @@ impl<'a> Walk<'a> {
         let Some(id) = row.id else {
             return Err(self.broken("a row has no id"));
         };
-        if self.query.expects() {
+        if self.query.expects() || self.rows.is_empty() {
             let row = serde_json::from_str(text.get()).map_err(undecodable)?;
-            if let Some((field, found)) = self.query.unmet(&row) {
+            let ignored = self.query.ignored(&row).map(|(field, found)| (field.to_owned(), found));
+            if let Some((field, found)) = self.query.unmet(&row).or(ignored) {
                 return Err(Error::FilterIgnored {
                     path: self.path.to_owned(),
                     field,

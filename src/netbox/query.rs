@@ -5,12 +5,31 @@ use std::fmt;
 use serde_json::Value;
 use url::form_urlencoded::Serializer;
 
+/// Filters by something that rows tell themselves, and the field in which they tell it.
+const TOLD: &[(&str, &str)] = &[
+    ("id", "id"),
+    ("slug", "slug"),
+    ("vid", "vid"),
+    ("vmid", "vmid"),
+    ("node", "node"),
+    ("cluster", "cluster"),
+    ("cluster_id", "cluster"),
+    ("device_id", "device"),
+    ("virtual_machine_id", "virtual_machine"),
+    ("virtual_disk_id", "virtual_disk"),
+    ("vm_interface_id", "vm_interface"),
+    ("guest_interface_id", "guest_interface"),
+    ("endpoint", "endpoint"),
+    ("proxmox_endpoint_raw_id", "proxmox_endpoint_raw_id"),
+    ("assigned_object_type", "assigned_object_type"),
+];
+
 /// The filters of a read, in the order they were given, with what the answer must fit.
 ///
 /// Paging and ordering belong to the client; `limit`, `offset`, `start` and `ordering` must not be given here.
 ///
-/// NetBox ignores filters it does not know and answers the whole collection. [`Query::expect`] makes such an answer an
-/// error instead of a flood of foreign rows.
+/// NetBox ignores filters it does not know and answers the whole collection. That is an error where the first row tells
+/// so by itself; [`Query::expect`] makes it one where that is not enough.
 #[derive(Debug, Clone, Default)]
 pub struct Query {
     filters: Vec<(String, String)>,
@@ -117,6 +136,17 @@ impl Query {
         })
     }
 
+    /// The field of `row`, and what stands there, where that shows that a filter was ignored. A row tells only about the
+    /// fields that it has.
+    pub(super) fn ignored(&self, row: &Value) -> Option<(&'static str, String)> {
+        TOLD.iter().find_map(|(name, field)| {
+            let found = text_at(row, field)?;
+            let mut asked = self.filters.iter().filter(|(known, _)| known == name).peekable();
+            asked.peek()?;
+            (!asked.any(|(_, value)| *value == found)).then_some((*field, found))
+        })
+    }
+
     /// The query part of a URL with `paging` at its end; percent-encoded, empty when there is nothing to say.
     pub(super) fn encoded(&self, paging: &[(&str, String)]) -> String {
         let mut text = Serializer::new(String::new());
@@ -203,6 +233,33 @@ mod tests {
         for (path, value, fits) in cases {
             let query = Query::new().expect(path, value);
             assert_eq!(query.unmet(&row).is_none(), fits, "{path} = {value}");
+        }
+    }
+
+    #[test]
+    fn row_shows_that_a_filter_was_ignored_as_far_as_it_tells() {
+        let row = json!({"id": 9, "vmid": 101, "cluster": {"id": 3, "name": "lab"}, "device": null, "slug": "web"});
+        for (query, expected) in [
+            (Query::new(), None),
+            (Query::new().with_any("id", [8, 9]), None),
+            (Query::new().with_any("id", [7, 8]), Some(("id", "9"))),
+            (Query::new().with("cluster_id", 3).with("slug", "web"), None),
+            (
+                Query::new().with("cluster_id", 3).with("slug", "db"),
+                Some(("slug", "web")),
+            ),
+            (Query::new().with("cluster_id", 4), Some(("cluster", "3"))),
+            (Query::new().with("device_id", 4), Some(("device", "null"))),
+            (Query::new().with("vmid", 101), None),
+            (Query::new().with("virtual_machine_id", 5), None),
+            (Query::new().with("name__ie", "x"), None),
+        ] {
+            let found = query.ignored(&row);
+            assert_eq!(
+                found.as_ref().map(|(field, text)| (*field, text.as_str())),
+                expected,
+                "{query}"
+            );
         }
     }
 

@@ -284,6 +284,11 @@ async fn row_that_does_not_fit_the_filter_is_an_error() {
         matches!(&error, Error::FilterIgnored { row: ObjectId(2), .. }),
         "{error}"
     );
+    let error = listed(&server, &Query::new().with("id", 2)).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::FilterIgnored { row: ObjectId(1), .. }),
+        "the first row tells that the filter was ignored: {error}"
+    );
 }
 
 #[tokio::test]
