@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::Listener;
 use proxbox_api::store::Sister;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -28,7 +28,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::proxmox_endpoints::{mock, pushed, store};
-use crate::support::TestApp;
+use crate::support::{TestApp, answer};
 
 const TOKEN_ID: &str = "audit@pbs!netbox";
 const SECRET: &str = "7d0c8a52-33f1-4c2e-9a57-0b6f6f1f2d11";
@@ -277,7 +277,15 @@ async fn backup_servers_are_asked_with_their_tokens_or_told_as_their_clusters_kn
         "{told:?}"
     );
     mock.faults().endpoint_down(true);
-    let told = items(&app, "/pbs/status").await;
+    let request = app.request(Method::GET, "/pbs/status");
+    let response = request.send().await.unwrap();
+    let failed = response.headers()["x-proxbox-endpoint-errors"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    assert!(failed.contains(r#""failed":1"#), "{failed}");
+    let (_, body) = answer(response).await;
+    let told = body["items"].as_array().unwrap();
     assert_eq!(
         (told.len(), &told[0]["reachable"]),
         (4, &json!(true)),

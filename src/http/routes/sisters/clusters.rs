@@ -1,6 +1,8 @@
 //! The backup servers that the clusters of Proxmox VE use, as they know them. Nobody signs in to a backup server for this.
 
-use super::status::Item;
+use tokio::time::{Instant, timeout_at};
+
+use super::status::{Item, PATIENCE};
 use crate::endpoint::Product;
 use crate::http::AppState;
 use crate::http::answers::Answers;
@@ -15,7 +17,7 @@ const PORT: u16 = Product::BackupServer.port();
 
 /// A backup server, as a cluster knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct BackupServer {
+pub(super) struct BackupServer {
     /// The storage that is on it.
     storage: String,
     host: String,
@@ -24,17 +26,29 @@ struct BackupServer {
     fault: Option<&'static str>,
 }
 
-/// The backup servers that the enabled Proxmox endpoints use, each once; one that any node reaches is reachable. An
-/// endpoint that does not answer is left out.
+/// What the enabled Proxmox endpoints know of backup servers, those that answer by `deadline`.
 ///
 /// # Errors
 ///
 /// Those of the store.
-pub(super) async fn read(state: &AppState) -> Result<Vec<Item>, ApiError> {
+pub(super) async fn read(state: &AppState, deadline: Instant) -> Result<Answers<Vec<BackupServer>>, ApiError> {
     let selected = select(state, &EndpointFilter::default()).await?;
-    let answers = Answers::attempt(selected, |_, session| async move { servers(&session).await }).await;
-    let servers = answers.items.into_iter().flat_map(|(_, servers)| servers);
-    Ok(once(servers).into_iter().map(item).collect())
+    let ask = |_, session: Session| async move {
+        let late = || Error::Timeout {
+            call: "GET storage".to_owned(),
+            address: session.endpoint().address(),
+            limit: PATIENCE,
+        };
+        timeout_at(deadline, servers(&session))
+            .await
+            .unwrap_or_else(|_| Err(late()))
+    };
+    Ok(Answers::attempt(selected, ask).await)
+}
+
+/// Each of `servers` once; one that any node of any cluster reaches is reachable.
+pub(super) fn items(servers: impl Iterator<Item = BackupServer>) -> impl Iterator<Item = Item> {
+    once(servers).into_iter().map(item)
 }
 
 async fn servers(session: &Session) -> Result<Vec<BackupServer>, Error> {

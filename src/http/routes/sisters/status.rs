@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use futures_util::future::join_all;
 use serde::Serialize;
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -18,8 +19,8 @@ use crate::proxmox::Error;
 use crate::store::{Sister, SisterEndpoint};
 use crate::sync::plugin_key;
 
-/// How long one server has to answer: the plugin waits for five seconds, whatever an endpoint's own limit is.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// How long servers have to answer: the plugin waits for five seconds, whatever an endpoint's own limit is.
+pub(super) const PATIENCE: Duration = Duration::from_secs(4);
 
 /// A server, and whether it can be used.
 #[derive(Debug, Serialize)]
@@ -45,43 +46,46 @@ pub(super) fn of_datacenter_managers() -> OpenApiRouter<AppState> {
 }
 
 /// The backup servers: those that are stored here, asked with their own tokens; then those that only the Proxmox
-/// endpoints know, as far as their clusters reach them.
+/// endpoints know, as far as their clusters reach them. A header names the Proxmox endpoints that did not answer.
 #[utoipa::path(get, path = "/status", tag = "sisters", responses((status = 200, body = Value)))]
-async fn backup_servers(State(state): State<AppState>) -> Result<Json<Value>, ApiError> {
-    let clusters = timeout(PATIENCE, clusters::read(&state));
-    let (stored, known) = tokio::join!(asked(&state, Sister::BackupServer), clusters);
+async fn backup_servers(State(state): State<AppState>) -> Result<Response, ApiError> {
+    let deadline = Instant::now() + PATIENCE;
+    let (stored, clusters) = tokio::join!(
+        asked(&state, Sister::BackupServer, deadline),
+        clusters::read(&state, deadline)
+    );
     let mut items = stored?;
-    // What the clusters say goes beyond what was asked for; without it the rest still holds.
-    let known = known.unwrap_or_else(|_| Ok(Vec::new()))?;
-    for item in known {
-        let is_told = |other: &Item| (&other.host, other.port) == (&item.host, item.port);
-        if !items.iter().any(is_told) {
-            items.push(item);
+    Ok(clusters?.respond(|answers| {
+        for item in clusters::items(answers.into_iter().flat_map(|(_, servers)| servers)) {
+            let is_told = |other: &Item| (&other.host, other.port) == (&item.host, item.port);
+            if !items.iter().any(is_told) {
+                items.push(item);
+            }
         }
-    }
-    Ok(Json(json!({"items": items})))
+        json!({"items": items})
+    }))
 }
 
 /// The datacenter managers that are stored here, asked with their own tokens.
 #[utoipa::path(get, path = "/status", tag = "sisters", responses((status = 200, body = Value)))]
 async fn datacenter_managers(State(state): State<AppState>) -> Result<Json<Value>, ApiError> {
-    let items = asked(&state, Sister::DatacenterManager).await?;
+    let items = asked(&state, Sister::DatacenterManager, Instant::now() + PATIENCE).await?;
     Ok(Json(json!({"items": items})))
 }
 
-/// Every stored endpoint that is enabled.
-async fn asked(state: &AppState, sister: Sister) -> Result<Vec<Item>, ApiError> {
+/// Every stored endpoint that is enabled, as far as it answers by `deadline`.
+async fn asked(state: &AppState, sister: Sister, deadline: Instant) -> Result<Vec<Item>, ApiError> {
     let rows = state.store.list_sister_endpoints(sister).await?;
     let enabled = rows.into_iter().filter(|row| row.settings.enabled);
-    Ok(join_all(enabled.map(|row| ask(state, sister, row))).await)
+    Ok(join_all(enabled.map(|row| ask(state, sister, row, deadline))).await)
 }
 
-async fn ask(state: &AppState, sister: Sister, row: SisterEndpoint) -> Item {
+async fn ask(state: &AppState, sister: Sister, row: SisterEndpoint, deadline: Instant) -> Item {
     let version = async {
         let session = sisters::session(state, sister, &row).await?;
         Ok::<_, Error>(session.version_info().await?.version)
     };
-    let version = match timeout(PATIENCE, version).await {
+    let version = match timeout_at(deadline, version).await {
         Ok(version) => version.map_err(|error| error.to_string()),
         Err(_) => Err(format!("it did not answer within {} s", PATIENCE.as_secs())),
     };
