@@ -267,11 +267,13 @@ impl Pass for Links {
                     continue;
                 };
                 let assigned = Assignment::VmInterface(core);
-                let ids = hosts(facts, interface)
-                    .filter_map(|host| facts.ids.find::<IpAddress>(&IpAddress::key_of(host, Some(&assigned))));
-                links.extend(ids.map(|ip_address| GuestVmInterfaceAddress {
-                    guest_interface: row,
-                    ip_address,
+                links.extend(hosts(facts, interface).filter_map(|host| {
+                    let ip_address = facts.ids.find::<IpAddress>(&IpAddress::key_of(host, Some(&assigned)))?;
+                    Some(GuestVmInterfaceAddress {
+                        guest_interface: row,
+                        ip_address,
+                        name: format!("{}/{name} {host}", guest.bound.label()),
+                    })
                 }));
             }
         }

@@ -108,12 +108,14 @@ impl Object for GuestVmInterface {
 }
 
 /// That a guest's interface has an IP address. While the row stands, NetBox refuses to delete the address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestVmInterfaceAddress {
     /// The guest's interface.
     pub guest_interface: ObjectId,
     /// The address.
     pub ip_address: ObjectId,
+    /// The names of both, for reports.
+    pub name: String,
 }
 
 impl Resource for GuestVmInterfaceAddress {
@@ -123,6 +125,10 @@ impl Resource for GuestVmInterfaceAddress {
 
     fn key(&self) -> String {
         format!("{}/{}", self.guest_interface, self.ip_address)
+    }
+
+    fn label(&self) -> String {
+        self.name.clone()
     }
 
     fn fields(&self) -> Fields {
@@ -137,15 +143,23 @@ impl Resource for GuestVmInterfaceAddress {
 #[derive(Debug, Deserialize)]
 pub struct GuestVmInterfaceAddressRead {
     id: ObjectId,
-    guest_interface: Nested,
-    ip_address: Nested,
+    guest_interface: NestedNamed,
+    ip_address: NestedAddress,
+}
+
+#[derive(Debug, Deserialize)]
+struct NestedAddress {
+    id: ObjectId,
+    address: String,
 }
 
 impl From<GuestVmInterfaceAddressRead> for Stored<GuestVmInterfaceAddress> {
     fn from(row: GuestVmInterfaceAddressRead) -> Self {
+        let interface = row.guest_interface;
         let object = GuestVmInterfaceAddress {
-            guest_interface: row.guest_interface.id,
+            guest_interface: interface.id,
             ip_address: row.ip_address.id,
+            name: format!("{} {}", interface.name.unwrap_or_default(), row.ip_address.address),
         };
         Self { id: row.id, object }
     }

@@ -141,11 +141,18 @@ fn new_guests_get_their_addresses_links_and_primaries() {
         json!("proxy1.example.net")
     );
     facts.known.network.addresses = make::<Addresses>(&mut facts, 2000);
-    let links: Vec<Value> = plan::<Links>(&facts)
-        .create
-        .iter()
-        .map(|row| json!(row.fields))
-        .collect();
+    let links = plan::<Links>(&facts).create;
+    let told: Vec<_> = links.iter().map(|row| row.label.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "shop-db-1/ens18 10.20.0.11",
+            "shop-db-1/ens18 10.20.0.12",
+            "shop-db-1/ens18 fd00:20::11",
+            "shop-db-1/ens19 10.30.0.11",
+        ]
+    );
+    let links: Vec<Value> = links.iter().map(|row| json!(row.fields)).collect();
     let link = |row: u64, address: u64| json!({"guest_interface": row, "ip_address": address});
     assert_eq!(
         links,
@@ -458,6 +465,7 @@ fn link_that_holds_no_more_goes_although_its_address_stays() {
     let elsewhere = GuestVmInterfaceAddress {
         guest_interface: ObjectId(802),
         ip_address: ObjectId(2000),
+        name: "eth0 10.0.0.1/24".to_owned(),
     };
     let id = ObjectId(3099);
     facts
