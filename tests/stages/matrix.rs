@@ -182,12 +182,12 @@ const CHANGES: &[Change] = &[
             guest.agent = Agent::Interfaces(vec![AgentInterface::new("ens18", &mac, &["10.99.0.7/24"])]);
         },
         &[
-            "delete plugins/proxbox/guest-vm-interface-addresses 3/20",
-            "delete plugins/proxbox/guest-vm-interface-addresses 3/51",
+            "delete plugins/proxbox/guest-vm-interface-addresses web-100/ens18 10.50.0.101",
+            "delete plugins/proxbox/guest-vm-interface-addresses web-100/ens18 fd00:50::64",
             "delete ipam/ip-addresses 10.50.0.101",
             "delete ipam/ip-addresses fd00:50::64",
             r#"create ipam/ip-addresses 10.99.0.7: {"address":"10.99.0.7/24","assigned_object_id":1,"assigned_object_type":"virtualization.vminterface","dns_name":"web-100","status":"active","tags":["proxbox"]}"#,
-            r#"create plugins/proxbox/guest-vm-interface-addresses 3/4503599627370496: {"guest_interface":3,"ip_address":"new IP address 10.99.0.7"}"#,
+            r#"create plugins/proxbox/guest-vm-interface-addresses web-100/ens18 10.99.0.7: {"guest_interface":3,"ip_address":"new IP address 10.99.0.7"}"#,
             r#"update virtualization/virtual-machines web-100: primary_ip4 20 -> "new IP address 10.99.0.7""#,
         ],
     ),

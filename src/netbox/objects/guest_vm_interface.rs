@@ -143,8 +143,15 @@ impl Resource for GuestVmInterfaceAddress {
 #[derive(Debug, Deserialize)]
 pub struct GuestVmInterfaceAddressRead {
     id: ObjectId,
-    guest_interface: NestedNamed,
+    guest_interface: NestedInterface,
     ip_address: NestedAddress,
+}
+
+#[derive(Debug, Deserialize)]
+struct NestedInterface {
+    id: ObjectId,
+    name: String,
+    virtual_machine: Option<NestedNamed>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -155,11 +162,13 @@ struct NestedAddress {
 
 impl From<GuestVmInterfaceAddressRead> for Stored<GuestVmInterfaceAddress> {
     fn from(row: GuestVmInterfaceAddressRead) -> Self {
-        let interface = row.guest_interface;
+        let (interface, address) = (row.guest_interface, row.ip_address);
+        let machine = interface.virtual_machine.and_then(|machine| machine.name);
+        let host = address.address.split('/').next().unwrap_or_default();
         let object = GuestVmInterfaceAddress {
             guest_interface: interface.id,
-            ip_address: row.ip_address.id,
-            name: format!("{} {}", interface.name.unwrap_or_default(), row.ip_address.address),
+            ip_address: address.id,
+            name: format!("{} {host}", member_label(machine.as_deref(), &interface.name)),
         };
         Self { id: row.id, object }
     }
