@@ -2,7 +2,8 @@
 
 use secrecy::SecretString;
 use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Row, Sqlite, Transaction};
 
 use super::cipher::Place;
@@ -233,20 +234,11 @@ impl Store {
         let query = statement!(
             sister,
             "INSERT INTO",
-            "(id, name, host, port, token_id, token_secret, fingerprint, verify_ssl, allow_writes, enabled, \
-             timeout_seconds) VALUES (?, ?, ?, ?, ?, x'', ?, ?, ?, ?, ?)"
+            "(token_secret, name, host, port, token_id, fingerprint, verify_ssl, allow_writes, enabled, \
+             timeout_seconds, id) VALUES (x'', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         );
-        let inserted = sqlx::query(query)
+        let inserted = bound(query, settings)
             .bind(id)
-            .bind(&settings.name)
-            .bind(&settings.host)
-            .bind(settings.port)
-            .bind(&settings.token_id)
-            .bind(&settings.fingerprint)
-            .bind(settings.verify_ssl)
-            .bind(settings.allow_writes)
-            .bind(settings.enabled)
-            .bind(settings.timeout_seconds)
             .execute(&mut **transaction)
             .await
             .map_err(Error::database("storing an endpoint"))?;
@@ -288,16 +280,7 @@ impl Store {
             "SET name = ?, host = ?, port = ?, token_id = ?, fingerprint = ?, verify_ssl = ?, allow_writes = ?, \
              enabled = ?, timeout_seconds = ? WHERE id = ?"
         );
-        sqlx::query(query)
-            .bind(&settings.name)
-            .bind(&settings.host)
-            .bind(settings.port)
-            .bind(&settings.token_id)
-            .bind(&settings.fingerprint)
-            .bind(settings.verify_ssl)
-            .bind(settings.allow_writes)
-            .bind(settings.enabled)
-            .bind(settings.timeout_seconds)
+        bound(query, settings)
             .bind(id)
             .execute(&mut *transaction)
             .await
@@ -341,6 +324,20 @@ impl Store {
             _ => Ok(()),
         }
     }
+}
+
+/// The statement `query` with the columns of `settings`, in the order of their names in both statements that write them.
+fn bound<'q>(query: &'static str, settings: &'q SisterSettings) -> Query<'q, Sqlite, SqliteArguments> {
+    sqlx::query(query)
+        .bind(&settings.name)
+        .bind(&settings.host)
+        .bind(settings.port)
+        .bind(&settings.token_id)
+        .bind(&settings.fingerprint)
+        .bind(settings.verify_ssl)
+        .bind(settings.allow_writes)
+        .bind(settings.enabled)
+        .bind(settings.timeout_seconds)
 }
 
 /// The rule of the token, over the merged row.

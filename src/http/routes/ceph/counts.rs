@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use futures_util::future::{join_all, try_join_all};
 use serde::Serialize;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use super::host;
 use crate::http::answers::Answers;
@@ -149,9 +149,7 @@ async fn fetch(session: &Session, node: &str, part: Part) -> Result<Read, Error>
             let kinds = CephDaemon::ALL.map(|kind| async move {
                 let daemons = session.list_ceph_daemons(node, kind).await?;
                 let mut read = Read::from(daemons);
-                for row in &mut read.rows {
-                    row["type"] = kind.path().into();
-                }
+                read.rows.iter_mut().for_each(|row| mark(row, kind));
                 Ok::<_, Error>(read)
             });
             try_join_all(kinds).await?.into_iter().fold(Read::default(), Read::with)
@@ -164,6 +162,13 @@ async fn fetch(session: &Session, node: &str, part: Part) -> Result<Read, Error>
         Part::Gateways => Read::failed("Proxmox VE knows nothing of object gateways"),
         Part::Images => images(session, node).await?,
     })
+}
+
+/// Tells in the row of a daemon of which kind it is; a row in a form that nobody knows stays as it is.
+fn mark(row: &mut Value, kind: CephDaemon) {
+    if let Some(row) = row.as_object_mut() {
+        row.insert("type".to_owned(), kind.path().into());
+    }
 }
 
 /// The images on the storages that are on Ceph, as `node` sees them.
@@ -187,4 +192,21 @@ async fn images(session: &Session, node: &str) -> Result<Read, Error> {
         }
     });
     Ok(join_all(reads).await.into_iter().fold(Read::default(), Read::with))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn daemon_in_an_odd_form_is_passed_on_as_it_is() {
+        for (mut row, expected) in [
+            (json!({"name": "pve1"}), json!({"name": "pve1", "type": "mgr"})),
+            (json!("pve1"), json!("pve1")),
+            (json!(["pve1"]), json!(["pve1"])),
+        ] {
+            mark(&mut row, CephDaemon::Manager);
+            assert_eq!(row, expected);
+        }
+    }
 }

@@ -7,13 +7,14 @@ use axum::{Extension, Json};
 use futures_util::future::{join_all, try_join_all};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use tokio::sync::OnceCell;
 
 use crate::http::counted::{Branch, Read, told};
 use crate::http::error::ApiError;
 use crate::http::extract::{Path, Query};
 use crate::http::{AppState, ErrorBody, sisters};
 use crate::proxmox::types::{Datastore, RemoteResources};
-use crate::proxmox::{BackupServerJob, Error, Session};
+use crate::proxmox::{BackupServerJob, Error, Rows, Session};
 use crate::store::{Sister, SisterEndpoint};
 
 /// Something that a server holds.
@@ -115,11 +116,11 @@ pub(super) async fn counts(
 
 /// What the server of `row` holds of each of `resources`, in their order; what cannot be read has its error.
 async fn read(state: &AppState, sister: Sister, row: &SisterEndpoint, resources: &[Resource]) -> Vec<Read> {
-    let session = sisters::session(state, sister, row).await;
-    let session = &session;
+    let source = sisters::session(state, sister, row).await.map(Source::new);
+    let source = &source;
     let reads = resources.iter().map(|resource| async move {
-        let read = match session {
-            Ok(session) => fetch(session, *resource).await,
+        let read = match source {
+            Ok(source) => source.fetch(*resource).await,
             Err(error) => Err(error.clone()),
         };
         read.unwrap_or_else(|error| Read::failed(&error))
@@ -127,38 +128,85 @@ async fn read(state: &AppState, sister: Sister, row: &SisterEndpoint, resources:
     join_all(reads).await
 }
 
-async fn fetch(session: &Session, resource: Resource) -> Result<Read, Error> {
-    match resource {
-        Resource::Datastores => Ok(session.list_datastores().await?.into()),
-        Resource::Snapshots => snapshots(session).await,
-        Resource::Jobs => {
-            let kinds = BackupServerJob::ALL.map(|kind| session.list_backup_server_jobs(kind));
-            let jobs = try_join_all(kinds).await?;
-            Ok(jobs
-                .into_iter()
-                .fold(Read::default(), |read, rows| read.with(rows.into())))
-        }
-        Resource::Node => Ok(Read::of(session.backup_server_status().await?)),
-        Resource::Remotes => Ok(session.list_remotes().await?.into()),
-        Resource::Guests => held(session, &["pve-qemu", "pve-lxc"]).await,
-        Resource::RemoteDatastores => held(session, &["pbs-datastore"]).await,
-        Resource::All => held(session, &[]).await,
-    }
+/// A server that is read. The lists that several resources come from are read once.
+struct Source {
+    session: Session,
+    datastores: OnceCell<Result<Rows<Datastore>, Error>>,
+    remotes: OnceCell<Result<Rows<RemoteResources>, Error>>,
 }
 
-/// The backups in every namespace of every datastore. What cannot be read is named; the rest is there.
-async fn snapshots(session: &Session) -> Result<Read, Error> {
-    let datastores = session.list_datastores().await?;
-    let reads = datastores
-        .items
-        .iter()
-        .map(|datastore| in_datastore(session, datastore));
-    let reads = join_all(reads).await;
-    let read = Read {
-        rows: Vec::new(),
-        errors: datastores.rejected.iter().map(told).collect(),
-    };
-    Ok(reads.into_iter().fold(read, Read::with))
+impl Source {
+    fn new(session: Session) -> Self {
+        Self {
+            session,
+            datastores: OnceCell::new(),
+            remotes: OnceCell::new(),
+        }
+    }
+
+    async fn fetch(&self, resource: Resource) -> Result<Read, Error> {
+        let session = &self.session;
+        match resource {
+            Resource::Datastores => Ok(self.datastores().await?.into()),
+            Resource::Snapshots => self.snapshots().await,
+            Resource::Jobs => {
+                let kinds = BackupServerJob::ALL.map(|kind| session.list_backup_server_jobs(kind));
+                let jobs = try_join_all(kinds).await?;
+                Ok(jobs
+                    .into_iter()
+                    .fold(Read::default(), |read, rows| read.with(rows.into())))
+            }
+            Resource::Node => Ok(Read::of(session.backup_server_status().await?)),
+            Resource::Remotes => Ok(session.list_remotes().await?.into()),
+            Resource::Guests => self.held(&["pve-qemu", "pve-lxc"]).await,
+            Resource::RemoteDatastores => self.held(&["pbs-datastore"]).await,
+            Resource::All => self.held(&[]).await,
+        }
+    }
+
+    async fn datastores(&self) -> Result<Rows<Datastore>, Error> {
+        self.datastores
+            .get_or_init(|| self.session.list_datastores())
+            .await
+            .clone()
+    }
+
+    /// The backups in every namespace of every datastore. What cannot be read is named; the rest is there.
+    async fn snapshots(&self) -> Result<Read, Error> {
+        let datastores = self.datastores().await?;
+        let reads = datastores.items.iter();
+        let reads = join_all(reads.map(|datastore| in_datastore(&self.session, datastore))).await;
+        let read = Read {
+            rows: Vec::new(),
+            errors: datastores.rejected.iter().map(told).collect(),
+        };
+        Ok(reads.into_iter().fold(read, Read::with))
+    }
+
+    /// What the remotes of a datacenter manager hold of `kinds`; of every kind where none is named.
+    async fn held(&self, kinds: &[&str]) -> Result<Read, Error> {
+        let remotes = self.remotes.get_or_init(|| self.session.list_remote_resources()).await;
+        let remotes = remotes.as_ref().map_err(Clone::clone)?;
+        let mut read = Read {
+            rows: Vec::new(),
+            errors: remotes.rejected.iter().map(told).collect(),
+        };
+        for RemoteResources {
+            remote,
+            error,
+            resources,
+        } in &remotes.items
+        {
+            read.errors
+                .extend(error.iter().map(|error| format!("{remote}: {error}")));
+            let is_wanted = |row: &&Value| {
+                let kind = row.get("type").and_then(Value::as_str).unwrap_or_default();
+                kinds.is_empty() || kinds.contains(&kind)
+            };
+            read.rows.extend(resources.iter().filter(is_wanted).cloned());
+        }
+        Ok(read)
+    }
 }
 
 async fn in_datastore(session: &Session, datastore: &Datastore) -> Read {
@@ -175,27 +223,4 @@ async fn in_datastore(session: &Session, datastore: &Datastore) -> Read {
         }
     });
     join_all(reads).await.into_iter().fold(Read::default(), Read::with)
-}
-
-/// What the remotes of a datacenter manager hold of `kinds`; of every kind where none is named.
-async fn held(session: &Session, kinds: &[&str]) -> Result<Read, Error> {
-    let remotes = session.list_remote_resources().await?;
-    let mut read = Read {
-        rows: Vec::new(),
-        errors: remotes.rejected.iter().map(told).collect(),
-    };
-    for RemoteResources {
-        remote,
-        error,
-        resources,
-    } in remotes.items
-    {
-        read.errors.extend(error.map(|error| format!("{remote}: {error}")));
-        let kind = |row: &Value| row["type"].as_str().unwrap_or_default().to_owned();
-        let wanted = resources
-            .into_iter()
-            .filter(|row| kinds.is_empty() || kinds.contains(&kind(row).as_str()));
-        read.rows.extend(wanted);
-    }
-    Ok(read)
 }
