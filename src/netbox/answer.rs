@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde::de::DeserializeOwned;
 
@@ -16,7 +16,17 @@ use super::retry;
 use super::transport::Call;
 use super::version::NetBoxVersion;
 
+/// Major and minor release, in every answer below `/api/`.
 const VERSION_HEADER: &str = "API-Version";
+
+/// The release that an answer tells.
+pub(super) fn release(headers: &HeaderMap) -> Option<NetBoxVersion> {
+    headers
+        .get(VERSION_HEADER)?
+        .to_str()
+        .ok()
+        .and_then(NetBoxVersion::parse)
+}
 
 /// An answer of any status but a redirect.
 #[derive(Debug)]
@@ -24,7 +34,7 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) body: Bytes,
     pub(super) is_json: bool,
-    /// Major and minor release, from the header every answer below `/api/` has.
+    /// Major and minor release.
     pub(super) release: Option<NetBoxVersion>,
     pub(super) retry_after: Option<Duration>,
     /// An earlier attempt of the same request may have been carried out.
@@ -38,7 +48,7 @@ impl Answer {
             status: response.status(),
             body,
             is_json: text(CONTENT_TYPE.as_str()).is_some_and(|kind| kind.contains("json")),
-            release: text(VERSION_HEADER).and_then(NetBoxVersion::parse),
+            release: release(response.headers()),
             retry_after: text(RETRY_AFTER.as_str()).and_then(|value| retry::retry_after(value, SystemTime::now())),
             is_repeated: false,
         }

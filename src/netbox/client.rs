@@ -20,7 +20,7 @@ use super::page::{self, Row};
 use super::query::Query;
 use super::traffic::Traffic;
 use super::transport::{Call, Class, Failure, Transport};
-use super::version::Status;
+use super::version::{NetBoxVersion, Status};
 use super::write::{self, WriteError};
 use crate::reconcile::ObjectId;
 
@@ -129,6 +129,19 @@ impl Client {
             until: Instant::now() + life,
         });
         answer
+    }
+
+    /// NetBox's release as far as its features go: major and minor, which every answer tells.
+    /// [`Self::status`] is asked for only where nothing has answered yet.
+    ///
+    /// # Errors
+    ///
+    /// Any failure of the request.
+    pub async fn release(&self) -> Result<NetBoxVersion, Error> {
+        match self.shared.transport.release().await? {
+            Some(release) => Ok(release),
+            None => Ok(self.status().await?.version),
+        }
     }
 
     /// Whether this handle's branch exists and is ready; always so on the main data. Asks anew each time.

@@ -890,6 +890,7 @@ async fn scheme_of_an_unusual_port_is_found_without_showing_the_token() {
         ..endpoint(server.address().port())
     };
     let client = Client::new(endpoint).unwrap();
+    assert_eq!(client.release().await.unwrap().to_string(), "4.7.0");
     client.list::<Value>(TAGS, &Query::new()).await.unwrap();
     client.list::<Value>(TAGS, &Query::new()).await.unwrap();
     let sent: Vec<_> = requests(&server)
@@ -905,6 +906,27 @@ async fn scheme_of_an_unusual_port_is_found_without_showing_the_token() {
     let list = (TAGS.to_owned(), true);
     assert_eq!(sent, [("/api/status/".to_owned(), false), list.clone(), list]);
     assert!(client.base_url().starts_with("http://"));
+}
+
+#[tokio::test]
+async fn release_is_asked_for_only_where_nothing_has_answered() {
+    let server = MockServer::start().await;
+    answer(&server, "GET", "/api/status/", status_answer()).await;
+    answer(
+        &server,
+        "GET",
+        TAGS,
+        page(None, [1]).insert_header("API-Version", "4.6"),
+    )
+    .await;
+    let silent = Client::new(endpoint(server.address().port())).unwrap();
+    assert_eq!(silent.release().await.unwrap().to_string(), "4.7.3");
+    let spoken = Client::new(endpoint(server.address().port())).unwrap();
+    spoken.list::<Value>(TAGS, &Query::new()).await.unwrap();
+    assert_eq!(spoken.release().await.unwrap().to_string(), "4.6.0");
+    let asked = requests(&server).await;
+    let status = asked.iter().filter(|request| request.url.path() == "/api/status/");
+    assert_eq!(status.count(), 1);
 }
 
 #[tokio::test]

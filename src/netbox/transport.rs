@@ -1,6 +1,6 @@
 //! One request and its answer: credentials, limits of size and time, the gate, and repetitions.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -18,6 +18,7 @@ use super::scheme;
 use super::spacing::Spacing;
 use super::tls;
 use super::traffic::Counters;
+use super::version::NetBoxVersion;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest silence inside an answer that has begun.
@@ -110,6 +111,8 @@ pub(super) struct Transport {
     /// Scheme, host and port; empty until the scheme is known.
     base: OnceCell<String>,
     assumed_base: String,
+    /// What the latest answer told.
+    release: Mutex<Option<NetBoxVersion>>,
     authorization: HeaderValue,
     reads: Arc<Gate>,
     writes: Arc<Gate>,
@@ -129,6 +132,7 @@ impl Transport {
             writer: http(tls, NO_POOL)?,
             base: OnceCell::new_with(known),
             assumed_base,
+            release: Mutex::new(None),
             authorization,
             reads: Gate::new(endpoint.limits.read),
             writes: Gate::new(endpoint.limits.write),
@@ -141,6 +145,28 @@ impl Transport {
 
     pub(super) fn base_url(&self) -> &str {
         self.base.get().unwrap_or(&self.assumed_base)
+    }
+
+    /// Scheme, host and port; found out first where that must be.
+    async fn base(&self) -> Result<&str, Error> {
+        let find = async || {
+            let found = scheme::find(&self.reader, &self.endpoint).await?;
+            self.learn(found.release);
+            Ok(found.base)
+        };
+        self.base.get_or_try_init(find).await.map(String::as_str)
+    }
+
+    /// The release that the latest answer told, be it the one to the search for the scheme; `None` where none has come.
+    pub(super) async fn release(&self) -> Result<Option<NetBoxVersion>, Error> {
+        self.base().await?;
+        Ok(*self.release.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn learn(&self, release: Option<NetBoxVersion>) {
+        if release.is_some() {
+            *self.release.lock().unwrap_or_else(PoisonError::into_inner) = release;
+        }
     }
 
     #[cfg(test)]
@@ -214,10 +240,7 @@ impl Transport {
     }
 
     async fn attempt(&self, call: &Call<'_>) -> Result<Answer, Error> {
-        let base = self
-            .base
-            .get_or_try_init(|| scheme::find(&self.reader, &self.endpoint))
-            .await?;
+        let base = self.base().await?;
         let gate = if call.is_write() { &self.writes } else { &self.reads };
         let pass = gate.enter().await;
         if call.is_write() {
@@ -282,7 +305,9 @@ impl Transport {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer::new(&response, body.freeze()))
+        let answer = Answer::new(&response, body.freeze());
+        self.learn(answer.release);
+        Ok(answer)
     }
 }
 

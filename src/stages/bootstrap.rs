@@ -8,7 +8,7 @@ use crate::mapping::bootstrap as mapping;
 use crate::netbox::objects::{
     ClusterType, DeviceRole, DeviceType, Manufacturer, Named, NamedKind, PROXBOX_TAG, Tag, VirtualMachineType,
 };
-use crate::reconcile::{Resource, Stored};
+use crate::reconcile::{ObjectId, Resource, Stored};
 
 use super::{Desired, Facts, Pass, Selection};
 
@@ -67,6 +67,11 @@ macro_rules! named_pass {
                 by_slug(&desired(facts))
             }
 
+            fn are_new(facts: &Facts) -> bool {
+                // The plugin's migrations make roles.
+                facts.known.is_first_run && <$object>::PATH != DeviceRole::PATH
+            }
+
             fn desired(facts: &Facts) -> Desired<$object> {
                 let desired: fn(&Facts) -> Vec<$object> = $desired;
                 Desired::by_key(desired(facts))
@@ -88,10 +93,33 @@ named_pass!(Roles, DeviceRole, |_| mapping::roles());
 named_pass!(VirtualMachineTypes, VirtualMachineType, |_| {
     mapping::virtual_machine_types()
 });
-named_pass!(DeviceTypes, DeviceType, |facts| {
-    let manufacturer = facts.ids.find::<Manufacturer>(mapping::MANUFACTURER);
-    manufacturer.map(mapping::device_type).into_iter().collect()
-});
+
+impl Pass for DeviceTypes {
+    type Object = DeviceType;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        let types = by_slug(&device_types(facts)).into_iter();
+        types
+            .map(|types| types.below::<Manufacturer>(manufacturer(facts)))
+            .collect()
+    }
+
+    fn desired(facts: &Facts) -> Desired<DeviceType> {
+        Desired::by_key(device_types(facts))
+    }
+
+    fn settle(_: &Facts, desired: Desired<DeviceType>, actual: &[Stored<DeviceType>]) -> Desired<DeviceType> {
+        adopt(desired, actual)
+    }
+}
+
+fn manufacturer(facts: &Facts) -> Option<ObjectId> {
+    facts.ids.find::<Manufacturer>(mapping::MANUFACTURER)
+}
+
+fn device_types(facts: &Facts) -> Vec<DeviceType> {
+    manufacturer(facts).map(mapping::device_type).into_iter().collect()
+}
 
 /// The label of a supporting object in reports: `tag:Proxbox`, `vm_role:container-lxc`.
 pub fn label(kind: &str, slug: &str) -> String {
@@ -108,7 +136,7 @@ pub fn label(kind: &str, slug: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reconcile::{ObjectId, Policy, Retire, diff};
+    use crate::reconcile::{Policy, Retire, diff};
 
     fn plan_for(role: DeviceRole) -> Vec<String> {
         let wanted = mapping::roles().into_iter().filter(|wanted| wanted.slug == role.slug);

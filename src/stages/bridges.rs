@@ -43,8 +43,12 @@ fn attached(facts: &Facts) -> Vec<(Option<ObjectId>, ObjectId, String)> {
 impl Pass for Bridges {
     type Object = DeviceInterface;
 
+    /// Of all nodes, as the stage of their interfaces has read them, unless the request names virtual machines.
     fn scope(facts: &Facts) -> Vec<Selection> {
-        let devices: BTreeSet<ObjectId> = attached(facts).into_iter().map(|(_, device, _)| device).collect();
+        let mut devices: BTreeSet<ObjectId> = attached(facts).into_iter().map(|(_, device, _)| device).collect();
+        if facts.options.guests.only.is_none() && !devices.is_empty() {
+            devices.extend(facts.known.node_devices.values());
+        }
         vec![Selection::any_of("device_id", devices)]
     }
 

@@ -57,6 +57,10 @@ impl Pass for DefaultSite {
         slug.map(|slug| Selection::with("slug", &slug)).into_iter().collect()
     }
 
+    fn are_new(facts: &Facts) -> bool {
+        facts.known.is_first_run
+    }
+
     fn desired(facts: &Facts) -> Desired<Site> {
         Desired::by_key(needs_default_site(facts).then(|| mapping::default_site(&facts.cluster)))
     }

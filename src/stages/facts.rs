@@ -56,6 +56,8 @@ pub struct EndpointFacts {
 /// Rows of NetBox that several passes consult.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
+    /// Whether NetBox had not even our own tag when the run began.
+    pub is_first_run: bool,
     /// The plugin's Proxmox endpoints.
     pub plugin_endpoints: Vec<PluginEndpoint>,
     /// The plugin's tracked clusters, of all endpoints.
@@ -130,7 +132,9 @@ pub struct KnownNetwork {
     pub interfaces: Vec<Stored<VmInterface>>,
     /// VLANs that those interfaces have or should have.
     pub vlans: Vec<Stored<Vlan>>,
-    /// MAC addresses of those interfaces.
+    /// MAC addresses of those interfaces that do not bear our tag.
+    pub untagged_macs: Vec<Stored<MacAddress>>,
+    /// MAC addresses of those interfaces that do not have theirs yet.
     pub macs: Vec<Stored<MacAddress>>,
     /// The plugin's sync states of those interfaces.
     pub interface_states: Vec<Stored<VmInterfaceState>>,

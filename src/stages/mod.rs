@@ -248,6 +248,12 @@ pub trait Pass {
         None
     }
 
+    /// Whether no row is there as far as can be told, so that none is looked for before they are made. Where NetBox refuses
+    /// one it is.
+    fn are_new(_facts: &Facts) -> bool {
+        false
+    }
+
     /// What should be.
     fn desired(facts: &Facts) -> Desired<Self::Object>;
 

@@ -7,7 +7,7 @@ use super::{Desired, Facts, Part, Pass, Selection};
 use crate::inventory::{self, Vmid};
 use crate::mapping::names::clean;
 use crate::mapping::replication::{ReplicationParents, replication};
-use crate::netbox::objects::{Replication, STALE, VirtualMachineState};
+use crate::netbox::objects::{Replication, STALE, VirtualMachine, VirtualMachineState};
 use crate::reconcile::{Fields, ObjectId, Retire, Stored};
 
 /// The replications of the endpoint.
@@ -32,7 +32,8 @@ impl Pass for Replications {
     type Object = Replication;
 
     fn scope(facts: &Facts) -> Vec<Selection> {
-        of_endpoint(facts)
+        let below = |rows: Selection| rows.below::<VirtualMachine>(facts.known.machine_ids());
+        of_endpoint(facts).into_iter().map(below).collect()
     }
 
     /// A job of a guest for which no virtual machine stands is left out; its row, where it has one, stays as it is.

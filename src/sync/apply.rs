@@ -35,6 +35,8 @@ pub(super) struct Writer<'a> {
     pub(super) place: Place<'a>,
     /// Which rows the plan was made of.
     pub(super) scope: &'a [Selection],
+    /// Whether another plan is written meanwhile.
+    pub(super) is_beside: bool,
 }
 
 impl Writer<'_> {
@@ -62,10 +64,6 @@ trait Entry: Keyed + Sync {
     fn label(&self) -> &str;
     /// The row it is in NetBox; `None` where it has yet to be made.
     fn id(&self) -> Option<ObjectId>;
-    /// How long NetBox takes for a row that takes `row_millis` to be made.
-    fn millis(row_millis: u32) -> u32 {
-        row_millis
-    }
     /// Where it is listed once it is written.
     fn done<'o>(&self, outcome: &'o mut Outcome) -> &'o mut Vec<Written>;
     /// Writes a batch and returns the rows' ids, in order.
@@ -121,9 +119,6 @@ impl Entry for Update {
     fn id(&self) -> Option<ObjectId> {
         Some(self.id)
     }
-    fn millis(row_millis: u32) -> u32 {
-        row_millis.div_ceil(2)
-    }
     fn done<'o>(&self, outcome: &'o mut Outcome) -> &'o mut Vec<Written> {
         if self.is_retirement {
             &mut outcome.marked
@@ -178,6 +173,8 @@ impl Entry for Delete {
 /// Which time it is that a pass compares and writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Round {
+    /// Nothing was read before. New rows that are refused may be there: they are left to the next round too.
+    Blind,
     /// Batches that are refused whole, and those whose fate is unknown, are left to the next round.
     First,
     /// Only those whose fate is unknown are.
@@ -189,16 +186,12 @@ pub(super) enum Round {
 /// Writes `plan`.
 pub(super) async fn apply(plan: &Plan, writer: Writer<'_>, round: Round) -> Applied {
     let mut applied = Applied::default();
-    let standing = |id, key: &str, label: &str| Written {
-        id,
-        key: key.to_owned(),
-        name: label.to_owned(),
-    };
-    applied.outcome.unchanged = plan
-        .unchanged
-        .iter()
-        .map(|row| standing(row.id, &row.key, &row.label))
-        .collect();
+    let standing = plan.unchanged.iter().map(|row| Written {
+        id: row.id,
+        key: row.key.clone(),
+        name: row.label.clone(),
+    });
+    applied.outcome.unchanged = standing.collect();
     applied.outcome.refuse(plan.kind, plan.refused.clone());
     let mut batches = Batches {
         plan,
@@ -236,7 +229,7 @@ impl<'a> Batches<'a> {
     async fn write<E: Entry>(&mut self, rows: &'a [E]) {
         let mut queue = Queue::new(rows, self.plan.side_by_side);
         let most = queue.most();
-        let cap = Pace::cap(rows.len(), E::millis(self.plan.row_millis), most);
+        let cap = Pace::cap(rows.len(), self.plan.row_millis, most, self.writer.is_beside);
         let mut under_way = FuturesUnordered::new();
         loop {
             while under_way.len() < most
@@ -309,6 +302,9 @@ impl<'a> Batches<'a> {
         }
         let are_new = batch.iter().all(|row| row.id().is_none());
         match error {
+            WriteError::Rows { .. } | WriteError::Batch { .. } if are_new && self.round == Round::Blind => {
+                self.read_again(&batch)
+            }
             WriteError::Rows { refused, .. } => self.drop_refused(&refused, batch),
             WriteError::Batch { .. } if are_new && self.round == Round::First => self.read_again(&batch),
             WriteError::Uncertain(_) if are_new && self.round != Round::Last => self.read_again(&batch),

@@ -12,6 +12,8 @@ const SMALLEST: usize = 25;
 const QUICK: Duration = Duration::from_secs(4);
 /// How long rows have to take until they are worth another request beside the first, in ms.
 const WANTED_MILLIS: usize = 2_200;
+/// The same for the second request where no other pass keeps NetBox busy meanwhile.
+const WANTED_ALONE_MILLIS: usize = 1_500;
 
 /// How NetBox takes what is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,11 +31,13 @@ impl Default for Pace {
 impl Pace {
     /// How many rows a request may have so that a plan of `rows`, each of which takes `row_millis`
     /// ([`Resource::ROW_MILLIS`](crate::reconcile::Resource::ROW_MILLIS)), keeps `side_by_side` requests busy if that is worth
-    /// it. A NetBox slower than that gets no more of them: what makes it slow would only be shared among more.
-    pub(super) fn cap(rows: usize, row_millis: u32, side_by_side: usize) -> usize {
+    /// it, which it is sooner where no other plan `is_beside` this one. A NetBox slower than that gets no more of them: what
+    /// makes it slow would only be shared among more.
+    pub(super) fn cap(rows: usize, row_millis: u32, side_by_side: usize, is_beside: bool) -> usize {
         let millis = rows.saturating_mul(row_millis as usize);
-        rows.div_ceil(millis.div_ceil(WANTED_MILLIS).clamp(1, side_by_side))
-            .max(SMALLEST)
+        let least = 1 + usize::from(!is_beside && millis > WANTED_ALONE_MILLIS);
+        let requests = millis.div_ceil(WANTED_MILLIS).max(least).min(side_by_side);
+        rows.div_ceil(requests).max(SMALLEST)
     }
 
     /// How many of `rows` the next request gets, `cap` at most: shares of one size, so that the last is not a small one.
@@ -72,7 +76,7 @@ mod tests {
 
     /// How many rows each request of a plan gets.
     fn shares(pace: Pace, rows: usize, row_millis: u32) -> Vec<usize> {
-        let cap = Pace::cap(rows, row_millis, 4);
+        let cap = Pace::cap(rows, row_millis, 4, true);
         let (mut shares, mut rest) = (Vec::new(), rows);
         while rest > 0 {
             shares.push(pace.share(rest, cap));
@@ -84,7 +88,7 @@ mod tests {
     #[test]
     fn shares_are_even_and_there_are_several_where_that_is_worth_it() {
         let pace = grown();
-        assert_eq!(pace.share(0, Pace::cap(0, 20, 4)), 0);
+        assert_eq!(pace.share(0, SMALLEST), 0);
         for (rows, row_millis, expected) in [
             (1, 20, vec![1]),
             (55, 40, vec![55]),
@@ -100,6 +104,24 @@ mod tests {
                 shares(pace, rows, row_millis),
                 expected,
                 "{rows} rows of {row_millis} ms"
+            );
+        }
+    }
+
+    #[test]
+    fn second_request_comes_sooner_where_nothing_else_is_under_way() {
+        for (rows, row_millis, side_by_side, is_beside, expected) in [
+            (125, 15, 4, true, 125),
+            (125, 15, 4, false, 63),
+            (100, 15, 4, false, 100),
+            (125, 15, 1, false, 125),
+            (157, 26, 4, false, 79),
+            (400, 24, 4, false, 100),
+        ] {
+            let cap = Pace::cap(rows, row_millis, side_by_side, is_beside);
+            assert_eq!(
+                cap, expected,
+                "{rows} rows of {row_millis} ms, {side_by_side} {is_beside}"
             );
         }
     }

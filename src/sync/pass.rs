@@ -123,7 +123,7 @@ impl<'a> EndpointRun<'a> {
 
     /// Runs one pass.
     pub(super) async fn pass<P: Pass>(&mut self) -> Result<Outcome, Error> {
-        let passed = self.carry_out::<P>().await;
+        let passed = self.carry_out::<P>(false).await;
         self.take_in::<P>(passed)
     }
 
@@ -136,7 +136,11 @@ impl<'a> EndpointRun<'a> {
 
     /// Runs three passes side by side.
     pub(super) async fn three_passes<P: Pass, Q: Pass, R: Pass>(&mut self) -> Result<[Outcome; 3], Error> {
-        let (first, second, third) = tokio::join!(self.carry_out::<P>(), self.carry_out::<Q>(), self.carry_out::<R>());
+        let (first, second, third) = tokio::join!(
+            self.carry_out::<P>(true),
+            self.carry_out::<Q>(true),
+            self.carry_out::<R>(true)
+        );
         let (first, second, third) = (
             self.take_in::<P>(first),
             self.take_in::<Q>(second),
@@ -148,20 +152,25 @@ impl<'a> EndpointRun<'a> {
     /// Like [`Self::passes`], where one may do without the other.
     pub(super) async fn try_passes<P: Pass, Q: Pass>(&mut self) -> [Result<Outcome, Error>; 2] {
         // Not the first error ends both: a write that is under way is always waited for.
-        let (first, second) = tokio::join!(self.carry_out::<P>(), self.carry_out::<Q>());
+        let (first, second) = tokio::join!(self.carry_out::<P>(true), self.carry_out::<Q>(true));
         [self.take_in::<P>(first), self.take_in::<Q>(second)]
     }
 
-    /// Compares and writes; `None` where the pass is turned off.
-    async fn carry_out<P: Pass>(&self) -> Result<Option<Passed>, Error> {
+    /// Compares and writes, perhaps while another pass does; `None` where the pass is turned off.
+    async fn carry_out<P: Pass>(&self, is_beside: bool) -> Result<Option<Passed>, Error> {
         let policy = P::policy(&self.facts);
         if policy.mode == Mode::Disabled {
             return Ok(None);
         }
         let mut passed = Passed::default();
         let mut pending: Option<BTreeSet<String>> = None;
+        let is_blind = P::are_new(&self.facts) && !self.is_dry_run;
         for round in 0..=ROUNDS {
-            let actual = self.actual::<P>(round).await?;
+            let actual = if is_blind && round == 0 {
+                Vec::new()
+            } else {
+                self.actual::<P>(round).await?
+            };
             let mut desired = P::settle(&self.facts, P::desired(&self.facts), &actual);
             if let Some(pending) = &pending {
                 desired
@@ -194,8 +203,9 @@ impl<'a> EndpointRun<'a> {
                 return Err(Error::Cancelled);
             }
             let scope = P::scope(&self.facts);
-            let mut applied = apply(&plan, self.writer(&scope), which(round)).await;
-            if round > 0 {
+            let which = which(round, is_blind);
+            let mut applied = apply(&plan, self.writer(&scope, is_beside), which).await;
+            if round > 0 && !is_blind {
                 // What is there now and was not before came from the batch whose answer was lost.
                 applied.outcome.created.append(&mut applied.outcome.unchanged);
             }
@@ -245,10 +255,10 @@ impl<'a> EndpointRun<'a> {
         if self.is_dry_run {
             return Outcome::default();
         }
-        apply(&plan, self.writer(&[]), Round::Last).await.outcome
+        apply(&plan, self.writer(&[], false), Round::Last).await.outcome
     }
 
-    fn writer<'b>(&self, scope: &'b [Selection]) -> Writer<'b>
+    fn writer<'b>(&self, scope: &'b [Selection], is_beside: bool) -> Writer<'b>
     where
         'a: 'b,
     {
@@ -258,6 +268,7 @@ impl<'a> EndpointRun<'a> {
             cancel: self.cancel,
             place: self.place(),
             scope,
+            is_beside,
         }
     }
 
@@ -342,8 +353,9 @@ impl<'a> EndpointRun<'a> {
     }
 }
 
-const fn which(round: usize) -> Round {
+const fn which(round: usize, is_blind: bool) -> Round {
     match round {
+        0 if is_blind => Round::Blind,
         0 => Round::First,
         ROUNDS => Round::Last,
         _ => Round::Later,

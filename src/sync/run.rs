@@ -163,9 +163,9 @@ impl<'a> Work<'a> {
 
 /// NetBox's version, and that its branch is ready.
 pub(super) async fn version(netbox: &Client) -> Result<NetBoxVersion, Error> {
-    let status = netbox.status().await?;
+    let release = netbox.release().await?;
     netbox.check_branch().await?;
-    Ok(status.version)
+    Ok(release)
 }
 
 fn failed(stage: Stage, endpoint: &SyncEndpoint, error: &Error, progress: &Progress) -> EndpointReport {

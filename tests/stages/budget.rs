@@ -48,3 +48,10 @@ async fn first_job_and_unchanged_job_stay_within_their_budgets() {
 async fn jobs_of_a_larger_estate_stay_within_their_budgets() {
     check(7, 400).await;
 }
+
+#[tokio::test]
+async fn jobs_of_small_estates_stay_within_their_budgets() {
+    for guests in [1, 5, 12, 25, 40, 80, 120, 200] {
+        check(3, guests).await;
+    }
+}

@@ -67,7 +67,7 @@ impl VirtualMachine {
 impl Resource for VirtualMachine {
     const PATH: &'static str = "/api/virtualization/virtual-machines/";
     const KIND: &'static str = "virtual machine";
-    const ROW_MILLIS: u32 = 38;
+    const ROW_MILLIS: u32 = 45;
     type Key = String;
 
     fn key(&self) -> String {

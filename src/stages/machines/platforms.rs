@@ -43,12 +43,13 @@ pub(super) fn platform_of(facts: &Facts, prepared: Prepared<'_>) -> Option<Objec
 impl Pass for Platforms {
     type Object = Platform;
 
+    /// All there are, where any is wanted: one may have the slug or the name of one that is wanted, and to ask for either
+    /// takes two requests.
     fn scope(facts: &Facts) -> Vec<Selection> {
-        let names = names(facts);
-        vec![
-            Selection::any_of("slug", names.iter().map(|name| platform_slug(name))),
-            Selection::any_of("name", names),
-        ]
+        if names(facts).is_empty() {
+            return Vec::new();
+        }
+        vec![Selection::all()]
     }
 
     fn desired(facts: &Facts) -> Desired<Platform> {

@@ -69,6 +69,7 @@ impl EndpointRun<'_> {
             ..BootstrapStatus::default()
         };
         let tags = self.pass::<Tags>().await?;
+        self.facts.known.is_first_run = tags.created.iter().any(|tag| tag.key == PROXBOX_TAG);
         self.supported::<Tags>(tags, &mut status);
         let [cluster_types, manufacturers] = self.passes::<ClusterTypes, Manufacturers>().await?;
         let cluster_type = self.supported::<ClusterTypes>(cluster_types, &mut status);
