@@ -18,6 +18,7 @@ const TOLD: &[(&str, &str)] = &[
     ("virtual_machine_id", "virtual_machine"),
     ("virtual_disk_id", "virtual_disk"),
     ("vm_interface_id", "vm_interface"),
+    ("vminterface_id", "assigned_object_id"),
     ("guest_interface_id", "guest_interface"),
     ("endpoint", "endpoint"),
     ("proxmox_endpoint_raw_id", "proxmox_endpoint_raw_id"),

@@ -1,4 +1,7 @@
 //! MAC addresses of virtual machines' interfaces. None is ever deleted: one that was changed stays, no longer primary.
+//!
+//! An interface tells its primary address itself. Where that is the guest's and bears our tag nothing is left to do, and
+//! its row is not read: of a large estate only the few rows without the tag are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +9,8 @@ use super::ports::{guest_ports, interface_of};
 use super::vm_interfaces::{all_ports, interface_selection, of_machines};
 use super::{Desired, Facts, Pass, Selection};
 use crate::mapping::vm_interface::mac_address;
-use crate::netbox::objects::{MacAddress, VmInterface};
+use crate::netbox::ids::Ids;
+use crate::netbox::objects::{MacAddress, PROXBOX_TAG, Tag, VmInterface};
 use crate::reconcile::{Mode, ObjectId, Policy, Resource, Row, Stored, Wanted};
 
 /// The MAC addresses.
@@ -16,11 +20,36 @@ pub struct MacAddresses;
 #[derive(Debug)]
 pub struct PrimaryMacs;
 
-/// MAC addresses of all virtual machines' interfaces, or of those that the request names.
+/// Of how many interfaces one may lack its address so that the addresses of those alone are read.
+const FEW: usize = 10;
+const HOLDER: &str = "virtualization.vminterface";
+
+/// MAC addresses of virtual machines' interfaces that do not bear our tag.
+pub fn untagged_selection(facts: &Facts) -> Vec<Selection> {
+    if mode(facts) == Mode::Disabled {
+        return Vec::new();
+    }
+    let mut selections = of_machines(facts, || Some(Selection::with("assigned_object_type", HOLDER)));
+    for selection in &mut selections {
+        selection.filters.push(("tag__n", PROXBOX_TAG.to_owned()));
+    }
+    let below = |selection: Selection| selection.below::<VmInterface>(facts.known.network.interface_ids());
+    selections.into_iter().map(below).collect()
+}
+
+/// MAC addresses of the virtual machines' interfaces that do not have theirs yet, perhaps those of others too.
 pub fn mac_selection(facts: &Facts) -> Vec<Selection> {
+    let lacking: Vec<ObjectId> = lacking(facts).map(|(_, id, _)| id).collect();
+    if lacking.is_empty() {
+        return Vec::new();
+    }
+    let known = &facts.known.network;
+    if lacking.len() * FEW < known.interfaces.len() {
+        return vec![Selection::any_of("vminterface_id", &lacking).below::<VmInterface>(lacking)];
+    }
     of_machines(facts, || {
-        let all = Selection::with("assigned_object_type", "virtualization.vminterface");
-        Some(all.below::<VmInterface>(facts.known.network.interface_ids()))
+        let all = Selection::with("assigned_object_type", HOLDER);
+        Some(all.below::<VmInterface>(known.interface_ids()))
     })
 }
 
@@ -32,8 +61,11 @@ fn mode(facts: &Facts) -> Mode {
     }
 }
 
-/// Each interface that stands and has a MAC address in its configuration.
+/// Each interface that stands and has a MAC address in its configuration; none where those are not wanted.
 fn macs(facts: &Facts) -> Vec<(VmInterface, ObjectId, MacAddress)> {
+    if mode(facts) == Mode::Disabled {
+        return Vec::new();
+    }
     let ports = guest_ports(facts);
     let macs = all_ports(&ports).filter_map(|(guest, port)| {
         let id = interface_of(facts, guest, port)?;
@@ -45,6 +77,24 @@ fn macs(facts: &Facts) -> Vec<(VmInterface, ObjectId, MacAddress)> {
         Some((interface, id, mac))
     });
     macs.collect()
+}
+
+/// Those whose primary address is another one, or none, or does not bear our tag.
+fn lacking(facts: &Facts) -> impl Iterator<Item = (VmInterface, ObjectId, MacAddress)> {
+    let known = &facts.known.network;
+    // Where a dry run would only make our tag, nothing bears it.
+    let is_tag_new = facts.ids.find::<Tag>(PROXBOX_TAG).is_some_and(Ids::is_provisional);
+    let untagged: BTreeSet<ObjectId> = known.untagged_macs.iter().map(|stored| stored.id).collect();
+    let primaries = known.interfaces.iter().filter_map(|stored| {
+        let primary = stored.object.primary_mac_address?;
+        if is_tag_new || untagged.contains(&primary) {
+            return None;
+        }
+        Some((stored.id, stored.object.primary_mac.as_deref()?))
+    });
+    let primaries: BTreeMap<ObjectId, &str> = primaries.collect();
+    let has = move |id: &ObjectId, mac: &MacAddress| primaries.get(id) == Some(&mac.mac_address.as_str());
+    macs(facts).into_iter().filter(move |(_, id, mac)| !has(id, mac))
 }
 
 fn primaries(facts: &Facts) -> BTreeMap<ObjectId, Option<ObjectId>> {
@@ -66,7 +116,7 @@ impl Pass for MacAddresses {
     }
 
     fn desired(facts: &Facts) -> Desired<MacAddress> {
-        Desired::by_key(macs(facts).into_iter().map(|(_, _, mac)| mac))
+        Desired::by_key(lacking(facts).map(|(_, _, mac)| mac))
     }
 
     /// Of several rows with the same address on one interface the primary one is taken, else the oldest.
@@ -111,7 +161,7 @@ impl Pass for PrimaryMacs {
     fn desired(facts: &Facts) -> Desired<VmInterface> {
         let primaries = primaries(facts);
         let is_free = |id: &ObjectId| primaries.get(id).copied().flatten().is_none();
-        let wanted = macs(facts).into_iter().filter_map(|(interface, id, mac)| {
+        let wanted = lacking(facts).filter_map(|(interface, id, mac)| {
             let object = VmInterface {
                 primary_mac_address: Some(facts.ids.find::<MacAddress>(&mac.key())?),
                 ..interface

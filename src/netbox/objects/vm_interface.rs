@@ -32,6 +32,8 @@ pub struct VmInterface {
     pub tagged_vlans: Option<BTreeSet<ObjectId>>,
     /// Its primary MAC address, which is assigned to it.
     pub primary_mac_address: Option<ObjectId>,
+    /// That address in NetBox's form, where NetBox has told it. Never written: it is the other row's.
+    pub primary_mac: Option<String>,
     /// Slugs of its tags.
     pub tags: BTreeSet<String>,
 }
@@ -49,6 +51,7 @@ impl VmInterface {
             untagged_vlan: Said::Nothing,
             tagged_vlans: None,
             primary_mac_address: None,
+            primary_mac: None,
             tags: BTreeSet::new(),
         }
     }
@@ -102,12 +105,23 @@ pub struct VmInterfaceRead {
     mode: Option<Choice>,
     untagged_vlan: Option<Nested>,
     tagged_vlans: Vec<Nested>,
-    primary_mac_address: Option<Nested>,
+    primary_mac_address: Option<NestedMac>,
     tags: Vec<Tagged>,
+}
+
+/// A MAC address on a row that has it.
+#[derive(Debug, Deserialize)]
+struct NestedMac {
+    id: ObjectId,
+    mac_address: Option<String>,
 }
 
 impl From<VmInterfaceRead> for Stored<VmInterface> {
     fn from(row: VmInterfaceRead) -> Self {
+        let (primary_mac_address, primary_mac) = match row.primary_mac_address {
+            Some(mac) => (Some(mac.id), mac.mac_address),
+            None => (None, None),
+        };
         let object = VmInterface {
             virtual_machine: row.virtual_machine.id,
             machine_name: row.virtual_machine.name,
@@ -117,7 +131,8 @@ impl From<VmInterfaceRead> for Stored<VmInterface> {
             mode: row.mode.map(|mode| mode.value).into(),
             untagged_vlan: id(row.untagged_vlan).into(),
             tagged_vlans: Some(row.tagged_vlans.into_iter().map(|vlan| vlan.id).collect()),
-            primary_mac_address: id(row.primary_mac_address),
+            primary_mac_address,
+            primary_mac,
             tags: slugs(row.tags),
         };
         Self { id: row.id, object }
@@ -219,6 +234,7 @@ mod tests {
             "primary_mac_address": {"id": 7, "mac_address": "BC:24:11:A5:0C:86"}, "tags": [{"id": 1, "slug": "proxbox"}]
         });
         let stored: Stored<VmInterface> = serde_json::from_value::<VmInterfaceRead>(row).unwrap().into();
+        assert_eq!(stored.object.primary_mac.as_deref(), Some("BC:24:11:A5:0C:86"));
         let expected = json!({
             "virtual_machine": 3, "name": "net1", "enabled": true, "mode": "access", "untagged_vlan": 4,
             "tagged_vlans": [], "primary_mac_address": 7, "tags": ["proxbox"]

@@ -85,6 +85,12 @@ fn test(world: &World, collection: &Collection, name: &str, values: &[&str]) -> 
     let Some(lookups) = collection.lookups(base) else {
         return Ok(None);
     };
+    if (base, suffix) == ("tag", "n") {
+        let tags = collection.field_id("tags");
+        return tags
+            .map(|field| no_tags(world, collection, (name, field), values))
+            .transpose();
+    }
     if !has_lookup(lookups, suffix) {
         return Ok(None);
     }
@@ -124,6 +130,23 @@ fn test(world: &World, collection: &Collection, name: &str, values: &[&str]) -> 
         return Err(Unreadable::NotImplemented(name.to_owned()));
     };
     by_column(world, collection, (name, field, column), values)
+}
+
+/// A filter by tags that rows must not have.
+fn no_tags(
+    world: &World,
+    collection: &Collection,
+    (name, field): (&str, FieldId),
+    values: &[&str],
+) -> Result<Test, Unreadable> {
+    let target = collection.fields.get(field).and_then(|column| column.kind.target());
+    let tag = |slug: &&str| {
+        target
+            .and_then(|target| by_slug(world, target, slug))
+            .ok_or_else(|| no_choice(name, slug))
+    };
+    let tags = values.iter().map(tag).collect::<Result<Vec<u64>, _>>()?;
+    Ok(Test::NoTags { field, tags })
 }
 
 fn has_lookup(lookups: Lookups, suffix: &str) -> bool {

@@ -28,6 +28,8 @@ pub(super) enum Test {
     },
     /// Every one of these tags.
     Tags { field: FieldId, tags: Vec<u64> },
+    /// None of these tags.
+    NoTags { field: FieldId, tags: Vec<u64> },
 }
 
 impl Test {
@@ -49,7 +51,7 @@ impl Test {
                 Some(found)
             }
             Self::Tags { field, tags } => table.find(*field, &Key::id(*tags.first()?)).cloned(),
-            Self::Column { .. } | Self::Lookup { .. } => None,
+            Self::Column { .. } | Self::Lookup { .. } | Self::NoTags { .. } => None,
         }
     }
 
@@ -75,6 +77,10 @@ impl Test {
             Self::Tags { field, tags } => {
                 let own = found.row.get(Some(*field)).ids();
                 tags.iter().all(|tag| own.contains(tag))
+            }
+            Self::NoTags { field, tags } => {
+                let own = found.row.get(Some(*field)).ids();
+                !tags.iter().any(|tag| own.contains(tag))
             }
             Self::Lookup { field, suffix, values } => {
                 let id = Datum::id(found.id);

@@ -625,6 +625,8 @@ async fn filters_are_honoured_ignored_or_refused_as_by_netbox() {
     standin
         .seed("plugins/proxbox/storage", &json!({"cluster": cluster, "name": "local"}))
         .unwrap();
+    let tag = json!({"name": "Proxbox", "slug": "proxbox"});
+    standin.seed("extras/tags", &tag).unwrap();
     let cases = [
         (format!("{MACHINES}?name=WEB"), 1),
         (format!("{MACHINES}?name=web&name=db"), 2),
@@ -634,6 +636,8 @@ async fn filters_are_honoured_ignored_or_refused_as_by_netbox() {
         (format!("{MACHINES}?id__gt={machine}"), 3),
         (format!("{MACHINES}?name__in=web"), 4),
         (format!("{MACHINES}?site=dc1"), 4),
+        (format!("{MACHINES}?tag=proxbox"), 0),
+        (format!("{MACHINES}?tag__n=proxbox"), 4),
         (format!("{INTERFACES}?virtual_machine_id={machine}"), 1),
         (format!("{INTERFACES}?cluster_id={cluster}"), 1),
         ("/api/plugins/proxbox/storage/?cluster_id=900".to_owned(), 1),

@@ -15,7 +15,7 @@ use crate::stages::bridges::{Bridges, VmInterfaceStates};
 use crate::stages::guest_interfaces::{GuestInterfaceReleases, GuestInterfaces};
 use crate::stages::nodes::devices_of;
 use crate::stages::tests::{CLUSTER, OURS, SITE, changes, converged, plan, plan_against};
-use crate::stages::vm_macs::{MacAddresses, PrimaryMacs};
+use crate::stages::vm_macs::{MacAddresses, PrimaryMacs, mac_selection, untagged_selection};
 use crate::stages::{InterfaceNaming, Pass};
 
 /// The virtual machine, guest 101.
@@ -180,7 +180,9 @@ pub(in crate::stages) fn world() -> (Facts, Vec<Stored<DeviceInterface>>) {
         let macs = facts.known.network.macs.iter();
         let mut own =
             macs.filter(|mac| mac.object.assigned.as_ref().and_then(Assignment::vm_interface) == Some(interface.id));
-        interface.object.primary_mac_address = own.next().map(|mac| mac.id);
+        let primary = own.next();
+        interface.object.primary_mac_address = primary.map(|mac| mac.id);
+        interface.object.primary_mac = primary.map(|mac| mac.object.mac_address.clone());
     }
     let bridges = make::<Bridges>(&mut facts, 600);
     facts.known.network.interface_states = make::<VmInterfaceStates>(&mut facts, 700);
@@ -543,6 +545,7 @@ fn primary_one_of_several_equal_macs_is_taken() {
             object: double,
         },
     );
+    facts.known.network.untagged_macs = vec![facts.known.network.macs[1].clone()];
     let plan = plan::<MacAddresses>(&facts);
     assert!(plan.is_empty() && plan.refused.is_empty(), "{plan:#?}");
     assert!(plan.unchanged.iter().any(|row| row.id == ObjectId(1500)));
@@ -553,6 +556,54 @@ fn primary_one_of_several_equal_macs_is_taken() {
             .iter()
             .any(|row| row.id == ObjectId(7))
     );
+}
+
+#[test]
+fn addresses_are_read_only_where_an_interface_lacks_its_own() {
+    let asked = |facts: &Facts| {
+        let selections = mac_selection(facts).into_iter();
+        let told = selections.map(|selection| (selection.filters, selection.any_of));
+        told.collect::<Vec<_>>()
+    };
+    let (mut facts, _) = world();
+    assert_eq!(asked(&facts), []);
+    facts.known.network.untagged_macs = vec![facts.known.network.macs[2].clone()];
+    let whole = [(
+        vec![("assigned_object_type", "virtualization.vminterface".to_owned())],
+        None,
+    )];
+    assert_eq!(asked(&facts), whole, "one of four");
+    let many = (0..40).map(|number| Stored {
+        id: ObjectId(2_000 + number),
+        object: VmInterface::of(ObjectId(310), &format!("operator{number}")),
+    });
+    facts.known.network.interfaces.extend(many);
+    assert_eq!(
+        asked(&facts),
+        [(Vec::new(), Some(("vminterface_id", vec!["902".to_owned()])))]
+    );
+    interface(&mut facts, 900).primary_mac = Some("BC:24:11:AA:00:77".to_owned());
+    assert_eq!(
+        asked(&facts),
+        [(
+            Vec::new(),
+            Some(("vminterface_id", vec!["900".to_owned(), "902".to_owned()]))
+        )]
+    );
+    facts.options.guests.sync_macs = false;
+    assert!(untagged_selection(&facts).is_empty());
+}
+
+#[test]
+fn address_without_our_tag_gets_it() {
+    let (mut facts, _) = world();
+    facts.known.network.macs[2].object.tags.clear();
+    facts.known.network.untagged_macs = vec![facts.known.network.macs[2].clone()];
+    assert_eq!(
+        changes(&plan::<MacAddresses>(&facts)),
+        json!({"1502": {"tags": ["proxbox"]}})
+    );
+    assert!(plan::<PrimaryMacs>(&facts).is_empty());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::stages::bridges::{Bridges, VmInterfaceStates, interface_state_selecti
 use crate::stages::guest_interfaces::{GuestInterfaces, guest_interface_selection};
 use crate::stages::ports::guest_ports;
 use crate::stages::vm_interfaces::{Vlans, VmInterfaces, interface_selection, vlan_selections};
-use crate::stages::vm_macs::{MacAddresses, PrimaryMacs, mac_selection};
+use crate::stages::vm_macs::{MacAddresses, PrimaryMacs, mac_selection, untagged_selection};
 use crate::stages::{Pass as _, Stage};
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
@@ -82,15 +82,16 @@ impl EndpointRun<'_> {
     async fn read_interface_parts(&mut self) -> Result<(), Error> {
         self.find_node_devices().await?;
         let facts = &self.facts;
-        let (macs, states, guests) = tokio::try_join!(
-            self.list(mac_selection(facts)),
+        let (untagged, states, guests) = tokio::try_join!(
+            self.list(untagged_selection(facts)),
             self.list(interface_state_selection(facts)),
             self.list(guest_interface_selection(facts)),
         )?;
         let known = &mut self.facts.known;
-        known.network.macs = macs;
+        known.network.untagged_macs = untagged;
         known.network.interface_states = states;
         known.network.guest_interfaces = guests;
+        self.facts.known.network.macs = self.list(mac_selection(&self.facts)).await?;
         self.facts.known.node_network.interfaces = self.recall(Bridges::scope(&self.facts)).await?;
         Ok(())
     }
