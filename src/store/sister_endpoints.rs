@@ -247,7 +247,8 @@ impl Store {
         Ok(id)
     }
 
-    /// Changes an endpoint of `sister` by `merge`, which is handed the row as it stands.
+    /// Changes an endpoint of `sister` by `merge`, which is handed the row as it stands. Where nothing changes nothing is
+    /// written.
     ///
     /// # Errors
     ///
@@ -261,11 +262,18 @@ impl Store {
     ) -> Result<SisterEndpoint, E> {
         let old = self.get_sister_endpoint(sister, id).await?;
         let mut draft = SisterDraft {
-            settings: old.settings,
+            settings: old.settings.clone(),
             token_secret: SecretChange::Keep,
         };
         merge(&mut draft)?;
         check(&draft, !old.token_secret.is_empty())?;
+        let is_same = match &draft.token_secret {
+            SecretChange::Keep => true,
+            SecretChange::Set(secret) => self.is_stored(sister.place(id), Some(&old.token_secret), secret.as_ref()),
+        };
+        if is_same && draft.settings == old.settings {
+            return Ok(old);
+        }
         self.write_sister_endpoint(sister, id, &draft).await?;
         Ok(self.get_sister_endpoint(sister, id).await?)
     }

@@ -761,6 +761,44 @@ async fn backup_server_of_the_reference_keeps_its_id_and_secret() {
 }
 
 #[tokio::test]
+async fn endpoint_that_is_stored_again_as_it_is_stays_as_it_was_sealed() {
+    let store = memory().await;
+    let settings = SisterSettings {
+        name: "pbs".to_owned(),
+        host: "pbs.example.net".to_owned(),
+        port: 8007,
+        token_id: "audit@pbs!netbox".to_owned(),
+        fingerprint: None,
+        verify_ssl: false,
+        enabled: true,
+        timeout_seconds: 30,
+        allow_writes: false,
+    };
+    let draft = SisterDraft {
+        settings,
+        token_secret: SecretChange::Set(Some(secret("first"))),
+    };
+    let sister = Sister::BackupServer;
+    let id = store.create_sister_endpoint(sister, &draft).await.unwrap().id;
+    let sealed = async || {
+        let query = "SELECT token_secret FROM pbs_endpoints";
+        sqlx::query_scalar::<_, Vec<u8>>(query)
+            .fetch_one(&store.pool)
+            .await
+            .unwrap()
+    };
+    let before = sealed().await;
+    for (text, is_kept) in [("first", true), ("second", false)] {
+        let change = |draft: &mut SisterDraft| -> Result<(), Error> {
+            draft.token_secret = SecretChange::Set(Some(secret(text)));
+            Ok(())
+        };
+        store.update_sister_endpoint(sister, id, change).await.unwrap();
+        assert_eq!(sealed().await == before, is_kept, "{text}");
+    }
+}
+
+#[tokio::test]
 async fn reference_secret_without_its_key_is_named_and_the_rest_imported() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("database.db");
