@@ -25,12 +25,10 @@ impl EndpointRun<'_> {
             self.facts.known.clusters = known.clusters;
             return Ok(self.facts.target.cluster.map_or(Claim::Create, Claim::Adopt));
         }
-        let plugin_endpoints = self
-            .netbox
-            .list::<PluginEndpoint>(PluginEndpoint::PATH, &Query::new())
-            .await?;
-        self.facts.known.plugin_endpoints = plugin_endpoints;
-        self.facts.known.tracking = self.list::<TrackingCluster>(vec![Selection::all()]).await?;
+        let query = Query::new();
+        let endpoints = async { Ok(self.netbox.list(PluginEndpoint::PATH, &query).await?) };
+        let tracking = self.list::<TrackingCluster>(vec![Selection::all()]);
+        (self.facts.known.plugin_endpoints, self.facts.known.tracking) = tokio::try_join!(endpoints, tracking)?;
         let endpoint = claim::plugin_endpoint(&self.facts.endpoint, &self.facts.known.plugin_endpoints)?;
         self.facts.target.plugin_endpoint = Some(endpoint);
         let name = self.facts.cluster.name.clone();

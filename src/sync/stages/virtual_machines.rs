@@ -71,8 +71,10 @@ impl EndpointRun<'_> {
     /// stands beside each.
     async fn reconcile_machines(&mut self) -> Result<Outcome, Error> {
         let unverified = self.identify_guests();
-        self.write_guest_tags().await?;
-        let platforms = self.pass::<Platforms>().await?;
+        self.read_guest_tags().await?;
+        let [tags, platforms] = self.passes::<GuestTags, Platforms>().await?;
+        self.warn(PHASE, &tags);
+        self.facts.guests.tags = tag_slugs(&self.facts);
         self.warn(PHASE, &platforms);
         self.claim_states().await?;
         self.free_names().await?;
@@ -133,8 +135,8 @@ impl EndpointRun<'_> {
         identities.unverified.len()
     }
 
-    /// Makes the tags that guests bear, and learns which tag of NetBox each is.
-    async fn write_guest_tags(&mut self) -> Result<(), Error> {
+    /// Reads the tags that guests bear, by their slugs and else by their names, and what colours they have.
+    async fn read_guest_tags(&mut self) -> Result<(), Error> {
         if missing_tag_names(&self.facts).is_empty() {
             return Ok(());
         }
@@ -143,9 +145,6 @@ impl EndpointRun<'_> {
         let by_name = Selection::any_of("name__ie", missing_tag_names(&self.facts));
         let more = self.list::<Tag>(vec![by_name]).await?;
         self.facts.known.tags.extend(more);
-        let outcome = self.pass::<GuestTags>().await?;
-        self.warn(PHASE, &outcome);
-        self.facts.guests.tags = tag_slugs(&self.facts);
         Ok(())
     }
 
