@@ -98,10 +98,16 @@ impl Line {
     /// Ends the line with what the stage did.
     pub(super) fn finish(self, result: &Value) {
         let count = |name: &str| result.get(name).and_then(Value::as_u64).unwrap_or_default();
+        // Where a stage calls every row in step created, as the plugin has it, it also says which ones are.
+        let created = if result.get("rows_created").is_some() {
+            "rows_created"
+        } else {
+            "created"
+        };
         let text = format!(
             "  {:18} {:5} created {:5} updated {:5} deleted {:5} unchanged {:5} failed",
             self.name,
-            count("created"),
+            count(created),
             count("updated"),
             count("deleted"),
             count("unchanged"),
