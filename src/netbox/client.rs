@@ -131,14 +131,14 @@ impl Client {
         answer
     }
 
-    /// NetBox's release as far as its features go: major and minor, which every answer tells.
-    /// [`Self::status`] is asked for only where nothing has answered yet.
+    /// NetBox's release as far as its features go: major and minor, which every answer tells. [`Self::status`] is asked
+    /// for only where none has come for 5 minutes, which also tells a NetBox that is gone before anything else is done.
     ///
     /// # Errors
     ///
     /// Any failure of the request.
     pub async fn release(&self) -> Result<NetBoxVersion, Error> {
-        match self.shared.transport.release().await? {
+        match self.shared.transport.release(STATUS_LIFE).await? {
             Some(release) => Ok(release),
             None => Ok(self.status().await?.version),
         }

@@ -909,7 +909,7 @@ async fn scheme_of_an_unusual_port_is_found_without_showing_the_token() {
 }
 
 #[tokio::test]
-async fn release_is_asked_for_only_where_nothing_has_answered() {
+async fn release_is_asked_for_only_where_nothing_has_answered_for_a_while() {
     let server = MockServer::start().await;
     answer(&server, "GET", "/api/status/", status_answer()).await;
     answer(
@@ -924,9 +924,16 @@ async fn release_is_asked_for_only_where_nothing_has_answered() {
     let spoken = Client::new(endpoint(server.address().port())).unwrap();
     spoken.list::<Value>(TAGS, &Query::new()).await.unwrap();
     assert_eq!(spoken.release().await.unwrap().to_string(), "4.6.0");
-    let asked = requests(&server).await;
-    let status = asked.iter().filter(|request| request.url.path() == "/api/status/");
-    assert_eq!(status.count(), 1);
+    let asked = async || {
+        let asked = requests(&server).await.into_iter();
+        asked.filter(|request| request.url.path() == "/api/status/").count()
+    };
+    assert_eq!(asked().await, 1);
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_mins(6)).await;
+    tokio::time::resume();
+    assert_eq!(spoken.release().await.unwrap().to_string(), "4.7.3");
+    assert_eq!(asked().await, 2);
 }
 
 #[tokio::test]

@@ -111,8 +111,8 @@ pub(super) struct Transport {
     /// Scheme, host and port; empty until the scheme is known.
     base: OnceCell<String>,
     assumed_base: String,
-    /// What the latest answer told.
-    release: Mutex<Option<NetBoxVersion>>,
+    /// What the latest answer told, and when.
+    release: Mutex<Option<(NetBoxVersion, Instant)>>,
     authorization: HeaderValue,
     reads: Arc<Gate>,
     writes: Arc<Gate>,
@@ -157,15 +157,16 @@ impl Transport {
         self.base.get_or_try_init(find).await.map(String::as_str)
     }
 
-    /// The release that the latest answer told, be it the one to the search for the scheme; `None` where none has come.
-    pub(super) async fn release(&self) -> Result<Option<NetBoxVersion>, Error> {
+    /// The release that an answer has told within `life`, be it the one to the search for the scheme.
+    pub(super) async fn release(&self, life: Duration) -> Result<Option<NetBoxVersion>, Error> {
         self.base().await?;
-        Ok(*self.release.lock().unwrap_or_else(PoisonError::into_inner))
+        let told = *self.release.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(told.filter(|(_, at)| at.elapsed() < life).map(|(release, _)| release))
     }
 
     fn learn(&self, release: Option<NetBoxVersion>) {
-        if release.is_some() {
-            *self.release.lock().unwrap_or_else(PoisonError::into_inner) = release;
+        if let Some(release) = release {
+            *self.release.lock().unwrap_or_else(PoisonError::into_inner) = Some((release, Instant::now()));
         }
     }
 
