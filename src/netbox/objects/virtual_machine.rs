@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Object;
 use super::shape::{Choice, Nested, Tagged, id, put, put_id, put_tags, slugs};
-use crate::reconcile::{Fields, ObjectId, Resource, Stored};
+use crate::reconcile::{Fields, ObjectId, Resource, SideBySide, Stored};
 
 /// The status of a virtual machine whose guest is gone.
 pub const DECOMMISSIONING: &str = "decommissioning";
@@ -67,6 +67,8 @@ impl VirtualMachine {
 impl Resource for VirtualMachine {
     const PATH: &'static str = "/api/virtualization/virtual-machines/";
     const KIND: &'static str = "virtual machine";
+    /// NetBox counts them in the row of their type: requests with rows of two types would each hold what the other needs.
+    const SIDE_BY_SIDE: SideBySide = SideBySide::None;
     const ROW_MILLIS: u32 = 45;
     type Key = String;
 
