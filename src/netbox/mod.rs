@@ -27,7 +27,6 @@ mod refusal;
 mod retry;
 mod scheme;
 pub mod settings;
-mod spacing;
 pub mod standin;
 mod tls;
 mod traffic;

@@ -15,7 +15,6 @@ use super::error::Error;
 use super::gate::{Gate, Load};
 use super::retry::{self, Budget};
 use super::scheme;
-use super::spacing::Spacing;
 use super::tls;
 use super::traffic::Counters;
 use super::version::NetBoxVersion;
@@ -116,7 +115,6 @@ pub(super) struct Transport {
     authorization: HeaderValue,
     reads: Arc<Gate>,
     writes: Arc<Gate>,
-    spacing: Spacing,
     budget: Budget,
     pub(super) counters: Counters,
 }
@@ -136,7 +134,6 @@ impl Transport {
             authorization,
             reads: Gate::new(endpoint.limits.read),
             writes: Gate::new(endpoint.limits.write),
-            spacing: Spacing::default(),
             budget: Budget::new(),
             counters: Counters::default(),
             endpoint,
@@ -244,9 +241,6 @@ impl Transport {
         let base = self.base().await?;
         let gate = if call.is_write() { &self.writes } else { &self.reads };
         let pass = gate.enter().await;
-        if call.is_write() {
-            self.spacing.begin().await;
-        }
         let began = Instant::now();
         let outcome = self.exchange(base, call).await;
         let is_slow = call.class == Class::Rows && began.elapsed() > self.endpoint.timeout / SLOW;

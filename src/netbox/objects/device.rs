@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::Object;
 use super::shape::{Choice, Nested, Tagged, id, put, put_id, put_tags, slugs};
-use crate::reconcile::{Fields, ObjectId, Resource, Stored};
+use crate::reconcile::{Fields, ObjectId, Resource, SideBySide, Stored};
 
 /// A device that stands for a Proxmox node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -36,7 +36,8 @@ pub struct Device {
 impl Resource for Device {
     const PATH: &'static str = "/api/dcim/devices/";
     const KIND: &'static str = "device";
-    const ROW_MILLIS: u32 = 75;
+    /// NetBox counts them in the row of their type: requests with rows of two types would each hold what the other needs.
+    const SIDE_BY_SIDE: SideBySide = SideBySide::None;
     type Key = String;
 
     fn key(&self) -> String {

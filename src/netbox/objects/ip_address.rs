@@ -48,7 +48,6 @@ impl Resource for IpAddress {
     const KIND: &'static str = "IP address";
     /// NetBox makes addresses under a lock.
     const SIDE_BY_SIDE: SideBySide = SideBySide::None;
-    const ROW_MILLIS: u32 = 26;
     type Key = String;
 
     fn key(&self) -> String {

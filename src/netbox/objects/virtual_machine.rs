@@ -69,7 +69,6 @@ impl Resource for VirtualMachine {
     const KIND: &'static str = "virtual machine";
     /// NetBox counts them in the row of their type: requests with rows of two types would each hold what the other needs.
     const SIDE_BY_SIDE: SideBySide = SideBySide::None;
-    const ROW_MILLIS: u32 = 45;
     type Key = String;
 
     fn key(&self) -> String {
