@@ -192,12 +192,19 @@ impl<'a> Walk<'a> {
             return Err(self.broken("more than 1,000,000 rows"));
         }
         let used = self.cursor.unwrap_or(Cursor::First);
-        self.cursor = if has_more {
+        self.cursor = if has_more && !self.has_all(used) {
             Some(self.next(used, found_new, answer.release)?)
         } else {
             None
         };
         self.check_count(used, page.count)
+    }
+
+    /// Whether as many rows came as there were when the first page was answered. NetBox says after every full page that
+    /// begins at an id that more rows follow, because it counts them no longer.
+    fn has_all(&self, used: Cursor) -> bool {
+        let count = self.count.and_then(|count| usize::try_from(count).ok());
+        matches!(used, Cursor::From(_)) && count.is_some_and(|count| self.rows.len() >= count)
     }
 
     fn next(&self, used: Cursor, found_new: bool, release: Option<NetBoxVersion>) -> Result<Cursor, Error> {

@@ -169,12 +169,13 @@ async fn list_of_one_page_costs_one_request() {
     assert_eq!(sent[0].url.query(), Some("color=aa&limit=1000&ordering=id"));
 }
 
-/// A server whose pages are smaller than asked for, and where a row appears between two pages.
+/// A server whose pages are smaller than asked for, and that gives one row twice.
 #[tokio::test]
 async fn smaller_pages_are_followed_and_each_row_is_returned_once() {
     let server = MockServer::start().await;
+    let first = counted(Some("more"), 5, &[1, 2]).insert_header("API-Version", "4.7");
     Mock::given(query_param_is_missing("start"))
-        .respond_with(page(Some("more"), [1, 2]))
+        .respond_with(first)
         .mount(&server)
         .await;
     Mock::given(query_param("start", "3"))
@@ -189,6 +190,23 @@ async fn smaller_pages_are_followed_and_each_row_is_returned_once() {
         .await;
     assert_eq!(listed(&server, &Query::new()).await.unwrap(), [1, 2, 3, 4, 9]);
     assert_eq!(requests(&server).await.len(), 3);
+}
+
+/// NetBox says of a full page that more rows follow, even of the last.
+#[tokio::test]
+async fn last_page_that_is_full_is_known_to_be_the_last() {
+    let server = MockServer::start().await;
+    let first = counted(Some("more"), 4, &[1, 2]).insert_header("API-Version", "4.7");
+    Mock::given(query_param_is_missing("start"))
+        .respond_with(first)
+        .mount(&server)
+        .await;
+    Mock::given(query_param("start", "3"))
+        .respond_with(page(Some("more"), [3, 4]))
+        .mount(&server)
+        .await;
+    assert_eq!(listed(&server, &Query::new()).await.unwrap(), [1, 2, 3, 4]);
+    assert_eq!(requests(&server).await.len(), 2);
 }
 
 #[tokio::test]

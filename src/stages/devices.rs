@@ -1,5 +1,7 @@
 //! Devices, their owners, the plugin's links to them, and their sync states.
 
+use std::collections::BTreeSet;
+
 use super::nodes::{devices_of, names, resolve, states_at_hand};
 use super::{Desired, Facts, Flag, Pass, Selection};
 use crate::mapping::bootstrap::{DEVICE_TYPE, NODE_ROLE};
@@ -26,13 +28,16 @@ pub fn state_selection(facts: &Facts) -> Selection {
     Selection::with("proxmox_cluster_name", &facts.cluster.name)
 }
 
-/// Devices that may stand for a node, looked for by name whatever the case and by the ids that sync states name.
-pub fn device_selections(facts: &Facts) -> Vec<Selection> {
-    let by_id = facts.known.device_states.iter().map(|state| state.object.device);
-    vec![
-        Selection::any_of("name__ie", names(facts)),
-        Selection::any_of("id", by_id),
-    ]
+/// Devices that may stand for a node by their name, whatever the case.
+pub fn named_selection(facts: &Facts) -> Selection {
+    Selection::any_of("name__ie", names(facts))
+}
+
+/// Devices that sync states name and that were not found by their name.
+pub fn stated_selection(facts: &Facts) -> Selection {
+    let found: BTreeSet<_> = facts.known.devices.iter().map(|stored| stored.id).collect();
+    let stated = facts.known.device_states.iter().map(|state| state.object.device);
+    Selection::any_of("id", stated.filter(|id| !found.contains(id)))
 }
 
 /// Sync states of devices that were found by their name.
@@ -106,7 +111,7 @@ impl Pass for Devices {
     type Object = Device;
 
     fn scope(facts: &Facts) -> Vec<Selection> {
-        device_selections(facts)
+        vec![named_selection(facts), stated_selection(facts)]
     }
 
     fn at_hand(facts: &Facts) -> Option<Vec<Stored<Device>>> {

@@ -9,7 +9,8 @@ use crate::netbox::objects::{Device, DeviceState, TrackingNode};
 use crate::reconcile::Mode;
 use crate::stages::Pass;
 use crate::stages::devices::{
-    DeviceClaims, DeviceStates, Devices, NodeLinks, device_selections, linked, named_state_selection, state_selection,
+    DeviceClaims, DeviceStates, Devices, NodeLinks, linked, named_selection, named_state_selection, state_selection,
+    stated_selection,
 };
 use crate::stages::nodes::{devices_of, resolve, sites_of};
 use crate::sync::error::Error;
@@ -133,7 +134,9 @@ impl EndpointRun<'_> {
     /// Reads the devices that may stand for a node, and their sync states.
     async fn read_devices(&mut self) -> Result<(), Error> {
         self.facts.known.device_states = self.list::<DeviceState>(vec![state_selection(&self.facts)]).await?;
-        self.facts.known.devices = self.list::<Device>(device_selections(&self.facts)).await?;
+        self.facts.known.devices = self.list::<Device>(vec![named_selection(&self.facts)]).await?;
+        let stated = self.list::<Device>(vec![stated_selection(&self.facts)]).await?;
+        self.facts.known.devices.extend(stated);
         let more = self
             .list::<DeviceState>(vec![named_state_selection(&self.facts)])
             .await?;
