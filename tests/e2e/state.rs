@@ -1,39 +1,95 @@
 //! Everything that a sync leaves in NetBox, and what differs between two moments.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use crate::netbox::NetBox;
 
 const COLLECTIONS: &[&str] = &[
+    "dcim/device-roles",
+    "dcim/device-types",
     "dcim/devices",
     "dcim/interfaces",
     "dcim/mac-addresses",
+    "dcim/manufacturers",
     "dcim/platforms",
     "dcim/sites",
+    "extras/journal-entries",
     "extras/tags",
     "ipam/ip-addresses",
+    "ipam/prefixes",
+    "ipam/route-targets",
     "ipam/vlans",
     "plugins/proxbox/backup-routines",
     "plugins/proxbox/backups",
     "plugins/proxbox/guest-vm-interface-addresses",
     "plugins/proxbox/guest-vm-interfaces",
+    "plugins/proxbox/proxmox-clusters",
+    "plugins/proxbox/proxmox-nodes",
     "plugins/proxbox/replications",
+    "plugins/proxbox/sdn-bindings",
+    "plugins/proxbox/sdn-controllers",
+    "plugins/proxbox/sdn-subnets",
+    "plugins/proxbox/sdn-vnets",
+    "plugins/proxbox/sdn-zones",
     "plugins/proxbox/snapshots",
     "plugins/proxbox/storage",
+    "plugins/proxbox/sync-state/clusters",
     "plugins/proxbox/sync-state/devices",
     "plugins/proxbox/sync-state/virtual-disks",
     "plugins/proxbox/sync-state/virtual-machines",
     "plugins/proxbox/sync-state/vm-interfaces",
     "plugins/proxbox/task-history",
+    "plugins/proxbox/vm-cloudinit",
+    "virtualization/cluster-types",
     "virtualization/clusters",
     "virtualization/interfaces",
     "virtualization/virtual-disks",
+    "virtualization/virtual-machine-types",
     "virtualization/virtual-machines",
+    "vpn/l2vpn-terminations",
+    "vpn/l2vpns",
 ];
-/// Fields that say when a row was written, not what it holds.
-const STAMPS: &[&str] = &["created", "last_updated", "proxmox_last_updated", "last_run_id"];
+/// Fields that say when a row was written, what it is called on a page, how busy something was at the moment, or how many
+/// others there are.
+const LEFT_OUT: &[&str] = &[
+    "id",
+    "url",
+    "display",
+    "display_url",
+    "created",
+    "last_updated",
+    "last_synced",
+    "last_run_id",
+    "proxmox_last_updated",
+    "config_context",
+    "cpu_usage",
+    "cpu_usage_percent",
+    "memory_usage",
+    "memory_usage_percent",
+    "count_ipaddresses",
+    "tagged_items",
+];
+/// Rows that another one hangs below.
+const PARENTS: &[&str] = &[
+    "virtual_machine",
+    "virtual_disk",
+    "vm_interface",
+    "guest_interface",
+    "assigned_object",
+    "cluster",
+    "device",
+];
+const NAMES: &[&str] = &[
+    "upid",
+    "volume_id",
+    "replication_id",
+    "job_id",
+    "address",
+    "name",
+    "mac_address",
+];
 
 /// Every row of every collection, by collection and id.
 pub(crate) struct State(BTreeMap<&'static str, BTreeMap<u64, Value>>);
@@ -49,52 +105,65 @@ impl State {
         Self(state)
     }
 
-    /// What became of rows since `earlier`: `collection + NAME`, `collection - NAME`, `collection NAME FIELD,FIELD`.
-    pub(crate) fn changes_since(&self, earlier: &Self) -> BTreeSet<String> {
-        let mut changes = BTreeSet::new();
+    /// What became of rows since `earlier`, a line each: `collection + NAME`, `collection - NAME`,
+    /// `collection NAME FIELD: BEFORE -> AFTER`.
+    pub(crate) fn changes_since(&self, earlier: &Self) -> Vec<String> {
+        let mut changes = Vec::new();
         for (collection, rows) in &self.0 {
             let before = &earlier.0[collection];
             for (id, row) in rows {
                 match before.get(id) {
-                    None => {
-                        changes.insert(format!("{collection} + {}", name(row)));
-                    }
+                    None => changes.push(format!("{collection} + {}", name(row))),
                     Some(old) => {
                         let fields = differing(old, row);
-                        if !fields.is_empty() {
-                            changes.insert(format!("{collection} {} {}", name(row), fields.join(",")));
-                        }
+                        changes.extend(fields.map(|field| format!("{collection} {} {field}", name(row))));
                     }
                 }
             }
             let gone = before.iter().filter(|(id, _)| !rows.contains_key(id));
             changes.extend(gone.map(|(_, row)| format!("{collection} - {}", name(row))));
         }
+        changes.sort();
         changes
     }
 }
 
-fn name(row: &Value) -> &str {
-    let of = |key: &str| row[key].as_str().filter(|text| !text.is_empty());
-    of("name")
-        .or_else(|| of("proxmox_vm_name"))
-        .or_else(|| of("volume_id"))
-        .or_else(|| of("display"))
-        .unwrap()
+/// What a row is called, below its parents.
+fn name(row: &Value) -> String {
+    let own = NAMES.iter().find_map(|field| row[field].as_str());
+    let own = own.or_else(|| row["display"].as_str()).unwrap_or_default();
+    match PARENTS
+        .iter()
+        .map(|field| &row[field])
+        .find(|parent| parent.is_object())
+    {
+        // A sync state, of which each has one.
+        Some(parent) if own.ends_with("sync state") => name(parent),
+        Some(parent) => format!("{}/{own}", name(parent)),
+        None => own.to_owned(),
+    }
 }
 
-fn differing(old: &Value, new: &Value) -> Vec<String> {
+fn differing(old: &Value, new: &Value) -> impl Iterator<Item = String> {
     let fields = new.as_object().unwrap().iter();
-    // Counts of related rows follow from those.
-    let changed = fields.filter(|(field, value)| {
-        !STAMPS.contains(&field.as_str())
-            && !field.ends_with("_count")
-            && essence(&old[field.as_str()]) != essence(value)
-    });
-    changed.map(|(field, _)| field.clone()).collect()
+    fields.filter_map(|(field, value)| {
+        let before = &old[field];
+        let is_told = !LEFT_OUT.contains(&field.as_str()) && !field.ends_with("_count");
+        let has_changed = is_told && identity(before) != identity(value);
+        has_changed.then(|| format!("{field}: {} -> {}", essence(before), essence(value)))
+    })
 }
 
-/// A related row counts as its id.
-fn essence(value: &Value) -> &Value {
+/// What a value is compared by: a related row by its id, which its name is no part of.
+fn identity(value: &Value) -> &Value {
     value.get("id").unwrap_or(value)
+}
+
+/// What a value is told as: a related row by its name, a choice by its value.
+fn essence(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) if fields.contains_key("url") => name(value).into(),
+        Value::Object(fields) => fields.get("value").unwrap_or(value).clone(),
+        _ => value.clone(),
+    }
 }
