@@ -748,3 +748,24 @@ async fn dry_run_tells_the_plan_and_writes_nothing() {
         "rows that do not exist yet have no ids"
     );
 }
+
+#[tokio::test]
+async fn guest_that_was_first_listed_without_a_name_gets_it_with_the_next_run() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.proxmox.world().change(|world| {
+        let mut guest = Guest::new(GuestKind::Qemu, 901, "fresh", "pve1");
+        guest.status = GuestStatus::Unknown;
+        world.add_guest(guest);
+    });
+    bench.stage(Stage::VirtualMachines).await;
+    assert_eq!(bench.machine_of(901)["name"], "vm-901");
+    bench
+        .proxmox
+        .world()
+        .change(|world| world.guest(901).unwrap().status = GuestStatus::Running);
+    for _ in 0..2 {
+        bench.forget();
+        bench.stage(Stage::VirtualMachines).await;
+        assert_eq!(bench.machine_of(901)["name"], "fresh");
+    }
+}

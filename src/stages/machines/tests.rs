@@ -831,6 +831,11 @@ mod names_of_guests {
             ("web", "frontend", "web", "frontend", true),
             ("shop", "web", "", "web", true),
             ("web", "WEB", "web", "web", false),
+            // Listed without a name when it was first seen.
+            ("web", "vm-101", "", "web", false),
+            ("web", "VM-101 (2)", " ", "web", false),
+            ("web", "vm-102", "", "vm-102", true),
+            ("web", "vm-101", "web", "vm-101", true),
         ] {
             let facts = facts_of(&[named(101, live, stored, last)]);
             let name = &facts.guests.names[&Vmid(101)];
