@@ -769,3 +769,23 @@ async fn guest_that_was_first_listed_without_a_name_gets_it_with_the_next_run() 
         assert_eq!(bench.machine_of(901)["name"], "fresh");
     }
 }
+
+#[tokio::test]
+async fn link_that_netbox_would_refuse_costs_no_guest_its_identity() {
+    let mut bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    let endpoints = "plugins/proxbox/endpoints/proxmox";
+    let id = bench.netbox.rows(endpoints)[0]["id"].as_u64().unwrap();
+    bench
+        .netbox
+        .change(endpoints, id, &json!({"domain": "pve1.dc1"}))
+        .unwrap();
+    bench.endpoint.domain = Some("pve1.dc1".to_owned());
+    let report = bench.stage(Stage::VirtualMachines).await;
+    assert_eq!(
+        (report.counts().created, bench.netbox.count(MACHINE_STATES)),
+        (10, 10),
+        "{}",
+        warnings(&report)
+    );
+    assert_eq!(bench.machine_state(100)["proxmox_link"], "");
+}
