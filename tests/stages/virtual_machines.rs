@@ -789,3 +789,17 @@ async fn link_that_netbox_would_refuse_costs_no_guest_its_identity() {
     );
     assert_eq!(bench.machine_state(100)["proxmox_link"], "");
 }
+
+#[tokio::test]
+async fn refused_guest_that_is_called_by_the_number_of_another_is_not_taken_for_it() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.proxmox.world().change(|world| {
+        world.add_guest(Guest::new(GuestKind::Qemu, 900, "new", "pve1"));
+        world.add_guest(Guest::new(GuestKind::Qemu, 902, "900", "pve2"));
+    });
+    bench.proxmox.faults().fail("/nodes/*/*/902/config", 500, "no answer");
+    let report = bench.job(Stage::VirtualMachines, alone()).await.into_stage().unwrap();
+    assert_eq!((report.counts().created, report.counts().failed), (11, 1));
+    assert_eq!(bench.machine_of(900)["name"], "new");
+    assert_eq!(bench.netbox.count(MACHINE_STATES), 11);
+}
