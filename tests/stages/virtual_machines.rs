@@ -803,3 +803,64 @@ async fn refused_guest_that_is_called_by_the_number_of_another_is_not_taken_for_
     assert_eq!(bench.machine_of(900)["name"], "new");
     assert_eq!(bench.netbox.count(MACHINE_STATES), 11);
 }
+
+/// Notes that override what Proxmox says.
+fn notes(overrides: &Value) -> Option<String> {
+    Some(format!("```netbox-metadata\n{overrides}\n```"))
+}
+
+#[tokio::test]
+async fn guest_goes_along_with_its_device_into_another_site() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    let site = json!({"name": "B", "slug": "b"});
+    let site = bench.netbox.seed("dcim/sites", &site).unwrap();
+    let row = |path: &str, name: &str| {
+        let rows = bench.netbox.rows(path);
+        let found = rows.iter().find(|row| row["name"] == name).unwrap();
+        found["id"].as_u64().unwrap()
+    };
+    let clusters = "virtualization/clusters";
+    let unscoped = json!({"scope_type": null, "scope_id": null});
+    bench.netbox.change(clusters, row(clusters, "lab"), &unscoped).unwrap();
+    // An operator's cluster may span sites.
+    let mut request = alone();
+    request.options.modes.cluster = Mode::BootstrapOnly;
+    bench
+        .netbox
+        .change("dcim/devices", row("dcim/devices", "pve2"), &json!({"site": site}))
+        .unwrap();
+    bench.proxmox.world().change(|world| world.migrate(100, "pve2"));
+    bench.forget();
+    let report = bench.stage_with(Stage::VirtualMachines, request.clone()).await;
+    assert_eq!(report.counts().failed, 0, "{}", warnings(&report));
+    for row in bench.netbox.rows(MACHINES) {
+        let is_there = row["device"]["name"] == "pve2";
+        assert_eq!(row["site"]["name"] == "B", is_there, "{row:#}");
+    }
+    assert_eq!(bench.machine_of(100)["device"]["name"], "pve2");
+    bench.forget();
+    bench.take_writes();
+    bench.stage_with(Stage::VirtualMachines, request.clone()).await;
+    assert_eq!(bench.take_writes(), [""; 0]);
+}
+
+#[tokio::test]
+async fn type_in_the_notes_is_not_sent_to_a_netbox_without_types() {
+    let options = StandinOptions {
+        release: Release::V4_5,
+        ..StandinOptions::default()
+    };
+    let bench = Bench::with(World::estate(2, 10), options).await;
+    bench
+        .proxmox
+        .world()
+        .change(|world| world.guest(100).unwrap().description = notes(&json!({"virtual_machine_type": 7})));
+    let mut request = alone();
+    request.options.guests.parse_metadata = true;
+    bench.stage_with(Stage::VirtualMachines, request.clone()).await;
+    bench.forget();
+    bench.take_writes();
+    bench.stage_with(Stage::VirtualMachines, request).await;
+    assert_eq!(bench.take_writes(), [""; 0]);
+}

@@ -564,6 +564,59 @@ fn templates_and_guests_follow_their_modes() {
 }
 
 #[test]
+fn site_follows_the_device_only_where_netbox_would_refuse_the_machine() {
+    let (first, second) = (Some(ObjectId(20)), Some(ObjectId(21)));
+    for (case, node, scope, stored, knows_types, planned) in [
+        ("moved to another site", "pve2", None, first, true, Some(21)),
+        ("the device was moved", "pve1", None, second, true, Some(20)),
+        ("in step", "pve1", None, first, true, None),
+        ("moved within the site that it is in", "pve2", None, second, true, None),
+        ("in no site", "pve2", None, None, true, None),
+        ("the cluster's site counts", "pve2", first, first, true, None),
+        (
+            "older releases leave the site to operators",
+            "pve2",
+            None,
+            first,
+            false,
+            None,
+        ),
+    ] {
+        let mut pair = pair(101, "web");
+        pair.guest.node = node.to_owned();
+        pair.machine.object.site = stored;
+        let mut facts = facts_of(&[pair]);
+        let cluster = facts.known.clusters.iter_mut().find(|stored| stored.id == CLUSTER);
+        let cluster = &mut cluster.unwrap().object;
+        assert_eq!(cluster.site(), first);
+        if scope.is_none() {
+            cluster.scope_type = Some("dcim.region".to_owned());
+        }
+        facts.known.device_sites = [(101, 20), (102, 21)]
+            .map(|(id, site)| (ObjectId(id), ObjectId(site)))
+            .into();
+        if !knows_types {
+            facts.ids = Ids::default();
+        }
+        let planned_site = changes(&plan::<Machines>(&facts))["1101"]["site"].as_u64();
+        assert_eq!(planned_site, planned, "{case}");
+    }
+}
+
+#[test]
+fn type_in_the_notes_counts_only_where_netbox_has_types() {
+    let mut pair = pair(101, "web");
+    pair.config["description"] = json!("```netbox-metadata\n{\"virtual_machine_type\": 79}\n```");
+    let mut facts = facts_of(&[pair]);
+    facts.options.guests.parse_metadata = true;
+    let planned = changes(&plan::<Machines>(&facts));
+    assert_eq!(planned, json!({"1101": {"virtual_machine_type": 79}}));
+    facts.ids = Ids::default();
+    facts.known.machines[0].object.machine_type = None;
+    assert_eq!(changes(&plan::<Machines>(&facts)), json!({}));
+}
+
+#[test]
 fn guest_of_a_kind_that_is_only_made_is_never_touched_again() {
     let change = |pair: &mut Pair| {
         pair.guest.name = Some("renamed".to_owned());
