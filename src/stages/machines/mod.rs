@@ -83,7 +83,8 @@ pub fn handled(facts: &Facts) -> impl Iterator<Item = &Guest> {
 /// How far a guest is kept in step.
 fn mode_of(facts: &Facts, guest: &Guest) -> Mode {
     let modes = facts.options.modes;
-    if guest.is_template {
+    let config = facts.inventory.config(guest.vmid);
+    if guest.is_template || config.is_some_and(GuestConfig::is_template) {
         modes.template
     } else {
         modes.machine

@@ -617,6 +617,16 @@ fn type_in_the_notes_counts_only_where_netbox_has_types() {
 }
 
 #[test]
+fn template_that_is_listed_as_a_plain_guest_is_known_by_its_configuration() {
+    let mut template = pair(102, "golden");
+    template.config["template"] = json!(1);
+    let mut facts = facts_of(&[pair(101, "web"), template]);
+    facts.options.modes.template = Mode::Disabled;
+    let labels: Vec<String> = handled(&facts).map(Guest::label).collect();
+    assert_eq!(labels, ["web"]);
+}
+
+#[test]
 fn guest_of_a_kind_that_is_only_made_is_never_touched_again() {
     let change = |pair: &mut Pair| {
         pair.guest.name = Some("renamed".to_owned());
