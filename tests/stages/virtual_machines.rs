@@ -864,3 +864,55 @@ async fn type_in_the_notes_is_not_sent_to_a_netbox_without_types() {
     bench.stage_with(Stage::VirtualMachines, request).await;
     assert_eq!(bench.take_writes(), [""; 0]);
 }
+
+#[tokio::test]
+async fn overrides_reach_netbox_once() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    let seed = |path: &str, row: Value| bench.netbox.seed(path, &row).unwrap();
+    let id = |path: &str| bench.netbox.rows(path)[0]["id"].clone();
+    let kind = id("virtualization/cluster-types");
+    let cluster = seed("virtualization/clusters", json!({"name": "west", "type": kind}));
+    let site = seed("dcim/sites", json!({"name": "West", "slug": "west"}));
+    let device = json!({
+        "name": "west-1", "site": site, "cluster": cluster, "device_type": id("dcim/device-types"),
+        "role": id("dcim/device-roles")
+    });
+    let device = seed("dcim/devices", device);
+    let own = seed(
+        "virtualization/virtual-machine-types",
+        json!({"name": "Own", "slug": "own"}),
+    );
+    bench.proxmox.world().change(|world| {
+        let mut elsewhere = Guest::new(GuestKind::Qemu, 900, "elsewhere", "pve1");
+        elsewhere.description = notes(&json!({
+            "cluster": cluster, "device": device, "site": site, "virtual_machine_type": own, "disk": 99
+        }));
+        world.add_guest(elsewhere);
+        let mut sized = Guest::new(GuestKind::Qemu, 901, "sized", "pve1");
+        sized.config.set("scsi0", "/dev/sdb");
+        sized.description = notes(&json!({"disk": 77}));
+        world.add_guest(sized);
+    });
+    let mut request = SyncRequest::default();
+    request.options.guests.parse_metadata = true;
+    request.options.guests.sync_network = false;
+    for run in 1..=2 {
+        bench.forget();
+        bench.take_writes();
+        for stage in [Stage::VirtualMachines, Stage::VirtualDisks] {
+            let report = bench.stage_with(stage, request.clone()).await;
+            assert_eq!(report.counts().failed, 0, "{}", warnings(&report));
+        }
+        let machine = bench.machine_of(900);
+        let told = ["cluster", "device", "site", "virtual_machine_type"].map(|field| &machine[field]["id"]);
+        assert_eq!(
+            told,
+            [cluster, device, site, own].map(|id| json!(id)).each_ref(),
+            "{run}"
+        );
+        let sizes = [900, 901].map(|vmid| bench.machine_of(vmid)["disk"].clone());
+        assert_eq!(sizes, [99, 77], "{run}");
+    }
+    assert_eq!(bench.take_writes(), [""; 0]);
+}
