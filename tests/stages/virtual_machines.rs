@@ -916,3 +916,31 @@ async fn overrides_reach_netbox_once() {
     }
     assert_eq!(bench.take_writes(), [""; 0]);
 }
+
+#[tokio::test]
+async fn state_follows_its_guest_to_a_node_that_the_plugin_does_not_track() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    assert_eq!(bench.machine_state(100)["proxmox_node"]["name"], "pve1");
+    let nodes = "plugins/proxbox/proxmox-nodes";
+    let rows = bench.netbox.rows(nodes);
+    let untracked = rows.iter().find(|row| row["name"] == "pve2").unwrap();
+    bench.netbox.remove(nodes, untracked["id"].as_u64().unwrap()).unwrap();
+    bench.proxmox.world().change(|world| world.migrate(100, "pve2"));
+    bench.forget();
+    bench.stage(Stage::VirtualMachines).await;
+    let state = bench.machine_state(100);
+    assert_eq!(
+        (&state["proxmox_node_name"], &state["proxmox_node"]),
+        (&json!("pve2"), &json!(null))
+    );
+}
+
+#[tokio::test]
+async fn state_names_the_node_where_nodes_are_switched_off_too() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    let mut request = alone();
+    request.options.modes.node = Mode::Disabled;
+    bench.stage_with(Stage::VirtualMachines, request).await;
+    assert_eq!(bench.machine_state(100)["proxmox_node"]["name"], "pve1");
+}

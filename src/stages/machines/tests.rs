@@ -7,7 +7,7 @@ use super::*;
 use crate::inventory::{Area, ClusterOptions, Collected, ConfiguredGuest, Gap, GuestKind, Inventory};
 use crate::mapping::virtual_machine_state::{Home, state};
 use crate::netbox::ids::Ids;
-use crate::netbox::objects::{CloudInit, DeviceRole, Platform, Tag, VirtualMachineState, VirtualMachineType};
+use crate::netbox::objects::{CloudInit, DeviceRole, Platform, Said, Tag, VirtualMachineState, VirtualMachineType};
 use crate::reconcile::{Plan, Resource};
 use crate::stages::tests::{changes, converged as infrastructure, plan, plan_against};
 use crate::stages::{Flag, Pass};
@@ -63,7 +63,7 @@ fn pair(vmid: u32, name: &str) -> Pair {
     };
     let decoded = GuestConfig::decode(guest.kind, config.clone()).unwrap();
     let state = VirtualMachineState {
-        proxmox_node: Some(ObjectId(61)),
+        proxmox_node: Said::Is(ObjectId(61)),
         proxmox_cluster: Some(ObjectId(7)),
         last_updated: Some("2026-11-24T11:00:00Z".to_owned()),
         last_run: Some("earlier".to_owned()),
@@ -624,6 +624,22 @@ fn template_that_is_listed_as_a_plain_guest_is_known_by_its_configuration() {
     facts.options.modes.template = Mode::Disabled;
     let labels: Vec<String> = handled(&facts).map(Guest::label).collect();
     assert_eq!(labels, ["web"]);
+}
+
+#[test]
+fn state_names_no_node_where_the_plugin_has_no_row_of_it() {
+    let mut moved = pair(101, "web");
+    moved.guest.node = "pve2".to_owned();
+    let mut facts = facts_of(&[moved]);
+    facts.known.node_links.remove("pve2");
+    let planned = |facts: &Facts| changes(&plan::<MachineStates>(facts))["2101"].clone();
+    assert_eq!(planned(&facts)["proxmox_node"], json!(null));
+    assert!(planned(&facts).as_object().unwrap().contains_key("proxmox_node"));
+    facts.target.plugin_endpoint = None;
+    assert!(
+        !planned(&facts).as_object().unwrap().contains_key("proxmox_node"),
+        "whose rows there are is not known"
+    );
 }
 
 #[test]
