@@ -944,3 +944,42 @@ async fn state_names_the_node_where_nodes_are_switched_off_too() {
     bench.stage_with(Stage::VirtualMachines, request).await;
     assert_eq!(bench.machine_state(100)["proxmox_node"]["name"], "pve1");
 }
+
+#[tokio::test]
+async fn role_that_was_not_written_is_not_remembered_where_the_stage_breaks_off() {
+    let options = StandinOptions {
+        release: Release::V4_5,
+        ..StandinOptions::default()
+    };
+    let mut bench = Bench::with(World::estate(2, 10), options).await;
+    bench.stage(Stage::VirtualMachines).await;
+    let before = bench.machine_of(100)["role"]["id"].clone();
+    let own = json!({"name": "Own", "slug": "own", "vm_role": true});
+    let own = bench.netbox.seed("dcim/device-roles", &own).unwrap();
+    bench.proxmox.world().change(|world| {
+        world.guest(100).unwrap().description = notes(&json!({"role": own}));
+        world.add_guest(Guest::new(GuestKind::Qemu, 900, "new", "pve1"));
+    });
+    let mut request = alone();
+    request.options.guests.parse_metadata = true;
+    bench.restart(true);
+    // The answer to the new one is lost, the old one is refused, and then it cannot be read what is there.
+    for fault in [
+        FaultRule::on(MACHINES, Fault::LoseAnswer).method("POST").only(1),
+        FaultRule::on(MACHINES, Fault::Status(403)).method("PATCH"),
+        FaultRule::on(MACHINES, Fault::Status(500)).method("GET").only(2),
+    ] {
+        bench.netbox.faults().add(fault);
+    }
+    let report = bench.job(Stage::VirtualMachines, request.clone()).await;
+    assert_eq!(report.errors().len(), 1, "{:?}", report.errors());
+    let remembered = || bench.machine_state(100)["proxmox_last_synced_role_id"].clone();
+    assert_eq!(remembered(), before);
+    bench.netbox.faults().clear();
+    bench.forget();
+    bench.stage_with(Stage::VirtualMachines, request).await;
+    assert_eq!(
+        (&bench.machine_of(100)["role"]["id"], remembered()),
+        (&json!(own), json!(own))
+    );
+}

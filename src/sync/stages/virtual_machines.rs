@@ -194,17 +194,59 @@ impl EndpointRun<'_> {
     async fn write_machines(&mut self) -> Result<Outcome, Error> {
         let remembered = self.remember_roles().await?;
         self.refuse_guests(&remembered, "its role could not be remembered");
-        let outcome = self.pass::<Machines>().await?;
-        for failure in &outcome.failed {
+        let passed = self.pass::<Machines>().await;
+        for failure in passed.iter().flat_map(|outcome| &outcome.failed) {
             if let Ok(vmid) = failure.key.parse::<Vmid>() {
                 self.facts.guests.refused.insert(vmid, failure.message.clone());
             }
         }
-        if !outcome.failed.is_empty() {
-            let restored = self.remember_roles().await?;
-            self.warn(PHASE, &restored);
-        }
+        let restored = self.restore_roles(&passed).await;
+        let outcome = passed?;
+        self.warn(PHASE, &restored?);
         Ok(outcome)
+    }
+
+    /// Remembers the former roles of virtual machines that were not written, even where the run is asked to stop: the
+    /// next one would take them for an operator's.
+    async fn restore_roles(&mut self, passed: &Result<Outcome, Error>) -> Result<Outcome, Error> {
+        let matches = self.facts.guests.matches.iter();
+        let mut changing: Vec<(Vmid, ObjectId, ObjectId)> = matches
+            .filter(|(_, matched)| matched.role.remembered.is_some())
+            .filter_map(|(vmid, matched)| Some((*vmid, matched.machine()?, matched.role.write?)))
+            .collect();
+        if changing.is_empty() {
+            return Ok(Outcome::default());
+        }
+        let written: BTreeSet<ObjectId> = match passed {
+            Ok(outcome) => outcome.standing().map(|row| row.id).collect(),
+            Err(_) => self.with_new_role(&changing).await?,
+        };
+        changing.retain(|(_, machine, _)| !written.contains(machine));
+        if changing.is_empty() {
+            return Ok(Outcome::default());
+        }
+        for (vmid, ..) in changing {
+            let refused = self.facts.guests.refused.entry(vmid);
+            refused.or_insert_with(|| "it was not written".to_owned());
+        }
+        let asked = std::mem::take(&mut self.cancel);
+        let restored = self.remember_roles().await;
+        self.cancel = asked;
+        restored
+    }
+
+    /// Those of virtual machines that have the role by now that they should be given.
+    async fn with_new_role(&self, changing: &[(Vmid, ObjectId, ObjectId)]) -> Result<BTreeSet<ObjectId>, Error> {
+        let ids = changing.iter().map(|(_, machine, _)| *machine);
+        let rows = self.list::<VirtualMachine>(vec![Selection::any_of("id", ids)]).await?;
+        let roles: BTreeMap<ObjectId, Option<ObjectId>> =
+            rows.into_iter().map(|stored| (stored.id, stored.object.role)).collect();
+        let has_role = |(_, machine, role): &&(Vmid, ObjectId, ObjectId)| roles.get(machine) == Some(&Some(*role));
+        Ok(changing
+            .iter()
+            .filter(has_role)
+            .map(|(_, machine, _)| *machine)
+            .collect())
     }
 
     async fn remember_roles(&mut self) -> Result<Outcome, Error> {
