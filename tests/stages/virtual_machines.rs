@@ -4,7 +4,7 @@ use proxbox_api::netbox::standin::{Fault, FaultRule, Release, StandinOptions};
 use proxbox_api::proxmox::mock::world::{GuestKind, GuestStatus};
 use proxbox_api::proxmox::mock::{Guest, World};
 use proxbox_api::reconcile::{Mode, ObjectId};
-use proxbox_api::stages::{Modes, Stage};
+use proxbox_api::stages::{Flag, Modes, Stage};
 use proxbox_api::sync::{Job, SyncRequest};
 use serde_json::{Value, json};
 
@@ -982,4 +982,32 @@ async fn role_that_was_not_written_is_not_remembered_where_the_stage_breaks_off(
         (&bench.machine_of(100)["role"]["id"], remembered()),
         (&json!(own), json!(own))
     );
+}
+
+#[tokio::test]
+async fn agents_are_asked_for_the_system_only_where_the_answer_is_written() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    let asked = || {
+        let asked = bench.proxmox.requests().into_iter();
+        let count = asked
+            .filter(|request| request.path.ends_with("/agent/get-osinfo"))
+            .count();
+        bench.proxmox.clear_requests();
+        count
+    };
+    let mut request = alone();
+    request.options.guests.platform_from_agent = true;
+    bench.stage_with(Stage::VirtualMachines, request.clone()).await;
+    let all = asked();
+    assert!(all > 1, "{all}");
+    // What was not asked for is not taken for unknown by the next run either.
+    let mut overwriting = request.clone();
+    overwriting.options.overwrite.set(Flag::VmPlatform, true);
+    bench.forget();
+    bench.stage_with(Stage::VirtualMachines, request).await;
+    assert_eq!(asked(), 0);
+    bench.stage_with(Stage::VirtualMachines, overwriting).await;
+    assert_eq!(asked(), all);
+    let rows = bench.netbox.rows(MACHINES);
+    assert!(rows.iter().any(|row| row["platform"]["name"] == "Debian GNU/Linux 12"));
 }

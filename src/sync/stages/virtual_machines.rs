@@ -6,14 +6,14 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::Summary;
-use crate::inventory::{ClusterOptions, GuestConfigs, GuestSystems, Vmid};
+use crate::inventory::{Area as _, ClusterOptions, GuestConfigs, GuestSystems, Vmid};
 use crate::netbox::objects::{Tag, VirtualMachine, VirtualMachineState};
 use crate::reconcile::{Mode, ObjectId};
 use crate::stages::guests::owned_states;
 use crate::stages::machines::identity::{claimed_elsewhere, identify};
 use crate::stages::machines::{
-    CloudInits, FreedNames, GuestTags, MachineStates, Machines, Platforms, Revivals, RoleSnapshots, StateClaims,
-    clusters, handled, ignored_overrides, missing_tag_names, names, tag_slugs,
+    CloudInits, FreedNames, GuestTags, MachineStates, Machines, Match, Platforms, Revivals, RoleSnapshots, StateClaims,
+    clusters, handled, ignored_overrides, missing_tag_names, names, tag_slugs, with_platform,
 };
 use crate::stages::{Pass, Selection, Stage};
 use crate::sync::error::Error;
@@ -44,9 +44,6 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
         run.tell_begun();
     }
     run.read::<GuestConfigs>().await?;
-    if run.facts.options.guests.platform_from_agent {
-        run.read::<GuestSystems>().await?;
-    }
     run.read_claimed_machines().await?;
     if with_network {
         run.tell_ready(began.elapsed());
@@ -72,6 +69,7 @@ impl EndpointRun<'_> {
     async fn reconcile_machines(&mut self) -> Result<Outcome, Error> {
         let unverified = self.identify_guests();
         self.read_guest_tags().await?;
+        self.read_systems().await?;
         let [tags, platforms] = self.passes::<GuestTags, Platforms>().await?;
         self.warn(PHASE, &tags);
         self.facts.guests.tags = tag_slugs(&self.facts);
@@ -79,6 +77,8 @@ impl EndpointRun<'_> {
         self.claim_states().await?;
         self.free_names().await?;
         let mut outcome = self.write_machines().await?;
+        // Not all guests were asked: another run must not take it for what there is.
+        std::mem::take(GuestSystems::slot_mut(&mut self.facts.inventory));
         outcome.left_out += unverified;
         let [states, cloud_inits] = self.try_passes::<MachineStates, CloudInits>().await;
         take_states(&states?, &mut outcome);
@@ -133,6 +133,18 @@ impl EndpointRun<'_> {
             self.progress.name_resolved(&self.facts.cluster.name, *vmid, name);
         }
         identities.unverified.len()
+    }
+
+    /// Asks the agents of guests for their system, where it names a platform that is going to be written.
+    async fn read_systems(&mut self) -> Result<(), Error> {
+        if !self.facts.options.guests.platform_from_agent {
+            return Ok(());
+        }
+        let asked = with_platform(&self.facts);
+        let before = self.only.replace(asked);
+        let read = self.read::<GuestSystems>().await;
+        self.only = before;
+        read
     }
 
     /// Reads the tags that guests bear, by their slugs and else by their names, and what colours they have.
