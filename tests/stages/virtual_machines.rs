@@ -749,6 +749,11 @@ async fn dry_run_tells_the_plan_and_writes_nothing() {
     );
 }
 
+/// Notes that override what Proxmox says.
+fn notes(overrides: &Value) -> Option<String> {
+    Some(format!("```netbox-metadata\n{overrides}\n```"))
+}
+
 #[tokio::test]
 async fn guest_that_was_first_listed_without_a_name_gets_it_with_the_next_run() {
     let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
@@ -804,11 +809,6 @@ async fn refused_guest_that_is_called_by_the_number_of_another_is_not_taken_for_
     assert_eq!(bench.netbox.count(MACHINE_STATES), 11);
 }
 
-/// Notes that override what Proxmox says.
-fn notes(overrides: &Value) -> Option<String> {
-    Some(format!("```netbox-metadata\n{overrides}\n```"))
-}
-
 #[tokio::test]
 async fn guest_goes_along_with_its_device_into_another_site() {
     let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
@@ -846,23 +846,31 @@ async fn guest_goes_along_with_its_device_into_another_site() {
 }
 
 #[tokio::test]
-async fn type_in_the_notes_is_not_sent_to_a_netbox_without_types() {
-    let options = StandinOptions {
-        release: Release::V4_5,
-        ..StandinOptions::default()
+async fn agents_are_asked_for_the_system_only_where_the_answer_is_written() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    let asked = || {
+        let asked = bench.proxmox.requests().into_iter();
+        let count = asked
+            .filter(|request| request.path.ends_with("/agent/get-osinfo"))
+            .count();
+        bench.proxmox.clear_requests();
+        count
     };
-    let bench = Bench::with(World::estate(2, 10), options).await;
-    bench
-        .proxmox
-        .world()
-        .change(|world| world.guest(100).unwrap().description = notes(&json!({"virtual_machine_type": 7})));
     let mut request = alone();
-    request.options.guests.parse_metadata = true;
+    request.options.guests.platform_from_agent = true;
     bench.stage_with(Stage::VirtualMachines, request.clone()).await;
+    let all = asked();
+    assert!(all > 1, "{all}");
+    // What was not asked for is not taken for unknown by the next run either.
+    let mut overwriting = request.clone();
+    overwriting.options.overwrite.set(Flag::VmPlatform, true);
     bench.forget();
-    bench.take_writes();
     bench.stage_with(Stage::VirtualMachines, request).await;
-    assert_eq!(bench.take_writes(), [""; 0]);
+    assert_eq!(asked(), 0);
+    bench.stage_with(Stage::VirtualMachines, overwriting).await;
+    assert_eq!(asked(), all);
+    let rows = bench.netbox.rows(MACHINES);
+    assert!(rows.iter().any(|row| row["platform"]["name"] == "Debian GNU/Linux 12"));
 }
 
 #[tokio::test]
@@ -918,31 +926,62 @@ async fn overrides_reach_netbox_once() {
 }
 
 #[tokio::test]
-async fn state_follows_its_guest_to_a_node_that_the_plugin_does_not_track() {
-    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
-    bench.stage(Stage::VirtualMachines).await;
-    assert_eq!(bench.machine_state(100)["proxmox_node"]["name"], "pve1");
-    let nodes = "plugins/proxbox/proxmox-nodes";
-    let rows = bench.netbox.rows(nodes);
-    let untracked = rows.iter().find(|row| row["name"] == "pve2").unwrap();
-    bench.netbox.remove(nodes, untracked["id"].as_u64().unwrap()).unwrap();
-    bench.proxmox.world().change(|world| world.migrate(100, "pve2"));
+async fn type_in_the_notes_is_not_sent_to_a_netbox_without_types() {
+    let options = StandinOptions {
+        release: Release::V4_5,
+        ..StandinOptions::default()
+    };
+    let bench = Bench::with(World::estate(2, 10), options).await;
+    bench
+        .proxmox
+        .world()
+        .change(|world| world.guest(100).unwrap().description = notes(&json!({"virtual_machine_type": 7})));
+    let mut request = alone();
+    request.options.guests.parse_metadata = true;
+    bench.stage_with(Stage::VirtualMachines, request.clone()).await;
     bench.forget();
-    bench.stage(Stage::VirtualMachines).await;
-    let state = bench.machine_state(100);
-    assert_eq!(
-        (&state["proxmox_node_name"], &state["proxmox_node"]),
-        (&json!("pve2"), &json!(null))
-    );
+    bench.take_writes();
+    bench.stage_with(Stage::VirtualMachines, request).await;
+    assert_eq!(bench.take_writes(), [""; 0]);
 }
 
 #[tokio::test]
-async fn state_names_the_node_where_nodes_are_switched_off_too() {
-    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
-    let mut request = alone();
-    request.options.modes.node = Mode::Disabled;
+async fn networks_and_disks_of_guests_that_are_switched_off_are_left_alone_with_them() {
+    let mut world = World::estate(2, 10);
+    let mut template = Guest::new(GuestKind::Qemu, 904, "golden", "pve1");
+    template.template = true;
+    world.add_guest(template);
+    world.add_guest(Guest::new(GuestKind::Qemu, 905, "plain", "pve1"));
+    let bench = Bench::with(world, StandinOptions::default()).await;
+    let mut request = SyncRequest::default();
+    request.options.guests.sync_task_history = false;
+    bench.stage_with(Stage::VirtualMachines, request.clone()).await;
+    bench.proxmox.world().change(|world| {
+        for vmid in [904, 905] {
+            let config = &mut world.guest(vmid).unwrap().config;
+            config.set("net7", format!("virtio=BC:24:11:AA:09:{:02},bridge=vmbr0", vmid - 900));
+            config.set("scsi7", "local-lvm:vm-disk-7,size=8G");
+        }
+        world.add_guest(Guest::new(GuestKind::Qemu, 906, "new", "pve1"));
+    });
+    bench.forget();
+    request.options.modes.template = Mode::Disabled;
+    let report = bench.stage_with(Stage::VirtualMachines, request.clone()).await;
+    assert_eq!(warnings(&report), "");
+    let has = |path: &str, vmid, name: &str| {
+        let machine = bench.machine_of(vmid)["id"].clone();
+        let rows = bench.netbox.rows(path);
+        rows.iter()
+            .any(|row| row["virtual_machine"]["id"] == machine && row["name"] == name)
+    };
+    for (path, name) in [(INTERFACES, "net7"), (DISKS, "scsi7")] {
+        assert_eq!([904, 905].map(|vmid| has(path, vmid, name)), [false, true], "{path}");
+    }
+    assert_eq!(bench.machine_of(906)["name"], "new");
+    bench.forget();
+    bench.take_writes();
     bench.stage_with(Stage::VirtualMachines, request).await;
-    assert_eq!(bench.machine_state(100)["proxmox_node"]["name"], "pve1");
+    assert_eq!(bench.take_writes(), [""; 0]);
 }
 
 #[tokio::test]
@@ -985,29 +1024,29 @@ async fn role_that_was_not_written_is_not_remembered_where_the_stage_breaks_off(
 }
 
 #[tokio::test]
-async fn agents_are_asked_for_the_system_only_where_the_answer_is_written() {
+async fn state_follows_its_guest_to_a_node_that_the_plugin_does_not_track() {
     let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
-    let asked = || {
-        let asked = bench.proxmox.requests().into_iter();
-        let count = asked
-            .filter(|request| request.path.ends_with("/agent/get-osinfo"))
-            .count();
-        bench.proxmox.clear_requests();
-        count
-    };
-    let mut request = alone();
-    request.options.guests.platform_from_agent = true;
-    bench.stage_with(Stage::VirtualMachines, request.clone()).await;
-    let all = asked();
-    assert!(all > 1, "{all}");
-    // What was not asked for is not taken for unknown by the next run either.
-    let mut overwriting = request.clone();
-    overwriting.options.overwrite.set(Flag::VmPlatform, true);
+    bench.stage(Stage::VirtualMachines).await;
+    assert_eq!(bench.machine_state(100)["proxmox_node"]["name"], "pve1");
+    let nodes = "plugins/proxbox/proxmox-nodes";
+    let rows = bench.netbox.rows(nodes);
+    let untracked = rows.iter().find(|row| row["name"] == "pve2").unwrap();
+    bench.netbox.remove(nodes, untracked["id"].as_u64().unwrap()).unwrap();
+    bench.proxmox.world().change(|world| world.migrate(100, "pve2"));
     bench.forget();
+    bench.stage(Stage::VirtualMachines).await;
+    let state = bench.machine_state(100);
+    assert_eq!(
+        (&state["proxmox_node_name"], &state["proxmox_node"]),
+        (&json!("pve2"), &json!(null))
+    );
+}
+
+#[tokio::test]
+async fn state_names_the_node_where_nodes_are_switched_off_too() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    let mut request = alone();
+    request.options.modes.node = Mode::Disabled;
     bench.stage_with(Stage::VirtualMachines, request).await;
-    assert_eq!(asked(), 0);
-    bench.stage_with(Stage::VirtualMachines, overwriting).await;
-    assert_eq!(asked(), all);
-    let rows = bench.netbox.rows(MACHINES);
-    assert!(rows.iter().any(|row| row["platform"]["name"] == "Debian GNU/Linux 12"));
+    assert_eq!(bench.machine_state(100)["proxmox_node"]["name"], "pve1");
 }

@@ -564,6 +564,16 @@ fn templates_and_guests_follow_their_modes() {
 }
 
 #[test]
+fn template_that_is_listed_as_a_plain_guest_is_known_by_its_configuration() {
+    let mut template = pair(102, "golden");
+    template.config["template"] = json!(1);
+    let mut facts = facts_of(&[pair(101, "web"), template]);
+    facts.options.modes.template = Mode::Disabled;
+    let labels: Vec<String> = handled(&facts).map(Guest::label).collect();
+    assert_eq!(labels, ["web"]);
+}
+
+#[test]
 fn site_follows_the_device_only_where_netbox_would_refuse_the_machine() {
     let (first, second) = (Some(ObjectId(20)), Some(ObjectId(21)));
     for (case, node, scope, stored, knows_types, planned) in [
@@ -614,16 +624,6 @@ fn type_in_the_notes_counts_only_where_netbox_has_types() {
     facts.ids = Ids::default();
     facts.known.machines[0].object.machine_type = None;
     assert_eq!(changes(&plan::<Machines>(&facts)), json!({}));
-}
-
-#[test]
-fn template_that_is_listed_as_a_plain_guest_is_known_by_its_configuration() {
-    let mut template = pair(102, "golden");
-    template.config["template"] = json!(1);
-    let mut facts = facts_of(&[pair(101, "web"), template]);
-    facts.options.modes.template = Mode::Disabled;
-    let labels: Vec<String> = handled(&facts).map(Guest::label).collect();
-    assert_eq!(labels, ["web"]);
 }
 
 #[test]

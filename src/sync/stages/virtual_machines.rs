@@ -51,11 +51,11 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     let outcome = run.reconcile_machines().await?;
     if !with_network {
         let summary = run.tell(&MACHINES, &outcome);
-        run.follow_up().await?;
+        run.follow_up(&outcome).await?;
         return Ok(summary);
     }
     run.tell_reconciled(&outcome, began.elapsed());
-    let failed = run.follow_up().await?;
+    let failed = run.follow_up(&outcome).await?;
     let mut summary = run.tell_items(&MACHINES, &outcome);
     let crippled = run.tell_done(&outcome, &failed);
     run.sum_up(&MACHINES, &summary.counts);
@@ -302,27 +302,46 @@ impl EndpointRun<'_> {
     }
 
     /// The stages that the request wants done for the same guests; returns the keys of interfaces that failed.
-    async fn follow_up(&mut self) -> Result<BTreeSet<String>, Error> {
-        let mut failed = BTreeSet::new();
+    async fn follow_up(&mut self, machines: &Outcome) -> Result<BTreeSet<String>, Error> {
         let wanted = &self.facts.options.guests;
-        let stages = [
-            (wanted.sync_network, Stage::VirtualDisks),
-            (wanted.sync_network, Stage::VmInterfaces),
-            (wanted.sync_network && wanted.assign_addresses, Stage::VmIpAddresses),
-            (wanted.sync_task_history, Stage::TaskHistory),
-        ];
-        for (_, stage) in stages.into_iter().filter(|(is_wanted, _)| *is_wanted) {
+        let (with_network, with_tasks) = (wanted.sync_network, wanted.sync_task_history);
+        let failed = if with_network {
+            self.see_to_networks(machines).await?
+        } else {
+            BTreeSet::new()
+        };
+        if with_tasks {
             // Boxed: a stage may run others.
-            match Box::pin(super::run(stage, self)).await {
-                Ok(summary) if stage == Stage::VmInterfaces => failed.extend(summary.failed),
+            match Box::pin(super::run(Stage::TaskHistory, self)).await {
                 Ok(_) => {}
                 // The virtual machines stand; what was done to them is told another time.
-                Err(error @ (Error::Proxmox(_) | Error::NetBox(_))) if stage == Stage::TaskHistory => {
+                Err(error @ (Error::Proxmox(_) | Error::NetBox(_))) => {
                     self.warnings.push(format!("task history: {error}").into());
                 }
                 Err(error) => return Err(error),
             }
         }
+        Ok(failed)
+    }
+
+    /// The disks, interfaces and addresses of the guests that the modes do not leave out; returns the keys of interfaces
+    /// that failed.
+    async fn see_to_networks(&mut self, machines: &Outcome) -> Result<BTreeSet<String>, Error> {
+        let before = (self.facts.options.guests.only.clone(), self.only.clone());
+        let modes = self.facts.options.modes;
+        if modes.machine == Mode::Disabled || modes.template == Mode::Disabled {
+            let known = self.facts.guests.matches.values().filter_map(Match::machine);
+            let made = machines.standing().filter(|_| !self.is_dry_run);
+            let served = known.chain(made.map(|row| row.id));
+            self.facts.options.guests.only = Some(served.collect());
+        }
+        let mut failed = BTreeSet::new();
+        Box::pin(super::run(Stage::VirtualDisks, self)).await?;
+        failed.extend(Box::pin(super::run(Stage::VmInterfaces, self)).await?.failed);
+        if self.facts.options.guests.assign_addresses {
+            Box::pin(super::run(Stage::VmIpAddresses, self)).await?;
+        }
+        (self.facts.options.guests.only, self.only) = before;
         Ok(failed)
     }
 }
