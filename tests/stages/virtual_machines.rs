@@ -750,8 +750,8 @@ async fn dry_run_tells_the_plan_and_writes_nothing() {
 }
 
 /// Notes that override what Proxmox says.
-fn notes(overrides: &Value) -> Option<String> {
-    Some(format!("```netbox-metadata\n{overrides}\n```"))
+fn notes(overrides: &Value) -> String {
+    format!("```netbox-metadata\n{overrides}\n```")
 }
 
 #[tokio::test]
@@ -893,13 +893,13 @@ async fn overrides_reach_netbox_once() {
     );
     bench.proxmox.world().change(|world| {
         let mut elsewhere = Guest::new(GuestKind::Qemu, 900, "elsewhere", "pve1");
-        elsewhere.description = notes(&json!({
+        elsewhere.description = Some(notes(&json!({
             "cluster": cluster, "device": device, "site": site, "virtual_machine_type": own, "disk": 99
-        }));
+        })));
         world.add_guest(elsewhere);
         let mut sized = Guest::new(GuestKind::Qemu, 901, "sized", "pve1");
         sized.config.set("scsi0", "/dev/sdb");
-        sized.description = notes(&json!({"disk": 77}));
+        sized.description = Some(notes(&json!({"disk": 77})));
         world.add_guest(sized);
     });
     let mut request = SyncRequest::default();
@@ -935,7 +935,7 @@ async fn type_in_the_notes_is_not_sent_to_a_netbox_without_types() {
     bench
         .proxmox
         .world()
-        .change(|world| world.guest(100).unwrap().description = notes(&json!({"virtual_machine_type": 7})));
+        .change(|world| world.guest(100).unwrap().description = Some(notes(&json!({"virtual_machine_type": 7}))));
     let mut request = alone();
     request.options.guests.parse_metadata = true;
     bench.stage_with(Stage::VirtualMachines, request.clone()).await;
@@ -996,7 +996,7 @@ async fn role_that_was_not_written_is_not_remembered_where_the_stage_breaks_off(
     let own = json!({"name": "Own", "slug": "own", "vm_role": true});
     let own = bench.netbox.seed("dcim/device-roles", &own).unwrap();
     bench.proxmox.world().change(|world| {
-        world.guest(100).unwrap().description = notes(&json!({"role": own}));
+        world.guest(100).unwrap().description = Some(notes(&json!({"role": own})));
         world.add_guest(Guest::new(GuestKind::Qemu, 900, "new", "pve1"));
     });
     let mut request = alone();
