@@ -35,7 +35,12 @@ impl Guest {
     /// What it is called: its name, else `vm-` and its number.
     pub fn label(&self) -> String {
         let name = self.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
-        name.map_or_else(|| format!("vm-{}", self.vmid), str::to_owned)
+        name.map_or_else(|| self.stand_in_name(), str::to_owned)
+    }
+
+    /// What it is called while its name is not known: `vm-` and its number.
+    pub fn stand_in_name(&self) -> String {
+        format!("vm-{}", self.vmid)
     }
 
     /// Whether it runs.

@@ -82,9 +82,31 @@ mod tests {
     #[test]
     fn configured_system_names_the_platform() {
         for (os_type, name, slug) in [
+            ("l24", "Linux (kernel 2.4)", "linux-kernel-2-4"),
             ("l26", "Linux (kernel 2.6 or newer)", "linux-kernel-2-6-or-newer"),
-            (" WIN11 ", "Windows 11", "windows-11"),
+            ("solaris", "Solaris", "solaris"),
+            ("other", "Other", "other"),
+            ("wxp", "Windows XP", "windows-xp"),
+            ("w2k", "Windows 2000", "windows-2000"),
+            ("w2k3", "Windows Server 2003", "windows-server-2003"),
+            ("w2k8", "Windows Server 2008", "windows-server-2008"),
+            ("wvista", "Windows Vista", "windows-vista"),
+            ("win7", "Windows 7", "windows-7"),
+            ("win8", "Windows 8", "windows-8"),
+            ("win10", "Windows 10", "windows-10"),
+            ("win11", "Windows 11", "windows-11"),
+            ("alpine", "Alpine Linux", "alpine-linux"),
+            ("archlinux", "Arch Linux", "arch-linux"),
+            ("centos", "CentOS", "centos"),
             ("debian", "Debian", "debian"),
+            ("devuan", "Devuan", "devuan"),
+            ("fedora", "Fedora", "fedora"),
+            ("gentoo", "Gentoo", "gentoo"),
+            ("nixos", "NixOS", "nixos"),
+            ("opensuse", "openSUSE", "opensuse"),
+            ("ubuntu", "Ubuntu", "ubuntu"),
+            ("unmanaged", "Unmanaged", "unmanaged"),
+            (" WIN11 ", "Windows 11", "windows-11"),
         ] {
             let found = platform_name(&config(os_type), None).unwrap();
             assert_eq!(

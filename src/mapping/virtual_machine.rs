@@ -214,6 +214,8 @@ mod tests {
             ("online", "active"),
             ("stopped", "offline"),
             ("paused", "offline"),
+            ("offline", "offline"),
+            (" Offline ", "offline"),
             ("planned", "planned"),
             ("unknown", "active"),
             ("", "active"),

@@ -1,8 +1,14 @@
 //! A Proxmox guest as the plugin's sync state of its virtual machine.
 
+use std::net::IpAddr;
+
 use crate::inventory::{Guest, GuestConfig, GuestKind, Vmid};
 use crate::netbox::ObjectId;
 use crate::netbox::objects::VirtualMachineState;
+
+/// The longest name of a host, and the longest of its labels, in characters.
+const HOST_MAX: usize = 253;
+const LABEL_MAX: usize = 63;
 
 /// Where a guest's Proxmox is to be found.
 #[derive(Debug, Clone, Copy)]
@@ -44,14 +50,34 @@ pub fn state(guest: &Guest, config: &GuestConfig, machine: ObjectId, home: Home<
 /// The guest's page in Proxmox; `None` where NetBox would refuse the address and the whole row with it.
 fn link(host: &str, port: u16, kind: GuestKind, vmid: Vmid) -> Option<String> {
     let host = host.trim().trim_end_matches('.');
-    let is_ipv6 = host.contains(':');
-    let is_accepted = host == "localhost" || is_ipv6 || (host.contains('.') && !host.contains('_'));
-    if !is_accepted {
-        return None;
-    }
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let host = if is_ipv6 { format!("[{bare}]") } else { bare.to_owned() };
+    let host = match bare.parse() {
+        Ok(IpAddr::V6(_)) => format!("[{bare}]"),
+        Ok(IpAddr::V4(_)) => bare.to_owned(),
+        Err(_) => is_domain(host).then(|| host.to_owned())?,
+    };
     Some(format!("https://{host}:{port}/#v1:0:={kind}/{vmid}"))
+}
+
+/// Whether NetBox takes `host` for a name in a link: `localhost`, or labels of which the last is no number and has more
+/// than one character.
+fn is_domain(host: &str) -> bool {
+    let is_letter = |c: char| c.is_ascii_alphabetic() || ('\u{a1}'..='\u{ffff}').contains(&c);
+    let is_label = |label: &str| {
+        !label.starts_with('-')
+            && !label.ends_with('-')
+            && (1..=LABEL_MAX).contains(&label.chars().count())
+            && label.chars().all(|c| is_letter(c) || c.is_ascii_digit() || c == '-')
+    };
+    let is_last = |label: &str| {
+        let is_word = label.chars().count() > 1 && label.chars().all(|c| is_letter(c) || c == '-');
+        let label = label.to_lowercase();
+        let code = label.strip_prefix("xn--");
+        is_word || code.is_some_and(|code| code.chars().all(|c| c.is_ascii_alphanumeric()))
+    };
+    let has_end = host.rsplit_once('.').is_some_and(|(_, last)| is_last(last));
+    let fits = host.chars().count() <= HOST_MAX && host.split('.').all(is_label);
+    host.eq_ignore_ascii_case("localhost") || has_end && fits
 }
 
 #[cfg(test)]
@@ -100,8 +126,26 @@ mod tests {
             ("fd00::1", Some("https://[fd00::1]:8006/#v1:0:=lxc/202")),
             ("[fd00::1]", Some("https://[fd00::1]:8006/#v1:0:=lxc/202")),
             ("localhost", Some("https://localhost:8006/#v1:0:=lxc/202")),
+            ("LocalHost", Some("https://LocalHost:8006/#v1:0:=lxc/202")),
+            ("pve.lab.example.", Some("https://pve.lab.example:8006/#v1:0:=lxc/202")),
+            ("pve.zürich", Some("https://pve.zürich:8006/#v1:0:=lxc/202")),
+            ("pve.xn--p1ai", Some("https://pve.xn--p1ai:8006/#v1:0:=lxc/202")),
+            ("1.pve.lab", Some("https://1.pve.lab:8006/#v1:0:=lxc/202")),
             ("pve1", None),
             ("pve_1.lab.example", None),
+            ("pve1.dc1", None),
+            ("node.k8s", None),
+            ("pve.x", None),
+            ("pve..example", None),
+            ("-pve.example", None),
+            ("pve-.example", None),
+            ("pve.xn--", None),
+            ("10.0.0.999", None),
+            ("10.0.0.01", None),
+            ("fe80::1%eth0", None),
+            ("pve lab.example", None),
+            (&format!("{}.example", "x".repeat(64)), None),
+            (&format!("{}example", "x.".repeat(130)), None),
             ("", None),
         ] {
             assert_eq!(

@@ -63,6 +63,7 @@ pub fn diff<R: Resource>(
 
 fn refusal<R: Resource>(object: &R, reason: &str) -> Refused {
     Refused {
+        key: object.key().to_string(),
         label: object.label(),
         reason: reason.to_owned(),
     }

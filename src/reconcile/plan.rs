@@ -95,6 +95,9 @@ pub struct Unchanged {
 /// A desired row that cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Refused {
+    /// Its key; empty where it never came to be compared.
+    #[serde(skip)]
+    pub key: String,
     /// Its name in reports.
     pub label: String,
     /// Why not, for a person.

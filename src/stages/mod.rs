@@ -229,6 +229,7 @@ impl<R: Resource> Desired<R> {
     /// Adds an object that cannot be had.
     pub fn refuse(&mut self, label: impl Into<String>, reason: impl Into<String>) {
         self.refused.push(Refused {
+            key: String::new(),
             label: label.into(),
             reason: reason.into(),
         });

@@ -5,6 +5,7 @@
 
 use super::guests::bindings;
 use super::{Desired, Facts, Part, Pass, Selection};
+use crate::mapping::notes::overrides;
 use crate::mapping::virtual_disk::{ParsedDisk, disks, virtual_disk};
 use crate::netbox::objects::{PROXBOX_TAG, VirtualDisk, VirtualDiskState, VirtualMachine};
 use crate::reconcile::{ObjectId, Policy, Retire, Row, Stored, Wanted};
@@ -136,14 +137,12 @@ impl Pass for DisklessMachines {
 }
 
 /// The virtual machines that have no disk in NetBox and whose guest's configuration shows none that has a size, each with
-/// its name.
+/// its name. A size in the guest's notes is no business of this stage.
 fn diskless(facts: &Facts) -> Vec<(ObjectId, Option<String>)> {
     let bindings = bindings(facts);
     let is_diskless = |vmid| {
-        facts
-            .inventory
-            .config(vmid)
-            .is_some_and(|config| disks(config).is_empty())
+        let config = facts.inventory.config(vmid);
+        config.is_some_and(|config| disks(config).is_empty() && overrides(config.description()).get("disk").is_none())
     };
     let machines = bindings.active().filter(|bound| bound.machine.disk_count == 0);
     machines
@@ -303,11 +302,13 @@ mod tests {
             changes(&plan::<DisklessMachines>(&facts))
         };
         let passed_through = || json!({"scsi3": "/dev/sdb"});
+        let sized = json!({"scsi3": "/dev/sdb", "description": "```netbox-metadata\n{\"disk\": 7}\n```"});
         assert_eq!(told(passed_through(), Some(7), 0), json!({"310": {"disk": 0}}));
         for (config, size, disks) in [
             (passed_through(), Some(7), 1),
             (passed_through(), Some(0), 0),
             (passed_through(), None, 0),
+            (sized, Some(7), 0),
             (json!({"scsi0": "local-lvm:x,size=1G"}), Some(7), 0),
         ] {
             assert_eq!(

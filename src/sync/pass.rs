@@ -42,7 +42,7 @@ pub(super) struct EndpointRun<'a> {
     pub(super) netbox: &'a Client,
     pub(super) version: NetBoxVersion,
     pub(super) progress: &'a Progress,
-    pub(super) cancel: &'a CancellationToken,
+    pub(super) cancel: CancellationToken,
     pub(super) limits: Limits,
     pub(super) is_dry_run: bool,
     pub(super) memo: &'a Memo,
@@ -258,14 +258,11 @@ impl<'a> EndpointRun<'a> {
         apply(&plan, self.writer(&[], false), Round::Last).await.outcome
     }
 
-    fn writer<'b>(&self, scope: &'b [Selection], is_beside: bool) -> Writer<'b>
-    where
-        'a: 'b,
-    {
+    fn writer<'b>(&'b self, scope: &'b [Selection], is_beside: bool) -> Writer<'b> {
         Writer {
             client: self.netbox,
             has_add_tags: self.version.has_add_tags(),
-            cancel: self.cancel,
+            cancel: &self.cancel,
             place: self.place(),
             scope,
             is_beside,

@@ -96,7 +96,7 @@ impl Outcome {
     pub(super) fn refuse(&mut self, object: &'static str, refused: Vec<Refused>) {
         self.failed.extend(refused.into_iter().map(|refused| Failure {
             object,
-            key: refused.label.clone(),
+            key: refused.key,
             label: refused.label,
             kind: ErrorKind::Validation,
             message: refused.reason,

@@ -268,7 +268,7 @@ impl<'a> Part<'a> {
             netbox: &context.netbox,
             version: self.version,
             progress,
-            cancel,
+            cancel: cancel.clone(),
             limits: Limits {
                 is_lifted: request.allow_shrink,
                 ..context.limits

@@ -4,7 +4,7 @@ use proxbox_api::netbox::standin::{Fault, FaultRule, Release, StandinOptions};
 use proxbox_api::proxmox::mock::world::{GuestKind, GuestStatus};
 use proxbox_api::proxmox::mock::{Guest, World};
 use proxbox_api::reconcile::{Mode, ObjectId};
-use proxbox_api::stages::{Modes, Stage};
+use proxbox_api::stages::{Flag, Modes, Stage};
 use proxbox_api::sync::{Job, SyncRequest};
 use serde_json::{Value, json};
 
@@ -747,4 +747,306 @@ async fn dry_run_tells_the_plan_and_writes_nothing() {
         (&json!("new cluster lab"), &json!("new device pve1")),
         "rows that do not exist yet have no ids"
     );
+}
+
+/// Notes that override what Proxmox says.
+fn notes(overrides: &Value) -> String {
+    format!("```netbox-metadata\n{overrides}\n```")
+}
+
+#[tokio::test]
+async fn guest_that_was_first_listed_without_a_name_gets_it_with_the_next_run() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.proxmox.world().change(|world| {
+        let mut guest = Guest::new(GuestKind::Qemu, 901, "fresh", "pve1");
+        guest.status = GuestStatus::Unknown;
+        world.add_guest(guest);
+    });
+    bench.stage(Stage::VirtualMachines).await;
+    assert_eq!(bench.machine_of(901)["name"], "vm-901");
+    bench
+        .proxmox
+        .world()
+        .change(|world| world.guest(901).unwrap().status = GuestStatus::Running);
+    for _ in 0..2 {
+        bench.forget();
+        bench.stage(Stage::VirtualMachines).await;
+        assert_eq!(bench.machine_of(901)["name"], "fresh");
+    }
+}
+
+#[tokio::test]
+async fn link_that_netbox_would_refuse_costs_no_guest_its_identity() {
+    let mut bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    let endpoints = "plugins/proxbox/endpoints/proxmox";
+    let id = bench.netbox.rows(endpoints)[0]["id"].as_u64().unwrap();
+    bench
+        .netbox
+        .change(endpoints, id, &json!({"domain": "pve1.dc1"}))
+        .unwrap();
+    bench.endpoint.domain = Some("pve1.dc1".to_owned());
+    let report = bench.stage(Stage::VirtualMachines).await;
+    assert_eq!(
+        (report.counts().created, bench.netbox.count(MACHINE_STATES)),
+        (10, 10),
+        "{}",
+        warnings(&report)
+    );
+    assert_eq!(bench.machine_state(100)["proxmox_link"], "");
+}
+
+#[tokio::test]
+async fn refused_guest_that_is_called_by_the_number_of_another_is_not_taken_for_it() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.proxmox.world().change(|world| {
+        world.add_guest(Guest::new(GuestKind::Qemu, 900, "new", "pve1"));
+        world.add_guest(Guest::new(GuestKind::Qemu, 902, "900", "pve2"));
+    });
+    bench.proxmox.faults().fail("/nodes/*/*/902/config", 500, "no answer");
+    let report = bench.job(Stage::VirtualMachines, alone()).await.into_stage().unwrap();
+    assert_eq!((report.counts().created, report.counts().failed), (11, 1));
+    assert_eq!(bench.machine_of(900)["name"], "new");
+    assert_eq!(bench.netbox.count(MACHINE_STATES), 11);
+}
+
+#[tokio::test]
+async fn guest_goes_along_with_its_device_into_another_site() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    let site = json!({"name": "B", "slug": "b"});
+    let site = bench.netbox.seed("dcim/sites", &site).unwrap();
+    let row = |path: &str, name: &str| {
+        let rows = bench.netbox.rows(path);
+        let found = rows.iter().find(|row| row["name"] == name).unwrap();
+        found["id"].as_u64().unwrap()
+    };
+    let clusters = "virtualization/clusters";
+    let unscoped = json!({"scope_type": null, "scope_id": null});
+    bench.netbox.change(clusters, row(clusters, "lab"), &unscoped).unwrap();
+    // An operator's cluster may span sites.
+    let mut request = alone();
+    request.options.modes.cluster = Mode::BootstrapOnly;
+    bench
+        .netbox
+        .change("dcim/devices", row("dcim/devices", "pve2"), &json!({"site": site}))
+        .unwrap();
+    bench.proxmox.world().change(|world| world.migrate(100, "pve2"));
+    bench.forget();
+    let report = bench.stage_with(Stage::VirtualMachines, request.clone()).await;
+    assert_eq!(report.counts().failed, 0, "{}", warnings(&report));
+    for row in bench.netbox.rows(MACHINES) {
+        let is_there = row["device"]["name"] == "pve2";
+        assert_eq!(row["site"]["name"] == "B", is_there, "{row:#}");
+    }
+    assert_eq!(bench.machine_of(100)["device"]["name"], "pve2");
+    bench.forget();
+    bench.take_writes();
+    bench.stage_with(Stage::VirtualMachines, request.clone()).await;
+    assert_eq!(bench.take_writes(), [""; 0]);
+}
+
+#[tokio::test]
+async fn agents_are_asked_for_the_system_only_where_the_answer_is_written() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    let asked = || {
+        let asked = bench.proxmox.requests().into_iter();
+        let count = asked
+            .filter(|request| request.path.ends_with("/agent/get-osinfo"))
+            .count();
+        bench.proxmox.clear_requests();
+        count
+    };
+    let mut request = alone();
+    request.options.guests.platform_from_agent = true;
+    bench.stage_with(Stage::VirtualMachines, request.clone()).await;
+    let all = asked();
+    assert!(all > 1, "{all}");
+    // What was not asked for is not taken for unknown by the next run either.
+    let mut overwriting = request.clone();
+    overwriting.options.overwrite.set(Flag::VmPlatform, true);
+    bench.forget();
+    bench.stage_with(Stage::VirtualMachines, request).await;
+    assert_eq!(asked(), 0);
+    bench.stage_with(Stage::VirtualMachines, overwriting).await;
+    assert_eq!(asked(), all);
+    let rows = bench.netbox.rows(MACHINES);
+    assert!(rows.iter().any(|row| row["platform"]["name"] == "Debian GNU/Linux 12"));
+}
+
+#[tokio::test]
+async fn overrides_reach_netbox_once() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    let seed = |path: &str, row: Value| bench.netbox.seed(path, &row).unwrap();
+    let id = |path: &str| bench.netbox.rows(path)[0]["id"].clone();
+    let kind = id("virtualization/cluster-types");
+    let cluster = seed("virtualization/clusters", json!({"name": "west", "type": kind}));
+    let site = seed("dcim/sites", json!({"name": "West", "slug": "west"}));
+    let device = json!({
+        "name": "west-1", "site": site, "cluster": cluster, "device_type": id("dcim/device-types"),
+        "role": id("dcim/device-roles")
+    });
+    let device = seed("dcim/devices", device);
+    let own = seed(
+        "virtualization/virtual-machine-types",
+        json!({"name": "Own", "slug": "own"}),
+    );
+    bench.proxmox.world().change(|world| {
+        let mut elsewhere = Guest::new(GuestKind::Qemu, 900, "elsewhere", "pve1");
+        elsewhere.description = Some(notes(&json!({
+            "cluster": cluster, "device": device, "site": site, "virtual_machine_type": own, "disk": 99
+        })));
+        world.add_guest(elsewhere);
+        let mut sized = Guest::new(GuestKind::Qemu, 901, "sized", "pve1");
+        sized.config.set("scsi0", "/dev/sdb");
+        sized.description = Some(notes(&json!({"disk": 77})));
+        world.add_guest(sized);
+    });
+    let mut request = SyncRequest::default();
+    request.options.guests.parse_metadata = true;
+    request.options.guests.sync_network = false;
+    for run in 1..=2 {
+        bench.forget();
+        bench.take_writes();
+        for stage in [Stage::VirtualMachines, Stage::VirtualDisks] {
+            let report = bench.stage_with(stage, request.clone()).await;
+            assert_eq!(report.counts().failed, 0, "{}", warnings(&report));
+        }
+        let machine = bench.machine_of(900);
+        let told = ["cluster", "device", "site", "virtual_machine_type"].map(|field| &machine[field]["id"]);
+        assert_eq!(
+            told,
+            [cluster, device, site, own].map(|id| json!(id)).each_ref(),
+            "{run}"
+        );
+        let sizes = [900, 901].map(|vmid| bench.machine_of(vmid)["disk"].clone());
+        assert_eq!(sizes, [99, 77], "{run}");
+    }
+    assert_eq!(bench.take_writes(), [""; 0]);
+}
+
+#[tokio::test]
+async fn type_in_the_notes_is_not_sent_to_a_netbox_without_types() {
+    let options = StandinOptions {
+        release: Release::V4_5,
+        ..StandinOptions::default()
+    };
+    let bench = Bench::with(World::estate(2, 10), options).await;
+    bench
+        .proxmox
+        .world()
+        .change(|world| world.guest(100).unwrap().description = Some(notes(&json!({"virtual_machine_type": 7}))));
+    let mut request = alone();
+    request.options.guests.parse_metadata = true;
+    bench.stage_with(Stage::VirtualMachines, request.clone()).await;
+    bench.forget();
+    bench.take_writes();
+    bench.stage_with(Stage::VirtualMachines, request).await;
+    assert_eq!(bench.take_writes(), [""; 0]);
+}
+
+#[tokio::test]
+async fn networks_and_disks_of_guests_that_are_switched_off_are_left_alone_with_them() {
+    let mut world = World::estate(2, 10);
+    let mut template = Guest::new(GuestKind::Qemu, 904, "golden", "pve1");
+    template.template = true;
+    world.add_guest(template);
+    world.add_guest(Guest::new(GuestKind::Qemu, 905, "plain", "pve1"));
+    let bench = Bench::with(world, StandinOptions::default()).await;
+    let mut request = SyncRequest::default();
+    request.options.guests.sync_task_history = false;
+    bench.stage_with(Stage::VirtualMachines, request.clone()).await;
+    bench.proxmox.world().change(|world| {
+        for vmid in [904, 905] {
+            let config = &mut world.guest(vmid).unwrap().config;
+            config.set("net7", format!("virtio=BC:24:11:AA:09:{:02},bridge=vmbr0", vmid - 900));
+            config.set("scsi7", "local-lvm:vm-disk-7,size=8G");
+        }
+        world.add_guest(Guest::new(GuestKind::Qemu, 906, "new", "pve1"));
+    });
+    bench.forget();
+    request.options.modes.template = Mode::Disabled;
+    let report = bench.stage_with(Stage::VirtualMachines, request.clone()).await;
+    assert_eq!(warnings(&report), "");
+    let has = |path: &str, vmid, name: &str| {
+        let machine = bench.machine_of(vmid)["id"].clone();
+        let rows = bench.netbox.rows(path);
+        rows.iter()
+            .any(|row| row["virtual_machine"]["id"] == machine && row["name"] == name)
+    };
+    for (path, name) in [(INTERFACES, "net7"), (DISKS, "scsi7")] {
+        assert_eq!([904, 905].map(|vmid| has(path, vmid, name)), [false, true], "{path}");
+    }
+    assert_eq!(bench.machine_of(906)["name"], "new");
+    bench.forget();
+    bench.take_writes();
+    bench.stage_with(Stage::VirtualMachines, request).await;
+    assert_eq!(bench.take_writes(), [""; 0]);
+}
+
+#[tokio::test]
+async fn role_that_was_not_written_is_not_remembered_where_the_stage_breaks_off() {
+    let options = StandinOptions {
+        release: Release::V4_5,
+        ..StandinOptions::default()
+    };
+    let mut bench = Bench::with(World::estate(2, 10), options).await;
+    bench.stage(Stage::VirtualMachines).await;
+    let before = bench.machine_of(100)["role"]["id"].clone();
+    let own = json!({"name": "Own", "slug": "own", "vm_role": true});
+    let own = bench.netbox.seed("dcim/device-roles", &own).unwrap();
+    bench.proxmox.world().change(|world| {
+        world.guest(100).unwrap().description = Some(notes(&json!({"role": own})));
+        world.add_guest(Guest::new(GuestKind::Qemu, 900, "new", "pve1"));
+    });
+    let mut request = alone();
+    request.options.guests.parse_metadata = true;
+    bench.restart(true);
+    // The answer to the new one is lost, the old one is refused, and then it cannot be read what is there.
+    for fault in [
+        FaultRule::on(MACHINES, Fault::LoseAnswer).method("POST").only(1),
+        FaultRule::on(MACHINES, Fault::Status(403)).method("PATCH"),
+        FaultRule::on(MACHINES, Fault::Status(500)).method("GET").only(2),
+    ] {
+        bench.netbox.faults().add(fault);
+    }
+    let report = bench.job(Stage::VirtualMachines, request.clone()).await;
+    assert_eq!(report.errors().len(), 1, "{:?}", report.errors());
+    let remembered = || bench.machine_state(100)["proxmox_last_synced_role_id"].clone();
+    assert_eq!(remembered(), before);
+    bench.netbox.faults().clear();
+    bench.forget();
+    bench.stage_with(Stage::VirtualMachines, request).await;
+    assert_eq!(
+        (&bench.machine_of(100)["role"]["id"], remembered()),
+        (&json!(own), json!(own))
+    );
+}
+
+#[tokio::test]
+async fn state_follows_its_guest_to_a_node_that_the_plugin_does_not_track() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    assert_eq!(bench.machine_state(100)["proxmox_node"]["name"], "pve1");
+    let nodes = "plugins/proxbox/proxmox-nodes";
+    let rows = bench.netbox.rows(nodes);
+    let untracked = rows.iter().find(|row| row["name"] == "pve2").unwrap();
+    bench.netbox.remove(nodes, untracked["id"].as_u64().unwrap()).unwrap();
+    bench.proxmox.world().change(|world| world.migrate(100, "pve2"));
+    bench.forget();
+    bench.stage(Stage::VirtualMachines).await;
+    let state = bench.machine_state(100);
+    assert_eq!(
+        (&state["proxmox_node_name"], &state["proxmox_node"]),
+        (&json!("pve2"), &json!(null))
+    );
+}
+
+#[tokio::test]
+async fn state_names_the_node_where_nodes_are_switched_off_too() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    let mut request = alone();
+    request.options.modes.node = Mode::Disabled;
+    bench.stage_with(Stage::VirtualMachines, request).await;
+    assert_eq!(bench.machine_state(100)["proxmox_node"]["name"], "pve1");
 }

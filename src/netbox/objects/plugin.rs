@@ -147,4 +147,5 @@ impl From<TrackingNodeRead> for Stored<TrackingNode> {
 impl Object for TrackingNode {
     type Read = TrackingNodeRead;
     const READ_FIELDS: &'static [&'static str] = &["id", "endpoint", "name", "netbox_device"];
+    const IS_LOOKED_UP: bool = true;
 }

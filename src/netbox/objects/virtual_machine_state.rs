@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::Object;
-use super::shape::{Nested, id, put, put_id};
+use super::shape::{Nested, Said, id, put, put_id, put_said_id};
 use crate::reconcile::{Fields, ObjectId, Resource, Stored};
 
 /// The sync-state row of a virtual machine. Texts are empty where nothing is known.
@@ -12,7 +12,7 @@ pub struct VirtualMachineState {
     /// The virtual machine that the row belongs to.
     pub virtual_machine: ObjectId,
     /// The plugin's row of the node; binds the row's `endpoint`.
-    pub proxmox_node: Option<ObjectId>,
+    pub proxmox_node: Said<ObjectId>,
     /// The plugin's row of the cluster; binds the row's `endpoint`.
     pub proxmox_cluster: Option<ObjectId>,
     /// The node's name in Proxmox.
@@ -52,7 +52,7 @@ impl VirtualMachineState {
     pub fn of(virtual_machine: ObjectId) -> Self {
         Self {
             virtual_machine,
-            proxmox_node: None,
+            proxmox_node: Said::Nothing,
             proxmox_cluster: None,
             node_name: None,
             cluster_name: None,
@@ -88,7 +88,7 @@ impl Resource for VirtualMachineState {
 
     fn fields(&self) -> Fields {
         let mut fields = Fields::from([("virtual_machine", self.virtual_machine.0.into())]);
-        put_id(&mut fields, "proxmox_node", self.proxmox_node);
+        put_said_id(&mut fields, "proxmox_node", self.proxmox_node);
         put_id(&mut fields, "proxmox_cluster", self.proxmox_cluster);
         put(&mut fields, "proxmox_node_name", self.node_name.clone());
         put(&mut fields, "proxmox_cluster_name", self.cluster_name.clone());
@@ -137,7 +137,7 @@ impl From<VirtualMachineStateRead> for Stored<VirtualMachineState> {
     fn from(row: VirtualMachineStateRead) -> Self {
         let object = VirtualMachineState {
             virtual_machine: row.virtual_machine.id,
-            proxmox_node: id(row.proxmox_node),
+            proxmox_node: id(row.proxmox_node).into(),
             proxmox_cluster: id(row.proxmox_cluster),
             node_name: Some(row.proxmox_node_name),
             cluster_name: Some(row.proxmox_cluster_name),

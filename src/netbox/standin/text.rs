@@ -1,7 +1,7 @@
 //! Texts that NetBox brings into one form: times, addresses, MAC addresses; and its order of names.
 
 use std::cmp::Ordering;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use time::format_description::well_known::Iso8601;
@@ -60,18 +60,44 @@ pub(super) fn mac(text: &str) -> Option<String> {
     Some(pairs.join(":"))
 }
 
-/// Whether Django takes `text` for a URL: a scheme, and a host that is an address, `localhost` or has a dot.
+/// Whether Django takes `text` for a URL: a scheme, and a host that is an address, `localhost` or a domain whose last
+/// label has two letters or more.
 pub(super) fn is_link(text: &str) -> bool {
-    let Ok(link) = url::Url::parse(text) else { return false };
-    let has_scheme = matches!(link.scheme(), "http" | "https" | "ftp" | "ftps");
-    let host = match link.host() {
-        Some(url::Host::Domain(name)) => {
-            name == "localhost" || (name.contains('.') && !name.contains('_') && !name.starts_with('.'))
-        }
-        Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)) => true,
-        None => false,
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return false;
     };
-    has_scheme && host && !text.contains(char::is_whitespace)
+    let has_scheme = ["http", "https", "ftp", "ftps"].contains(&scheme.to_lowercase().as_str());
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
+    let (host, port) = match place.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (place, None),
+    };
+    let is_port = |port: &str| (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit());
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_host = match bracketed {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => host.parse::<Ipv4Addr>().is_ok() || host.eq_ignore_ascii_case("localhost") || is_domain(host),
+    };
+    has_scheme && is_host && port.is_none_or(is_port) && !text.contains(char::is_whitespace)
+}
+
+fn is_domain(host: &str) -> bool {
+    let is_letter = |c: char| c.is_ascii_alphabetic() || ('\u{a1}'..='\u{ffff}').contains(&c);
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.chars().count())
+            && label.chars().all(|c| is_letter(c) || c.is_ascii_digit() || c == '-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let bare = host.strip_suffix('.').unwrap_or(host);
+    let Some((rest, last)) = bare.rsplit_once('.') else {
+        return false;
+    };
+    let is_word = last.chars().count() > 1 && last.chars().all(|c| is_letter(c) || c == '-');
+    let is_code = |code: &str| code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_last = is_word || last.to_lowercase().strip_prefix("xn--").is_some_and(is_code);
+    host.chars().count() <= 253 && is_last && is_label(last) && rest.split('.').all(is_label)
 }
 
 /// The order of names: runs of digits by their value, letters without regard to case.
@@ -100,4 +126,48 @@ fn first_part(text: &str) -> &str {
         text.chars().next().map_or(0, char::len_utf8)
     };
     text.get(..length).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn link_is_taken_where_django_takes_it() {
+        for (host, expected) in [
+            ("pve.lab.example", true),
+            ("PVE.lab.example.", true),
+            ("pve.zürich", true),
+            ("pve.xn--p1ai", true),
+            ("10.0.0.1", true),
+            ("[fd00::1]", true),
+            ("localhost", true),
+            ("root@pve.lab.example", true),
+            ("pve1", false),
+            ("pve1.dc1", false),
+            ("pve.x", false),
+            ("pve_1.lab.example", false),
+            ("pve-.example", false),
+            ("pve..example", false),
+            ("10.0.0.999", false),
+            ("10.1", false),
+            ("10.0.0.01", false),
+            ("[fe80::1%25eth0]", false),
+            ("fd00::1", false),
+            ("", false),
+        ] {
+            let link = format!("https://{host}:8006/#v1:0:=lxc/202");
+            assert_eq!(is_link(&link), expected, "{link}");
+        }
+        for (link, expected) in [
+            ("https://pve.example", true),
+            ("ftp://pve.example/a?b", true),
+            ("gopher://pve.example/", false),
+            ("pve.example", false),
+            ("https://pve.example/a b", false),
+            ("https://pve.example:port/", false),
+        ] {
+            assert_eq!(is_link(link), expected, "{link}");
+        }
+    }
 }

@@ -133,6 +133,14 @@ impl GuestConfig {
         }
     }
 
+    /// Whether the guest is a template.
+    pub const fn is_template(&self) -> bool {
+        match self {
+            Self::Qemu(config) => config.template,
+            Self::Lxc(config) => config.template,
+        }
+    }
+
     /// Whether the guest starts with its node.
     pub const fn starts_at_boot(&self) -> bool {
         match self {

@@ -98,6 +98,7 @@ impl Pass for Machines {
             } else if let Row::Is(id) = wanted.row
                 && let Some(stored) = known.get(&id)
             {
+                follow_device(facts, &mut wanted.object, &stored.object);
                 keep_operators(facts, &mut wanted.object, &stored.object);
                 keep_untold(facts, &mut wanted.object);
             }
@@ -125,13 +126,17 @@ fn object(facts: &Facts, prepared: Prepared<'_>) -> VirtualMachine {
     if !facts.options.overwrite.allows(Flag::VmPlatform) {
         overrides.drop("platform");
     }
+    let machine_type = facts.ids.find::<VirtualMachineType>(machine_type(guest.kind));
+    if machine_type.is_none() {
+        overrides.drop("virtual_machine_type");
+    }
     let is_here = facts.target.cluster == Some(matched.cluster);
     let platform = platform_of(facts, prepared);
     let parents = MachineParents {
         cluster: Some(matched.cluster),
         device: facts.known.node_devices.get(&guest.node).copied().filter(|_| is_here),
         site: clusters::scope_site(facts).filter(|_| is_here),
-        machine_type: facts.ids.find::<VirtualMachineType>(machine_type(guest.kind)),
+        machine_type,
         role: matched.role.write,
         platform,
     };
@@ -143,6 +148,16 @@ fn object(facts: &Facts, prepared: Prepared<'_>) -> VirtualMachine {
         object.tags.insert(discovered.to_owned());
     }
     object
+}
+
+/// NetBox refuses a virtual machine that is in another site than its device, from the release on that has types of virtual
+/// machines: where nothing else says its site, it goes where the device is.
+fn follow_device(facts: &Facts, wanted: &mut VirtualMachine, stored: &VirtualMachine) {
+    let site = wanted.device.and_then(|device| facts.known.device_sites.get(&device));
+    let is_elsewhere = stored.site.is_some() && site.is_some() && stored.site != site.copied();
+    if is_elsewhere && wanted.site.is_none() && wanted.machine_type.is_some() {
+        wanted.site = site.copied();
+    }
 }
 
 fn keep_operators(facts: &Facts, wanted: &mut VirtualMachine, stored: &VirtualMachine) {

@@ -24,7 +24,7 @@ use crate::reconcile::{Mode, ObjectId, Row, Stored};
 
 pub use cloud_init::CloudInits;
 pub use machine::{FreedNames, Machines};
-pub use platforms::Platforms;
+pub use platforms::{Platforms, with_platform};
 pub use revival::Revivals;
 pub use roles::RoleSnapshots;
 pub use states::{MachineStates, StateClaims};
@@ -80,10 +80,12 @@ pub fn handled(facts: &Facts) -> impl Iterator<Item = &Guest> {
     })
 }
 
-/// How far a guest is kept in step.
+/// How far a guest is kept in step. A guest that the cluster's statistics do not know is listed as if it were no template;
+/// its configuration tells.
 fn mode_of(facts: &Facts, guest: &Guest) -> Mode {
     let modes = facts.options.modes;
-    if guest.is_template {
+    let config = facts.inventory.config(guest.vmid);
+    if guest.is_template || config.is_some_and(GuestConfig::is_template) {
         modes.template
     } else {
         modes.machine

@@ -75,11 +75,15 @@ pub fn resolve(facts: &Facts) -> BTreeMap<Vmid, GuestName> {
 }
 
 /// The name that a virtual machine keeps: one that an operator gave, being neither the guest's own nor the `last` one that
-/// the guest was seen with; and whatever it has, where the guest is listed without a name.
+/// the guest was seen with, which is that of nameless guests where it was seen with none; and whatever it has, where the
+/// guest is listed without a name.
 fn kept(guest: &Guest, stored: &str, last: &str) -> Option<GuestName> {
-    let (live, last) = (clean(&guest.label()), last.trim());
     let is_told = guest.name.is_some();
-    let is_guests = is_variant(stored, &live) || !last.is_empty() && is_variant(stored, last);
+    let last = match last.trim() {
+        "" => guest.stand_in_name(),
+        last => last.to_owned(),
+    };
+    let is_guests = is_variant(stored, &clean(&guest.label())) || is_variant(stored, &last);
     let is_given_up = stored.is_empty() || is_told && is_guests;
     (!is_given_up).then(|| GuestName {
         is_operators: is_told,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Prepared, prepared};
-use crate::inventory::GuestSystems;
+use crate::inventory::{GuestSystems, Vmid};
 use crate::mapping::platform::{platform, platform_name, platform_slug};
 use crate::netbox::objects::Platform;
 use crate::reconcile::{Mode, ObjectId, Policy, Row, Stored};
@@ -20,12 +20,21 @@ fn names(facts: &Facts) -> BTreeSet<String> {
         .collect()
 }
 
-/// The name of the platform that a guest's virtual machine is given: a new one always, an existing one where platforms
-/// may be overwritten.
-fn name_of(facts: &Facts, prepared: Prepared<'_>) -> Option<String> {
+/// The guests whose virtual machine is given a platform: a new one always, an existing one where platforms may be
+/// overwritten.
+pub fn with_platform(facts: &Facts) -> BTreeSet<Vmid> {
+    let given = prepared(facts).filter(|prepared| is_given(facts, *prepared));
+    given.map(|prepared| prepared.guest.vmid).collect()
+}
+
+fn is_given(facts: &Facts, prepared: Prepared<'_>) -> bool {
     let may_overwrite = facts.options.overwrite.allows(Flag::VmPlatform);
-    let matched = prepared.matched;
-    if matched.is_kept || matched.row != Row::New && !may_overwrite {
+    !prepared.matched.is_kept && (prepared.matched.row == Row::New || may_overwrite)
+}
+
+/// The name of the platform that a guest's virtual machine is given.
+fn name_of(facts: &Facts, prepared: Prepared<'_>) -> Option<String> {
+    if !is_given(facts, prepared) {
         return None;
     }
     let systems = facts.inventory.items::<GuestSystems>();

@@ -2,7 +2,7 @@
 
 use super::{Prepared, prepared};
 use crate::mapping::virtual_machine_state::{Home, state};
-use crate::netbox::objects::{VirtualMachine, VirtualMachineState};
+use crate::netbox::objects::{Said, VirtualMachine, VirtualMachineState};
 use crate::reconcile::{ObjectId, Policy, Stored};
 use crate::stages::{Desired, Facts, Flag, Pass, Selection};
 
@@ -96,11 +96,19 @@ fn object(facts: &Facts, prepared: Prepared<'_>) -> Option<VirtualMachineState> 
     };
     let run = &facts.options.run_id;
     Some(VirtualMachineState {
-        proxmox_node: facts.known.node_links.get(&prepared.guest.node).copied(),
+        proxmox_node: node_row(facts, &prepared.guest.node),
         proxmox_cluster: facts.target.tracking,
         last_synced_role: prepared.matched.role.remember,
         last_updated: Some(facts.now.clone()),
         last_run: (!run.is_empty()).then(|| run.clone()),
         ..state(prepared.guest, prepared.config, machine, home)
     })
+}
+
+/// The plugin's row of a node, or that it has none, where its rows are known at all.
+fn node_row(facts: &Facts, node: &str) -> Said<ObjectId> {
+    match facts.target.plugin_endpoint {
+        Some(_) => facts.known.node_links.get(node).copied().into(),
+        None => Said::Nothing,
+    }
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::inventory::{Area, ClusterOptions, Collected, ConfiguredGuest, Gap, GuestKind, Inventory};
 use crate::mapping::virtual_machine_state::{Home, state};
 use crate::netbox::ids::Ids;
-use crate::netbox::objects::{CloudInit, DeviceRole, Platform, Tag, VirtualMachineState, VirtualMachineType};
+use crate::netbox::objects::{CloudInit, DeviceRole, Platform, Said, Tag, VirtualMachineState, VirtualMachineType};
 use crate::reconcile::{Plan, Resource};
 use crate::stages::tests::{changes, converged as infrastructure, plan, plan_against};
 use crate::stages::{Flag, Pass};
@@ -63,7 +63,7 @@ fn pair(vmid: u32, name: &str) -> Pair {
     };
     let decoded = GuestConfig::decode(guest.kind, config.clone()).unwrap();
     let state = VirtualMachineState {
-        proxmox_node: Some(ObjectId(61)),
+        proxmox_node: Said::Is(ObjectId(61)),
         proxmox_cluster: Some(ObjectId(7)),
         last_updated: Some("2026-11-24T11:00:00Z".to_owned()),
         last_run: Some("earlier".to_owned()),
@@ -564,6 +564,85 @@ fn templates_and_guests_follow_their_modes() {
 }
 
 #[test]
+fn template_that_is_listed_as_a_plain_guest_is_known_by_its_configuration() {
+    let mut template = pair(102, "golden");
+    template.config["template"] = json!(1);
+    let mut facts = facts_of(&[pair(101, "web"), template]);
+    facts.options.modes.template = Mode::Disabled;
+    let labels: Vec<String> = handled(&facts).map(Guest::label).collect();
+    assert_eq!(labels, ["web"]);
+}
+
+#[test]
+fn site_follows_the_device_only_where_netbox_would_refuse_the_machine() {
+    let (first, second) = (Some(ObjectId(20)), Some(ObjectId(21)));
+    for (case, node, scope, stored, knows_types, planned) in [
+        ("moved to another site", "pve2", None, first, true, Some(21)),
+        ("the device was moved", "pve1", None, second, true, Some(20)),
+        ("in step", "pve1", None, first, true, None),
+        ("moved within the site that it is in", "pve2", None, second, true, None),
+        ("in no site", "pve2", None, None, true, None),
+        ("the cluster's site counts", "pve2", first, first, true, None),
+        (
+            "older releases leave the site to operators",
+            "pve2",
+            None,
+            first,
+            false,
+            None,
+        ),
+    ] {
+        let mut pair = pair(101, "web");
+        pair.guest.node = node.to_owned();
+        pair.machine.object.site = stored;
+        let mut facts = facts_of(&[pair]);
+        let cluster = facts.known.clusters.iter_mut().find(|stored| stored.id == CLUSTER);
+        let cluster = &mut cluster.unwrap().object;
+        assert_eq!(cluster.site(), first);
+        if scope.is_none() {
+            cluster.scope_type = Some("dcim.region".to_owned());
+        }
+        facts.known.device_sites = [(101, 20), (102, 21)]
+            .map(|(id, site)| (ObjectId(id), ObjectId(site)))
+            .into();
+        if !knows_types {
+            facts.ids = Ids::default();
+        }
+        let planned_site = changes(&plan::<Machines>(&facts))["1101"]["site"].as_u64();
+        assert_eq!(planned_site, planned, "{case}");
+    }
+}
+
+#[test]
+fn type_in_the_notes_counts_only_where_netbox_has_types() {
+    let mut pair = pair(101, "web");
+    pair.config["description"] = json!("```netbox-metadata\n{\"virtual_machine_type\": 79}\n```");
+    let mut facts = facts_of(&[pair]);
+    facts.options.guests.parse_metadata = true;
+    let planned = changes(&plan::<Machines>(&facts));
+    assert_eq!(planned, json!({"1101": {"virtual_machine_type": 79}}));
+    facts.ids = Ids::default();
+    facts.known.machines[0].object.machine_type = None;
+    assert_eq!(changes(&plan::<Machines>(&facts)), json!({}));
+}
+
+#[test]
+fn state_names_no_node_where_the_plugin_has_no_row_of_it() {
+    let mut moved = pair(101, "web");
+    moved.guest.node = "pve2".to_owned();
+    let mut facts = facts_of(&[moved]);
+    facts.known.node_links.remove("pve2");
+    let planned = |facts: &Facts| changes(&plan::<MachineStates>(facts))["2101"].clone();
+    assert_eq!(planned(&facts)["proxmox_node"], json!(null));
+    assert!(planned(&facts).as_object().unwrap().contains_key("proxmox_node"));
+    facts.target.plugin_endpoint = None;
+    assert!(
+        !planned(&facts).as_object().unwrap().contains_key("proxmox_node"),
+        "whose rows there are is not known"
+    );
+}
+
+#[test]
 fn guest_of_a_kind_that_is_only_made_is_never_touched_again() {
     let change = |pair: &mut Pair| {
         pair.guest.name = Some("renamed".to_owned());
@@ -831,6 +910,11 @@ mod names_of_guests {
             ("web", "frontend", "web", "frontend", true),
             ("shop", "web", "", "web", true),
             ("web", "WEB", "web", "web", false),
+            // Listed without a name when it was first seen.
+            ("web", "vm-101", "", "web", false),
+            ("web", "VM-101 (2)", " ", "web", false),
+            ("web", "vm-102", "", "vm-102", true),
+            ("web", "vm-101", "web", "vm-101", true),
         ] {
             let facts = facts_of(&[named(101, live, stored, last)]);
             let name = &facts.guests.names[&Vmid(101)];

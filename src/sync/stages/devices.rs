@@ -6,10 +6,10 @@ use serde_json::json;
 
 use super::Summary;
 use crate::netbox::objects::{Device, DeviceState, TrackingNode};
-use crate::reconcile::Mode;
+use crate::reconcile::{Mode, ObjectId, Stored};
 use crate::stages::Pass;
 use crate::stages::devices::{
-    DeviceClaims, DeviceStates, Devices, NodeLinks, linked, named_selection, named_state_selection, state_selection,
+    DeviceClaims, DeviceStates, Devices, NodeLinks, named_selection, named_state_selection, state_selection,
     stated_selection,
 };
 use crate::stages::nodes::{devices_of, resolve, sites_of};
@@ -67,21 +67,18 @@ impl EndpointRun<'_> {
         self.warn(PHASE, &links);
         let states = self.pass::<DeviceStates>().await?;
         self.verify_owner(&states, &mut outcome).await?;
-        self.know_nodes(&outcome);
+        let rows = self.recall::<TrackingNode>(NodeLinks::scope(&self.facts)).await?;
+        self.know_nodes(&outcome, rows);
         Ok(outcome)
     }
 
     /// Keeps which rows stand for the nodes, for this run and for the next.
-    fn know_nodes(&mut self, outcome: &Outcome) {
+    fn know_nodes(&mut self, outcome: &Outcome, rows: Vec<Stored<TrackingNode>>) {
         let failed = outcome.failed_labels();
         let devices = devices_of(&self.facts).into_iter();
         let devices: BTreeMap<_, _> = devices.filter(|(node, _)| !failed.contains(node.as_str())).collect();
-        let links = self.facts.cluster.nodes.iter().filter_map(|node| {
-            let id = linked(&self.facts, &node.name)?;
-            Some((node.name.clone(), id))
-        });
         let nodes = KnownNodes {
-            links: links.collect(),
+            links: links(rows),
             sites: sites_of(&self.facts),
             devices,
         };
@@ -126,8 +123,7 @@ impl EndpointRun<'_> {
             return Ok(());
         }
         let rows = self.list::<TrackingNode>(NodeLinks::scope(&self.facts)).await?;
-        let links = rows.into_iter().map(|stored| (stored.object.name, stored.id));
-        self.facts.known.node_links = links.collect();
+        self.facts.known.node_links = links(rows);
         Ok(())
     }
 
@@ -199,4 +195,9 @@ impl EndpointRun<'_> {
         devices.fail("device sync state", &failed);
         Ok(())
     }
+}
+
+/// The plugin's rows of the nodes, by the node's name.
+fn links(rows: Vec<Stored<TrackingNode>>) -> BTreeMap<String, ObjectId> {
+    rows.into_iter().map(|stored| (stored.object.name, stored.id)).collect()
 }

@@ -13,7 +13,7 @@ use crate::stages::ports::{GuestPorts, guest_ports};
 use crate::stages::vm_addresses::claims;
 use crate::sync::event::{Item, Substep};
 use crate::sync::pass::EndpointRun;
-use crate::sync::report::{Outcome, Written};
+use crate::sync::report::{Failure, Outcome, Written};
 
 const PHASE: &str = Stage::VirtualMachines.as_str();
 const PAGE: &str = "/virtualization/virtual-machines/";
@@ -137,7 +137,9 @@ fn fate<'a>(outcome: &'a Outcome, guest: &Guest) -> Fate<'a> {
         return Fate::Standing(row);
     }
     let mut failed = outcome.failed.iter();
-    let failure = failed.find(|failure| failure.key == key || failure.label == label);
+    // Guests that were refused have no key.
+    let is_it = |failure: &&Failure| failure.key == key || failure.key.is_empty() && failure.label == label;
+    let failure = failed.find(is_it);
     failure.map_or(Fate::LeftAlone, |failure| Fate::Failed(&failure.message))
 }
 

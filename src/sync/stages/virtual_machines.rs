@@ -6,14 +6,14 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::Summary;
-use crate::inventory::{ClusterOptions, GuestConfigs, GuestSystems, Vmid};
+use crate::inventory::{Area as _, ClusterOptions, GuestConfigs, GuestSystems, Vmid};
 use crate::netbox::objects::{Tag, VirtualMachine, VirtualMachineState};
 use crate::reconcile::{Mode, ObjectId};
 use crate::stages::guests::owned_states;
 use crate::stages::machines::identity::{claimed_elsewhere, identify};
 use crate::stages::machines::{
-    CloudInits, FreedNames, GuestTags, MachineStates, Machines, Platforms, Revivals, RoleSnapshots, StateClaims,
-    clusters, handled, ignored_overrides, missing_tag_names, names, tag_slugs,
+    CloudInits, FreedNames, GuestTags, MachineStates, Machines, Match, Platforms, Revivals, RoleSnapshots, StateClaims,
+    clusters, handled, ignored_overrides, missing_tag_names, names, tag_slugs, with_platform,
 };
 use crate::stages::{Pass, Selection, Stage};
 use crate::sync::error::Error;
@@ -44,9 +44,6 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
         run.tell_begun();
     }
     run.read::<GuestConfigs>().await?;
-    if run.facts.options.guests.platform_from_agent {
-        run.read::<GuestSystems>().await?;
-    }
     run.read_claimed_machines().await?;
     if with_network {
         run.tell_ready(began.elapsed());
@@ -54,11 +51,11 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     let outcome = run.reconcile_machines().await?;
     if !with_network {
         let summary = run.tell(&MACHINES, &outcome);
-        run.follow_up().await?;
+        run.follow_up(&outcome).await?;
         return Ok(summary);
     }
     run.tell_reconciled(&outcome, began.elapsed());
-    let failed = run.follow_up().await?;
+    let failed = run.follow_up(&outcome).await?;
     let mut summary = run.tell_items(&MACHINES, &outcome);
     let crippled = run.tell_done(&outcome, &failed);
     run.sum_up(&MACHINES, &summary.counts);
@@ -72,6 +69,7 @@ impl EndpointRun<'_> {
     async fn reconcile_machines(&mut self) -> Result<Outcome, Error> {
         let unverified = self.identify_guests();
         self.read_guest_tags().await?;
+        self.read_systems().await?;
         let [tags, platforms] = self.passes::<GuestTags, Platforms>().await?;
         self.warn(PHASE, &tags);
         self.facts.guests.tags = tag_slugs(&self.facts);
@@ -79,6 +77,8 @@ impl EndpointRun<'_> {
         self.claim_states().await?;
         self.free_names().await?;
         let mut outcome = self.write_machines().await?;
+        // Not all guests were asked: another run must not take it for what there is.
+        std::mem::take(GuestSystems::slot_mut(&mut self.facts.inventory));
         outcome.left_out += unverified;
         let [states, cloud_inits] = self.try_passes::<MachineStates, CloudInits>().await;
         take_states(&states?, &mut outcome);
@@ -133,6 +133,18 @@ impl EndpointRun<'_> {
             self.progress.name_resolved(&self.facts.cluster.name, *vmid, name);
         }
         identities.unverified.len()
+    }
+
+    /// Asks the agents of guests for their system, where it names a platform that is going to be written.
+    async fn read_systems(&mut self) -> Result<(), Error> {
+        if !self.facts.options.guests.platform_from_agent {
+            return Ok(());
+        }
+        let asked = with_platform(&self.facts);
+        let before = self.only.replace(asked);
+        let read = self.read::<GuestSystems>().await;
+        self.only = before;
+        read
     }
 
     /// Reads the tags that guests bear, by their slugs and else by their names, and what colours they have.
@@ -194,17 +206,59 @@ impl EndpointRun<'_> {
     async fn write_machines(&mut self) -> Result<Outcome, Error> {
         let remembered = self.remember_roles().await?;
         self.refuse_guests(&remembered, "its role could not be remembered");
-        let outcome = self.pass::<Machines>().await?;
-        for failure in &outcome.failed {
+        let passed = self.pass::<Machines>().await;
+        for failure in passed.iter().flat_map(|outcome| &outcome.failed) {
             if let Ok(vmid) = failure.key.parse::<Vmid>() {
                 self.facts.guests.refused.insert(vmid, failure.message.clone());
             }
         }
-        if !outcome.failed.is_empty() {
-            let restored = self.remember_roles().await?;
-            self.warn(PHASE, &restored);
-        }
+        let restored = self.restore_roles(&passed).await;
+        let outcome = passed?;
+        self.warn(PHASE, &restored?);
         Ok(outcome)
+    }
+
+    /// Remembers the former roles of virtual machines that were not written, even where the run is asked to stop: the
+    /// next one would take them for an operator's.
+    async fn restore_roles(&mut self, passed: &Result<Outcome, Error>) -> Result<Outcome, Error> {
+        let matches = self.facts.guests.matches.iter();
+        let mut changing: Vec<(Vmid, ObjectId, ObjectId)> = matches
+            .filter(|(_, matched)| matched.role.remembered.is_some())
+            .filter_map(|(vmid, matched)| Some((*vmid, matched.machine()?, matched.role.write?)))
+            .collect();
+        if changing.is_empty() {
+            return Ok(Outcome::default());
+        }
+        let written: BTreeSet<ObjectId> = match passed {
+            Ok(outcome) => outcome.standing().map(|row| row.id).collect(),
+            Err(_) => self.with_new_role(&changing).await?,
+        };
+        changing.retain(|(_, machine, _)| !written.contains(machine));
+        if changing.is_empty() {
+            return Ok(Outcome::default());
+        }
+        for (vmid, ..) in changing {
+            let refused = self.facts.guests.refused.entry(vmid);
+            refused.or_insert_with(|| "it was not written".to_owned());
+        }
+        let asked = std::mem::take(&mut self.cancel);
+        let restored = self.remember_roles().await;
+        self.cancel = asked;
+        restored
+    }
+
+    /// Those of virtual machines that have the role by now that they should be given.
+    async fn with_new_role(&self, changing: &[(Vmid, ObjectId, ObjectId)]) -> Result<BTreeSet<ObjectId>, Error> {
+        let ids = changing.iter().map(|(_, machine, _)| *machine);
+        let rows = self.list::<VirtualMachine>(vec![Selection::any_of("id", ids)]).await?;
+        let roles: BTreeMap<ObjectId, Option<ObjectId>> =
+            rows.into_iter().map(|stored| (stored.id, stored.object.role)).collect();
+        let has_role = |(_, machine, role): &&(Vmid, ObjectId, ObjectId)| roles.get(machine) == Some(&Some(*role));
+        Ok(changing
+            .iter()
+            .filter(has_role)
+            .map(|(_, machine, _)| *machine)
+            .collect())
     }
 
     async fn remember_roles(&mut self) -> Result<Outcome, Error> {
@@ -248,27 +302,46 @@ impl EndpointRun<'_> {
     }
 
     /// The stages that the request wants done for the same guests; returns the keys of interfaces that failed.
-    async fn follow_up(&mut self) -> Result<BTreeSet<String>, Error> {
-        let mut failed = BTreeSet::new();
+    async fn follow_up(&mut self, machines: &Outcome) -> Result<BTreeSet<String>, Error> {
         let wanted = &self.facts.options.guests;
-        let stages = [
-            (wanted.sync_network, Stage::VirtualDisks),
-            (wanted.sync_network, Stage::VmInterfaces),
-            (wanted.sync_network && wanted.assign_addresses, Stage::VmIpAddresses),
-            (wanted.sync_task_history, Stage::TaskHistory),
-        ];
-        for (_, stage) in stages.into_iter().filter(|(is_wanted, _)| *is_wanted) {
+        let (with_network, with_tasks) = (wanted.sync_network, wanted.sync_task_history);
+        let failed = if with_network {
+            self.see_to_networks(machines).await?
+        } else {
+            BTreeSet::new()
+        };
+        if with_tasks {
             // Boxed: a stage may run others.
-            match Box::pin(super::run(stage, self)).await {
-                Ok(summary) if stage == Stage::VmInterfaces => failed.extend(summary.failed),
+            match Box::pin(super::run(Stage::TaskHistory, self)).await {
                 Ok(_) => {}
                 // The virtual machines stand; what was done to them is told another time.
-                Err(error @ (Error::Proxmox(_) | Error::NetBox(_))) if stage == Stage::TaskHistory => {
+                Err(error @ (Error::Proxmox(_) | Error::NetBox(_))) => {
                     self.warnings.push(format!("task history: {error}").into());
                 }
                 Err(error) => return Err(error),
             }
         }
+        Ok(failed)
+    }
+
+    /// The disks, interfaces and addresses of the guests that the modes do not leave out; returns the keys of interfaces
+    /// that failed.
+    async fn see_to_networks(&mut self, machines: &Outcome) -> Result<BTreeSet<String>, Error> {
+        let before = (self.facts.options.guests.only.clone(), self.only.clone());
+        let modes = self.facts.options.modes;
+        if modes.machine == Mode::Disabled || modes.template == Mode::Disabled {
+            let known = self.facts.guests.matches.values().filter_map(Match::machine);
+            let made = machines.standing().filter(|_| !self.is_dry_run);
+            let served = known.chain(made.map(|row| row.id));
+            self.facts.options.guests.only = Some(served.collect());
+        }
+        let mut failed = BTreeSet::new();
+        Box::pin(super::run(Stage::VirtualDisks, self)).await?;
+        failed.extend(Box::pin(super::run(Stage::VmInterfaces, self)).await?.failed);
+        if self.facts.options.guests.assign_addresses {
+            Box::pin(super::run(Stage::VmIpAddresses, self)).await?;
+        }
+        (self.facts.options.guests.only, self.only) = before;
         Ok(failed)
     }
 }
