@@ -134,6 +134,7 @@ pub(in crate::stages) fn interfaces(told: &[(&str, &str, &[&str])]) -> Vec<Guest
         mac: Some((*mac).to_owned()),
         mtu: None,
         addresses: addresses.iter().map(address).collect(),
+        is_partial: false,
     };
     told.iter().map(interface).collect()
 }
