@@ -64,7 +64,7 @@ pub fn unknown_hosts(facts: &Facts) -> BTreeSet<IpAddr> {
 pub fn estate(facts: &Facts, rows: &[Stored<IpAddress>]) -> Estate {
     let claims = claims(facts);
     let may_change = facts.options.modes.effective_ip_address() == Mode::Always;
-    let mut leftover = if may_change {
+    let mut leftover = if may_change && facts.may_retire() {
         leftovers(&claims, rows)
     } else {
         BTreeSet::new()

@@ -178,10 +178,8 @@ impl<'a> EndpointRun<'a> {
                     .retain(|wanted| pending.contains(&wanted.object.key().to_string()));
                 desired.refused.clear();
             }
-            // A later round is about the rows whose fate is unknown alone, and a request for one thing about that alone:
-            // the others only look as if nobody wanted them. And where it is not known which cluster it is, nothing is.
-            let (options, cluster) = (&self.facts.options, &self.facts.cluster);
-            let may_retire = round == 0 && options.only.is_everything() && cluster.hidden.is_none();
+            // A later round is about the rows whose fate is unknown alone.
+            let may_retire = round == 0 && self.facts.may_retire();
             let mut plan = diff(desired.wanted, &actual, &policy, |stored| {
                 if may_retire {
                     P::retire(&self.facts, stored)

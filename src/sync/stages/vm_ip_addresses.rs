@@ -177,7 +177,7 @@ impl EndpointRun<'_> {
 
     /// Deletes addresses that interfaces have no more, after what protects them.
     async fn clear_stale(&mut self) -> Result<Outcome, Error> {
-        if !self.facts.options.only.is_everything() {
+        if !self.facts.may_retire() {
             return Ok(Outcome::default());
         }
         let (addresses, links) = find_stale(&self.facts);
