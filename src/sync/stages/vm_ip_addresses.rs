@@ -183,6 +183,8 @@ impl EndpointRun<'_> {
         let (addresses, links) = find_stale(&self.facts);
         self.facts.known.network.stale_addresses = addresses;
         self.facts.known.network.stale_links = links;
+        // The links go first: once they are gone it is too late to refuse the rest.
+        self.check::<StaleAddresses>().await?;
         let cleared = self.pass::<StaleLinks>().await?;
         self.warn(PHASE, &cleared);
         let deleted: BTreeSet<ObjectId> = cleared.deleted.iter().map(|row| row.id).collect();
