@@ -190,6 +190,9 @@ impl EndpointRun<'_> {
         let deleted: BTreeSet<ObjectId> = cleared.deleted.iter().map(|row| row.id).collect();
         let links = &mut self.facts.known.network.guest_addresses;
         links.retain(|stored| !deleted.contains(&stored.id));
-        self.pass::<StaleAddresses>().await
+        let cleared = self.pass::<StaleAddresses>().await?;
+        // One that NetBox has kept is a primary address as before.
+        self.facts.known.network.stale_addresses = cleared.deleted.iter().map(|row| row.id).collect();
+        Ok(cleared)
     }
 }
