@@ -57,7 +57,9 @@ fn hosts(bench: &Bench, vmid: u32, interface: &str) -> Vec<String> {
 
 /// The request that a query makes.
 fn asked(query: &[(&str, &str)]) -> SyncRequest {
-    let query = query.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+    let query = query
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     SyncRequest::parse(&query.collect()).unwrap()
 }
 
