@@ -65,7 +65,10 @@ pub fn seen(interfaces: &[GuestInterface], nic: &Nic, core_name: &str) -> Option
     let mut same = interfaces.iter().filter(|interface| has_mac(interface, nic));
     if let Some(first) = same.next() {
         let mut view = first.clone();
-        same.for_each(|interface| add_addresses(&mut view, &interface.addresses));
+        for interface in same {
+            add_addresses(&mut view, &interface.addresses);
+            view.is_partial |= interface.is_partial;
+        }
         return Some(view);
     }
     let name = core_name.to_lowercase();
@@ -130,6 +133,7 @@ mod tests {
             mac: (!mac.is_empty()).then(|| mac.to_owned()),
             mtu: None,
             addresses: addresses.collect(),
+            is_partial: false,
         }
     }
 

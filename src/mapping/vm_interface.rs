@@ -42,16 +42,21 @@ pub fn vm_interface(nic: &Nic, virtual_machine: ObjectId, name: &str, vlans: Vla
     }
 }
 
-/// `interface` with the state of its link, its largest packet and the VLANs of its trunk.
+/// `interface` with the state of its link, its largest packet and the VLANs of its trunk. A largest packet of 1 is that of
+/// the bridge, which the configuration does not tell.
 pub fn with_link(interface: VmInterface, nic: &Nic, vlans: VlanIds<'_>) -> VmInterface {
     let tagged = nic.trunks.iter().copied().map(vlans).collect::<Option<_>>();
     let tagged = tagged.filter(|_| !nic.trunks.is_empty());
     VmInterface {
         enabled: Some(!nic.is_down),
-        mtu: nic.mtu.filter(|mtu| *mtu > 1),
+        mtu: nic.mtu.filter(|mtu| *mtu > 1).into(),
         mode: tagged
             .as_ref()
             .map_or(interface.mode, |_| Said::Is("tagged".to_owned())),
+        untagged_vlan: match &tagged {
+            Some(_) if nic.vlan.is_none() => Said::Empty,
+            Some(_) | None => interface.untagged_vlan,
+        },
         tagged_vlans: tagged,
         ..interface
     }
@@ -147,19 +152,28 @@ mod tests {
     #[test]
     fn link_of_an_interface_is_told_where_that_is_asked_for() {
         let table = [
-            ("virtio=BC:24:11:AA:00:01,link_down=1", json!({"enabled": false})),
+            (
+                "virtio=BC:24:11:AA:00:01,link_down=1",
+                json!({"enabled": false, "mtu": null}),
+            ),
             (
                 "virtio=BC:24:11:AA:00:01,mtu=9000",
                 json!({"enabled": true, "mtu": 9000}),
             ),
-            ("virtio=BC:24:11:AA:00:01,mtu=1", json!({"enabled": true})),
+            ("virtio=BC:24:11:AA:00:01,mtu=1", json!({"enabled": true, "mtu": null})),
+            (
+                "virtio=BC:24:11:AA:00:01,trunks=130",
+                json!({"enabled": true, "mtu": null, "mode": "tagged", "untagged_vlan": null, "tagged_vlans": [98]}),
+            ),
             (
                 "virtio=BC:24:11:AA:00:01,tag=120,trunks=130;140-141",
-                json!({"enabled": true, "mode": "tagged", "untagged_vlan": 88, "tagged_vlans": [98, 108, 109]}),
+                json!({
+                    "enabled": true, "mtu": null, "mode": "tagged", "untagged_vlan": 88, "tagged_vlans": [98, 108, 109]
+                }),
             ),
             (
                 "virtio=BC:24:11:AA:00:01,tag=120,trunks=130;99",
-                json!({"enabled": true, "mode": "access", "untagged_vlan": 88}),
+                json!({"enabled": true, "mtu": null, "mode": "access", "untagged_vlan": 88}),
             ),
         ];
         for (net, expected) in table {

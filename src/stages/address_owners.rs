@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::Facts;
 use super::vm_addresses::{Claim, claims, leftovers};
-use crate::netbox::objects::{IpAddress, PROXBOX_TAG};
+use crate::netbox::objects::IpAddress;
 use crate::reconcile::{Mode, ObjectId, Stored};
 
 /// Which row a claim gets.
@@ -64,7 +64,7 @@ pub fn unknown_hosts(facts: &Facts) -> BTreeSet<IpAddr> {
 pub fn estate(facts: &Facts, rows: &[Stored<IpAddress>]) -> Estate {
     let claims = claims(facts);
     let may_change = facts.options.modes.effective_ip_address() == Mode::Always;
-    let mut leftover = if may_change {
+    let mut leftover = if may_change && facts.may_retire() {
         leftovers(&claims, rows)
     } else {
         BTreeSet::new()
@@ -196,10 +196,4 @@ impl<'a> Court<'a> {
             (Some(_), None) => false,
         }
     }
-}
-
-/// Whether the mask of a row follows the guest's: a row of ours, unless it is the reservation of a single host.
-pub(super) fn follows_mask(row: &IpAddress) -> bool {
-    let whole = if row.host.is_ipv4() { 32 } else { 128 };
-    row.tags.contains(PROXBOX_TAG) && row.prefix != Some(whole)
 }

@@ -231,3 +231,11 @@ pub struct Facts {
     /// The run's time, ISO 8601 in UTC.
     pub now: String,
 }
+
+impl Facts {
+    /// Whether rows that are no longer desired may go: not where the request is about one thing alone, since the others
+    /// only look as if nobody wanted them, and not where it is not known which cluster it is.
+    pub fn may_retire(&self) -> bool {
+        self.options.only.is_everything() && self.cluster.hidden.is_none()
+    }
+}

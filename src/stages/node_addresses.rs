@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use super::address_owners::follows_mask;
 use super::node_interfaces::node_ports;
 use super::vm_interfaces::take_oldest;
 use super::{Desired, Facts, Flag, Pass, Selection};
@@ -159,7 +158,9 @@ impl Pass for NodeAddresses {
             let mut object = ip_address(claim.address, claim.interface);
             let row = match rows.judge(&claim) {
                 Ok(Some(stored)) => {
-                    object.prefix = object.prefix.filter(|_| follows_mask(&stored.object));
+                    // The reservation of a single host stays one.
+                    let whole = if stored.object.host.is_ipv4() { 32 } else { 128 };
+                    object.prefix = object.prefix.filter(|_| stored.object.prefix != Some(whole));
                     Row::Is(stored.id)
                 }
                 Ok(None) => Row::New,
@@ -264,6 +265,18 @@ mod tests {
         let adopted = plan_against::<NodeAddresses>(&one_address(), &[free()]);
         let expected = json!({"3": {"assigned_object_type": "dcim.interface", "assigned_object_id": 1}});
         assert_eq!((changes(&adopted), adopted.create.len()), (expected, 0));
+    }
+
+    #[test]
+    fn mask_follows_the_node_when_a_row_is_adopted_unless_it_reserves_a_single_host() {
+        for (prefix, expected) in [(16, json!("10.0.7.11/24")), (32, Value::Null)] {
+            let mut free = stored(3, None);
+            free.object.tags.clear();
+            free.object.prefix = Some(prefix);
+            let adopted = changes(&plan_against::<NodeAddresses>(&one_address(), &[free]));
+            assert_eq!(adopted["3"]["address"], expected, "/{prefix}");
+            assert_eq!(adopted["3"]["tags"], json!(["proxbox"]));
+        }
     }
 
     #[test]

@@ -60,18 +60,17 @@ pub fn claims(facts: &Facts) -> Claims {
     let is_wanted = |address: &Address| facts.options.only.takes(Part::Address, &address.host.to_string());
     let mut claims = Claims::default();
     for (guest, port) in all_ports(&ports) {
-        let (addresses, left_out) = addresses(facts, port);
-        claims.left_out += left_out;
+        let found = addresses(facts, guest, port);
+        claims.left_out += found.left_out;
         let Some(interface) = interface_of(facts, guest, port) else {
             *claims.missing.entry(guest.bound.label().to_owned()).or_default() += 1;
             continue;
         };
-        if addresses.is_empty() {
+        if found.addresses.is_empty() {
             claims.bare.push((guest.bound.label().to_owned(), port.name.clone()));
         }
-        let families = covered(guest, &addresses);
-        claims.covered.entry(interface).or_default().extend(families);
-        let wanted = addresses.into_iter().filter(is_wanted);
+        claims.covered.entry(interface).or_default().extend(found.covered);
+        let wanted = found.addresses.into_iter().filter(is_wanted);
         claims.claims.extend(wanted.map(|address| Claim {
             machine: guest.bound.id,
             interface,
@@ -87,32 +86,52 @@ pub fn claims(facts: &Facts) -> Claims {
 /// The key and the name of the interface that has the address `host`, among those that the request is about.
 pub fn port_with(facts: &Facts, host: IpAddr) -> Option<(String, String)> {
     let ports = guest_ports(facts);
-    let has_it = |port: &Port| addresses(facts, port).0.iter().any(|address| address.host == host);
-    let (_, port) = all_ports(&ports).find(|(_, port)| has_it(port))?;
+    let has_it = |(guest, port): &(&GuestPorts<'_>, &Port)| {
+        let found = addresses(facts, guest, port).addresses;
+        found.iter().any(|address| address.host == host)
+    };
+    let (_, port) = all_ports(&ports).find(has_it)?;
     Some((port.nic.key.clone(), port.name.clone()))
 }
 
-/// The addresses of a port, those of the preferred family first: what the guest told, else what is configured.
-fn addresses(facts: &Facts, port: &Port) -> (Vec<Address>, usize) {
+/// What is known of a port's addresses.
+struct Found {
+    /// The addresses, those of the preferred family first.
+    addresses: Vec<Address>,
+    /// How many were left out because NetBox is no place for them.
+    left_out: usize,
+    /// The families of which it has no others.
+    covered: BTreeSet<Family>,
+}
+
+/// The addresses of a port: what the guest told, else what is configured; both where the guest told a part.
+fn addresses(facts: &Facts, guest: &GuestPorts<'_>, port: &Port) -> Found {
     let options = &facts.options.guests;
     let wants_link_local = !options.ignore_link_local;
     let seen = port.seen.as_ref().map(|seen| addresses_of(seen, wants_link_local));
     let (mut addresses, left_out) = seen.unwrap_or_default();
-    if addresses.is_empty() {
-        let configured = port.nic.addresses.iter();
-        addresses.extend(configured.filter_map(|text| Address::parse(text, wants_link_local)));
+    let is_told = !addresses.is_empty();
+    let is_partial = port.seen.as_ref().is_some_and(|seen| seen.is_partial);
+    if !is_told || is_partial {
+        for text in &port.nic.addresses {
+            let configured = Address::parse(text, wants_link_local);
+            let is_new = |address: &Address| addresses.iter().all(|known| known.host != address.host);
+            addresses.extend(configured.filter(is_new));
+        }
     }
+    // Where there are none nothing is known: an agent may be down, or a lease not taken yet. A configuration tells
+    // nothing of a family that it does not set.
+    let covered = match guest.source {
+        Source::Guest if is_partial => BTreeSet::new(),
+        Source::Guest if is_told => [Family::V4, Family::V6].into(),
+        Source::Guest | Source::Configuration => addresses.iter().map(|address| family(address.host)).collect(),
+        Source::Nobody => BTreeSet::new(),
+    };
     addresses.sort_by_key(|address| family(address.host) != options.primary_family);
-    (addresses, left_out)
-}
-
-/// The families of which an interface has no other addresses than `addresses`. Where there are none nothing is known: an
-/// agent may be down, or a lease not taken yet. A configuration tells nothing of a family that it does not set.
-fn covered(guest: &GuestPorts<'_>, addresses: &[Address]) -> BTreeSet<Family> {
-    match guest.source {
-        Source::Guest if !addresses.is_empty() => [Family::V4, Family::V6].into(),
-        Source::Configuration => addresses.iter().map(|address| family(address.host)).collect(),
-        Source::Guest | Source::Nobody => BTreeSet::new(),
+    Found {
+        addresses,
+        left_out,
+        covered,
     }
 }
 

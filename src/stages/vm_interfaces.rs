@@ -42,14 +42,16 @@ pub(super) fn of_machines(facts: &Facts, all: impl FnOnce() -> Option<Selection>
 pub fn vlan_selections(facts: &Facts) -> Vec<Selection> {
     let ports = guest_ports(facts);
     let vids: BTreeSet<u16> = all_ports(&ports).flat_map(|(_, port)| vids(facts, &port.nic)).collect();
-    let free: BTreeSet<String> = all_ports(&ports)
-        .filter(|(_, port)| is_free(facts, &port.nic))
-        .map(|(guest, port)| guest.key(port))
-        .collect();
-    let stored = facts.known.network.interfaces.iter().map(|stored| &stored.object);
-    let left = stored
-        .filter(|interface| free.contains(&interface.key()))
-        .flat_map(vlans_of);
+    let stored = facts.known.network.interfaces.iter();
+    let stored: BTreeMap<String, &VmInterface> = stored.map(|stored| (stored.object.key(), &stored.object)).collect();
+    let untagged = all_ports(&ports).filter(|(_, port)| port.nic.vlan.is_none());
+    let left = untagged.filter_map(|(guest, port)| {
+        let interface = stored.get(&guest.key(port))?;
+        let tagged = interface.tagged_vlans.iter().flatten();
+        let tagged = tagged.filter(|_| is_free(facts, &port.nic));
+        Some(interface.untagged_vlan.value().into_iter().chain(tagged).copied())
+    });
+    let left = left.flatten();
     vec![
         Selection::any_of("vid", vids),
         Selection::any_of("id", left.collect::<BTreeSet<_>>()),
@@ -182,15 +184,22 @@ impl Pass for VmInterfaces {
             let mut vlans = vlans_of(interface).peekable();
             is_mode && vlans.peek().is_some() && vlans.all(|vlan| ours.contains(&vlan))
         };
-        let cleared: BTreeSet<String> = actual
+        let rows: BTreeMap<String, &VmInterface> = actual
             .iter()
-            .filter(|stored| has_ours(&stored.object))
-            .map(|stored| stored.object.key())
+            .map(|stored| (stored.object.key(), &stored.object))
             .collect();
         for wanted in &mut desired.wanted {
             let interface = &mut wanted.object;
-            if interface.mode == Said::Empty && !cleared.contains(&interface.key()) {
-                (interface.mode, interface.untagged_vlan) = (Said::Nothing, Said::Nothing);
+            let row = rows.get(&interface.key());
+            if interface.mode == Said::Empty {
+                if !row.is_some_and(|row| has_ours(row)) {
+                    (interface.mode, interface.untagged_vlan) = (Said::Nothing, Said::Nothing);
+                }
+            } else if interface.untagged_vlan == Said::Empty {
+                let untagged = row.and_then(|row| row.untagged_vlan.value());
+                if !untagged.is_some_and(|vlan| ours.contains(vlan)) {
+                    interface.untagged_vlan = Said::Nothing;
+                }
             }
         }
         desired

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::address_owners::{Title, estate, follows_mask};
+use super::address_owners::{Title, estate};
 use super::guest_interfaces::mode as guest_mode;
 use super::ports::{guest_ports, interface_of};
 use super::vm_addresses::{Claim, claims, family};
@@ -190,53 +190,41 @@ impl Pass for Addresses {
 
     /// Each claim gets its row; one that somebody else has is left out.
     fn settle(facts: &Facts, mut desired: Desired<IpAddress>, actual: &[Stored<IpAddress>]) -> Desired<IpAddress> {
-        let rows = by_id(actual);
         for (claim, title) in estate(facts, actual).met {
-            let mut object = ip_address(claim.address, claim.interface, claim.dns_name.as_deref());
+            let object = ip_address(claim.address, claim.interface, claim.dns_name.as_deref());
             let row = match title {
                 Title::New => Row::New,
                 Title::Own(id) | Title::Taken(id) => Row::Is(id),
             };
-            if kept_mask(title, &rows).is_some() {
-                object.prefix = None;
-            }
             desired.wanted.push(Wanted { object, row });
         }
         desired
     }
 
+    /// A row that is there keeps its mask: whether an operator has chosen it cannot be told from the row.
     fn policy(facts: &Facts) -> Policy {
         let overwrite = &facts.options.overwrite;
         Policy::with_mode(mode(facts))
+            .update_if("address", false)
             .update_if("status", overwrite.allows(Flag::IpStatus))
             .update_if("dns_name", overwrite.allows(Flag::IpDnsName))
             .update_if("tags", overwrite.allows(Flag::IpTags))
     }
 }
 
-fn by_id(rows: &[Stored<IpAddress>]) -> BTreeMap<ObjectId, &IpAddress> {
-    rows.iter().map(|stored| (stored.id, &stored.object)).collect()
-}
-
-/// The mask of the row that a claim gets, where that does not follow the guest's.
-fn kept_mask(title: Title, rows: &BTreeMap<ObjectId, &IpAddress>) -> Option<u8> {
-    let row = match title {
-        Title::New => None,
-        Title::Own(id) => rows.get(&id).filter(|row| !follows_mask(row)),
-        Title::Taken(id) => rows.get(&id),
-    };
-    row.and_then(|row| row.prefix)
-}
-
 /// The addresses that interfaces get, with their masks as NetBox holds them, by the keys of their rows.
 pub fn texts(facts: &Facts) -> BTreeMap<String, String> {
     let rows = &facts.known.network.addresses;
-    let known = by_id(rows);
+    let masks: BTreeMap<ObjectId, Option<u8>> = rows.iter().map(|stored| (stored.id, stored.object.prefix)).collect();
     let met = estate(facts, rows).met.into_iter();
     let text = |(claim, title): (Claim, Title)| {
         let Address { host, prefix } = claim.address;
         let assigned = Assignment::VmInterface(claim.interface);
-        let mask = kept_mask(title, &known).unwrap_or(prefix);
+        let mask = match title {
+            Title::New => None,
+            Title::Own(id) | Title::Taken(id) => masks.get(&id).copied().flatten(),
+        };
+        let mask = mask.unwrap_or(prefix);
         (IpAddress::key_of(host, Some(&assigned)), format!("{host}/{mask}"))
     };
     met.map(text).collect()

@@ -127,6 +127,14 @@ impl<'a> EndpointRun<'a> {
         self.take_in::<P>(passed)
     }
 
+    /// Whether the shrink guard lets a pass retire what it would, before anything of it is written.
+    pub(super) async fn check<P: Pass>(&mut self) -> Result<(), Error> {
+        let is_dry_run = std::mem::replace(&mut self.is_dry_run, true);
+        let checked = self.carry_out::<P>(false).await;
+        self.is_dry_run = is_dry_run;
+        checked.map(drop)
+    }
+
     /// Runs two passes side by side. Neither may need what the other writes, nor may one change rows that the other's hang
     /// on: the database of NetBox would let both wait for each other, and end one of them.
     pub(super) async fn passes<P: Pass, Q: Pass>(&mut self) -> Result<[Outcome; 2], Error> {
@@ -178,10 +186,8 @@ impl<'a> EndpointRun<'a> {
                     .retain(|wanted| pending.contains(&wanted.object.key().to_string()));
                 desired.refused.clear();
             }
-            // A later round is about the rows whose fate is unknown alone, and a request for one thing about that alone:
-            // the others only look as if nobody wanted them. And where it is not known which cluster it is, nothing is.
-            let (options, cluster) = (&self.facts.options, &self.facts.cluster);
-            let may_retire = round == 0 && options.only.is_everything() && cluster.hidden.is_none();
+            // A later round is about the rows whose fate is unknown alone.
+            let may_retire = round == 0 && self.facts.may_retire();
             let mut plan = diff(desired.wanted, &actual, &policy, |stored| {
                 if may_retire {
                     P::retire(&self.facts, stored)

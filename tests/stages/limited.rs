@@ -1,6 +1,7 @@
 //! Credentials that see guests and storages, and nothing of the cluster itself: Sys.Audit on `/` is missing.
 
 use proxbox_api::netbox::standin::StandinOptions;
+use proxbox_api::proxmox::mock::world::{GuestKind, GuestStatus};
 use proxbox_api::proxmox::mock::{TOKEN_SECRET, World};
 use proxbox_api::stages::Stage;
 use proxbox_api::sync::{Job, SyncRequest};
@@ -90,6 +91,59 @@ async fn later_run_writes_what_is_new_and_retires_nothing() {
     let is_retired = |row: &Value| row["status"]["value"] == "decommissioning";
     assert!(!bench.netbox.rows(MACHINES).iter().any(is_retired));
     assert_eq!(bench.netbox.rows(ROUTINES), routines, "none is stale");
+}
+
+/// Nothing is deleted, so that the old holder still has it.
+#[tokio::test]
+async fn address_that_moved_is_left_to_its_old_holder_and_nothing_is_refused() {
+    let mut bench = small().await;
+    let containers = bench.proxmox.world().change(|world| {
+        let containers = world.guests.values_mut().filter(|guest| guest.kind == GuestKind::Lxc);
+        let containers = containers.take(2).map(|guest| {
+            guest.status = GuestStatus::Stopped;
+            guest.vmid
+        });
+        containers.collect::<Vec<_>>()
+    });
+    let [old, new] = containers[..] else {
+        panic!("{containers:?}");
+    };
+    let configure = |bench: &Bench, vmid: u32, address: &str| {
+        let net = format!(
+            "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:99:00:{:02X},ip={address}",
+            vmid % 250
+        );
+        bench
+            .proxmox
+            .world()
+            .change(|world| world.guest(vmid).unwrap().config.set("net0", net));
+    };
+    configure(&bench, old, "10.99.0.7/24");
+    configure(&bench, new, "10.99.0.8/24");
+    bench.job(Job::FullUpdate, SyncRequest::default()).await;
+    configure(&bench, old, "10.99.0.9/24");
+    configure(&bench, new, "10.99.0.7/24");
+    bench.sign_in_as(USER);
+    bench.take_writes();
+    for run in ["the first", "the second"] {
+        bench.forget();
+        let report = bench.stage(Stage::VmIpAddresses).await;
+        let writes = bench.take_writes();
+        let is_fine = |write: &String| !write.starts_with("DELETE") && !write.contains(": 4");
+        assert!(writes.iter().all(is_fine), "{run}: {writes:?}");
+        assert_eq!(writes.is_empty(), run == "the second", "{writes:?}");
+        assert_eq!(report.counts().failed, 0, "{run}: {}", warnings(&report));
+        assert!(
+            warnings(&report).contains("address 10.99.0.7 of"),
+            "{run}: {}",
+            warnings(&report)
+        );
+        let primary = |vmid| bench.machine_of(vmid)["primary_ip4"]["address"].clone();
+        assert_eq!(
+            (primary(old), primary(new)),
+            (json!("10.99.0.7/24"), json!("10.99.0.8/24"))
+        );
+    }
 }
 
 #[tokio::test]

@@ -202,6 +202,43 @@ async fn machine_and_interface_without_an_address_are_told() {
 }
 
 #[tokio::test]
+async fn interfaces_that_were_written_are_rows_of_the_plugins_table() {
+    let bench = small().await;
+    bench.stage(Stage::VirtualMachines).await;
+    for (operation, is_told) in [("created", true), ("updated", true), ("unchanged", false)] {
+        bench.forget();
+        let events = bench.events(Stage::VmInterfaces, SyncRequest::default()).await;
+        let steps = found(&events, "step").into_iter();
+        let rows: Vec<&Value> = steps.filter(|data| data["step"] == "vm_interface").collect();
+        let [told @ .., end] = rows.as_slice() else {
+            panic!("no rows");
+        };
+        assert_eq!((&end["rowid"], &end["payload"]["end"]), (&Value::Null, &json!(true)));
+        let interface = bench.interface_of(100, "net0");
+        let name = format!("{}/net0", bench.machine_of(100)["name"].as_str().unwrap());
+        let row = told.iter().find(|row| row["rowid"] == name);
+        assert_eq!(row.is_some(), is_told, "{operation}: {told:?}");
+        if let Some(row) = row {
+            let expected = json!({
+                "completed": true, "increment_count": "yes", "sync_status": operation, "rowid": name, "name": name,
+                "netbox_id": interface["id"]
+            });
+            assert_eq!(
+                (&row["payload"]["data"], &row["status"]),
+                (&expected, &json!("completed"))
+            );
+        }
+        let everything = operation == "created";
+        assert!(!everything || told.len() == bench.netbox.count("virtualization/interfaces"));
+        if everything {
+            let id = interface["id"].as_u64().unwrap();
+            let off = json!({"enabled": false});
+            bench.netbox.change("virtualization/interfaces", id, &off).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn address_that_was_made_is_told_with_its_interface_and_its_machine() {
     let bench = small().await;
     for stage in [Stage::VirtualMachines, Stage::VmInterfaces] {

@@ -404,18 +404,66 @@ async fn dry_run_tells_what_would_be_written_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn interfaces_are_reported_with_their_mac_address() {
+async fn interfaces_are_reported_as_netbox_has_them_after_the_run() {
     let bench = Bench::with(World::estate(2, 4), StandinOptions::default()).await;
     bench.stage(Stage::VirtualMachines).await;
-    for _ in ["made", "found"] {
+    for (case, tag) in [("made", 120), ("changed", 333), ("found", 333)] {
+        change_net0(&bench, 100, |net| net.replace("tag=120", &format!("tag={tag}")));
+        bench.forget();
         let report = bench.stage(Stage::VmInterfaces).await;
         let interface = bench.interface_of(100, "net0");
         let records = report.records();
         let record = records.iter().find(|record| record["id"] == interface["id"]).unwrap();
-        assert_eq!(record["mac_address"], interface["primary_mac_address"]["mac_address"]);
-        assert_eq!(
-            (&record["interface"]["id"], &record["interface"]["name"]),
-            (&interface["id"], &json!("net0"))
-        );
+        let mac = &interface["primary_mac_address"];
+        assert_eq!(record["mac_address"], mac["mac_address"], "{case}");
+        assert_eq!(interface["untagged_vlan"]["vid"], tag, "{case}");
+        let expected = json!({
+            "id": interface["id"], "virtual_machine": interface["virtual_machine"]["id"], "name": "net0",
+            "enabled": true, "mtu": null, "mode": "access", "untagged_vlan": interface["untagged_vlan"]["id"],
+            "tagged_vlans": [], "primary_mac_address": mac["id"], "tags": ["proxbox"]
+        });
+        assert_eq!(record["interface"], expected, "{case}");
     }
+}
+
+/// An estate in which two devices say that they are the node `pve1`.
+#[tokio::test]
+async fn interfaces_on_a_node_with_several_devices_have_no_bridge_and_the_others_have() {
+    let bench = Bench::start().await;
+    bench.stage(Stage::VirtualMachines).await;
+    let devices = bench.netbox.rows("dcim/devices");
+    let device = devices.iter().find(|row| row["name"] == "pve1").unwrap();
+    let id = |name: &str| device[name]["id"].clone();
+    let double = json!({
+        "name": "pve1-copy", "device_type": id("device_type"), "role": id("role"), "site": id("site"),
+        "cluster": id("cluster")
+    });
+    let double = bench.netbox.seed("dcim/devices", &double).unwrap();
+    let claim = json!({
+        "device": double, "proxmox_cluster_name": "lab", "proxmox_node_name": "pve1", "proxmox_endpoint_raw_id": 1
+    });
+    bench.netbox.seed("plugins/proxbox/sync-state/devices", &claim).unwrap();
+    bench.forget();
+    let report = bench.stage(Stage::VmInterfaces).await;
+    assert_eq!(report.counts().failed, 0, "{}", warnings(&report));
+    let (on_it, elsewhere): (usize, usize) = bench.proxmox.world().read(|world| {
+        let count = |is_on_it: bool| {
+            let guests = world.guests.values();
+            guests
+                .filter(|guest| (guest.node == "pve1") == is_on_it)
+                .map(networks)
+                .sum()
+        };
+        (count(true), count(false))
+    });
+    assert!(on_it > 0);
+    assert_eq!(bench.netbox.count(INTERFACES), on_it + elsewhere);
+    assert_eq!(bench.netbox.count(STATES), elsewhere);
+    let bridges = bench.netbox.rows(BRIDGES);
+    assert!(
+        !bridges.is_empty()
+            && bridges
+                .iter()
+                .all(|row| !row["device"]["name"].to_string().contains("pve1"))
+    );
 }

@@ -1,10 +1,11 @@
 //! The stage `vm-ip-addresses`, from a Proxmox to a NetBox.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use proxbox_api::netbox::standin::{Fault, FaultRule};
-use proxbox_api::proxmox::mock::Fault as ProxmoxFault;
+use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
 use proxbox_api::proxmox::mock::world::{Agent, AgentInterface};
+use proxbox_api::proxmox::mock::{Fault as ProxmoxFault, MockOptions, MockProxmox, Release, World};
 use proxbox_api::reconcile::ObjectId;
 use proxbox_api::stages::Stage;
 use proxbox_api::sync::{Report, SyncRequest};
@@ -52,6 +53,35 @@ fn hosts(bench: &Bench, vmid: u32, interface: &str) -> Vec<String> {
     let on_it = rows
         .filter(|row| row["assigned_object_type"] == "virtualization.vminterface" && row["assigned_object_id"] == id);
     on_it.map(|row| row["address"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The request that a query makes.
+fn asked(query: &[(&str, &str)]) -> SyncRequest {
+    let query = query
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    SyncRequest::parse(&query.collect()).unwrap()
+}
+
+/// The id of our tag.
+fn our_tag(bench: &Bench) -> Value {
+    let rows = bench.netbox.rows("extras/tags");
+    rows.iter().find(|tag| tag["slug"] == "proxbox").unwrap()["id"].clone()
+}
+
+/// The hosts of a guest's links.
+fn linked(bench: &Bench, vmid: u32) -> Vec<String> {
+    let machine = bench.machine_of(vmid)["id"].clone();
+    let rows = bench.netbox.rows("plugins/proxbox/guest-vm-interfaces").into_iter();
+    let own: Vec<Value> = rows
+        .filter(|row| row["virtual_machine"]["id"] == machine)
+        .map(|row| row["id"].clone())
+        .collect();
+    let links = bench.netbox.rows(LINKS).into_iter();
+    let links = links.filter(|link| own.contains(&link["guest_interface"]["id"]));
+    links
+        .map(|link| link["ip_address"]["address"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// Lets the agent of a guest tell these addresses of its first interface.
@@ -178,6 +208,36 @@ async fn free_address_is_adopted_and_that_of_somebody_else_is_named() {
     );
     assert_eq!(hosts(&bench, 100, "net0"), ["10.99.0.7/32", "10.99.0.9/24"]);
     assert_eq!(address(&bench, "10.99.0.8").unwrap()["assigned_object_id"], interface);
+    again(&bench).await;
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+}
+
+/// Rows of nobody, of an operator on the very interface, and of this service on another interface.
+#[tokio::test]
+async fn rows_with_other_masks_keep_them_and_the_second_run_writes_nothing() {
+    let bench = with_interfaces().await;
+    tell(&bench, 100, &["10.99.0.7/24", "10.99.0.8/24", "10.99.0.9/24"]);
+    let kind = "virtualization.vminterface";
+    let interface = bench.interface_of(100, "net0")["id"].clone();
+    let other = json!({"virtual_machine": bench.machine_of(100)["id"], "name": "net8"});
+    let other = bench.netbox.seed(INTERFACES, &other).unwrap();
+    let rows = [
+        json!({"address": "10.99.0.7/16"}),
+        json!({"address": "10.99.0.8/23", "assigned_object_type": kind, "assigned_object_id": interface}),
+        json!({
+            "address": "10.99.0.9/28", "assigned_object_type": kind, "assigned_object_id": other,
+            "tags": [our_tag(&bench)]
+        }),
+    ];
+    for row in &rows {
+        bench.netbox.seed(ADDRESSES, row).unwrap();
+    }
+    let report = again(&bench).await;
+    let counts = report.counts();
+    assert_eq!((counts.updated, counts.failed), (3, 0), "{}", warnings(&report));
+    let mut adopted = hosts(&bench, 100, "net0");
+    adopted.sort();
+    assert_eq!(adopted, ["10.99.0.7/16", "10.99.0.8/23", "10.99.0.9/28"]);
     again(&bench).await;
     assert_eq!(bench.take_writes(), Vec::<String>::new());
 }
@@ -366,4 +426,152 @@ async fn interfaces_that_are_missing_are_told_once() {
         "{warnings}"
     );
     assert_eq!(report.counts().created, 0);
+}
+
+/// Up to release 8.3 a running container tells only the last address of each family: the link-local one hides the other.
+#[tokio::test]
+async fn containers_of_older_releases_have_their_configured_addresses_too_and_lose_nothing() {
+    let options = MockOptions {
+        release: Release::V8_3,
+        agent_limit: Duration::from_millis(50),
+        ..MockOptions::default()
+    };
+    let proxmox = MockProxmox::start(options, World::estate(2, 24)).await.unwrap();
+    let bench = Bench::between(Arc::new(proxmox), StandinOptions::default()).await;
+    let (fixed, leased) = bench.proxmox.world().read(|world| {
+        let running = |word: &str| {
+            let mut guests = world.guests.values().filter(|guest| guest.is_running());
+            let has = |guest: &&proxbox_api::proxmox::mock::Guest| {
+                guest.config.text("net0").is_some_and(|net| net.contains(word))
+            };
+            guests.find(has).unwrap().vmid
+        };
+        (running("ip6=fd00"), running("ip=dhcp"))
+    });
+    bench.stage(Stage::VirtualMachines).await;
+    bench.stage(Stage::VmInterfaces).await;
+    let report = bench.stage(Stage::VmIpAddresses).await;
+    assert_eq!(report.counts().failed, 0, "{}", warnings(&report));
+    let told = hosts(&bench, fixed, "eth0");
+    let is_whole = told.len() == 2 && told[0].starts_with("10.60.") && told[1].starts_with("fd00:60::");
+    assert!(is_whole, "{told:?}");
+    let machine = bench.machine_of(fixed);
+    assert_eq!(machine["primary_ip6"]["address"], json!(told[1]));
+    assert!(hosts(&bench, leased, "eth0")[0].starts_with("10.61."));
+    let second = json!({
+        "address": "10.60.99.9/16", "assigned_object_type": "virtualization.vminterface",
+        "assigned_object_id": bench.interface_of(fixed, "eth0")["id"], "tags": [our_tag(&bench)]
+    });
+    bench.netbox.seed(ADDRESSES, &second).unwrap();
+    again(&bench).await;
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn interfaces_that_are_renamed_take_their_addresses_along_and_leave_no_link_behind() {
+    let bench = with_interfaces().await;
+    tell(&bench, 100, &["10.99.0.7/24", "10.99.0.8/24"]);
+    again(&bench).await;
+    assert_eq!(linked(&bench, 100), ["10.99.0.7/24", "10.99.0.8/24"]);
+    let request = asked(&[("vm_interface_sync_strategy", "legacy_rename")]);
+    for (told, expected) in [
+        (["10.99.0.7/24", "10.99.0.8/24"], &["10.99.0.7/24", "10.99.0.8/24"][..]),
+        (["10.99.0.7/24", "10.99.0.9/24"], &["10.99.0.7/24", "10.99.0.9/24"]),
+    ] {
+        tell(&bench, 100, &told);
+        bench.forget();
+        for stage in [Stage::VmInterfaces, Stage::VmIpAddresses] {
+            let report = bench.stage_with(stage, request.clone()).await;
+            assert_eq!(report.counts().failed, 0, "{}", warnings(&report));
+        }
+        assert_eq!(hosts(&bench, 100, "ens18"), expected);
+        assert_eq!(hosts(&bench, 100, "net0"), [""; 0]);
+        assert_eq!(bench.machine_of(100)["primary_ip4"]["address"], "10.99.0.7/24");
+        bench.forget();
+        bench.take_writes();
+        for stage in [Stage::VmInterfaces, Stage::VmIpAddresses] {
+            bench.stage_with(stage, request.clone()).await;
+            assert_eq!(bench.take_writes(), Vec::<String>::new(), "{expected:?}");
+        }
+    }
+    assert_eq!(address(&bench, "10.99.0.8"), None);
+    assert_eq!(linked(&bench, 100), ["10.99.0.7/24"]);
+}
+
+#[tokio::test]
+async fn link_local_addresses_are_taken_where_the_query_says_so() {
+    let bench = with_interfaces().await;
+    let told = ["10.99.0.7/24", "fe80::7/64", "169.254.3.4/16"];
+    tell(&bench, 100, &told);
+    for (word, expected) in [("true", &told[..1]), ("false", &told[..])] {
+        bench.forget();
+        let request = asked(&[("ignore_ipv6_link_local_addresses", word)]);
+        bench.stage_with(Stage::VmIpAddresses, request).await;
+        let mut found = hosts(&bench, 100, "net0");
+        found.sort_by_key(|host| told.iter().position(|told| host == told));
+        assert_eq!(found, expected, "{word}");
+    }
+}
+
+#[tokio::test]
+async fn family_that_the_query_prefers_comes_first() {
+    let bench = with_interfaces().await;
+    let dry = ("dry_run", "true");
+    for (word, expected) in [
+        ("ipv4", ["10.99.0.7", "10.99.0.8", "fd00:99::7"]),
+        ("ipv6", ["fd00:99::7", "10.99.0.7", "10.99.0.8"]),
+    ] {
+        tell(&bench, 100, &["10.99.0.7/24", "fd00:99::7/64", "10.99.0.8/24"]);
+        bench.forget();
+        let request = asked(&[("primary_ip_preference", word), dry]);
+        let events = bench.events(Stage::VmIpAddresses, request).await;
+        let discovery = events.iter().find(|event| event.name == "discovery").unwrap();
+        let items = discovery.data["items"].as_array().unwrap().iter();
+        let names = items.filter_map(|item| item["name"].as_str());
+        let own: Vec<&str> = names.filter(|name| expected.contains(name)).collect();
+        assert_eq!(own, expected, "{word}");
+    }
+}
+
+/// There are few links to delete, and many addresses.
+#[tokio::test]
+async fn refused_plan_of_addresses_deletes_no_link_either() {
+    let bench = synced().await;
+    let interface = bench.interface_of(100, "net0")["id"].clone();
+    let total = bench.netbox.count(ADDRESSES);
+    for host in 1..=total.min(200) {
+        let row = json!({
+            "address": format!("10.98.0.{host}/24"), "assigned_object_type": "virtualization.vminterface",
+            "assigned_object_id": interface, "tags": [our_tag(&bench)]
+        });
+        bench.netbox.seed(ADDRESSES, &row).unwrap();
+    }
+    let old = linked(&bench, 100);
+    tell(&bench, 100, &["10.99.0.7/24"]);
+    bench.forget();
+    bench.take_writes();
+    let report = bench.job(Stage::VmIpAddresses, SyncRequest::default()).await;
+    assert!(
+        report.errors()[0].contains("allow_shrink=true"),
+        "{:?}",
+        report.errors()
+    );
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+    assert_eq!(linked(&bench, 100), old);
+}
+
+#[tokio::test]
+async fn primary_address_that_netbox_does_not_let_go_stays_primary() {
+    let bench = with_interfaces().await;
+    tell(&bench, 100, &["10.99.0.7/24"]);
+    again(&bench).await;
+    tell(&bench, 100, &["10.99.0.8/24"]);
+    let kept = FaultRule::on(ADDRESSES, Fault::Status(403)).method("DELETE");
+    bench.netbox.faults().add(kept);
+    let report = again(&bench).await;
+    assert_eq!(report.counts().failed, 1, "{}", warnings(&report));
+    assert_eq!(bench.machine_of(100)["primary_ip4"]["address"], "10.99.0.7/24");
+    bench.netbox.faults().clear();
+    again(&bench).await;
+    assert_eq!(bench.machine_of(100)["primary_ip4"]["address"], "10.99.0.8/24");
 }

@@ -23,7 +23,7 @@ pub struct VmInterface {
     /// Whether it is up.
     pub enabled: Option<bool>,
     /// Its largest packet, in bytes.
-    pub mtu: Option<u32>,
+    pub mtu: Said<u32>,
     /// `access` or `tagged`.
     pub mode: Said<String>,
     /// The VLAN of packets without a tag. NetBox does not store it without a mode.
@@ -46,7 +46,7 @@ impl VmInterface {
             machine_name: None,
             name: name.to_owned(),
             enabled: None,
-            mtu: None,
+            mtu: Said::Nothing,
             mode: Said::Nothing,
             untagged_vlan: Said::Nothing,
             tagged_vlans: None,
@@ -82,7 +82,7 @@ impl Resource for VmInterface {
             ("name", self.name.clone().into()),
         ]);
         put(&mut fields, "enabled", self.enabled);
-        put(&mut fields, "mtu", self.mtu);
+        put_said(&mut fields, "mtu", &self.mtu);
         put_said(&mut fields, "mode", &self.mode);
         put_said_id(&mut fields, "untagged_vlan", self.untagged_vlan);
         let tagged = self.tagged_vlans.as_ref();
@@ -127,7 +127,7 @@ impl From<VmInterfaceRead> for Stored<VmInterface> {
             machine_name: row.virtual_machine.name,
             name: row.name,
             enabled: Some(row.enabled),
-            mtu: row.mtu,
+            mtu: row.mtu.into(),
             mode: row.mode.map(|mode| mode.value).into(),
             untagged_vlan: id(row.untagged_vlan).into(),
             tagged_vlans: Some(row.tagged_vlans.into_iter().map(|vlan| vlan.id).collect()),
@@ -236,7 +236,7 @@ mod tests {
         let stored: Stored<VmInterface> = serde_json::from_value::<VmInterfaceRead>(row).unwrap().into();
         assert_eq!(stored.object.primary_mac.as_deref(), Some("BC:24:11:A5:0C:86"));
         let expected = json!({
-            "virtual_machine": 3, "name": "net1", "enabled": true, "mode": "access", "untagged_vlan": 4,
+            "virtual_machine": 3, "name": "net1", "enabled": true, "mtu": null, "mode": "access", "untagged_vlan": 4,
             "tagged_vlans": [], "primary_mac_address": 7, "tags": ["proxbox"]
         });
         assert_eq!(

@@ -16,6 +16,8 @@ pub struct GuestInterface {
     pub mtu: Option<u32>,
     /// Its addresses, in the order sent.
     pub addresses: Vec<GuestAddress>,
+    /// Whether it may have more of them: releases up to 8.3 tell of a container only the last one of each family.
+    pub is_partial: bool,
 }
 
 /// An address of an interface, as sent: nothing of it has been checked.
@@ -53,7 +55,9 @@ impl GuestInterface {
     fn of_row(row: Value) -> Option<Self> {
         let row = Row::deserialize(row).ok()?;
         let name = row.name.filter(|name| !name.trim().is_empty())?;
-        let listed = row.addresses.into_iter().filter_map(|address| {
+        // An agent leaves the list out where there is nothing to tell, but has none of the other keys either.
+        let is_partial = row.addresses.is_none() && row.hwaddr.is_some();
+        let listed = row.addresses.into_iter().flatten().filter_map(|address| {
             Some(GuestAddress {
                 address: address.address?,
                 prefix: address.prefix,
@@ -61,7 +65,6 @@ impl GuestInterface {
         });
         let mut addresses: Vec<GuestAddress> = listed.collect();
         if addresses.is_empty() {
-            // Older containers tell one address of each family.
             addresses.extend([row.inet, row.inet6].into_iter().flatten().map(|text| split(&text)));
         }
         Some(Self {
@@ -69,6 +72,7 @@ impl GuestInterface {
             mac: row.mac.or(row.hwaddr),
             mtu: row.mtu,
             addresses,
+            is_partial,
         })
     }
 }
@@ -110,7 +114,7 @@ struct Row {
     #[serde(default, deserialize_with = "size")]
     mtu: Option<u32>,
     #[serde(rename = "ip-addresses", alias = "ip_addresses", default, deserialize_with = "rows")]
-    addresses: Vec<AddressRow>,
+    addresses: Option<Vec<AddressRow>>,
     #[serde(default, deserialize_with = "wire::text")]
     inet: Option<String>,
     #[serde(default, deserialize_with = "wire::text")]
@@ -137,10 +141,10 @@ fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Er
 }
 
 /// The rows that can be read; `null` is none.
-fn rows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AddressRow>, D::Error> {
+fn rows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<AddressRow>>, D::Error> {
     let rows = Option::<Vec<Value>>::deserialize(deserializer)?.unwrap_or_default();
     let rows = rows.into_iter().filter_map(|row| AddressRow::deserialize(row).ok());
-    Ok(rows.collect())
+    Ok(Some(rows.collect()))
 }
 
 #[cfg(test)]
@@ -197,9 +201,23 @@ mod tests {
         new["ip-addresses"] =
             json!([{"ip-address": "192.168.3.95", "prefix": 22}, {"ip-address": "fd00::7", "prefix": 64}]);
         new["hardware-address"] = json!("bc:24:11:89:67:07");
-        for answer in [old, new] {
+        for (answer, is_partial) in [(old, true), (new, false)] {
             let expected = ["eth0 bc:24:11:89:67:07 192.168.3.95/22 fd00::7/64"];
             assert_eq!(texts(json!([answer])), expected, "{answer}");
+            let told = GuestInterface::decode(json!([answer])).unwrap();
+            assert_eq!(told[0].is_partial, is_partial, "{answer}");
+        }
+    }
+
+    #[test]
+    fn interface_of_which_everything_is_told_is_not_partial() {
+        for answer in [
+            json!({"name": "ens18", "hardware-address": "bc:24:11:00:00:01"}),
+            json!({"name": "eth0", "hwaddr": "bc:24:11:00:00:01", "ip-addresses": []}),
+            json!({"name": "eth0", "hwaddr": "bc:24:11:00:00:01", "ip-addresses": null}),
+        ] {
+            let told = GuestInterface::decode(json!([answer])).unwrap();
+            assert!(!told[0].is_partial, "{answer}");
         }
     }
 

@@ -134,6 +134,7 @@ pub(in crate::stages) fn interfaces(told: &[(&str, &str, &[&str])]) -> Vec<Guest
         mac: Some((*mac).to_owned()),
         mtu: None,
         addresses: addresses.iter().map(address).collect(),
+        is_partial: false,
     };
     told.iter().map(interface).collect()
 }
@@ -469,6 +470,29 @@ fn links_are_kept_where_that_is_asked_for() {
     facts.options.guests.sync_links = true;
     let expected = json!({"900": {"enabled": false, "mtu": 9000, "mode": "tagged", "tagged_vlans": [88]}});
     assert_eq!(changes(&plan::<VmInterfaces>(&facts)), expected);
+}
+
+#[test]
+fn link_that_is_configured_no_more_is_cleared_where_links_are_kept() {
+    let net = "virtio=BC:24:11:AA:00:01,bridge=vmbr0,trunks=120";
+    let trunk = |keeps_links: bool| {
+        let (mut facts, _) = world();
+        configure(&mut facts, 101, json!({"net0": net}));
+        facts.options.guests.sync_links = keeps_links;
+        let row = interface(&mut facts, 900);
+        (row.mode, row.mtu) = (Said::Is("tagged".to_owned()), Said::Is(9000));
+        row.tagged_vlans = Some([ObjectId(88)].into());
+        facts
+    };
+    assert!(plan::<VmInterfaces>(&trunk(false)).is_empty());
+    let mut facts = trunk(true);
+    let expected = json!({"900": {"mtu": null, "untagged_vlan": null}});
+    assert_eq!(changes(&plan::<VmInterfaces>(&facts)), expected);
+    facts.known.network.vlans[0].object.tags.clear();
+    let expected = json!({"900": {"mtu": null}});
+    assert_eq!(changes(&plan::<VmInterfaces>(&facts)), expected, "an operator's VLAN");
+    interface(&mut facts, 900).untagged_vlan = Said::Is(ObjectId(77));
+    assert_eq!(vlan_selections(&facts)[1], Selection::any_of("id", [77]));
 }
 
 #[test]

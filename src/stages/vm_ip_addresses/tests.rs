@@ -427,17 +427,114 @@ fn running_container_tells_all_its_addresses() {
     assert_eq!(created(&plan::<Addresses>(&facts)), ["10.40.0.7/24 903"]);
 }
 
+/// Lets the container run and its kernel tell these interfaces.
+fn run_container(facts: &mut Facts, told: Vec<GuestInterface>) {
+    let mut guests = facts.inventory.guests.get().cloned().unwrap();
+    guests.items[1].status = Some("running".to_owned());
+    facts.inventory.guests.fill(guests);
+    facts.inventory.containers.fill(Collected {
+        items: vec![Container {
+            vmid: Vmid(202),
+            interfaces: told,
+        }],
+        gaps: Vec::new(),
+    });
+}
+
 #[test]
-fn mask_follows_the_guest_unless_the_row_reserves_a_single_host() {
+fn container_of_which_only_a_part_is_told_has_its_configuration_too_and_loses_nothing() {
+    // Its IPv6 address is hidden behind the link-local one.
+    let mut told = interfaces(&[("eth0", "bc:24:11:bb:00:01", &["10.20.0.31/24", "fe80::1/64"])]);
+    told[0].is_partial = true;
+    let mut facts = bare();
+    run_container(&mut facts, told.clone());
+    let mine = created(&plan::<Addresses>(&facts)).into_iter();
+    let mine: Vec<String> = mine.filter(|row| row.ends_with("902")).collect();
+    assert_eq!(mine, ["10.20.0.30/24 902", "10.20.0.31/24 902", "fd00:20::30/64 902"]);
     let mut facts = full();
-    tell_first(&mut facts, &["10.20.0.11/16", "10.20.0.12/24", "fd00:20::11/64"]);
-    assert_eq!(
-        changes(&plan::<Addresses>(&facts)),
-        json!({"2000": {"address": "10.20.0.11/16"}})
-    );
-    row(&mut facts, "10.20.0.11").object.prefix = Some(32);
-    assert!(plan::<Addresses>(&facts).is_empty());
+    add(&mut facts, 54, "10.20.0.54", 24, Some(on(ETH0)));
+    add(&mut facts, 55, "fd00:20::55", 64, Some(on(ETH0)));
+    run_container(&mut facts, told);
     assert_eq!(stale(&mut facts).0, Vec::<String>::new());
+    assert_eq!(created(&plan::<Addresses>(&facts)), ["10.20.0.31/24 902"]);
+}
+
+#[test]
+fn interface_of_which_a_running_container_tells_nothing_has_what_is_configured_and_no_more_of_that_family() {
+    let silent: (&str, &str, &[&str]) = ("eth0", "bc:24:11:bb:00:01", &["fe80::1/64"]);
+    let other: (&str, &str, &[&str]) = ("eth1", "bc:24:11:bb:00:02", &["10.40.0.7/24"]);
+    for told in [vec![silent, other], vec![other]] {
+        let mut facts = full();
+        let net = "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:BB:00:01,ip=10.20.0.30/24,tag=120";
+        let net1 = "name=eth1,bridge=vmbr9,hwaddr=BC:24:11:BB:00:02,ip=dhcp";
+        configure(&mut facts, 202, json!({"net0": net, "net1": net1}));
+        add(&mut facts, 54, "10.20.0.54", 24, Some(on(ETH0)));
+        add(&mut facts, 55, "fd00:20::55", 64, Some(on(ETH0)));
+        add(&mut facts, 56, "fd00:40::56", 64, Some(on(903)));
+        run_container(&mut facts, interfaces(&told));
+        let gone = stale(&mut facts).0;
+        assert_eq!(gone, ["10.20.0.54", "fd00:40::56"], "{told:?}");
+    }
+}
+
+/// Where nothing may go, what should go is in the way of others like anything that stays.
+#[test]
+fn address_that_moved_to_another_guest_stays_where_nothing_may_go() {
+    let gap = Gap {
+        source: "cluster".to_owned(),
+        kind: ErrorKind::Permission,
+        message: "Sys.Audit is missing".to_owned(),
+    };
+    let mut facts = full();
+    tell_first(&mut facts, &["10.20.0.12/24", "fd00:20::11/64"]);
+    configure(
+        &mut facts,
+        202,
+        json!({"net0": "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:BB:00:01,ip=10.20.0.11/24"}),
+    );
+    facts.cluster.hidden = Some(gap);
+    let (gone, links) = find_stale(&facts);
+    assert_eq!(gone, BTreeSet::new(), "{links:?}");
+    assert_eq!(created(&plan::<Addresses>(&facts)), [""; 0]);
+    let foreign = estate(&facts, &facts.known.network.addresses).foreign;
+    assert_eq!((foreign.len(), foreign[0].row), (1, Some(ObjectId(2000))));
+    assert!(lacking(&facts).is_empty());
+}
+
+/// Whose the row was makes no difference, nor does a mask that the guest has changed.
+#[test]
+fn row_that_is_there_keeps_its_mask_in_this_run_and_the_next() {
+    type Edit = fn(&mut IpAddress);
+    let cases: [(&str, Edit); 4] = [
+        ("nobody's", |row| {
+            row.tags.clear();
+            row.assigned = None;
+        }),
+        ("an operator's", |row| row.tags.clear()),
+        ("of another interface", |row| row.assigned = Some(on(NET1))),
+        ("ours", |_| {}),
+    ];
+    for (whose, edit) in cases {
+        for prefix in [16, 23, 32] {
+            let mut facts = full();
+            let stored = row(&mut facts, "10.20.0.11");
+            stored.object.prefix = Some(prefix);
+            edit(&mut stored.object);
+            let first = plan::<Addresses>(&facts);
+            assert!(first.create.is_empty(), "{whose} /{prefix}: {first:#?}");
+            assert!(
+                !changes(&first).to_string().contains("\"address\""),
+                "{whose} /{prefix}: {first:#?}"
+            );
+            let key = IpAddress::key_of("10.20.0.11".parse().unwrap(), Some(&on(NET0)));
+            assert_eq!(texts(&facts)[&key], format!("10.20.0.11/{prefix}"), "{whose}");
+            let stored = row(&mut facts, "10.20.0.11");
+            stored.object.assigned = Some(on(NET0));
+            stored.object.tags.insert(PROXBOX_TAG.to_owned());
+            assert!(plan::<Addresses>(&facts).is_empty(), "{whose} /{prefix}: the next run");
+            assert_eq!(stale(&mut facts).0, Vec::<String>::new(), "{whose} /{prefix}");
+        }
+    }
 }
 
 #[test]

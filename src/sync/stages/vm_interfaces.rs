@@ -96,10 +96,13 @@ impl EndpointRun<'_> {
         Ok(())
     }
 
-    /// The interfaces that stand, as they were read or made, each with its MAC address.
+    /// The interfaces that stand, as NetBox has answered them last, each with its MAC address.
     fn interface_records(&self, outcome: &Outcome) -> Vec<Value> {
-        let known = self.facts.known.network.interfaces.iter();
-        let before: BTreeMap<ObjectId, &VmInterface> = known.map(|stored| (stored.id, &stored.object)).collect();
+        let selections = interface_selection(&self.facts);
+        let kept = self.place().shelf(|shelf| shelf.find::<VmInterface>(&selections));
+        // None are kept where it is not known what came of a write, and in a dry run nothing is.
+        let rows = kept.unwrap_or_else(|| self.facts.known.network.interfaces.clone());
+        let rows: BTreeMap<ObjectId, &VmInterface> = rows.iter().map(|stored| (stored.id, &stored.object)).collect();
         let standing: BTreeSet<&str> = outcome.standing().map(|row| row.key.as_str()).collect();
         let guests = guest_ports(&self.facts);
         let ports = guests
@@ -113,7 +116,7 @@ impl EndpointRun<'_> {
                 .find::<VmInterface>(&key)
                 .filter(|_| standing.contains(key.as_str()))?;
             let new = VmInterface::of(guest.bound.id, &port.name);
-            let fields = before.get(&id).copied().unwrap_or(&new).fields();
+            let fields = rows.get(&id).copied().unwrap_or(&new).fields();
             let mut interface: Map<String, Value> = fields
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value))

@@ -177,17 +177,22 @@ impl EndpointRun<'_> {
 
     /// Deletes addresses that interfaces have no more, after what protects them.
     async fn clear_stale(&mut self) -> Result<Outcome, Error> {
-        if !self.facts.options.only.is_everything() {
+        if !self.facts.may_retire() {
             return Ok(Outcome::default());
         }
         let (addresses, links) = find_stale(&self.facts);
         self.facts.known.network.stale_addresses = addresses;
         self.facts.known.network.stale_links = links;
+        // The links go first: once they are gone it is too late to refuse the rest.
+        self.check::<StaleAddresses>().await?;
         let cleared = self.pass::<StaleLinks>().await?;
         self.warn(PHASE, &cleared);
         let deleted: BTreeSet<ObjectId> = cleared.deleted.iter().map(|row| row.id).collect();
         let links = &mut self.facts.known.network.guest_addresses;
         links.retain(|stored| !deleted.contains(&stored.id));
-        self.pass::<StaleAddresses>().await
+        let cleared = self.pass::<StaleAddresses>().await?;
+        // One that NetBox has kept is a primary address as before.
+        self.facts.known.network.stale_addresses = cleared.deleted.iter().map(|row| row.id).collect();
+        Ok(cleared)
     }
 }
