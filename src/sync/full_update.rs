@@ -181,14 +181,11 @@ impl Lost {
     fn of(devices: &Report) -> Self {
         let mut lost = Self::default();
         for part in &devices.endpoints {
-            if let Some((kind, _)) = &part.error {
+            if part.error.is_some() {
                 lost.all.insert(part.key);
-                if matches!(
-                    kind,
-                    ErrorKind::Connection | ErrorKind::Timeout | ErrorKind::Authentication
-                ) {
-                    lost.unreachable.insert(part.key);
-                }
+            }
+            if part.is_unreachable {
+                lost.unreachable.insert(part.key);
             }
         }
         lost
@@ -357,6 +354,7 @@ mod tests {
             plans: Vec::new(),
             error,
             reason: None,
+            is_unreachable: false,
         };
         Report {
             stage,

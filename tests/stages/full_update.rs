@@ -197,6 +197,19 @@ async fn jobs_are_kept_although_the_cluster_could_not_be_written() {
 }
 
 #[tokio::test]
+async fn jobs_are_kept_although_netbox_broke_off_among_the_devices() {
+    let mut bench = small().await;
+    bench.restart(true);
+    bench.netbox.faults().add(FaultRule::on("dcim/devices", Fault::Reset));
+    let report = bench.job(Job::FullUpdate, SyncRequest::default()).await;
+    let errors = report.errors();
+    assert!(errors.len() == 1 && errors[0].starts_with("devices: "), "{errors:?}");
+    let jobs = bench.proxmox.world().read(|world| world.backup_jobs.len());
+    assert_eq!(report.result()["backup_routines_count"], jobs);
+    assert_eq!(bench.netbox.count("plugins/proxbox/backup-routines"), jobs);
+}
+
+#[tokio::test]
 async fn gone_guest_is_marked_once_and_loses_the_mark_when_it_returns() {
     let mut bench = small().await;
     bench.stage(Stage::VirtualMachines).await;
