@@ -5,7 +5,7 @@ use super::Plan;
 /// How much a plan may retire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Retiring more than this share of the rows, in percent …
+    /// Retiring more than this share of the endpoint's rows of one type, in percent …
     pub percent: u8,
     /// … and at least this many of them is refused.
     pub rows: usize,
@@ -35,7 +35,7 @@ pub struct Shrink {
     pub kind: &'static str,
     /// How many rows the plan retires.
     pub retired: usize,
-    /// How many rows were compared.
+    /// How many rows of that kind the endpoint has.
     pub total: usize,
     /// The limit, in percent.
     pub percent: u8,
@@ -43,7 +43,7 @@ pub struct Shrink {
     pub rows: usize,
 }
 
-/// Refuses `plan` where it retires more of the `total` rows compared than `limits` allow.
+/// Refuses `plan` where it retires more of the endpoint's `total` rows than `limits` allow.
 ///
 /// # Errors
 ///

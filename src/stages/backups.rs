@@ -79,6 +79,10 @@ fn volumes(facts: &Facts) -> impl Iterator<Item = &Volume> {
     all.filter(|volume| facts.options.only.takes(Part::Backup, &volume.volid))
 }
 
+fn is_ours(facts: &Facts, stored: &Stored<Backup>) -> bool {
+    facts.known.proven.contains(&stored.object.virtual_machine)
+}
+
 impl Pass for Backups {
     type Object = Backup;
 
@@ -123,8 +127,8 @@ impl Pass for Backups {
         desired
     }
 
-    fn is_ours(facts: &Facts, stored: &Stored<Backup>) -> bool {
-        facts.known.proven.contains(&stored.object.virtual_machine)
+    fn count_ours(facts: &Facts, actual: &[Stored<Backup>]) -> usize {
+        actual.iter().filter(|stored| is_ours(facts, stored)).count()
     }
 
     fn retire(facts: &Facts, stored: &Stored<Backup>) -> Retire {
@@ -137,7 +141,7 @@ impl Pass for Backups {
             .inventory
             .backups_on(storage)
             .is_some_and(|backups| backups.holds(volume_id));
-        let is_gone = facts.options.guests.delete_missing_backups && Self::is_ours(facts, stored) && !is_listed;
+        let is_gone = facts.options.guests.delete_missing_backups && is_ours(facts, stored) && !is_listed;
         if is_gone { Retire::Delete } else { Retire::Keep }
     }
 }

@@ -29,6 +29,7 @@ pub mod sdn;
 pub mod sdn_bindings;
 pub mod sdn_networks;
 pub mod snapshots;
+pub mod stale_addresses;
 pub mod storages;
 pub mod task_history;
 pub mod virtual_disks;
@@ -267,10 +268,9 @@ pub trait Pass {
         desired
     }
 
-    /// Whether a row that was read is one of the endpoint's: only those count when the shrink guard asks how many there
-    /// are.
-    fn is_ours(_facts: &Facts, _stored: &Stored<Self::Object>) -> bool {
-        true
+    /// How many of the rows that were read are the endpoint's own: of these the shrink guard takes its share.
+    fn count_ours(_facts: &Facts, actual: &[Stored<Self::Object>]) -> usize {
+        actual.len()
     }
 
     /// What may be changed.

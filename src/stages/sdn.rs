@@ -72,6 +72,10 @@ fn listed<K: SdnKind, T>(
     listed
 }
 
+fn is_ours<K>(facts: &Facts, row: &SdnRow<K>) -> bool {
+    row.endpoint == facts.target.plugin_endpoint && row.cluster == facts.cluster.name
+}
+
 impl<K: SdnSource> Pass for SdnRows<K> {
     type Object = SdnRow<K>;
 
@@ -93,9 +97,8 @@ impl<K: SdnSource> Pass for SdnRows<K> {
         }))
     }
 
-    fn is_ours(facts: &Facts, stored: &Stored<SdnRow<K>>) -> bool {
-        let row = &stored.object;
-        row.endpoint == facts.target.plugin_endpoint && row.cluster == facts.cluster.name
+    fn count_ours(facts: &Facts, actual: &[Stored<SdnRow<K>>]) -> usize {
+        actual.iter().filter(|stored| is_ours(facts, &stored.object)).count()
     }
 
     fn policy(facts: &Facts) -> Policy {
@@ -104,7 +107,8 @@ impl<K: SdnSource> Pass for SdnRows<K> {
 
     fn retire(facts: &Facts, stored: &Stored<SdnRow<K>>) -> Retire {
         let networks = facts.inventory.networks();
-        let Some(networks) = networks.filter(|_| Self::is_ours(facts, stored) && stored.object.status != STALE) else {
+        let Some(networks) = networks.filter(|_| is_ours(facts, &stored.object) && stored.object.status != STALE)
+        else {
             return Retire::Keep;
         };
         let listed = K::listed(facts, networks);

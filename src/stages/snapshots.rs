@@ -75,6 +75,10 @@ impl<'a> Rows<'a> {
     }
 }
 
+fn is_ours(facts: &Facts, stored: &Stored<Snapshot>) -> bool {
+    facts.known.proven.contains(&stored.object.virtual_machine)
+}
+
 impl Pass for Snapshots {
     type Object = Snapshot;
 
@@ -134,12 +138,12 @@ impl Pass for Snapshots {
         settled
     }
 
-    fn is_ours(facts: &Facts, stored: &Stored<Snapshot>) -> bool {
-        facts.known.proven.contains(&stored.object.virtual_machine)
+    fn count_ours(facts: &Facts, actual: &[Stored<Snapshot>]) -> usize {
+        actual.iter().filter(|stored| is_ours(facts, stored)).count()
     }
 
     fn retire(facts: &Facts, stored: &Stored<Snapshot>) -> Retire {
-        let is_gone = facts.options.guests.delete_missing_snapshots && Self::is_ours(facts, stored);
+        let is_gone = facts.options.guests.delete_missing_snapshots && is_ours(facts, stored);
         if is_gone { Retire::Delete } else { Retire::Keep }
     }
 }

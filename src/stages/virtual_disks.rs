@@ -51,6 +51,14 @@ impl Pass for VirtualDisks {
         )
     }
 
+    fn count_ours(facts: &Facts, actual: &[Stored<VirtualDisk>]) -> usize {
+        let disks = actual.iter().map(|stored| &stored.object);
+        let is_ours = |disk: &&VirtualDisk| {
+            disk.tags.contains(PROXBOX_TAG) && facts.known.guests.contains_key(&disk.virtual_machine)
+        };
+        disks.filter(is_ours).count()
+    }
+
     fn policy(facts: &Facts) -> Policy {
         Policy::with_mode(facts.options.modes.effective_guest())
     }
@@ -267,6 +275,16 @@ mod tests {
         rows.push(disk(4, "by-hand", 5, ""));
         rows[3].object.tags.clear();
         assert_eq!(deleted(&plan_against::<VirtualDisks>(&facts, &rows)), ["db/scsi1"]);
+    }
+
+    #[test]
+    fn disks_of_operators_and_of_other_machines_are_none_of_the_endpoints() {
+        let (facts, mut rows) = world();
+        rows.push(disk(3, "by-hand", 5, ""));
+        rows[2].object.tags.clear();
+        rows.push(disk(4, "scsi0", 5, ""));
+        rows[3].object.virtual_machine = ObjectId(999);
+        assert_eq!((rows.len(), VirtualDisks::count_ours(&facts, &rows)), (4, 2));
     }
 
     #[test]

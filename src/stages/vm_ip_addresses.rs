@@ -13,17 +13,10 @@ use crate::inventory::GuestInterface;
 use crate::mapping::guest_interface::row_name;
 use crate::mapping::ip_address::{Address, addresses_of, ip_address};
 use crate::netbox::objects::{
-    Assignment, GuestVmInterface, GuestVmInterfaceAddress, IpAddress, PROXBOX_TAG, PrimaryAddresses, VmInterface,
+    Assignment, GuestVmInterface, GuestVmInterfaceAddress, IpAddress, PrimaryAddresses, VmInterface,
 };
-use crate::reconcile::{Mode, ObjectId, Policy, Retire, Row, Stored, Wanted};
+use crate::reconcile::{Mode, ObjectId, Policy, Row, Stored, Wanted};
 
-/// Links between guests' interfaces and addresses that hold no more; while they stand NetBox does not let the addresses
-/// go.
-#[derive(Debug)]
-pub struct StaleLinks;
-/// Addresses that interfaces have no more. They go before others come, so that one may move to another guest.
-#[derive(Debug)]
-pub struct StaleAddresses;
 /// The addresses.
 #[derive(Debug)]
 pub struct Addresses;
@@ -56,119 +49,13 @@ pub fn link_selection(facts: &Facts) -> Vec<Selection> {
     vec![Selection::any_of("guest_interface_id", known)]
 }
 
-fn mode(facts: &Facts) -> Mode {
+pub(super) fn mode(facts: &Facts) -> Mode {
     facts.options.modes.effective_ip_address()
 }
 
-/// Addresses that have to go, and the links that keep them or hold no more.
-pub fn find_stale(facts: &Facts) -> (BTreeSet<ObjectId>, BTreeSet<ObjectId>) {
-    let addresses = estate(facts, &facts.known.network.addresses).stale;
-    let told = told(facts);
-    let known = &facts.known;
-    let rows: BTreeMap<ObjectId, &GuestVmInterface> = known
-        .network
-        .guest_interfaces
-        .iter()
-        .map(|stored| (stored.id, &stored.object))
-        .collect();
-    let hosts: BTreeMap<ObjectId, IpAddr> = known
-        .network
-        .addresses
-        .iter()
-        .map(|stored| (stored.id, stored.object.host))
-        .collect();
-    let is_over = |link: &GuestVmInterfaceAddress| {
-        let row = rows.get(&link.guest_interface)?;
-        let names = told
-            .get(&row.virtual_machine)
-            .filter(|_| row.tags.contains(PROXBOX_TAG))?;
-        let host = hosts.get(&link.ip_address)?;
-        Some(!names.get(&row.name).is_some_and(|hosts| hosts.contains(host)))
-    };
-    let links = known.network.guest_addresses.iter().filter(|stored| {
-        let link = &stored.object;
-        addresses.contains(&link.ip_address) || is_over(link).unwrap_or_default()
-    });
-    let links = links.map(|stored| stored.id).collect();
-    (addresses, links)
-}
-
-/// What the agents of virtual machines told: the hosts of each interface.
-fn told(facts: &Facts) -> BTreeMap<ObjectId, BTreeMap<String, BTreeSet<IpAddr>>> {
-    let mut told: BTreeMap<ObjectId, BTreeMap<String, BTreeSet<IpAddr>>> = BTreeMap::new();
-    for guest in guest_ports(facts) {
-        if let Some(interfaces) = &guest.agent {
-            let names = told.entry(guest.bound.id).or_default();
-            for interface in interfaces {
-                let Some(name) = row_name(interface) else { continue };
-                names.entry(name).or_insert_with(|| hosts(facts, interface).collect());
-            }
-        }
-    }
-    told
-}
-
-fn hosts(facts: &Facts, interface: &GuestInterface) -> impl Iterator<Item = IpAddr> {
+pub(super) fn hosts(facts: &Facts, interface: &GuestInterface) -> impl Iterator<Item = IpAddr> {
     let (addresses, _) = addresses_of(interface, !facts.options.guests.ignore_link_local);
     addresses.into_iter().map(|address| address.host)
-}
-
-impl Pass for StaleLinks {
-    type Object = GuestVmInterfaceAddress;
-
-    fn scope(facts: &Facts) -> Vec<Selection> {
-        link_selection(facts)
-    }
-
-    fn at_hand(facts: &Facts) -> Option<Vec<Stored<GuestVmInterfaceAddress>>> {
-        Some(facts.known.network.guest_addresses.clone())
-    }
-
-    fn desired(_: &Facts) -> Desired<GuestVmInterfaceAddress> {
-        Desired::default()
-    }
-
-    fn policy(facts: &Facts) -> Policy {
-        Policy::with_mode(mode(facts))
-    }
-
-    fn retire(facts: &Facts, stored: &Stored<GuestVmInterfaceAddress>) -> Retire {
-        if facts.known.network.stale_links.contains(&stored.id) {
-            Retire::Delete
-        } else {
-            Retire::Keep
-        }
-    }
-}
-
-impl Pass for StaleAddresses {
-    type Object = IpAddress;
-
-    fn scope(facts: &Facts) -> Vec<Selection> {
-        address_selection(facts)
-    }
-
-    fn at_hand(facts: &Facts) -> Option<Vec<Stored<IpAddress>>> {
-        let known = facts.known.network.addresses.iter();
-        let of_machines = known.filter(|stored| stored.object.vm_interface().is_some());
-        Some(of_machines.cloned().collect())
-    }
-
-    fn desired(_: &Facts) -> Desired<IpAddress> {
-        Desired::default()
-    }
-
-    fn policy(facts: &Facts) -> Policy {
-        Policy::with_mode(mode(facts))
-    }
-
-    fn retire(facts: &Facts, stored: &Stored<IpAddress>) -> Retire {
-        if facts.known.network.stale_addresses.contains(&stored.id) {
-            Retire::Delete
-        } else {
-            Retire::Keep
-        }
-    }
 }
 
 impl Pass for Addresses {

@@ -123,6 +123,31 @@ impl Error {
         }
     }
 
+    /// Whether the endpoint itself could not be asked, so that nothing else can be asked of it either. A NetBox that does
+    /// not answer says nothing of the endpoint.
+    pub(super) fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Unusable { .. } => true,
+            Self::Proxmox(error) => matches!(
+                error.kind(),
+                ErrorKind::Connection | ErrorKind::Timeout | ErrorKind::Authentication
+            ),
+            Self::NetBox(_)
+            | Self::Shrink(_)
+            | Self::Ambiguity(_)
+            | Self::Limited { .. }
+            | Self::Placement { .. }
+            | Self::NoCluster { .. }
+            | Self::Prerequisite { .. }
+            | Self::Selection { .. }
+            | Self::Absent { .. }
+            | Self::Unread { .. }
+            | Self::NoMachine { .. }
+            | Self::LeftAlone { .. }
+            | Self::Cancelled => false,
+        }
+    }
+
     /// The machine-readable reason.
     pub fn reason(&self) -> &'static str {
         match self {

@@ -75,7 +75,7 @@ impl FullReport {
             result.insert(name, value);
         }
         if let Some(sweep) = &self.sweep {
-            result.insert("orphan_sweep".to_owned(), sweep.result());
+            result.insert("orphan_sweep".to_owned(), Value::Object(sweep.members()));
         }
         let warnings = self.warnings();
         if !warnings.is_empty() {
@@ -99,12 +99,16 @@ impl FullReport {
         of_stages.chain(of_sweep).collect()
     }
 
-    /// The plans of all stages, each row once: a stage plans again what it needs and an earlier one would have written.
+    /// The plans of all stages and of the sweep, each row once: a stage plans again what it needs and an earlier one would
+    /// have written. A sweep that is switched off is a preview only and would write nothing.
     fn plans(&self) -> Vec<Plan> {
         let mut told = BTreeSet::new();
         let endpoints = self.stages.iter().flat_map(|(_, report)| &report.endpoints);
-        let plans = endpoints.flat_map(|endpoint| endpoint.plans.iter().map(move |plan| (endpoint.key, plan)));
-        plans
+        let of_stages = endpoints.flat_map(|endpoint| endpoint.plans.iter().map(move |plan| (endpoint.key, plan)));
+        let sweep = self.sweep.iter().filter(|sweep| sweep.is_enabled);
+        let of_sweep = sweep.flat_map(|sweep| sweep.plans.iter().map(|(key, plan)| (*key, plan)));
+        of_stages
+            .chain(of_sweep)
             .filter_map(|(endpoint, plan)| {
                 let place = format!("{endpoint} {}", plan.path);
                 let is_first = told.insert(place.clone());
@@ -181,14 +185,11 @@ impl Lost {
     fn of(devices: &Report) -> Self {
         let mut lost = Self::default();
         for part in &devices.endpoints {
-            if let Some((kind, _)) = &part.error {
+            if part.error.is_some() {
                 lost.all.insert(part.key);
-                if matches!(
-                    kind,
-                    ErrorKind::Connection | ErrorKind::Timeout | ErrorKind::Authentication
-                ) {
-                    lost.unreachable.insert(part.key);
-                }
+            }
+            if part.is_unreachable {
+                lost.unreachable.insert(part.key);
             }
         }
         lost
@@ -357,6 +358,7 @@ mod tests {
             plans: Vec::new(),
             error,
             reason: None,
+            is_unreachable: false,
         };
         Report {
             stage,

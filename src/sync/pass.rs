@@ -196,8 +196,7 @@ impl<'a> EndpointRun<'a> {
                 }
             });
             plan.refused.extend(desired.refused);
-            let ours = actual.iter().filter(|stored| P::is_ours(&self.facts, stored));
-            check(&plan, ours.count(), self.limits)?;
+            check(&plan, P::count_ours(&self.facts, &actual), self.limits)?;
             if round == 0 {
                 passed.warnings = desired.warnings.into_iter().map(Warning::from).collect();
             }

@@ -188,6 +188,8 @@ pub struct EndpointReport {
     pub error: Option<(ErrorKind, String)>,
     /// The same in a word for programs.
     pub reason: Option<&'static str>,
+    /// Whether that is because the endpoint itself could not be asked.
+    pub is_unreachable: bool,
 }
 
 /// What a run did.

@@ -183,6 +183,7 @@ fn failed(stage: Stage, endpoint: &SyncEndpoint, error: &Error, progress: &Progr
         plans: Vec::new(),
         error: Some((error.kind(), error.to_string())),
         reason: Some(error.reason()),
+        is_unreachable: error.is_unreachable(),
     }
 }
 
@@ -220,6 +221,7 @@ impl<'a> Part<'a> {
                 plans: run.plans,
                 error: None,
                 reason: None,
+                is_unreachable: false,
             },
             Err(error) => EndpointReport {
                 gaps: run.gaps,

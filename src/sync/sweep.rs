@@ -3,7 +3,7 @@
 //! What is gone the live list of guests tells, nothing else: a virtual machine is marked only where every endpoint that
 //! takes part showed all its guests. Nothing is ever deleted.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::error::Error;
 use super::event::Item;
@@ -11,11 +11,12 @@ use super::pass::EndpointRun;
 use super::report::{Counts, Failure, Outcome, Written};
 use super::run::{Work, version};
 use super::warning::Warning;
+use crate::endpoint::EndpointKey;
 use crate::error::ErrorKind;
-use crate::inventory::{Guests, Slot};
+use crate::inventory::{Gap, Guests, Slot};
 use crate::netbox;
 use crate::netbox::objects::VirtualMachine;
-use crate::reconcile::ObjectId;
+use crate::reconcile::{ObjectId, Plan};
 use crate::stages::claim::Claim;
 use crate::stages::machines::orphans::{Candidate, Fate, Orphans, candidates, elsewhere};
 use crate::stages::{Selection, Stage};
@@ -46,6 +47,8 @@ pub struct SweepReport {
     pub skipped: usize,
     /// What went less than well.
     pub warnings: Vec<Warning>,
+    /// What a dry run would write, endpoint by endpoint.
+    pub plans: Vec<(EndpointKey, Plan)>,
     /// Why the sweep failed as a whole; the kind and the text.
     pub error: Option<(ErrorKind, String)>,
     /// Whether the run was asked to stop before its end.
@@ -53,19 +56,38 @@ pub struct SweepReport {
 }
 
 impl SweepReport {
-    /// The result, as it is answered and streamed.
+    /// The result, as it is answered and streamed: its counts, where something went less than well `warnings` and
+    /// `degraded`, and the plan of a dry run.
     pub fn result(&self) -> Value {
-        json!({
-            "enabled": self.is_enabled,
-            "skipped_reason": self.skipped_reason,
-            "run_id": self.run_id,
-            "dry_run": self.is_dry_run,
-            "candidates": self.candidates,
-            "deleted": 0,
-            "soft_deleted": self.soft_deleted,
-            "failed": self.failed,
-            "skipped": self.skipped,
-        })
+        let mut members = self.members();
+        if !self.warnings.is_empty() {
+            members.insert("warnings".to_owned(), json!(self.warnings));
+            members.insert("degraded".to_owned(), json!(true));
+        }
+        if self.is_dry_run {
+            let plans: Vec<&Plan> = self.plans.iter().map(|(_, plan)| plan).collect();
+            members.insert("plan".to_owned(), json!(plans));
+        }
+        Value::Object(members)
+    }
+
+    /// What the sweep counts.
+    pub(super) fn members(&self) -> Map<String, Value> {
+        let members = [
+            ("enabled", json!(self.is_enabled)),
+            ("skipped_reason", json!(self.skipped_reason)),
+            ("run_id", json!(self.run_id)),
+            ("dry_run", json!(self.is_dry_run)),
+            ("candidates", json!(self.candidates)),
+            ("deleted", json!(0)),
+            ("soft_deleted", json!(self.soft_deleted)),
+            ("failed", json!(self.failed)),
+            ("skipped", json!(self.skipped)),
+        ];
+        members
+            .map(|(name, value)| (name.to_owned(), value))
+            .into_iter()
+            .collect()
     }
 
     /// The failure of the whole, if any.
@@ -127,11 +149,14 @@ impl Work<'_> {
             }
         };
         for mut run in runs {
-            if let Err(error) = run.mark(&mut report).await {
+            let marked = run.mark(&mut report).await;
+            let key = run.facts.endpoint.key;
+            report.warnings.append(&mut run.warnings);
+            report.plans.extend(run.plans.drain(..).map(|plan| (key, plan)));
+            if let Err(error) = marked {
                 report.error = Some((error.kind(), error.to_string()));
                 break;
             }
-            report.warnings.append(&mut run.warnings);
         }
         report.is_cancelled = self.cancel.is_cancelled();
         let counts = Counts {
@@ -147,8 +172,13 @@ impl Work<'_> {
     /// Reads the guests and virtual machines of every endpoint, all of them or none.
     async fn survey(&self) -> Result<Vec<EndpointRun<'_>>, Stop> {
         let unavailable = |text: String| Stop::Skip("live_inventory_unavailable", text);
-        if !self.context.missing.is_empty() || self.context.endpoints.is_empty() {
-            return Err(unavailable("not every endpoint that was asked for exists".to_owned()));
+        let missing: Vec<String> = self.context.missing.iter().map(ToString::to_string).collect();
+        if !missing.is_empty() {
+            let text = format!("endpoints that were asked for do not exist: {}", missing.join(", "));
+            return Err(unavailable(text));
+        }
+        if self.context.endpoints.is_empty() {
+            return Err(unavailable("there is no endpoint".to_owned()));
         }
         let version = version(&self.context.netbox).await.map_err(Stop::Fail)?;
         let part = self.part(Stage::VirtualMachines, version);
@@ -163,7 +193,15 @@ impl Work<'_> {
                 return Err(unavailable(format!("{name}: {gap}")));
             }
             if !run.facts.inventory.is_complete::<Guests>() {
-                return Err(unavailable(format!("{name}: not all guests could be read")));
+                let gaps: Vec<String> = run
+                    .facts
+                    .inventory
+                    .gaps::<Guests>()
+                    .iter()
+                    .map(Gap::to_string)
+                    .collect();
+                let text = format!("{name}: not all guests could be read: {}", gaps.join("; "));
+                return Err(unavailable(text));
             }
             run.read_owned_machines().await?;
             runs.push(run);
@@ -195,8 +233,8 @@ impl EndpointRun<'_> {
 
     /// Marks what is gone, and tells how each candidate fared.
     async fn mark(&mut self, report: &mut SweepReport) -> Result<(), Error> {
-        let gone = candidates(&self.facts).into_iter();
-        self.facts.guests.orphans = gone
+        let all = candidates(&self.facts).into_iter();
+        self.facts.guests.orphans = all
             .filter(|candidate| candidate.fate == Fate::Orphan)
             .map(|candidate| candidate.id)
             .collect();
@@ -206,8 +244,7 @@ impl EndpointRun<'_> {
             self.bootstrap().await?;
             self.pass::<Orphans>().await?
         };
-        let all = candidates(&self.facts);
-        let gone: Vec<&Candidate<'_>> = all.iter().filter(|candidate| candidate.fate != Fate::Present).collect();
+        let gone = candidates(&self.facts);
         report.candidates += gone.len();
         for (place, candidate) in gone.iter().enumerate() {
             let fared = self.fared(candidate, &outcome);
@@ -230,7 +267,7 @@ impl EndpointRun<'_> {
         match candidate.fate {
             Fate::Incomplete => fared("skipped", None, Some("identity_incomplete")),
             Fate::Marked => fared("skipped", None, Some("already_swept")),
-            Fate::Present => fared("skipped", None, Some("still_present_in_proxmox")),
+            Fate::LeftAlone => fared("skipped", None, Some("its sync mode leaves it alone")),
             Fate::Orphan if self.is_dry_run => fared("would_delete", None, None),
             Fate::Orphan if outcome.marked.iter().any(|row| is_it(row.id)) => fared("updated", None, None),
             Fate::Orphan => match failure {

@@ -10,7 +10,7 @@ use proxbox_api::proxmox::mock::world::GuestKind;
 use proxbox_api::proxmox::mock::{Guest, MockOptions, MockProxmox, Node, World};
 use proxbox_api::reconcile::{Limits, ObjectId};
 use proxbox_api::stages::{EndpointFacts, Lookup, Stage};
-use proxbox_api::sync::{Registry, Report, RunContext, SyncEndpoint, SyncRequest};
+use proxbox_api::sync::{Job, JobReport, Registry, Report, RunContext, SyncEndpoint, SyncRequest};
 use serde_json::{Value, json};
 
 use crate::harness::{endpoint_of, key};
@@ -125,7 +125,19 @@ impl Estate {
         self.run_between(stage, request, 0..self.clusters.len()).await
     }
 
+    /// Runs a job for all clusters.
+    pub(crate) async fn job(&self, job: Job, request: SyncRequest) -> JobReport {
+        self.job_between(job, request, 0..self.clusters.len()).await
+    }
+
     async fn run_between(&self, stage: Stage, request: SyncRequest, clusters: Range<usize>) -> Report {
+        self.job_between(stage.into(), request, clusters)
+            .await
+            .into_stage()
+            .unwrap()
+    }
+
+    async fn job_between(&self, job: Job, request: SyncRequest, clusters: Range<usize>) -> JobReport {
         let endpoint = |(index, cluster): (usize, &Cluster)| SyncEndpoint {
             facts: facts(number_of(index), cluster),
             session: Ok(cluster.session.clone()),
@@ -138,15 +150,15 @@ impl Estate {
                 .collect(),
             endpoint_ids: None,
             missing: Vec::new(),
-            delete_orphans: false,
+            delete_orphans: true,
             limits: Limits::default(),
             stamp_interval: Duration::from_hours(24),
             inventory_ttl: Duration::ZERO,
             agent_timeout: Duration::from_secs(15),
             sync_links: false,
         };
-        let running = self.registry.start(stage, request, context);
-        running.report().await.unwrap().into_stage().unwrap()
+        let running = self.registry.start(job, request, context);
+        running.report().await.unwrap()
     }
 
     /// Runs a stage and returns what it wrote, as method and path; it is expected to succeed.

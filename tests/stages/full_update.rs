@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 
 use crate::harness::{Bench, MACHINE_STATES, MACHINES, tags};
 
-const SWEEP: Job = Job::Sweep { vm_stage_failed: false };
+pub(crate) const SWEEP: Job = Job::Sweep { vm_stage_failed: false };
 
-async fn small() -> Bench {
+pub(crate) async fn small() -> Bench {
     let mut bench = Bench::with(World::estate(2, 12), StandinOptions::default()).await;
     bench.delete_orphans = true;
     bench
 }
 
-async fn sweep(bench: &Bench, request: SyncRequest) -> SweepReport {
+pub(crate) async fn sweep(bench: &Bench, request: SyncRequest) -> SweepReport {
     match bench.job(SWEEP, request).await {
         JobReport::Sweep(report) => report,
         other @ (JobReport::Stage(_) | JobReport::FullUpdate(_) | JobReport::Individual(_)) => panic!("{other:?}"),
@@ -197,6 +197,19 @@ async fn jobs_are_kept_although_the_cluster_could_not_be_written() {
 }
 
 #[tokio::test]
+async fn jobs_are_kept_although_netbox_broke_off_among_the_devices() {
+    let mut bench = small().await;
+    bench.restart(true);
+    bench.netbox.faults().add(FaultRule::on("dcim/devices", Fault::Reset));
+    let report = bench.job(Job::FullUpdate, SyncRequest::default()).await;
+    let errors = report.errors();
+    assert!(errors.len() == 1 && errors[0].starts_with("devices: "), "{errors:?}");
+    let jobs = bench.proxmox.world().read(|world| world.backup_jobs.len());
+    assert_eq!(report.result()["backup_routines_count"], jobs);
+    assert_eq!(bench.netbox.count("plugins/proxbox/backup-routines"), jobs);
+}
+
+#[tokio::test]
 async fn gone_guest_is_marked_once_and_loses_the_mark_when_it_returns() {
     let mut bench = small().await;
     bench.stage(Stage::VirtualMachines).await;
@@ -241,6 +254,8 @@ async fn sweep_looks_at_nothing_where_guests_may_be_missing() {
     bench.proxmox.faults().fail("/cluster/resources", 500, "out of order");
     let report = sweep(&bench, SyncRequest::default()).await;
     assert_eq!(report.skipped_reason, Some("live_inventory_unavailable"));
+    let told = report.result()["warnings"][0]["message"].as_str().unwrap().to_owned();
+    assert!(told.contains("lab (nb:1)") && told.contains("out of order"), "{told}");
     bench.proxmox.faults().clear();
     let failed = Job::Sweep { vm_stage_failed: true };
     let result = bench.job(failed, SyncRequest::default()).await.result();
@@ -283,6 +298,7 @@ async fn sweep_looks_at_nothing_where_endpoints_or_rows_cannot_be_told() {
     bench.missing = vec![77];
     let report = sweep(&bench, SyncRequest::default()).await;
     assert_eq!(report.skipped_reason, Some("live_inventory_unavailable"));
+    assert!(report.warnings[0].to_string().contains("77"), "{report:?}");
     bench.missing.clear();
     for (fault, reason) in [
         (Fault::Status(403), "sidecar_read_failed"),
@@ -373,11 +389,17 @@ async fn sweep_goes_on_after_a_refusal_and_tells_each_candidate() {
     let counts = ["updated", "failed", "skipped"].map(|key| summary.data["result"][key].as_u64().unwrap());
     assert_eq!(counts, [1, 1, 2]);
     let result = &events.last().unwrap().data["result"];
+    let warning = result["warnings"][0].clone();
     let expected = json!({
         "enabled": true, "skipped_reason": null, "run_id": "r-78", "dry_run": false, "candidates": 4, "deleted": 0,
-        "soft_deleted": 1, "failed": 1, "skipped": 2,
+        "soft_deleted": 1, "failed": 1, "skipped": 2, "degraded": true, "warnings": [warning],
     });
     assert_eq!(result, &expected);
+    assert_eq!(warning["name"], names[0].0);
+    assert!(
+        warning["reason"].as_str().unwrap().contains("This one stays."),
+        "{warning}"
+    );
     assert_eq!(bench.machine(&names[0].0)["status"]["value"], "active");
 }
 

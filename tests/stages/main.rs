@@ -25,6 +25,7 @@ mod sdn;
 mod sdn_bgp;
 mod snapshots;
 mod streams;
+mod sweep;
 mod takeover;
 mod task_history;
 mod virtual_disks;

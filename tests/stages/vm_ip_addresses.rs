@@ -575,3 +575,46 @@ async fn primary_address_that_netbox_does_not_let_go_stays_primary() {
     again(&bench).await;
     assert_eq!(bench.machine_of(100)["primary_ip4"]["address"], "10.99.0.8/24");
 }
+
+#[tokio::test]
+async fn addresses_of_others_are_none_of_the_endpoints_for_the_guard() {
+    let bench = Bench::with(World::estate(2, 1), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    bench.stage(Stage::VmInterfaces).await;
+    let told: Vec<String> = (1..=20).map(|number| format!("10.99.0.{number}/24")).collect();
+    let told: Vec<&str> = told.iter().map(String::as_str).collect();
+    tell(&bench, 100, &told);
+    again(&bench).await;
+    assert_eq!((hosts(&bench, 100, "net0").len(), bench.netbox.count(LINKS)), (20, 20));
+
+    let seed = |path: &str, row: Value| bench.netbox.seed(path, &row).unwrap();
+    let cluster = bench.machine_of(100)["cluster"]["id"].clone();
+    let machine = seed(MACHINES, json!({"name": "by-hand", "cluster": cluster}));
+    let interface = seed(INTERFACES, json!({"name": "eth0", "virtual_machine": machine}));
+    let guest = json!({"name": "eth0", "virtual_machine": machine});
+    let guest = seed("plugins/proxbox/guest-vm-interfaces", guest);
+    for number in 1..=100 {
+        let row = json!({
+            "address": format!("10.77.0.{number}/24"), "assigned_object_type": "virtualization.vminterface",
+            "assigned_object_id": interface,
+        });
+        let row = seed(ADDRESSES, row);
+        seed(LINKS, json!({"guest_interface": guest, "ip_address": row}));
+    }
+    tell(&bench, 100, &told[..5]);
+    bench.forget();
+    bench.take_writes();
+    let report = bench.job(Stage::VmIpAddresses, SyncRequest::default()).await;
+    let errors = report.errors();
+    assert!(errors.len() == 1 && errors[0].contains("15 of 20"), "{errors:?}");
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+    let lifted = SyncRequest {
+        allow_shrink: true,
+        ..SyncRequest::default()
+    };
+    assert_eq!(
+        bench.stage_with(Stage::VmIpAddresses, lifted).await.counts().deleted,
+        15
+    );
+    assert_eq!((hosts(&bench, 100, "net0").len(), bench.netbox.count(LINKS)), (5, 105));
+}

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::inventory::{GuestKind, Guests, Vmid};
 use crate::mapping::virtual_machine::discovered_tag;
 use crate::netbox::objects::{DECOMMISSIONING, SOFT_DELETED_TAG, VirtualMachine, VirtualMachineState};
-use crate::reconcile::{Fields, ObjectId, Retire, Stored};
+use crate::reconcile::{Fields, Mode, ObjectId, Retire, Stored};
 use crate::stages::{Desired, Facts, Pass, Selection};
 
 /// Marks the virtual machines whose guest is gone.
@@ -17,12 +17,12 @@ pub struct Orphans;
 pub enum Fate {
     /// Its guest is gone.
     Orphan,
-    /// Its guest is still listed.
-    Present,
     /// Its sync state does not say which guest it is.
     Incomplete,
     /// It was marked before.
     Marked,
+    /// Its guest is gone, and the mode of such guests leaves it alone.
+    LeftAlone,
 }
 
 /// A virtual machine of this endpoint that this service created, and its fate.
@@ -40,27 +40,32 @@ pub struct Candidate<'a> {
     pub fate: Fate,
 }
 
-/// The virtual machines that this service created for guests of this endpoint, and what they turned out to be. Those that
-/// the run `options.run_id` itself has written are left out, and those of other clusters: another service may call its
-/// endpoint by the same number, and nothing was read of its guests.
-pub fn candidates(facts: &Facts) -> Vec<Candidate<'_>> {
+/// The virtual machines whose sync state names this endpoint, each with it. Those of other clusters are left out: another
+/// service may call its endpoint by the same number, and nothing was read of its guests.
+fn claimed(facts: &Facts) -> impl Iterator<Item = (&VirtualMachineState, &VirtualMachine)> {
     let machines = super::machines(facts);
+    let states = facts.known.machine_states.iter().map(|stored| &stored.object);
+    states
+        .filter(|state| state.endpoint_raw_id == Some(facts.endpoint.key.id.0))
+        .filter_map(move |state| Some((state, &machines.get(&state.virtual_machine)?.object)))
+        .filter(|(state, machine)| machine.cluster == facts.target.cluster || names_cluster(facts, state))
+}
+
+/// The virtual machines that this service created for guests of this endpoint which are not listed, and what they turned
+/// out to be. Those that the run `options.run_id` itself has written are left out.
+pub fn candidates(facts: &Facts) -> Vec<Candidate<'_>> {
     let created = [GuestKind::Qemu, GuestKind::Lxc].map(discovered_tag);
     let run = facts.options.run_id.as_str();
-    let states = facts.known.machine_states.iter().map(|stored| &stored.object);
-    let mut candidates: Vec<Candidate<'_>> = states
-        .filter(|state| state.endpoint_raw_id == Some(facts.endpoint.key.id.0))
-        .filter(|state| run.is_empty() || state.last_run.as_deref() != Some(run))
-        .filter_map(|state| {
-            let machine = &machines.get(&state.virtual_machine)?.object;
-            let is_here = machine.cluster == facts.target.cluster || names_cluster(facts, state);
-            let is_ours = is_here && created.iter().any(|tag| machine.tags.contains(*tag));
-            is_ours.then(|| Candidate {
+    let mut candidates: Vec<Candidate<'_>> = claimed(facts)
+        .filter(|(state, _)| run.is_empty() || state.last_run.as_deref() != Some(run))
+        .filter(|(_, machine)| created.iter().any(|tag| machine.tags.contains(*tag)))
+        .filter_map(|(state, machine)| {
+            Some(Candidate {
                 id: state.virtual_machine,
                 name: machine.name.as_deref().unwrap_or_default(),
                 state,
                 tags: machine.tags.iter().map(String::as_str).collect(),
-                fate: fate(facts, state, machine),
+                fate: fate(facts, state, machine)?,
             })
         })
         .collect();
@@ -68,8 +73,9 @@ pub fn candidates(facts: &Facts) -> Vec<Candidate<'_>> {
     candidates
 }
 
-/// A number is one guest's in a cluster; one of the other kind means that the old guest is gone.
-fn fate(facts: &Facts, state: &VirtualMachineState, machine: &VirtualMachine) -> Fate {
+/// What a virtual machine turned out to be; `None` where its guest is listed. A number is one guest's in a cluster; one of
+/// the other kind means that the old guest is gone.
+fn fate(facts: &Facts, state: &VirtualMachineState, machine: &VirtualMachine) -> Option<Fate> {
     let has_cluster = state
         .cluster_name
         .as_deref()
@@ -77,20 +83,32 @@ fn fate(facts: &Facts, state: &VirtualMachineState, machine: &VirtualMachine) ->
     let kind = match state.kind.as_deref() {
         Some("qemu") => GuestKind::Qemu,
         Some("lxc") => GuestKind::Lxc,
-        _ => return Fate::Incomplete,
+        _ => return Some(Fate::Incomplete),
     };
     let Some(vmid) = state.vmid.filter(|_| has_cluster) else {
-        return Fate::Incomplete;
+        return Some(Fate::Incomplete);
     };
-    let is_here = names_cluster(facts, state);
-    let guest = facts.inventory.guest(Vmid(vmid)).filter(|_| is_here);
-    if guest.is_some_and(|guest| guest.kind == kind) {
-        Fate::Present
+    if facts
+        .inventory
+        .guest(Vmid(vmid))
+        .is_some_and(|guest| guest.kind == kind)
+    {
+        None
     } else if machine.tags.contains(SOFT_DELETED_TAG) {
-        Fate::Marked
+        Some(Fate::Marked)
+    } else if may_mark(facts, state) {
+        Some(Fate::Orphan)
     } else {
-        Fate::Orphan
+        Some(Fate::LeftAlone)
     }
+}
+
+/// Whether the modes let the virtual machine of a guest that is gone be changed. A template does not run; whether a guest
+/// that did not run was one nothing tells any more.
+fn may_mark(facts: &Facts, state: &VirtualMachineState) -> bool {
+    let modes = facts.options.modes;
+    let has_run = state.status.as_deref() == Some("running");
+    modes.machine == Mode::Always && (has_run || modes.template == Mode::Always)
 }
 
 /// Whether a sync state names the endpoint's cluster.
@@ -123,6 +141,11 @@ impl Pass for Orphans {
 
     fn desired(_: &Facts) -> Desired<VirtualMachine> {
         Desired::default()
+    }
+
+    /// Virtual machines of other endpoints, and those that nobody says stand for a guest, are none of the endpoint's.
+    fn count_ours(facts: &Facts, _: &[Stored<VirtualMachine>]) -> usize {
+        claimed(facts).count()
     }
 
     /// Nothing is marked unless every guest that there is was listed.

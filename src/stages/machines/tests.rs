@@ -1119,6 +1119,49 @@ mod orphans_of_guests {
     }
 
     #[test]
+    fn machine_whose_number_is_one_of_the_other_kind_now_is_marked() {
+        let mut facts = facts_of(&[pair(101, "web"), pair(102, "gone")]);
+        let mut other = pair(102, "new").guest;
+        other.kind = GuestKind::Lxc;
+        fill::<Guests>(&mut facts.inventory, vec![pair(101, "web").guest, other]);
+        let fates: Vec<_> = candidates(&facts).iter().map(|found| (found.id, found.fate)).collect();
+        assert_eq!(fates, [(ObjectId(1102), Fate::Orphan)]);
+    }
+
+    #[test]
+    fn machine_that_the_modes_leave_alone_stays() {
+        for (machine, template, status, fate) in [
+            (Mode::Always, Mode::Always, "stopped", Fate::Orphan),
+            (Mode::Always, Mode::Disabled, "running", Fate::Orphan),
+            (Mode::Always, Mode::Disabled, "stopped", Fate::LeftAlone),
+            (Mode::Always, Mode::BootstrapOnly, "stopped", Fate::LeftAlone),
+            (Mode::Disabled, Mode::Always, "stopped", Fate::LeftAlone),
+            (Mode::BootstrapOnly, Mode::Always, "running", Fate::LeftAlone),
+        ] {
+            let mut facts = facts_with_gone(|_| {});
+            (facts.options.modes.machine, facts.options.modes.template) = (machine, template);
+            facts.known.machine_states[1].object.status = Some(status.to_owned());
+            let told = candidates(&facts)[0].fate;
+            assert_eq!(told, fate, "{machine:?} {template:?} {status}");
+        }
+    }
+
+    #[test]
+    fn machines_of_others_are_none_of_the_endpoints() {
+        let mut others = [pair(103, "theirs"), pair(104, "by hand"), pair(105, "west")];
+        others[0].state.object.endpoint_raw_id = Some(2);
+        others[2].state.object.cluster_name = Some("west".to_owned());
+        others[2].machine.object.cluster = Some(ObjectId(99));
+        let [theirs, by_hand, west] = others;
+        let mut facts = facts_of(&[pair(101, "web"), pair(102, "gone"), theirs, by_hand, west]);
+        let by_hand = ObjectId(1104);
+        let states = &mut facts.known.machine_states;
+        states.retain(|stored| stored.object.virtual_machine != by_hand);
+        let rows = Orphans::at_hand(&facts).unwrap();
+        assert_eq!((rows.len(), Orphans::count_ours(&facts, &rows)), (5, 2));
+    }
+
+    #[test]
     fn nothing_is_marked_where_guests_may_be_hidden() {
         let mut facts = facts_with_gone(|_| {});
         Guests::slot_mut(&mut facts.inventory).fill(Collected {

@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::error::ErrorKind;
 use crate::inventory::{AgentAnswer, Collected, Container, Gap, GuestAgent, Vmid};
-use crate::netbox::objects::VirtualMachine;
+use crate::netbox::objects::{PROXBOX_TAG, VirtualMachine};
 use crate::reconcile::{Plan, Resource};
 use crate::stages::address_owners::unknown_hosts;
 use crate::stages::guest_interfaces::GuestInterfaces;
+use crate::stages::stale_addresses::{StaleAddresses, StaleLinks, find_stale};
 use crate::stages::tests::{changes, plan, plan_against};
 use crate::stages::vm_interfaces::tests::{PROXY, SHOP, configure, interfaces, make, tell, world};
 
@@ -645,4 +646,36 @@ fn existing_rows_are_left_alone_in_bootstrap_only_mode() {
         (vec!["10.20.0.98/24 900".to_owned()], 0)
     );
     assert_eq!(stale(&mut facts).0, Vec::<String>::new());
+}
+
+/// How many rows of each kind the shrink guard takes for the endpoint's.
+fn totals(facts: &Facts) -> (usize, usize) {
+    let count = |at_hand: Option<Vec<Stored<IpAddress>>>| StaleAddresses::count_ours(facts, &at_hand.unwrap());
+    let links = StaleLinks::count_ours(facts, &StaleLinks::at_hand(facts).unwrap());
+    (count(StaleAddresses::at_hand(facts)), links)
+}
+
+#[test]
+fn rows_of_other_endpoints_and_of_operators_are_none_of_the_endpoints() {
+    let mut facts = full();
+    let own = totals(&facts);
+    assert_eq!(own, (6, 4));
+    add(&mut facts, 4000, "10.77.0.1", 24, Some(on(999)));
+    add(&mut facts, 4001, "10.77.0.2", 24, None);
+    add(&mut facts, 4002, "10.20.0.99", 24, Some(on(NET0))).tags.clear();
+    let links = &mut facts.known.network.guest_addresses;
+    for (id, guest_interface, ip_address) in [(4100, 888, 4000), (4101, 888, 4001)] {
+        links.push(Stored {
+            id: ObjectId(id),
+            object: GuestVmInterfaceAddress {
+                guest_interface: ObjectId(guest_interface),
+                ip_address: ObjectId(ip_address),
+                name: String::new(),
+            },
+        });
+    }
+    assert_eq!(totals(&facts), own);
+    let states = facts.known.machine_states.iter_mut();
+    states.for_each(|stored| stored.object.endpoint_raw_id = Some(2));
+    assert_eq!(totals(&facts), (0, 0), "another endpoint's");
 }

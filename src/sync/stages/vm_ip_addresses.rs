@@ -13,11 +13,11 @@ use crate::reconcile::{Mode, ObjectId};
 use crate::stages::Selection;
 use crate::stages::address_owners::{estate, unknown_hosts};
 use crate::stages::guest_interfaces::{GuestInterfaces, guest_interface_selection};
+use crate::stages::stale_addresses::{StaleAddresses, StaleLinks, find_stale};
 use crate::stages::vm_addresses::claims;
 use crate::stages::vm_interfaces::interface_selection;
 use crate::stages::vm_ip_addresses::{
-    Addresses, Links, PrimaryIps, StaleAddresses, StaleLinks, address_selection, find_stale, host_selection,
-    link_selection, texts,
+    Addresses, Links, PrimaryIps, address_selection, host_selection, link_selection, texts,
 };
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;

@@ -1,0 +1,164 @@
+//! Addresses that interfaces of virtual machines have no more, and the plugin's rows of who in the guest has them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::address_owners::estate;
+use super::guests::bindings;
+use super::ports::guest_ports;
+use super::vm_ip_addresses::{address_selection, hosts, link_selection, mode};
+use super::{Desired, Facts, Pass, Selection};
+use crate::mapping::guest_interface::row_name;
+use crate::netbox::objects::{GuestVmInterface, GuestVmInterfaceAddress, IpAddress, PROXBOX_TAG};
+use crate::reconcile::{ObjectId, Policy, Retire, Stored};
+
+/// Links between guests' interfaces and addresses that hold no more; while they stand NetBox does not let the addresses
+/// go.
+#[derive(Debug)]
+pub struct StaleLinks;
+/// Addresses that interfaces have no more. They go before others come, so that one may move to another guest.
+#[derive(Debug)]
+pub struct StaleAddresses;
+
+/// Addresses that have to go, and the links that keep them or hold no more.
+pub fn find_stale(facts: &Facts) -> (BTreeSet<ObjectId>, BTreeSet<ObjectId>) {
+    let addresses = estate(facts, &facts.known.network.addresses).stale;
+    let told = told(facts);
+    let known = &facts.known;
+    let rows: BTreeMap<ObjectId, &GuestVmInterface> = known
+        .network
+        .guest_interfaces
+        .iter()
+        .map(|stored| (stored.id, &stored.object))
+        .collect();
+    let hosts: BTreeMap<ObjectId, IpAddr> = known
+        .network
+        .addresses
+        .iter()
+        .map(|stored| (stored.id, stored.object.host))
+        .collect();
+    let is_over = |link: &GuestVmInterfaceAddress| {
+        let row = rows.get(&link.guest_interface)?;
+        let names = told
+            .get(&row.virtual_machine)
+            .filter(|_| row.tags.contains(PROXBOX_TAG))?;
+        let host = hosts.get(&link.ip_address)?;
+        Some(!names.get(&row.name).is_some_and(|hosts| hosts.contains(host)))
+    };
+    let links = known.network.guest_addresses.iter().filter(|stored| {
+        let link = &stored.object;
+        addresses.contains(&link.ip_address) || is_over(link).unwrap_or_default()
+    });
+    let links = links.map(|stored| stored.id).collect();
+    (addresses, links)
+}
+
+/// The virtual machines that stand for guests of the endpoint.
+fn own_machines(facts: &Facts) -> BTreeSet<ObjectId> {
+    bindings(facts).bound.iter().map(|bound| bound.id).collect()
+}
+
+/// The addresses of those virtual machines' interfaces that are no operator's.
+fn own_addresses(facts: &Facts) -> BTreeSet<ObjectId> {
+    let machines = own_machines(facts);
+    let network = &facts.known.network;
+    let own = network.interfaces.iter();
+    let own = own.filter(|stored| machines.contains(&stored.object.virtual_machine));
+    let interfaces: BTreeSet<ObjectId> = own.map(|stored| stored.id).collect();
+    let is_own = |row: &IpAddress| {
+        let interface = row.vm_interface().filter(|_| row.tags.contains(PROXBOX_TAG));
+        interface.is_some_and(|interface| interfaces.contains(&interface))
+    };
+    let addresses = network.addresses.iter().filter(|stored| is_own(&stored.object));
+    addresses.map(|stored| stored.id).collect()
+}
+
+/// What the agents of virtual machines told: the hosts of each interface.
+fn told(facts: &Facts) -> BTreeMap<ObjectId, BTreeMap<String, BTreeSet<IpAddr>>> {
+    let mut told: BTreeMap<ObjectId, BTreeMap<String, BTreeSet<IpAddr>>> = BTreeMap::new();
+    for guest in guest_ports(facts) {
+        if let Some(interfaces) = &guest.agent {
+            let names = told.entry(guest.bound.id).or_default();
+            for interface in interfaces {
+                let Some(name) = row_name(interface) else { continue };
+                names.entry(name).or_insert_with(|| hosts(facts, interface).collect());
+            }
+        }
+    }
+    told
+}
+
+impl Pass for StaleLinks {
+    type Object = GuestVmInterfaceAddress;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        link_selection(facts)
+    }
+
+    fn at_hand(facts: &Facts) -> Option<Vec<Stored<GuestVmInterfaceAddress>>> {
+        Some(facts.known.network.guest_addresses.clone())
+    }
+
+    fn desired(_: &Facts) -> Desired<GuestVmInterfaceAddress> {
+        Desired::default()
+    }
+
+    fn count_ours(facts: &Facts, actual: &[Stored<GuestVmInterfaceAddress>]) -> usize {
+        let (machines, addresses) = (own_machines(facts), own_addresses(facts));
+        let rows = facts.known.network.guest_interfaces.iter();
+        let own = rows.filter(|stored| {
+            stored.object.tags.contains(PROXBOX_TAG) && machines.contains(&stored.object.virtual_machine)
+        });
+        let rows: BTreeSet<ObjectId> = own.map(|stored| stored.id).collect();
+        let links = actual.iter().map(|stored| &stored.object);
+        links
+            .filter(|link| rows.contains(&link.guest_interface) || addresses.contains(&link.ip_address))
+            .count()
+    }
+
+    fn policy(facts: &Facts) -> Policy {
+        Policy::with_mode(mode(facts))
+    }
+
+    fn retire(facts: &Facts, stored: &Stored<GuestVmInterfaceAddress>) -> Retire {
+        if facts.known.network.stale_links.contains(&stored.id) {
+            Retire::Delete
+        } else {
+            Retire::Keep
+        }
+    }
+}
+
+impl Pass for StaleAddresses {
+    type Object = IpAddress;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        address_selection(facts)
+    }
+
+    fn at_hand(facts: &Facts) -> Option<Vec<Stored<IpAddress>>> {
+        let known = facts.known.network.addresses.iter();
+        let of_machines = known.filter(|stored| stored.object.vm_interface().is_some());
+        Some(of_machines.cloned().collect())
+    }
+
+    fn desired(_: &Facts) -> Desired<IpAddress> {
+        Desired::default()
+    }
+
+    fn count_ours(facts: &Facts, _: &[Stored<IpAddress>]) -> usize {
+        own_addresses(facts).len()
+    }
+
+    fn policy(facts: &Facts) -> Policy {
+        Policy::with_mode(mode(facts))
+    }
+
+    fn retire(facts: &Facts, stored: &Stored<IpAddress>) -> Retire {
+        if facts.known.network.stale_addresses.contains(&stored.id) {
+            Retire::Delete
+        } else {
+            Retire::Keep
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! What the sweep marks, what it leaves alone, and how it tells.
+
+use proxbox_api::netbox::standin::StandinOptions;
+use proxbox_api::proxmox::mock::world::GuestKind;
+use proxbox_api::proxmox::mock::{Guest, Node, World};
+use proxbox_api::reconcile::Mode;
+use proxbox_api::stages::Stage;
+use proxbox_api::sync::{Job, SyncRequest};
+use serde_json::{Value, json};
+
+use crate::clusters::{Estate, alpha};
+use crate::full_update::{SWEEP, small, sweep};
+use crate::harness::{Bench, MACHINE_STATES, MACHINES};
+
+fn dry() -> SyncRequest {
+    SyncRequest {
+        dry_run: true,
+        ..SyncRequest::default()
+    }
+}
+
+fn lifted() -> SyncRequest {
+    SyncRequest {
+        allow_shrink: true,
+        ..SyncRequest::default()
+    }
+}
+
+fn status(bench: &Bench, name: &str) -> Value {
+    bench.machine(name)["status"]["value"].clone()
+}
+
+/// The virtual machines that are marked, by name.
+fn marked(rows: &[Value]) -> Vec<&str> {
+    let is_marked = |row: &&Value| row["status"]["value"] == "decommissioning";
+    let marked = rows.iter().filter(is_marked);
+    marked.map(|row| row["name"].as_str().unwrap()).collect()
+}
+
+/// Ten of the twelve guests are gone, and forty virtual machines of the cluster are an operator's.
+async fn mostly_gone() -> Bench {
+    let bench = small().await;
+    bench.stage(Stage::VirtualMachines).await;
+    let cluster = bench.machine_of(100)["cluster"]["id"].clone();
+    for number in 0..40 {
+        let row = json!({"name": format!("by-hand-{number}"), "cluster": cluster});
+        bench.netbox.seed(MACHINES, &row).unwrap();
+    }
+    bench.proxmox.world().change(|world| {
+        for vmid in 100..110 {
+            world.remove_guest(vmid).unwrap();
+        }
+    });
+    bench.forget();
+    bench.take_writes();
+    bench
+}
+
+#[tokio::test]
+async fn machines_made_by_hand_are_none_of_the_endpoints_for_the_guard() {
+    let bench = mostly_gone().await;
+    let report = bench.job(SWEEP, SyncRequest::default()).await;
+    let errors = report.errors();
+    assert!(errors.len() == 1 && errors[0].contains("10 of 12"), "{errors:?}");
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+    let report = sweep(&bench, lifted()).await;
+    assert_eq!((report.candidates, report.soft_deleted), (10, 10));
+}
+
+#[tokio::test]
+async fn guard_of_the_sweep_holds_in_a_full_update_and_is_lifted_there_too() {
+    let bench = mostly_gone().await;
+    let report = bench.job(Job::FullUpdate, SyncRequest::default()).await;
+    let errors = report.errors();
+    assert!(
+        errors.len() == 1 && errors[0].starts_with("sweep-orphans: "),
+        "{errors:?}"
+    );
+    assert_eq!(marked(&bench.netbox.rows(MACHINES)), [""; 0]);
+    let report = bench.job(Job::FullUpdate, lifted()).await;
+    assert_eq!(report.errors(), [""; 0]);
+    assert_eq!(report.result()["orphan_sweep"]["soft_deleted"], 10);
+    assert_eq!(marked(&bench.netbox.rows(MACHINES)).len(), 10);
+}
+
+/// The rows that a plan marks: their ids, and what their status becomes.
+fn marks(result: &Value) -> Vec<(Value, Value)> {
+    let plans = result["plan"].as_array().unwrap().iter();
+    let rows = plans.flat_map(|plan| plan["update"].as_array().unwrap());
+    let marks = rows.filter(|row| row["is_retirement"] == true);
+    marks
+        .map(|row| (row["id"].clone(), row["changes"]["status"]["after"].clone()))
+        .collect()
+}
+
+#[tokio::test]
+async fn dry_runs_show_what_the_sweep_would_write() {
+    let mut bench = small().await;
+    bench.job(Job::FullUpdate, SyncRequest::default()).await;
+    let gone = bench.machine_of(101)["id"].clone();
+    bench.proxmox.world().change(|world| world.remove_guest(101)).unwrap();
+    bench.forget();
+    bench.take_writes();
+    let expected = [(gone, json!("decommissioning"))];
+    assert_eq!(marks(&sweep(&bench, dry()).await.result()), expected);
+    assert_eq!(marks(&bench.job(Job::FullUpdate, dry()).await.result()), expected);
+    bench.delete_orphans = false;
+    assert_eq!(marks(&sweep(&bench, dry()).await.result()), expected, "a preview");
+    let result = bench.job(Job::FullUpdate, dry()).await.result();
+    assert_eq!(
+        (marks(&result), &result["orphan_sweep"]["candidates"]),
+        (Vec::new(), &json!(1))
+    );
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+    bench.delete_orphans = true;
+    let result = sweep(&bench, SyncRequest::default()).await.result();
+    assert!(result.get("plan").is_none() && result["soft_deleted"] == 1, "{result}");
+}
+
+#[tokio::test]
+async fn modes_that_leave_guests_alone_hold_for_the_sweep() {
+    let bench = small().await;
+    bench.stage(Stage::VirtualMachines).await;
+    let [running, stopped] = [true, false].map(|is_running| {
+        bench.proxmox.world().change(|world| {
+            let mut guests = world.guests.values();
+            let vmid = guests.find(|guest| guest.is_running() == is_running).unwrap().vmid;
+            world.remove_guest(vmid).unwrap();
+            vmid
+        })
+    });
+    let names = [running, stopped].map(|vmid| bench.machine_of(vmid)["name"].as_str().unwrap().to_owned());
+    bench.take_writes();
+    for mode in [Mode::Disabled, Mode::BootstrapOnly] {
+        let mut request = SyncRequest::default();
+        request.options.modes.machine = mode;
+        let report = sweep(&bench, request).await;
+        assert_eq!((report.candidates, report.soft_deleted, report.skipped), (2, 0, 2));
+    }
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+    let mut request = SyncRequest::default();
+    request.options.modes.template = Mode::Disabled;
+    let report = sweep(&bench, request).await;
+    assert_eq!((report.candidates, report.soft_deleted, report.skipped), (2, 1, 1));
+    assert_eq!(status(&bench, &names[0]), "decommissioning");
+    assert_eq!(status(&bench, &names[1]), "offline", "it may have been a template");
+    assert_eq!(sweep(&bench, SyncRequest::default()).await.soft_deleted, 1);
+    assert_eq!(status(&bench, &names[1]), "decommissioning");
+}
+
+#[tokio::test]
+async fn guest_that_is_listed_is_not_gone_whatever_its_state_calls_the_cluster() {
+    let bench = small().await;
+    bench.stage(Stage::VirtualMachines).await;
+    let state = bench.machine_state(101)["id"].as_u64().unwrap();
+    let renamed = json!({"proxmox_cluster_name": "before-it-was-renamed"});
+    bench.netbox.change(MACHINE_STATES, state, &renamed).unwrap();
+    bench.take_writes();
+    let report = sweep(&bench, SyncRequest::default()).await;
+    assert_eq!((report.candidates, report.skipped_reason), (0, None));
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn guest_whose_number_is_one_of_the_other_kind_now_is_gone_until_its_machine_is_taken_over() {
+    let bench = small().await;
+    bench.stage(Stage::VirtualMachines).await;
+    bench.proxmox.world().change(|world| {
+        let old = world.remove_guest(101).unwrap();
+        assert_eq!(old.kind, GuestKind::Qemu);
+        let mut new = Guest::new(GuestKind::Lxc, 101, "other", &old.node);
+        new.config.set("rootfs", "local:vm-101-disk-0,size=4G");
+        world.add_guest(new);
+    });
+    bench.forget();
+    let report = sweep(&bench, dry()).await;
+    assert_eq!((report.candidates, marks(&report.result()).len()), (1, 1));
+    bench.stage(Stage::VirtualMachines).await;
+    assert_eq!(bench.machine_state(101)["proxmox_vm_type"], "lxc");
+    assert_eq!(sweep(&bench, dry()).await.candidates, 0);
+}
+
+/// A guest that an earlier run has stamped and that is still there is no candidate: stamps decide nothing.
+#[tokio::test]
+async fn sweep_names_what_is_gone_and_not_what_another_run_has_stamped() {
+    let mut world = World::bare(vec![Node::new("a1", 1, "10.0.0.1")]);
+    world.cluster = Some("alpha".to_owned());
+    for (kind, vmid, name) in [
+        (GuestKind::Qemu, 204, "web"),
+        (GuestKind::Qemu, 205, "db"),
+        (GuestKind::Lxc, 206, "proxy"),
+    ] {
+        world.add_guest(Guest::new(kind, vmid, name, "a1"));
+    }
+    let mut bench = Bench::with(world, StandinOptions::default()).await;
+    bench.delete_orphans = true;
+    let run = |run_id: &str| {
+        let mut request = SyncRequest::default();
+        run_id.clone_into(&mut request.options.run_id);
+        request
+    };
+    bench.stage_with(Stage::VirtualMachines, run("R-70")).await;
+    let stamp = json!({"last_run_id": "R-77"});
+    let state = bench.machine_state(204)["id"].as_u64().unwrap();
+    bench.netbox.change(MACHINE_STATES, state, &stamp).unwrap();
+    let stamps = [204, 205, 206].map(|vmid| bench.machine_state(vmid)["last_run_id"].clone());
+    assert_eq!(stamps, ["R-77", "R-70", "R-70"]);
+    bench.proxmox.world().change(|world| world.remove_guest(205)).unwrap();
+    let expected = json!({
+        "enabled": true, "skipped_reason": null, "run_id": "R-77", "dry_run": false, "candidates": 1, "deleted": 0,
+        "soft_deleted": 1, "failed": 0, "skipped": 0,
+    });
+    assert_eq!(sweep(&bench, run("R-77")).await.result(), expected);
+    assert_eq!(marked(&bench.netbox.rows(MACHINES)), ["db"]);
+}
+
+/// Clusters of two endpoints with the guest 204 each, `web` and `mail`, whose virtual machines are in NetBox.
+async fn two_clusters() -> Estate {
+    let mut beta = World::bare(vec![Node::new("b1", 1, "10.0.1.1")]);
+    beta.cluster = Some("beta".to_owned());
+    beta.add_guest(Guest::new(GuestKind::Qemu, 204, "mail", "b1"));
+    let mut estate = Estate::start(vec![alpha(), beta]).await;
+    estate.request.options.guests.sync_network = false;
+    estate.request.options.guests.sync_task_history = false;
+    estate.run(Stage::VirtualMachines).await;
+    estate
+}
+
+#[tokio::test]
+async fn sweep_of_two_endpoints_tells_their_guests_apart() {
+    let estate = two_clusters().await;
+    estate.clusters[1]
+        .proxmox
+        .world()
+        .change(|world| world.remove_guest(204))
+        .unwrap();
+    let result = estate.job(SWEEP, estate.request.clone()).await.result();
+    assert_eq!(
+        (&result["candidates"], &result["soft_deleted"]),
+        (&json!(1), &json!(1)),
+        "{result}"
+    );
+    assert_eq!(marked(&estate.netbox.rows(MACHINES)), ["mail"]);
+    estate.clusters[0]
+        .proxmox
+        .world()
+        .change(|world| world.remove_guest(204))
+        .unwrap();
+    let result = estate.job(SWEEP, estate.request.clone()).await.result();
+    let counts = ["candidates", "soft_deleted", "skipped"].map(|name| result[name].as_u64().unwrap());
+    assert_eq!(counts, [2, 1, 1], "{result}");
+    assert_eq!(marked(&estate.netbox.rows(MACHINES)), ["web", "mail"]);
+}
+
+#[tokio::test]
+async fn sweep_marks_nothing_where_one_of_two_endpoints_cannot_be_read_and_says_which() {
+    let estate = two_clusters().await;
+    for cluster in &estate.clusters {
+        cluster.proxmox.world().change(|world| world.remove_guest(204)).unwrap();
+    }
+    let faults = estate.clusters[1].proxmox.faults();
+    faults.fail("/cluster/resources", 500, "out of order");
+    let result = estate.job(SWEEP, estate.request.clone()).await.result();
+    assert_eq!(
+        (&result["skipped_reason"], &result["degraded"]),
+        (&json!("live_inventory_unavailable"), &json!(true))
+    );
+    let told = result["warnings"][0]["message"].as_str().unwrap();
+    assert!(
+        told.starts_with("endpoint-2 (nb:2): ") && told.contains("out of order"),
+        "{told}"
+    );
+    assert_eq!(marked(&estate.netbox.rows(MACHINES)), [""; 0]);
+}
