@@ -25,7 +25,7 @@ mod tasks;
 use std::fmt;
 
 use crate::error::ErrorKind;
-use crate::proxmox::{Error, RejectedRow};
+use crate::proxmox::{Capabilities, Error, RejectedRow};
 
 pub use crate::proxmox::types::{
     BackupJob, GuestOs, NodeInterface, ReplicationJob, SdnController, SdnFabric, SdnNodeKind, SdnNodeRow, SdnPrefix,
@@ -114,6 +114,24 @@ impl Gap {
             source: format!("{noun} {}", row.id.as_deref().unwrap_or("without an id")),
             kind: ErrorKind::Validation,
             message: row.reason.clone(),
+        }
+    }
+
+    /// Rows of `source` may have been left out: Proxmox says nothing of those that the identity may not see. `message` says
+    /// what they are and what it lacks; where its rights could not be read, nobody knows whether it does.
+    fn hidden(source: impl Into<String>, capabilities: &Capabilities, message: &str) -> Self {
+        let source = source.into();
+        if capabilities.known {
+            return Self {
+                source,
+                kind: ErrorKind::Permission,
+                message: message.to_owned(),
+            };
+        }
+        Self {
+            source,
+            kind: ErrorKind::Unknown,
+            message: format!("the rights of these credentials could not be read, and {message}"),
         }
     }
 

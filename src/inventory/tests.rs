@@ -245,6 +245,45 @@ async fn credentials_that_may_not_see_backups_prove_nothing() {
     assert!(gaps.len() == 1 && gaps[0].kind == ErrorKind::Permission, "{gaps:?}");
 }
 
+async fn gaps<A: Area>(bench: &mut Bench) -> Vec<Gap> {
+    bench.read::<A>().await.gaps.clone()
+}
+
+#[tokio::test]
+async fn credentials_whose_rights_cannot_be_read_prove_nothing() {
+    let mut bench = Bench::of(World::estate(3, 12), AUDITOR_TOKEN).await;
+    bench.mock.faults().fail("/access/permissions", 500, "something else");
+    bench.look_around().await;
+    assert_eq!(gaps::<Guests>(&mut bench).await.len(), 1);
+    assert_eq!(bench.inventory.items::<Guests>().len(), 12, "what can be seen is read");
+    assert_eq!(gaps::<Storages>(&mut bench).await.len(), 1);
+    let all = ["local", "nas-backups", "pbs-main", "usb-disk"];
+    assert_eq!(bench.completeness().await, completeness(&all));
+    assert_eq!(gaps::<Backups>(&mut bench).await.len(), 1);
+    assert_eq!(gaps::<Replications>(&mut bench).await.len(), 1);
+    assert_eq!(gaps::<Tasks>(&mut bench).await.len(), 3, "one per node");
+    let found = gaps::<Sdn>(&mut bench).await;
+    assert!(
+        found.len() == 1 && found[0].kind == ErrorKind::Unknown && found[0].message.contains("could not be read"),
+        "{found:?}"
+    );
+    assert!(!bench.inventory.networks().unwrap().vnets.is_complete);
+}
+
+#[tokio::test]
+async fn plain_estate_has_no_gap() {
+    let mut bench = Bench::new().await;
+    let found = [
+        gaps::<Guests>(&mut bench).await,
+        gaps::<Storages>(&mut bench).await,
+        gaps::<Backups>(&mut bench).await,
+        gaps::<Replications>(&mut bench).await,
+        gaps::<Tasks>(&mut bench).await,
+        gaps::<Sdn>(&mut bench).await,
+    ];
+    assert_eq!(found.concat(), []);
+}
+
 #[tokio::test]
 async fn one_guest_is_asked_for_by_its_number() {
     let mut bench = Bench::new().await;
