@@ -835,6 +835,49 @@ async fn delete_repeated_after_a_lost_answer_counts_as_done_when_the_rows_are_go
     assert!(matches!(error, WriteError::Rows { .. }), "{error}");
 }
 
+#[tokio::test]
+async fn change_of_several_rows_is_not_sent_again_whole_unless_netbox_asks_for_it() {
+    let row = |id: u64| json!({"id": id, "name": "new"});
+    for (what, rows, answered, times) in [
+        ("one row", 1, ResponseTemplate::new(504), 3),
+        ("several rows", 2, ResponseTemplate::new(504), 1),
+        ("several rows", 2, ResponseTemplate::new(502), 1),
+        ("several rows", 2, ResponseTemplate::new(503), 1),
+        (
+            "several rows, with a time to come again",
+            2,
+            ResponseTemplate::new(503).insert_header("Retry-After", "0"),
+            3,
+        ),
+        (
+            "several rows, too often",
+            2,
+            ResponseTemplate::new(429).insert_header("Retry-After", "0"),
+            3,
+        ),
+        (
+            "several rows, too slow",
+            2,
+            ResponseTemplate::new(200).set_delay(Duration::from_mins(1)),
+            1,
+        ),
+    ] {
+        let server = MockServer::start().await;
+        answer(&server, "PATCH", TAGS, answered.clone()).await;
+        answer(&server, "DELETE", TAGS, answered).await;
+        let endpoint = Endpoint {
+            timeout: Duration::from_millis(300),
+            ..endpoint(server.address().port())
+        };
+        let client = Client::new(endpoint).unwrap();
+        let bodies: Vec<Value> = (1..=rows).map(row).collect();
+        let ids: Vec<ObjectId> = (1..=rows).map(ObjectId).collect();
+        assert!(client.update(TAGS, &bodies).await.unwrap_err().is_transient(), "{what}");
+        assert!(client.delete(TAGS, &ids).await.unwrap_err().is_transient(), "{what}");
+        assert_eq!(requests(&server).await.len(), 2 * times, "{what}");
+    }
+}
+
 fn status_answer() -> ResponseTemplate {
     let body = json!({"netbox-version": "4.7.3", "netbox-full-version": "4.7.3-Docker", "rq-workers-running": 1,
         "plugins": {"netbox_proxbox": "0.0.29.post6"}});
