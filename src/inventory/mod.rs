@@ -87,6 +87,9 @@ impl<T> Collected<T> {
     }
 }
 
+/// What is wrong with a node that is not online.
+const OFFLINE: &str = "the node is offline";
+
 /// A source that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
@@ -140,8 +143,13 @@ impl Gap {
         Self {
             source: format!("node {node}"),
             kind: ErrorKind::Connection,
-            message: "the node is offline".to_owned(),
+            message: OFFLINE.to_owned(),
         }
+    }
+
+    /// Whether it is a node that is not online.
+    fn is_offline_node(&self) -> bool {
+        self.message == OFFLINE
     }
 }
 
