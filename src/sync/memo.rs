@@ -172,6 +172,32 @@ impl Memo {
         self.with_history(|history| history.task_passes.clear());
     }
 
+    /// Forgets which rows of NetBox there are for an endpoint, and the supporting objects: what was refused may be due to
+    /// them. What was read of Proxmox stands.
+    pub(super) fn forget_rows(&self, netbox: &Client, endpoint: EndpointKey) {
+        self.forget_part(netbox, endpoint, Kept::forget_rows);
+    }
+
+    /// Forgets everything of an endpoint, and the supporting objects. One run keeps what it has read of Proxmox.
+    pub(super) fn forget_endpoint(&self, netbox: &Client, endpoint: EndpointKey) {
+        let forget = if self.is_of_one_run {
+            Kept::forget_rows
+        } else {
+            Kept::forget
+        };
+        self.forget_part(netbox, endpoint, forget);
+    }
+
+    fn forget_part(&self, netbox: &Client, endpoint: EndpointKey, forget: impl FnOnce(&mut Kept)) {
+        let side = side(netbox);
+        self.with(|state| {
+            state.supporting.clear();
+            if let Some(kept) = state.endpoints.get_mut(&(side, endpoint)) {
+                forget(kept);
+            }
+        });
+    }
+
     /// Gives back the room of what is older than `ttl`.
     pub(super) fn purge(&self, ttl: Duration) {
         self.with(|state| {
@@ -352,6 +378,7 @@ mod tests {
 
     use super::*;
     use crate::endpoint::{EndpointId, Product, Source};
+    use crate::inventory::Collected;
     use crate::netbox;
     use crate::proxmox::{Credential, Endpoint, TlsPolicy};
 
@@ -493,6 +520,29 @@ mod tests {
         ] {
             assert_eq!(bench.memo.recall(netbox, mode).is_some(), is_known, "{case}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusal_costs_the_rows_of_its_endpoint_and_an_error_all_of_it() {
+        let bench = Bench::new();
+        let place = bench.place(TTL);
+        let other = Place {
+            endpoint: EndpointKey {
+                source: Source::NetBox,
+                ..key()
+            },
+            ..place
+        };
+        other.keep_nodes(KnownNodes::default());
+        let mut inventory = Inventory::default();
+        inventory.storages.fill(Collected::default());
+        place.keep_inventory(&inventory);
+        place.count_task_pass();
+        bench.memo.forget_rows(&bench.netbox, key());
+        assert!(place.nodes().is_none() && !place.inventory().is_empty());
+        bench.memo.forget_endpoint(&bench.netbox, key());
+        assert!(place.inventory().is_empty() && !place.is_full_task_pass());
+        assert!(other.nodes().is_some());
     }
 
     #[tokio::test(start_paused = true)]
