@@ -351,16 +351,21 @@ impl Place<'_> {
     /// Whether this pass over the tasks reads all that Proxmox has: the first does, and then each
     /// [`FULL_TASK_PASS_EVERY`]th, so that rows of old tasks are repaired too.
     pub(super) fn is_full_task_pass(&self) -> bool {
-        self.memo.with_history(|history| {
-            let key = (side(self.netbox), self.endpoint);
-            let passes = history.task_passes.entry(key).or_default();
-            let is_full = passes.is_multiple_of(FULL_TASK_PASS_EVERY);
-            *passes = passes.wrapping_add(1);
-            is_full
-        })
+        let key = (side(self.netbox), self.endpoint);
+        let passes = self.memo.with_history(|history| history.task_passes.get(&key).copied());
+        passes.unwrap_or_default().is_multiple_of(FULL_TASK_PASS_EVERY)
     }
 
-    /// Lets the next pass over the tasks read all again, because this one could not.
+    /// Counts a pass over the tasks of all guests.
+    pub(super) fn count_task_pass(&self) {
+        let key = (side(self.netbox), self.endpoint);
+        self.memo.with_history(|history| {
+            let passes = history.task_passes.entry(key).or_default();
+            *passes = passes.wrapping_add(1);
+        });
+    }
+
+    /// Lets the next pass over the tasks read all again, because this one could not read or write them all.
     pub(super) fn repeat_full_task_pass(&self) {
         let key = (side(self.netbox), self.endpoint);
         self.memo.with_history(|history| history.task_passes.remove(&key));

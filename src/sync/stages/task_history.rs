@@ -62,7 +62,11 @@ impl EndpointRun<'_> {
 
     async fn write_tasks(&mut self) -> Result<Outcome, Error> {
         self.facts.known.tasks = self.list(recent(&self.facts)).await?;
-        let is_full = self.facts.options.guests.all_tasks || self.place().is_full_task_pass();
+        let guests = &self.facts.options.guests;
+        let is_full = guests.all_tasks || self.place().is_full_task_pass();
+        if guests.only.is_none() {
+            self.place().count_task_pass();
+        }
         self.recorded = if is_full {
             RecordedTasks::default()
         } else {
