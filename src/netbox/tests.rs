@@ -281,6 +281,30 @@ async fn pages_that_contradict_each_other_are_an_error() {
 }
 
 #[tokio::test]
+async fn list_whose_length_changes_is_read_again_once() {
+    for (changes, is_read) in [(1, true), (2, false)] {
+        let server = MockServer::start().await;
+        Mock::given(query_param("offset", "2"))
+            .respond_with(counted(None, 4, &[4]))
+            .up_to_n_times(changes)
+            .mount(&server)
+            .await;
+        Mock::given(query_param("offset", "2"))
+            .respond_with(counted(None, 3, &[3]))
+            .mount(&server)
+            .await;
+        answer(&server, "GET", TAGS, counted(Some("more"), 3, &[1, 2])).await;
+        let found = listed(&server, &Query::new()).await;
+        if is_read {
+            assert_eq!(found.unwrap(), [1, 2, 3]);
+        } else {
+            assert!(matches!(found, Err(Error::Paging { .. })), "{found:?}");
+        }
+        assert_eq!(requests(&server).await.len(), 4);
+    }
+}
+
+#[tokio::test]
 async fn failure_of_a_later_page_fails_the_whole_list() {
     let server = MockServer::start().await;
     Mock::given(query_param("start", "3"))
