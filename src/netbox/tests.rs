@@ -347,7 +347,7 @@ async fn lookup_takes_one_request_and_a_second_row_is_ambiguous() {
             answer(&server, "GET", TAGS, page(None, rows.clone())).await;
         }
         let found = client(&server)
-            .find_one::<Value>(TAGS, &Query::new().with("name", "x"))
+            .find_one::<Value>(TAGS, &Query::new().with("color", "x"))
             .await;
         let found = found
             .map(|row| row.map(|row| row["id"].as_u64().unwrap()))
@@ -356,7 +356,7 @@ async fn lookup_takes_one_request_and_a_second_row_is_ambiguous() {
         let sent = requests(&server).await;
         assert_eq!(
             (sent.len(), sent[0].url.query()),
-            (1, Some("name=x&limit=2")),
+            (1, Some("color=x&limit=2")),
             "{rows:?}"
         );
     }
