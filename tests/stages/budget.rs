@@ -111,6 +111,6 @@ async fn row_that_is_refused_in_every_job_has_nothing_of_proxmox_read_again() {
         );
         assert_eq!(take_asked(&bench), asked);
         // The row, and once more what may be to blame: supporting objects, machines and nodes.
-        assert!(refused.len() <= undisturbed.len() + 15, "{undisturbed:#?} {refused:#?}");
+        assert!(refused.len() <= undisturbed.len() + 20, "{undisturbed:#?} {refused:#?}");
     }
 }
