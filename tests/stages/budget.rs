@@ -5,7 +5,7 @@ use proxbox_api::proxmox::mock::World;
 use proxbox_api::proxmox::mock::world::Task;
 use proxbox_api::stages::Stage;
 
-use crate::harness::{Bench, MACHINES};
+use crate::harness::{Bench, MACHINES, now};
 
 /// Runs every stage for itself, as the plugin does, and returns what was asked of NetBox.
 async fn job(bench: &Bench) -> Vec<String> {
@@ -72,15 +72,15 @@ fn take_asked(bench: &Bench) -> Vec<String> {
     asked
 }
 
-/// An estate of which one node has more finished tasks than fit a page.
+/// An estate of which one node has more finished tasks than fit a page, all of the last weeks.
 fn with_tasks(nodes: usize, guests: usize) -> World {
     let mut world = World::estate(nodes, guests);
     let finished = |number: u32| Task {
         node: "pve1".into(),
         pid: number,
         pstart: number,
-        starts: world.now - 1_000_000 + i64::from(number),
-        ends: Some(world.now - 1_000_000 + i64::from(number)),
+        starts: now() - 1_000_000 + i64::from(number),
+        ends: Some(now() - 1_000_000 + i64::from(number)),
         kind: "qmstart".into(),
         id: "100".into(),
         user: "root@pam".into(),

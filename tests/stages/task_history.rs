@@ -7,6 +7,7 @@ use proxbox_api::stages::Stage;
 use serde_json::json;
 
 use crate::clusters::{Estate, MACHINES, alpha, rows_where};
+use crate::harness::now;
 
 const TASKS: &str = "/api/plugins/proxbox/task-history/";
 
@@ -229,8 +230,8 @@ async fn runs_for_one_virtual_machine_do_not_count_towards_the_next_full_reading
         node: "pve1".into(),
         pid: number,
         pstart: number,
-        starts: world.now - 1_000_000 + i64::from(number),
-        ends: Some(world.now - 1_000_000 + i64::from(number)),
+        starts: now() - 1_000_000 + i64::from(number),
+        ends: Some(now() - 1_000_000 + i64::from(number)),
         kind: "qmstart".into(),
         id: "100".into(),
         user: "root@pam".into(),
