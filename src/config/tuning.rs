@@ -23,10 +23,8 @@ pub struct Overrides {
     pub proxmox_max_retries: Option<u32>,
     /// Base of the pause before a repetition, where the endpoint sets none.
     pub proxmox_retry_backoff: Option<Duration>,
-    /// Requests to Proxmox side by side.
+    /// Requests to Proxmox side by side, where the request for the run says nothing.
     pub proxmox_fetch_concurrency: Option<usize>,
-    /// The same, of the storage stage.
-    pub storage_fetch_concurrency: Option<usize>,
     /// Whether tags, types and roles are created.
     pub ensure_netbox_objects: Option<bool>,
     /// Whether a full run sweeps what Proxmox no longer has.
@@ -49,7 +47,6 @@ pub(super) fn read(reader: &mut Reader) -> Overrides {
         proxmox_max_retries: reader.number("PROXMOX_API_RETRIES", 0..=100),
         proxmox_retry_backoff: reader.seconds("PROXMOX_API_RETRY_BACKOFF", 0.0..=300.0),
         proxmox_fetch_concurrency: reader.number("PROXBOX_PROXMOX_FETCH_CONCURRENCY", AT_ONCE),
-        storage_fetch_concurrency: reader.number("PROXBOX_FETCH_MAX_CONCURRENCY", AT_ONCE),
         ensure_netbox_objects: reader.flag("PROXBOX_ENSURE_NETBOX_OBJECTS"),
         delete_orphans: reader.flag("PROXBOX_DELETE_ORPHANS"),
         node_device_name_template: reader.text("PROXBOX_NODE_DEVICE_NAME_TEMPLATE"),

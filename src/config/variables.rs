@@ -77,12 +77,11 @@ pub const VARIABLES: &[Variable] = &[
     variable("PROXBOX_NETBOX_MAX_CONCURRENT", "8", "8", "requests to NetBox at once; the plugin's page says 1 where nobody has touched it, and that is not taken for a wish"),
     variable("PROXBOX_NETBOX_MAX_RETRIES", "5", "5", "repetitions of a failed request to NetBox"),
     variable("PROXBOX_NETBOX_RETRY_DELAY", "2", "2", "seconds before the first repetition"),
-    variable("PROXBOX_NETBOX_WRITE_CONCURRENCY", "4", "4", "writes to NetBox at once"),
+    variable("PROXBOX_NETBOX_WRITE_CONCURRENCY", "4", "4", "writes to NetBox at once, never more than PROXBOX_NETBOX_MAX_CONCURRENT where that is set; the plugin's page says 8 where nobody has touched it, and that is not taken for a wish"),
     variable("PROXMOX_API_TIMEOUT", "5", "5", "seconds of one request to Proxmox, where the endpoint sets none"),
     variable("PROXMOX_API_RETRIES", "1", "0", "repetitions of a failed request to Proxmox, where the endpoint sets none"),
     variable("PROXMOX_API_RETRY_BACKOFF", "0.5", "0.5", "seconds before the first repetition, where the endpoint sets none"),
-    variable("PROXBOX_PROXMOX_FETCH_CONCURRENCY", "8", "8", "requests to Proxmox side by side"),
-    variable("PROXBOX_FETCH_MAX_CONCURRENCY", "8", "8", "the same in the storage stage"),
+    variable("PROXBOX_PROXMOX_FETCH_CONCURRENCY", "8", "8", "requests to one Proxmox that a stage makes side by side, where the request for it does not say"),
     variable("PROXBOX_ENSURE_NETBOX_OBJECTS", "true", "true", "create tags, types and roles in NetBox"),
     variable("PROXBOX_DELETE_ORPHANS", "false", "false", "sweep what Proxmox no longer has at the end of a full run"),
     variable("PROXBOX_NODE_DEVICE_NAME_TEMPLATE", "{node}", "{node}", "names of node devices"),
@@ -119,6 +118,10 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
     (
         "PROXBOX_INTERFACE_BATCH_DELAY_MS",
         "bulk requests find their size by themselves",
+    ),
+    (
+        "PROXBOX_FETCH_MAX_CONCURRENCY",
+        "storages are defined in one answer of Proxmox",
     ),
     (
         "PROXBOX_SESSION_ACQUIRE_CONCURRENCY",

@@ -73,13 +73,9 @@ impl Job {
         } else if let Some(machines) = &request.options.guests.only {
             check_machines(&client, machines).await?;
         }
-        let template = state
-            .settings
-            .effective()
-            .sync
-            .node_device_name_template
-            .clone()
-            .unwrap_or_default();
+        let settings = state.settings.effective();
+        request.fetch_max_concurrency = request.fetch_max_concurrency.or(settings.proxmox.fetch_concurrency);
+        let template = settings.sync.node_device_name_template.clone().unwrap_or_default();
         let limits = &state.config.sync;
         // Where they cannot be listed, none is taken for gone.
         let configured = state.store.list_proxmox_endpoints().await.ok();
@@ -92,7 +88,7 @@ impl Job {
                 .collect(),
             endpoint_ids: configured.map(|rows| rows.iter().map(|row| row.id).collect()),
             missing: selected.missing.clone(),
-            delete_orphans: state.settings.effective().sync.delete_orphans.unwrap_or_default(),
+            delete_orphans: settings.sync.delete_orphans.unwrap_or_default(),
             limits: Limits {
                 percent: limits.shrink_percent,
                 rows: limits.shrink_rows,

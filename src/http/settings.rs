@@ -171,10 +171,6 @@ fn overlay(mut page: PluginSettings, overrides: &Overrides) -> PluginSettings {
         overrides.proxmox_fetch_concurrency.as_ref(),
     );
     set(
-        &mut page.proxmox.storage_fetch_concurrency,
-        overrides.storage_fetch_concurrency.as_ref(),
-    );
-    set(
         &mut page.sync.ensure_netbox_objects,
         overrides.ensure_netbox_objects.as_ref(),
     );
@@ -201,8 +197,10 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::http::Sisters;
+    use crate::http::jobs::Job;
+    use crate::http::scope::Scope;
     use crate::store::{NetBoxDraft, NetBoxSettings, SecretChange, Store, StoreOptions, TokenVersion};
-    use crate::sync::Registry;
+    use crate::sync::{EndpointFilter, Registry};
     use crate::telemetry::Ring;
     use tokio_util::task::TaskTracker;
 
@@ -277,6 +275,55 @@ mod tests {
         );
         assert_eq!(after.sync.delete_orphans, Some(false));
         assert_eq!(after.netbox.max_retries, None, "left to whoever uses it");
+    }
+
+    #[tokio::test]
+    async fn writes_have_the_limit_that_somebody_has_set_and_no_more_than_all_requests() {
+        let server = MockServer::start().await;
+        let untouched = json!({"netbox_max_concurrent": 1, "netbox_write_concurrency": 8});
+        for (page, variables, expected) in [
+            (&untouched, &[][..], (8, 4)),
+            (&untouched, &[("PROXBOX_NETBOX_MAX_CONCURRENT", "2")], (2, 2)),
+            (&untouched, &[("PROXBOX_NETBOX_WRITE_CONCURRENCY", "8")], (8, 8)),
+            (&json!({"netbox_max_concurrent": 3}), &[], (3, 3)),
+            (&json!({"netbox_write_concurrency": 6}), &[], (8, 6)),
+            (
+                &json!({"netbox_max_concurrent": 20, "netbox_write_concurrency": 6}),
+                &[],
+                (20, 6),
+            ),
+        ] {
+            answer(&server, ResponseTemplate::new(200).set_body_json(page)).await;
+            let state = state(&server, variables).await;
+            refresh(&state).await;
+            let row = state.store.list_netbox_endpoints().await.unwrap().remove(0);
+            let limits = state.netbox_endpoint(&row).await.unwrap().limits;
+            assert_eq!((limits.read, limits.write), expected, "{page} {variables:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn proxmox_is_asked_side_by_side_as_the_query_says_then_the_environment_then_the_page() {
+        let server = MockServer::start().await;
+        let environment = ("PROXBOX_PROXMOX_FETCH_CONCURRENCY", "5");
+        for (query, variables, page, expected) in [
+            (Some("2"), &[environment][..], 3, Some(2)),
+            (None, &[environment], 3, Some(5)),
+            (None, &[], 3, Some(3)),
+            (None, &[], 8, None),
+        ] {
+            let page = json!({"proxmox_fetch_concurrency": page});
+            answer(&server, ResponseTemplate::new(200).set_body_json(&page)).await;
+            let state = state(&server, variables).await;
+            refresh(&state).await;
+            let query = query.map(|count| ("fetch_max_concurrency".to_owned(), count.to_owned()));
+            let scope = Scope {
+                filter: EndpointFilter::default(),
+                query: query.into_iter().collect(),
+            };
+            let job = Job::prepare(&state, &scope, None).await.unwrap();
+            assert_eq!(job.request.fetch_max_concurrency, expected, "{page} {:?}", scope.query);
+        }
     }
 
     #[tokio::test]

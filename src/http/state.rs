@@ -94,6 +94,9 @@ impl AppState {
         endpoint.retry_delay = tuning.retry_delay.unwrap_or(endpoint.retry_delay);
         endpoint.limits.read = tuning.max_concurrent.unwrap_or(endpoint.limits.read);
         endpoint.limits.write = tuning.write_concurrency.unwrap_or(endpoint.limits.write);
+        if let Some(most) = tuning.max_concurrent {
+            endpoint.limits.write = endpoint.limits.write.min(most);
+        }
         Ok(endpoint)
     }
 }

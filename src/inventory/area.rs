@@ -59,9 +59,12 @@ impl<T> Slot<T> {
         self.0 = Some((Instant::now(), Arc::new(collected)));
     }
 
-    /// Empties the slot unless it was read completely and less than `limit` ago.
+    /// Empties the slot unless it was read less than `limit` ago, and completely but for nodes that are offline: asking
+    /// again would find nothing more.
     fn keep_fresh(&mut self, limit: Duration) {
-        let is_fresh = |(at, collected): &(Instant, Arc<Collected<T>>)| at.elapsed() < limit && collected.is_complete();
+        let is_fresh = |(at, collected): &(Instant, Arc<Collected<T>>)| {
+            at.elapsed() < limit && collected.gaps.iter().all(Gap::is_offline_node)
+        };
         self.0 = self.0.take().filter(is_fresh);
     }
 
@@ -82,7 +85,7 @@ macro_rules! inventory {
         }
 
         impl Inventory {
-            /// Forgets areas that were read more than `limit` ago, or not completely.
+            /// Forgets areas that were read more than `limit` ago, or not completely but for nodes that are offline.
             pub fn keep_fresh(&mut self, limit: Duration) {
                 $(self.$field.keep_fresh(limit);)*
             }

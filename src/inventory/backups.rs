@@ -88,18 +88,14 @@ async fn hide_invisible(reader: &Reader<'_>, storages: &mut BTreeMap<&str, Found
     let capabilities = &reader.session.metadata().await?.capabilities;
     let mut hidden = Vec::new();
     for (storage, found) in storages {
-        if capabilities.known && !capabilities.sees_all_backups(storage) {
+        if !capabilities.sees_all_backups(storage) {
             found.is_incomplete = true;
             hidden.push(*storage);
         }
     }
-    Ok((!hidden.is_empty()).then(|| Gap {
-        source: format!("backups on {}", hidden.join(", ")),
-        kind: ErrorKind::Permission,
-        message: "backups are visible only with Datastore.Allocate on the storage, or with Datastore.AllocateSpace \
-                  there and VM.Backup on every guest"
-            .to_owned(),
-    }))
+    let message = "backups are visible only with Datastore.Allocate on the storage, or with Datastore.AllocateSpace \
+                   there and VM.Backup on every guest";
+    Ok((!hidden.is_empty()).then(|| Gap::hidden(format!("backups on {}", hidden.join(", ")), capabilities, message)))
 }
 
 /// What is to be asked, and what is known before anything was.

@@ -49,8 +49,8 @@ impl Area for GuestAgents {
     }
 
     /// Asks the agents of running virtual machines of [`Guests`] that are no templates and whose configuration
-    /// switches the agent on: two requests each, the second only where the first was answered. An agent that does not
-    /// answer is no gap; its item says so.
+    /// switches the agent on: two requests each, the second only where the first was answered, and none where
+    /// [`GuestSystems`] has found that it is no use. An agent that does not answer is no gap; its item says so.
     async fn collect(reader: &Reader<'_>) -> Result<Collected<GuestAgent>, Error> {
         let guests = reader.inventory.items::<Guests>().iter();
         let asked = guests.filter(|guest| reader.wants(guest.vmid) && has_agent(reader.inventory, guest));
@@ -71,25 +71,44 @@ fn has_agent(inventory: &Inventory, guest: &Guest) -> bool {
 }
 
 async fn ask(reader: &Reader<'_>, guest: &Guest) -> GuestAgent {
-    let (session, limit) = (reader.session, reader.agent_timeout);
-    let answer = match session.agent_interfaces(&guest.node, guest.vmid, limit).await {
-        Ok(interfaces) => AgentAnswer::Interfaces(interfaces),
-        Err(Error::GuestUnavailable { .. }) => AgentAnswer::Silence,
-        Err(error) => AgentAnswer::Failure(diagnosis(guest, &error)),
-    };
-    let host_name = match &answer {
-        // An agent that hangs would hang again, and hold one of the node's few places for as long.
-        AgentAnswer::Failure(_) => None,
-        AgentAnswer::Interfaces(_) | AgentAnswer::Silence => {
-            let asked = session.agent_host_name(&guest.node, guest.vmid, limit);
-            asked.await.ok().flatten()
-        }
-    };
-    GuestAgent {
+    let of = |answer, host_name| GuestAgent {
         vmid: guest.vmid,
         answer,
         host_name,
+    };
+    if let Some(known) = reader.inventory.useless_agent(guest.vmid) {
+        return of(known.clone(), None);
     }
+    let (session, limit) = (reader.session, reader.agent_timeout);
+    let answer = match session.agent_interfaces(&guest.node, guest.vmid, limit).await {
+        Ok(interfaces) => AgentAnswer::Interfaces(interfaces),
+        Err(error) if is_refused(&error) => AgentAnswer::Silence,
+        Err(error) => return of(answer_of(guest, &error), None),
+    };
+    let asked = session.agent_host_name(&guest.node, guest.vmid, limit);
+    of(answer, asked.await.ok().flatten())
+}
+
+/// Whether the agent runs and refuses the question.
+fn is_refused(error: &Error) -> bool {
+    matches!(error, Error::GuestUnavailable { answer } if answer.status == 200)
+}
+
+/// What an error is for an answer.
+fn answer_of(guest: &Guest, error: &Error) -> AgentAnswer {
+    if matches!(error, Error::GuestUnavailable { .. }) {
+        AgentAnswer::Silence
+    } else {
+        AgentAnswer::Failure(diagnosis(guest, error))
+    }
+}
+
+/// The answer to whatever else the agent may be asked, where it does not run, or hangs: it would hang again, and hold one of
+/// the node's few places for as long. `None` where it is worth asking.
+pub(super) fn useless(guest: &Guest, error: &Error) -> Option<AgentAnswer> {
+    let is_silent = matches!(error, Error::GuestUnavailable { .. }) && !is_refused(error);
+    let hangs = matches!(error, Error::Timeout { .. } | Error::GuestTimeout { .. });
+    (is_silent || hangs).then(|| answer_of(guest, error))
 }
 
 /// What is wrong, and what an operator can do about it.

@@ -1,8 +1,8 @@
 //! The operating systems of guests, as their agents tell.
 
 use super::fan_out::fan_out;
-use super::guest_agents::AGENTS;
-use super::{Area, Collected, GuestConfig, GuestKind, GuestOs, Guests, Inventory, Reader, Slot};
+use super::guest_agents::{AGENTS, useless};
+use super::{AgentAnswer, Area, Collected, GuestConfig, GuestKind, GuestOs, Guests, Inventory, Reader, Slot};
 use crate::proxmox::{Error, Vmid};
 
 /// The operating systems of guests, as their agents tell.
@@ -14,8 +14,26 @@ pub struct GuestSystems;
 pub struct GuestSystem {
     /// The guest's number.
     pub vmid: Vmid,
-    /// What its agent says.
-    pub os: GuestOs,
+    /// What its agent says; where it does not run or hangs, what that is for an answer to any other question.
+    pub os: Result<GuestOs, AgentAnswer>,
+}
+
+impl Inventory {
+    /// The answer of an agent that was found not to run or to hang; `None` of one that is worth asking.
+    pub(super) fn useless_agent(&self, vmid: Vmid) -> Option<&AgentAnswer> {
+        self.system(vmid)?.os.as_ref().err()
+    }
+
+    fn system(&self, vmid: Vmid) -> Option<&GuestSystem> {
+        let systems = self.guest_systems.get()?;
+        let place = systems.items.binary_search_by_key(&vmid, |system| system.vmid).ok()?;
+        systems.items.get(place)
+    }
+
+    /// The operating system that the agent of the guest with this number tells.
+    pub fn os(&self, vmid: Vmid) -> Option<&GuestOs> {
+        self.system(vmid)?.os.as_ref().ok()
+    }
 }
 
 impl Area for GuestSystems {
@@ -30,7 +48,8 @@ impl Area for GuestSystems {
     }
 
     /// Asks the agent of every virtual machine that runs and whose configuration switches it on. An agent that does not
-    /// answer is no gap: the guest may lack it, and the configuration names a system too.
+    /// answer is no gap: the guest may lack it, and the configuration names a system too. That it does not run or hangs is
+    /// kept, so that no other area asks it again.
     async fn collect(reader: &Reader<'_>) -> Result<Collected<GuestSystem>, Error> {
         let guests = reader.inventory.items::<Guests>().iter();
         let asked: Vec<_> = guests
@@ -49,10 +68,11 @@ impl Area for GuestSystems {
         );
         let answers = answers.await.into_iter();
         let items = answers.filter_map(|(guest, answer)| {
-            Some(GuestSystem {
-                vmid: guest.vmid,
-                os: answer.ok()?,
-            })
+            let os = match answer {
+                Ok(os) => Ok(os),
+                Err(error) => Err(useless(guest, &error)?),
+            };
+            Some(GuestSystem { vmid: guest.vmid, os })
         });
         Ok(Collected {
             items: items.collect(),

@@ -112,12 +112,12 @@ impl Area for Guests {
         collected.items.sort_by_key(|guest| guest.vmid);
         collected.items.dedup_by_key(|guest| guest.vmid);
         let capabilities = &reader.session.metadata().await?.capabilities;
-        if capabilities.known && !capabilities.sees_all_guests() {
-            collected.gaps.push(Gap {
-                source: "guests".to_owned(),
-                kind: ErrorKind::Permission,
-                message: "guests without VM.Audit are not visible to these credentials".to_owned(),
-            });
+        if !capabilities.sees_all_guests() {
+            collected.gaps.push(Gap::hidden(
+                "guests",
+                capabilities,
+                "guests without VM.Audit are not visible to these credentials",
+            ));
         }
         Ok(collected)
     }

@@ -25,7 +25,7 @@ mod tasks;
 use std::fmt;
 
 use crate::error::ErrorKind;
-use crate::proxmox::{Error, RejectedRow};
+use crate::proxmox::{Capabilities, Error, RejectedRow};
 
 pub use crate::proxmox::types::{
     BackupJob, GuestOs, NodeInterface, ReplicationJob, SdnController, SdnFabric, SdnNodeKind, SdnNodeRow, SdnPrefix,
@@ -87,6 +87,9 @@ impl<T> Collected<T> {
     }
 }
 
+/// What is wrong with a node that is not online.
+const OFFLINE: &str = "the node is offline";
+
 /// A source that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
@@ -117,13 +120,36 @@ impl Gap {
         }
     }
 
+    /// Rows of `source` may have been left out: Proxmox says nothing of those that the identity may not see. `message` says
+    /// what they are and what it lacks; where its rights could not be read, nobody knows whether it does.
+    fn hidden(source: impl Into<String>, capabilities: &Capabilities, message: &str) -> Self {
+        let source = source.into();
+        if capabilities.known {
+            return Self {
+                source,
+                kind: ErrorKind::Permission,
+                message: message.to_owned(),
+            };
+        }
+        Self {
+            source,
+            kind: ErrorKind::Unknown,
+            message: format!("the rights of these credentials could not be read, and {message}"),
+        }
+    }
+
     /// The node `node` is not online, so nothing was asked of it.
     pub fn offline(node: &str) -> Self {
         Self {
             source: format!("node {node}"),
             kind: ErrorKind::Connection,
-            message: "the node is offline".to_owned(),
+            message: OFFLINE.to_owned(),
         }
+    }
+
+    /// Whether it is a node that is not online.
+    fn is_offline_node(&self) -> bool {
+        self.message == OFFLINE
     }
 }
 

@@ -1,7 +1,6 @@
 //! Replication jobs.
 
 use super::{Area, Collected, Gap, Inventory, Reader, ReplicationJob, Slot};
-use crate::error::ErrorKind;
 use crate::proxmox::Error;
 
 /// The replication jobs of a cluster.
@@ -25,12 +24,12 @@ impl Area for Replications {
         let rows = reader.session.list_replications().await?;
         let mut gaps: Vec<Gap> = rows.rejected.iter().map(|row| Gap::row("replication", row)).collect();
         let capabilities = &reader.session.metadata().await?.capabilities;
-        if capabilities.known && !capabilities.sees_all_guests() {
-            gaps.push(Gap {
-                source: "replications".to_owned(),
-                kind: ErrorKind::Permission,
-                message: "jobs of guests without VM.Audit are not visible to these credentials".to_owned(),
-            });
+        if !capabilities.sees_all_guests() {
+            gaps.push(Gap::hidden(
+                "replications",
+                capabilities,
+                "jobs of guests without VM.Audit are not visible to these credentials",
+            ));
         }
         Ok(Collected {
             items: rows.items,

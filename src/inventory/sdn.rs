@@ -4,7 +4,6 @@ use serde::de::DeserializeOwned;
 
 use super::fan_out::{Limits, fan_out};
 use super::{Area, Collected, Gap, Inventory, Reader, Slot};
-use crate::error::ErrorKind;
 use crate::proxmox::types::{
     SdnController, SdnFabric, SdnNodeRow, SdnPrefix, SdnPrefixList, SdnRouteMapEntry, SdnSubnet, SdnVnet, SdnZone,
     Verbatim, evpn_zones,
@@ -128,13 +127,13 @@ impl Area for Sdn {
         };
         gaps.extend(lists.1);
         let capabilities = &reader.session.metadata().await?.capabilities;
-        if capabilities.known && !capabilities.sees_all_networks() {
+        if !capabilities.sees_all_networks() {
             networks.doubt();
-            gaps.push(Gap {
-                source: "cluster/sdn".to_owned(),
-                kind: ErrorKind::Permission,
-                message: "networks without SDN.Audit are not visible to these credentials".to_owned(),
-            });
+            gaps.push(Gap::hidden(
+                "cluster/sdn",
+                capabilities,
+                "networks without SDN.Audit are not visible to these credentials",
+            ));
         }
         let items = vec![networks];
         Ok(Collected { items, gaps })

@@ -1,7 +1,6 @@
 //! Storage definitions.
 
 use super::{Area, Collected, Gap, Inventory, Reader, Slot, StorageConfig};
-use crate::error::ErrorKind;
 use crate::proxmox::Error;
 
 /// The storage definitions of a cluster.
@@ -25,12 +24,12 @@ impl Area for Storages {
         let rows = reader.session.list_storages().await?;
         let mut gaps: Vec<Gap> = rows.rejected.iter().map(|row| Gap::row("storage", row)).collect();
         let capabilities = &reader.session.metadata().await?.capabilities;
-        if capabilities.known && !capabilities.sees_all_storages() {
-            gaps.push(Gap {
-                source: "storage".to_owned(),
-                kind: ErrorKind::Permission,
-                message: "storages without Datastore.Audit are not visible to these credentials".to_owned(),
-            });
+        if !capabilities.sees_all_storages() {
+            gaps.push(Gap::hidden(
+                "storage",
+                capabilities,
+                "storages without Datastore.Audit are not visible to these credentials",
+            ));
         }
         Ok(Collected {
             items: rows.items,

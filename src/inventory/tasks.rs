@@ -108,18 +108,12 @@ fn source(node: &str) -> String {
 /// One gap per node of whose tasks the credentials see only their own.
 async fn invisible_tasks(reader: &Reader<'_>) -> Result<Vec<Gap>, Error> {
     let capabilities = &reader.session.metadata().await?.capabilities;
-    if !capabilities.known {
-        return Ok(Vec::new());
-    }
     let hidden = reader
         .online_nodes()
         .filter(|node| !capabilities.has(&format!("/nodes/{node}"), "Sys.Audit"));
+    let message = "without Sys.Audit on the node these credentials see only their own tasks";
     Ok(hidden
-        .map(|node| Gap {
-            source: source(node),
-            kind: ErrorKind::Permission,
-            message: "without Sys.Audit on the node these credentials see only their own tasks".to_owned(),
-        })
+        .map(|node| Gap::hidden(source(node), capabilities, message))
         .collect())
 }
 

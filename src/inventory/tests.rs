@@ -245,6 +245,45 @@ async fn credentials_that_may_not_see_backups_prove_nothing() {
     assert!(gaps.len() == 1 && gaps[0].kind == ErrorKind::Permission, "{gaps:?}");
 }
 
+async fn gaps<A: Area>(bench: &mut Bench) -> Vec<Gap> {
+    bench.read::<A>().await.gaps.clone()
+}
+
+#[tokio::test]
+async fn credentials_whose_rights_cannot_be_read_prove_nothing() {
+    let mut bench = Bench::of(World::estate(3, 12), AUDITOR_TOKEN).await;
+    bench.mock.faults().fail("/access/permissions", 500, "something else");
+    bench.look_around().await;
+    assert_eq!(gaps::<Guests>(&mut bench).await.len(), 1);
+    assert_eq!(bench.inventory.items::<Guests>().len(), 12, "what can be seen is read");
+    assert_eq!(gaps::<Storages>(&mut bench).await.len(), 1);
+    let all = ["local", "nas-backups", "pbs-main", "usb-disk"];
+    assert_eq!(bench.completeness().await, completeness(&all));
+    assert_eq!(gaps::<Backups>(&mut bench).await.len(), 1);
+    assert_eq!(gaps::<Replications>(&mut bench).await.len(), 1);
+    assert_eq!(gaps::<Tasks>(&mut bench).await.len(), 3, "one per node");
+    let found = gaps::<Sdn>(&mut bench).await;
+    assert!(
+        found.len() == 1 && found[0].kind == ErrorKind::Unknown && found[0].message.contains("could not be read"),
+        "{found:?}"
+    );
+    assert!(!bench.inventory.networks().unwrap().vnets.is_complete);
+}
+
+#[tokio::test]
+async fn plain_estate_has_no_gap() {
+    let mut bench = Bench::new().await;
+    let found = [
+        gaps::<Guests>(&mut bench).await,
+        gaps::<Storages>(&mut bench).await,
+        gaps::<Backups>(&mut bench).await,
+        gaps::<Replications>(&mut bench).await,
+        gaps::<Tasks>(&mut bench).await,
+        gaps::<Sdn>(&mut bench).await,
+    ];
+    assert_eq!(found.concat(), []);
+}
+
 #[tokio::test]
 async fn one_guest_is_asked_for_by_its_number() {
     let mut bench = Bench::new().await;
@@ -419,7 +458,7 @@ fn with_agent(vmid: u32) -> MockGuest {
 }
 
 #[tokio::test]
-async fn agents_are_asked_twice_each_and_only_those_that_can_answer() {
+async fn agents_are_asked_twice_each_and_only_as_long_as_they_answer() {
     let mut world = World::bare(vec![
         MockNode::new("pve1", 1, "10.0.0.1"),
         MockNode::new("pve2", 2, "10.0.0.2"),
@@ -451,9 +490,12 @@ async fn agents_are_asked_twice_each_and_only_those_that_can_answer() {
     let mut paths = bench.paths();
     paths.sort_unstable();
     let path = |vmid: u32, command: &str| format!("/nodes/pve1/qemu/{vmid}/agent/{command}");
-    let expected =
-        [100, 104].map(|vmid| ["get-host-name", "network-get-interfaces"].map(|command| path(vmid, command)));
-    assert_eq!(paths, expected.concat());
+    let expected = [
+        path(100, "get-host-name"),
+        path(100, "network-get-interfaces"),
+        path(104, "network-get-interfaces"),
+    ];
+    assert_eq!(paths, expected);
 }
 
 /// Two nodes; on the first are the guests from 100 on, `count` of them, on the second is 900. All have an agent.
@@ -570,14 +612,50 @@ async fn agent_that_is_asked_for_the_system_has_its_own_time_limit_too() {
     bench.agent_timeout = Duration::from_millis(300);
     let reader = bench.reader();
     let found = tokio::time::timeout(Duration::from_secs(3), GuestSystems::collect(&reader)).await;
-    let told: Vec<u32> = found
-        .unwrap()
-        .unwrap()
-        .items
-        .iter()
-        .map(|system| system.vmid.0)
-        .collect();
+    let found = found.unwrap().unwrap();
+    let told = found.items.iter().filter(|system| system.os.is_ok());
+    let told: Vec<u32> = told.map(|system| system.vmid.0).collect();
     assert_eq!(told, [101, 900]);
+}
+
+#[tokio::test]
+async fn agent_that_does_not_run_or_hangs_is_not_asked_by_the_next_area() {
+    let mut bench = Box::pin(with_agents(4)).await;
+    let change = |vmid, agent| {
+        bench
+            .mock
+            .world()
+            .change(|world| world.guest(vmid).unwrap().agent = agent);
+    };
+    change(100, Agent::NotRunning);
+    change(102, Agent::Disabled);
+    let faults = bench.mock.faults();
+    let words = "VM 101 qga command 'guest-get-osinfo' failed - got timeout";
+    faults.fail("/nodes/pve1/qemu/101/agent/get-osinfo", 500, words);
+    faults.fail("/nodes/pve1/qemu/103/agent/get-osinfo", 500, "the command is not known");
+    bench.read::<GuestSystems>().await;
+    bench.mock.clear_requests();
+    let answers = bench.read::<GuestAgents>().await.items.clone();
+    let [silent, hung, disabled, old, other] = answers.as_slice() else {
+        panic!("{answers:?}");
+    };
+    assert_eq!(
+        (&silent.answer, &disabled.answer),
+        (&AgentAnswer::Silence, &AgentAnswer::Silence)
+    );
+    assert!(
+        matches!(&hung.answer, AgentAnswer::Failure(gap) if gap.kind == ErrorKind::Timeout),
+        "{hung:?}"
+    );
+    for told in [old, other] {
+        assert!(matches!(told.answer, AgentAnswer::Interfaces(_)), "{told:?}");
+    }
+    let paths = bench.paths();
+    let asked = |vmid: u32| {
+        let place = format!("/qemu/{vmid}/agent/");
+        paths.iter().filter(|path| path.contains(&place)).count()
+    };
+    assert_eq!([100, 101, 102, 103, 900].map(asked), [0, 0, 2, 2, 2]);
 }
 
 #[tokio::test]

@@ -260,6 +260,7 @@ impl Client {
             path,
             query: String::new(),
             body: Some(Bytes::from(body)),
+            rows: 1,
             class: Class::Rows,
             branch: self.branch(),
         };
@@ -303,6 +304,7 @@ impl Client {
             path,
             query: String::new(),
             body: Some(Bytes::from(body)),
+            rows: rows.len(),
             class: Class::Rows,
             branch: self.branch(),
         };

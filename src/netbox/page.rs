@@ -133,6 +133,8 @@ struct Walk<'a> {
     received: usize,
     pages: usize,
     count: Option<u64>,
+    /// Whether the rows are read for the second time.
+    is_second: bool,
     /// `None` after the last page.
     cursor: Option<Cursor>,
 }
@@ -147,6 +149,7 @@ impl<'a> Walk<'a> {
             received: 0,
             pages: 0,
             count: None,
+            is_second: false,
             cursor: Some(Cursor::First),
         }
     }
@@ -223,12 +226,19 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// Pages counted from the start shift when rows vanish, and then rows are skipped without a sign. Pages that begin
-    /// at an id have no such weakness, and their counts differ by nature.
+    /// Pages counted from the start shift when rows vanish, and then rows are skipped without a sign: they are read again
+    /// from the first, once. Pages that begin at an id have no such weakness, and their counts differ by nature.
     fn check_count(&mut self, used: Cursor, count: Option<u64>) -> Result<(), Error> {
         let is_offset = matches!(used, Cursor::Offset(_));
         if is_offset && count != self.count {
-            return Err(self.broken("the number of rows changed while reading"));
+            if self.is_second {
+                return Err(self.broken("the number of rows changed while reading, twice"));
+            }
+            *self = Self {
+                is_second: true,
+                ..Self::new(self.path, self.query)
+            };
+            return Ok(());
         }
         if used == Cursor::First {
             self.count = count;

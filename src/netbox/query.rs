@@ -1,29 +1,72 @@
 //! Filters of a read, and what its answer must fit.
 
 use std::fmt;
+use std::net::IpAddr;
 
+use ipnet::IpNet;
 use serde_json::Value;
 use url::form_urlencoded::Serializer;
 
-/// Filters by something that rows tell themselves, and the field in which they tell it.
-const TOLD: &[(&str, &str)] = &[
-    ("id", "id"),
-    ("slug", "slug"),
-    ("vid", "vid"),
-    ("vmid", "vmid"),
-    ("node", "node"),
-    ("cluster", "cluster"),
-    ("cluster_id", "cluster"),
-    ("device_id", "device"),
-    ("virtual_machine_id", "virtual_machine"),
-    ("virtual_disk_id", "virtual_disk"),
-    ("vm_interface_id", "vm_interface"),
-    ("vminterface_id", "assigned_object_id"),
-    ("guest_interface_id", "guest_interface"),
-    ("endpoint", "endpoint"),
-    ("proxmox_endpoint_raw_id", "proxmox_endpoint_raw_id"),
-    ("assigned_object_type", "assigned_object_type"),
+/// Filters by something that rows tell themselves, the field in which they tell it, and how it is compared.
+const TOLD: &[(&str, &str, Form)] = &[
+    ("id", "id", Form::Text),
+    ("name", "name", Form::AnyCase),
+    ("name__ie", "name", Form::AnyCase),
+    ("slug", "slug", Form::Text),
+    ("vid", "vid", Form::Text),
+    ("asn", "asn", Form::Text),
+    ("address", "address", Form::Host),
+    ("prefix", "prefix", Form::Network),
+    ("vmid", "vmid", Form::Text),
+    ("task_id", "task_id", Form::Text),
+    ("node", "node", Form::Text),
+    ("cluster", "cluster", Form::Text),
+    ("cluster_id", "cluster", Form::Text),
+    ("device_id", "device", Form::Text),
+    ("interface_id", "assigned_object_id", Form::Text),
+    ("virtual_machine_id", "virtual_machine", Form::Text),
+    ("virtual_disk_id", "virtual_disk", Form::Text),
+    ("vm_interface_id", "vm_interface", Form::Text),
+    ("vminterface_id", "assigned_object_id", Form::Text),
+    ("guest_interface_id", "guest_interface", Form::Text),
+    ("endpoint", "endpoint", Form::Text),
+    ("proxmox_vm_id", "proxmox_vm_id", Form::Text),
+    ("proxmox_cluster_name", "proxmox_cluster_name", Form::AnyCase),
+    ("proxmox_endpoint_raw_id", "proxmox_endpoint_raw_id", Form::Text),
+    ("assigned_object_type", "assigned_object_type", Form::Text),
+    ("assigned_object_id", "assigned_object_id", Form::Text),
 ];
+
+/// How the value of a filter is compared with what a row tells.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Text,
+    AnyCase,
+    /// An address; one without a mask fits whatever the row's mask is.
+    Host,
+    /// A network, of which any address may be given.
+    Network,
+}
+
+impl Form {
+    /// Whether they are the same, or cannot be told apart.
+    fn fits(self, asked: &str, told: &str) -> bool {
+        let is_same = asked == told;
+        match self {
+            Self::Text => is_same,
+            Self::AnyCase => is_same || asked.to_lowercase() == told.to_lowercase(),
+            Self::Host => {
+                let (host, mask) = told.split_once('/').unwrap_or((told, ""));
+                let (asked_host, asked_mask) = asked.split_once('/').unwrap_or((asked, mask));
+                asked_mask == mask && asked_host.parse::<IpAddr>().ok() == host.parse().ok()
+            }
+            Self::Network => {
+                let network = |text: &str| text.parse::<IpNet>().map(|network| network.trunc()).ok();
+                network(asked) == network(told)
+            }
+        }
+    }
+}
 
 /// The filters of a read, in the order they were given, with what the answer must fit.
 ///
@@ -140,11 +183,11 @@ impl Query {
     /// The field of `row`, and what stands there, where that shows that a filter was ignored. A row tells only about the
     /// fields that it has.
     pub(super) fn ignored(&self, row: &Value) -> Option<(&'static str, String)> {
-        TOLD.iter().find_map(|(name, field)| {
+        TOLD.iter().find_map(|(name, field, form)| {
             let found = text_at(row, field)?;
             let mut asked = self.filters.iter().filter(|(known, _)| known == name).peekable();
             asked.peek()?;
-            (!asked.any(|(_, value)| *value == found)).then_some((*field, found))
+            (!asked.any(|(_, value)| form.fits(value, &found))).then_some((*field, found))
         })
     }
 
@@ -254,6 +297,7 @@ mod tests {
             (Query::new().with("vmid", 101), None),
             (Query::new().with("virtual_machine_id", 5), None),
             (Query::new().with("name__ie", "x"), None),
+            (Query::new().with("task_id", 101), None),
         ] {
             let found = query.ignored(&row);
             assert_eq!(
@@ -261,6 +305,49 @@ mod tests {
                 expected,
                 "{query}"
             );
+        }
+    }
+
+    #[test]
+    fn filter_and_row_are_compared_as_netbox_compares_them() {
+        for (filter, asked, field, told, fits) in [
+            ("name", "Lab", "name", json!("lab"), true),
+            ("name", "lab", "name", json!("lab-2"), false),
+            ("name__ie", "PVE1", "name", json!("pve1"), true),
+            ("name__ie", "pve1", "name", json!("pve10"), false),
+            ("task_id", "101", "task_id", json!("101"), true),
+            ("task_id", "101", "task_id", json!("1010"), false),
+            ("proxmox_vm_id", "101", "proxmox_vm_id", json!(101), true),
+            ("proxmox_vm_id", "101", "proxmox_vm_id", json!(102), false),
+            (
+                "proxmox_cluster_name",
+                "lab",
+                "proxmox_cluster_name",
+                json!("lab"),
+                true,
+            ),
+            (
+                "proxmox_cluster_name",
+                "lab",
+                "proxmox_cluster_name",
+                json!("other"),
+                false,
+            ),
+            ("asn", "65001", "asn", json!(65001), true),
+            ("asn", "65001", "asn", json!(65002), false),
+            ("interface_id", "7", "assigned_object_id", json!(7), true),
+            ("interface_id", "7", "assigned_object_id", json!(8), false),
+            ("address", "10.0.0.1", "address", json!("10.0.0.1/24"), true),
+            ("address", "10.0.0.1/24", "address", json!("10.0.0.1/24"), true),
+            ("address", "10.0.0.1/32", "address", json!("10.0.0.1/24"), false),
+            ("address", "10.0.0.1", "address", json!("10.0.0.10/24"), false),
+            ("address", "FD00:0::1", "address", json!("fd00::1/64"), true),
+            ("prefix", "10.0.0.1/24", "prefix", json!("10.0.0.0/24"), true),
+            ("prefix", "10.0.0.0/24", "prefix", json!("10.0.0.0/16"), false),
+        ] {
+            let row = json!({"id": 1, field: told});
+            let is_ignored = Query::new().with(filter, asked).ignored(&row).is_some();
+            assert_eq!(is_ignored, !fits, "{filter}={asked} {row}");
         }
     }
 

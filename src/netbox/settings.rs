@@ -69,7 +69,7 @@ pub struct NetBoxTuning {
     pub max_retries: Option<u32>,
     /// `netbox_retry_delay`.
     pub retry_delay: Option<Duration>,
-    /// `netbox_write_concurrency`.
+    /// `netbox_write_concurrency`: simultaneous writes. The page says 8 where nobody has touched it, which is no wish.
     pub write_concurrency: Option<usize>,
     /// `netbox_get_cache_ttl`; accepted, without effect.
     pub cache_ttl: Option<Duration>,
@@ -90,13 +90,14 @@ pub struct ProxmoxTuning {
     pub max_retries: Option<u32>,
     /// `proxmox_retry_backoff`.
     pub retry_backoff: Option<Duration>,
-    /// `proxmox_fetch_concurrency`.
+    /// `proxmox_fetch_concurrency`: requests that a stage makes side by side. The page says 8 where nobody has touched it,
+    /// which is no wish.
     pub fetch_concurrency: Option<usize>,
-    /// `proxbox_fetch_max_concurrency`, of the storage stage.
+    /// `proxbox_fetch_max_concurrency`; accepted, without effect.
     pub storage_fetch_concurrency: Option<usize>,
-    /// `session_acquire_concurrency`: logins side by side.
+    /// `session_acquire_concurrency`; accepted, without effect.
     pub session_concurrency: Option<usize>,
-    /// `vm_sync_max_concurrency`.
+    /// `vm_sync_max_concurrency`; accepted, without effect.
     pub vm_sync_concurrency: Option<usize>,
 }
 
@@ -241,7 +242,7 @@ fn netbox(reader: &mut Reader<'_>) -> NetBoxTuning {
         max_concurrent: reader.count("netbox_max_concurrent").filter(|count| *count > 1),
         max_retries: reader.retries("netbox_max_retries"),
         retry_delay: reader.seconds("netbox_retry_delay", 0.0..=86_400.0),
-        write_concurrency: reader.count("netbox_write_concurrency"),
+        write_concurrency: reader.count("netbox_write_concurrency").filter(|count| *count != 8),
         cache_ttl: reader.seconds("netbox_get_cache_ttl", 0.0..=86_400.0),
         cache_max_entries: reader.number("netbox_get_cache_max_entries", 1..=u64::MAX),
         cache_max_bytes: reader.number("netbox_get_cache_max_bytes", 1024..=u64::MAX),
@@ -254,7 +255,7 @@ fn proxmox(reader: &mut Reader<'_>) -> ProxmoxTuning {
         timeout: reader.whole_seconds("proxmox_timeout"),
         max_retries: reader.retries("proxmox_max_retries"),
         retry_backoff: reader.seconds("proxmox_retry_backoff", 0.0..=86_400.0),
-        fetch_concurrency: reader.count("proxmox_fetch_concurrency"),
+        fetch_concurrency: reader.count("proxmox_fetch_concurrency").filter(|count| *count != 8),
         storage_fetch_concurrency: reader.count("proxbox_fetch_max_concurrency"),
         session_concurrency: reader.count("session_acquire_concurrency"),
         vm_sync_concurrency: reader.count("vm_sync_max_concurrency"),
@@ -341,6 +342,11 @@ mod tests {
             PluginSettings::from_answer(&page).netbox.max_concurrent
         };
         assert_eq!((limit(1), limit(2)), (None, Some(2)));
+        let limit = |count: u64| {
+            let page = json!({"netbox_write_concurrency": count});
+            PluginSettings::from_answer(&page).netbox.write_concurrency
+        };
+        assert_eq!((limit(8), limit(7), limit(9)), (None, Some(7), Some(9)));
     }
 
     #[test]

@@ -281,6 +281,30 @@ async fn pages_that_contradict_each_other_are_an_error() {
 }
 
 #[tokio::test]
+async fn list_whose_length_changes_is_read_again_once() {
+    for (changes, is_read) in [(1, true), (2, false)] {
+        let server = MockServer::start().await;
+        Mock::given(query_param("offset", "2"))
+            .respond_with(counted(None, 4, &[4]))
+            .up_to_n_times(changes)
+            .mount(&server)
+            .await;
+        Mock::given(query_param("offset", "2"))
+            .respond_with(counted(None, 3, &[3]))
+            .mount(&server)
+            .await;
+        answer(&server, "GET", TAGS, counted(Some("more"), 3, &[1, 2])).await;
+        let found = listed(&server, &Query::new()).await;
+        if is_read {
+            assert_eq!(found.unwrap(), [1, 2, 3]);
+        } else {
+            assert!(matches!(found, Err(Error::Paging { .. })), "{found:?}");
+        }
+        assert_eq!(requests(&server).await.len(), 4);
+    }
+}
+
+#[tokio::test]
 async fn failure_of_a_later_page_fails_the_whole_list() {
     let server = MockServer::start().await;
     Mock::given(query_param("start", "3"))
@@ -323,7 +347,7 @@ async fn lookup_takes_one_request_and_a_second_row_is_ambiguous() {
             answer(&server, "GET", TAGS, page(None, rows.clone())).await;
         }
         let found = client(&server)
-            .find_one::<Value>(TAGS, &Query::new().with("name", "x"))
+            .find_one::<Value>(TAGS, &Query::new().with("color", "x"))
             .await;
         let found = found
             .map(|row| row.map(|row| row["id"].as_u64().unwrap()))
@@ -332,7 +356,7 @@ async fn lookup_takes_one_request_and_a_second_row_is_ambiguous() {
         let sent = requests(&server).await;
         assert_eq!(
             (sent.len(), sent[0].url.query()),
-            (1, Some("name=x&limit=2")),
+            (1, Some("color=x&limit=2")),
             "{rows:?}"
         );
     }
@@ -833,6 +857,49 @@ async fn delete_repeated_after_a_lost_answer_counts_as_done_when_the_rows_are_go
     answer(&server, "DELETE", TAGS, ResponseTemplate::new(400).set_body_json(gone)).await;
     let error = client(&server).delete(TAGS, &[ObjectId(7)]).await.unwrap_err();
     assert!(matches!(error, WriteError::Rows { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn change_of_several_rows_is_not_sent_again_whole_unless_netbox_asks_for_it() {
+    let row = |id: u64| json!({"id": id, "name": "new"});
+    for (what, rows, answered, times) in [
+        ("one row", 1, ResponseTemplate::new(504), 3),
+        ("several rows", 2, ResponseTemplate::new(504), 1),
+        ("several rows", 2, ResponseTemplate::new(502), 1),
+        ("several rows", 2, ResponseTemplate::new(503), 1),
+        (
+            "several rows, with a time to come again",
+            2,
+            ResponseTemplate::new(503).insert_header("Retry-After", "0"),
+            3,
+        ),
+        (
+            "several rows, too often",
+            2,
+            ResponseTemplate::new(429).insert_header("Retry-After", "0"),
+            3,
+        ),
+        (
+            "several rows, too slow",
+            2,
+            ResponseTemplate::new(200).set_delay(Duration::from_mins(1)),
+            1,
+        ),
+    ] {
+        let server = MockServer::start().await;
+        answer(&server, "PATCH", TAGS, answered.clone()).await;
+        answer(&server, "DELETE", TAGS, answered).await;
+        let endpoint = Endpoint {
+            timeout: Duration::from_millis(300),
+            ..endpoint(server.address().port())
+        };
+        let client = Client::new(endpoint).unwrap();
+        let bodies: Vec<Value> = (1..=rows).map(row).collect();
+        let ids: Vec<ObjectId> = (1..=rows).map(ObjectId).collect();
+        assert!(client.update(TAGS, &bodies).await.unwrap_err().is_transient(), "{what}");
+        assert!(client.delete(TAGS, &ids).await.unwrap_err().is_transient(), "{what}");
+        assert_eq!(requests(&server).await.len(), 2 * times, "{what}");
+    }
 }
 
 fn status_answer() -> ResponseTemplate {

@@ -61,6 +61,8 @@ pub(super) struct Call<'a> {
     /// Encoded, without the question mark.
     pub(super) query: String,
     pub(super) body: Option<Bytes>,
+    /// How many rows the body has, where it is a list of them.
+    pub(super) rows: usize,
     pub(super) class: Class,
     pub(super) branch: Option<&'a str>,
 }
@@ -72,6 +74,7 @@ impl<'a> Call<'a> {
             path,
             query,
             body: None,
+            rows: 0,
             class,
             branch: None,
         }
@@ -84,6 +87,16 @@ impl<'a> Call<'a> {
     /// Whether sending it twice has the same effect as sending it once.
     fn is_repeatable(&self) -> bool {
         self.method != Method::POST
+    }
+
+    /// Whether sending the same again after `outcome` is safe and promising. Several rows may have been too many at once:
+    /// who writes them sends fewer, unless NetBox itself asks to be given time.
+    fn is_worth_repeating(&self, outcome: &Result<Answer, Error>) -> bool {
+        let asks_for_time = matches!(
+            outcome,
+            Ok(answer) if answer.status == StatusCode::SERVICE_UNAVAILABLE && answer.retry_after.is_some()
+        );
+        is_certainly_not_done(outcome) || (self.is_repeatable() && (self.rows <= 1 || asks_for_time))
     }
 }
 
@@ -232,8 +245,7 @@ impl Transport {
             }
             Err(_) => return None,
         };
-        let is_safe = call.is_repeatable() || is_certainly_not_done(outcome);
-        let may_repeat = attempt < limit && is_safe && self.budget.take();
+        let may_repeat = attempt < limit && call.is_worth_repeating(outcome) && self.budget.take();
         may_repeat.then(|| retry::pause(self.endpoint.retry_delay, attempt, asked, retry::share()))
     }
 

@@ -87,7 +87,7 @@ fn by_text(answer: Refusal, parameters: Vec<(String, String)>, said: &str) -> Er
         "is not running",
     ]) {
         Error::GuestUnavailable { answer }
-    } else if text.contains("qmp command 'guest-") && text.contains("got timeout") {
+    } else if text.contains("command 'guest-") && text.contains("got timeout") {
         Error::GuestTimeout { answer }
     } else if (text.contains("storage '") && text.contains("is not online")) || has(&["is not available on node"]) {
         Error::StorageOffline { answer }
@@ -291,6 +291,11 @@ mod tests {
         (
             500,
             "VM 100 qmp command 'guest-network-get-interfaces' failed - got timeout",
+            "proxmox_guest_timeout",
+        ),
+        (
+            500,
+            "VM 100 qga command 'guest-network-get-interfaces' failed - got timeout",
             "proxmox_guest_timeout",
         ),
         (

@@ -54,11 +54,6 @@ impl FullReport {
         of_stages.or_else(|| self.sweep.as_ref().and_then(SweepReport::error_kind))
     }
 
-    /// Whether anything went wrong that what is remembered may be to blame for.
-    fn had_trouble(&self) -> bool {
-        self.is_cancelled || self.stages.iter().any(|(_, report)| report.had_trouble())
-    }
-
     /// What every stage did under its name, with its count, and below all of them what went less than well.
     pub fn result(&self) -> Value {
         let mut result = Map::new();
@@ -221,7 +216,8 @@ impl Work<'_> {
         let endpoints = self.context.endpoints.iter().map(|endpoint| endpoint.facts.key);
         let memo = self.memo.of_one_run(&self.context.netbox, endpoints);
         let report = Work { memo: &memo, ..self }.all_stages().await;
-        if !report.had_trouble() {
+        let mut stages = report.stages.iter();
+        if !report.is_cancelled && stages.all(|(_, stage)| stage.error_kind().is_none()) {
             self.memo.take_over(&memo);
         }
         report

@@ -172,6 +172,32 @@ impl Memo {
         self.with_history(|history| history.task_passes.clear());
     }
 
+    /// Forgets which rows of NetBox there are for an endpoint, and the supporting objects: what was refused may be due to
+    /// them. What was read of Proxmox stands.
+    pub(super) fn forget_rows(&self, netbox: &Client, endpoint: EndpointKey) {
+        self.forget_part(netbox, endpoint, Kept::forget_rows);
+    }
+
+    /// Forgets everything of an endpoint, and the supporting objects. One run keeps what it has read of Proxmox.
+    pub(super) fn forget_endpoint(&self, netbox: &Client, endpoint: EndpointKey) {
+        let forget = if self.is_of_one_run {
+            Kept::forget_rows
+        } else {
+            Kept::forget
+        };
+        self.forget_part(netbox, endpoint, forget);
+    }
+
+    fn forget_part(&self, netbox: &Client, endpoint: EndpointKey, forget: impl FnOnce(&mut Kept)) {
+        let side = side(netbox);
+        self.with(|state| {
+            state.supporting.clear();
+            if let Some(kept) = state.endpoints.get_mut(&(side, endpoint)) {
+                forget(kept);
+            }
+        });
+    }
+
     /// Gives back the room of what is older than `ttl`.
     pub(super) fn purge(&self, ttl: Duration) {
         self.with(|state| {
@@ -325,16 +351,21 @@ impl Place<'_> {
     /// Whether this pass over the tasks reads all that Proxmox has: the first does, and then each
     /// [`FULL_TASK_PASS_EVERY`]th, so that rows of old tasks are repaired too.
     pub(super) fn is_full_task_pass(&self) -> bool {
-        self.memo.with_history(|history| {
-            let key = (side(self.netbox), self.endpoint);
-            let passes = history.task_passes.entry(key).or_default();
-            let is_full = passes.is_multiple_of(FULL_TASK_PASS_EVERY);
-            *passes = passes.wrapping_add(1);
-            is_full
-        })
+        let key = (side(self.netbox), self.endpoint);
+        let passes = self.memo.with_history(|history| history.task_passes.get(&key).copied());
+        passes.unwrap_or_default().is_multiple_of(FULL_TASK_PASS_EVERY)
     }
 
-    /// Lets the next pass over the tasks read all again, because this one could not.
+    /// Counts a pass over the tasks of all guests.
+    pub(super) fn count_task_pass(&self) {
+        let key = (side(self.netbox), self.endpoint);
+        self.memo.with_history(|history| {
+            let passes = history.task_passes.entry(key).or_default();
+            *passes = passes.wrapping_add(1);
+        });
+    }
+
+    /// Lets the next pass over the tasks read all again, because this one could not read or write them all.
     pub(super) fn repeat_full_task_pass(&self) {
         let key = (side(self.netbox), self.endpoint);
         self.memo.with_history(|history| history.task_passes.remove(&key));
@@ -352,6 +383,7 @@ mod tests {
 
     use super::*;
     use crate::endpoint::{EndpointId, Product, Source};
+    use crate::inventory::Collected;
     use crate::netbox;
     use crate::proxmox::{Credential, Endpoint, TlsPolicy};
 
@@ -493,6 +525,29 @@ mod tests {
         ] {
             assert_eq!(bench.memo.recall(netbox, mode).is_some(), is_known, "{case}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusal_costs_the_rows_of_its_endpoint_and_an_error_all_of_it() {
+        let bench = Bench::new();
+        let place = bench.place(TTL);
+        let other = Place {
+            endpoint: EndpointKey {
+                source: Source::NetBox,
+                ..key()
+            },
+            ..place
+        };
+        other.keep_nodes(KnownNodes::default());
+        let mut inventory = Inventory::default();
+        inventory.storages.fill(Collected::default());
+        place.keep_inventory(&inventory);
+        place.count_task_pass();
+        bench.memo.forget_rows(&bench.netbox, key());
+        assert!(place.nodes().is_none() && !place.inventory().is_empty());
+        bench.memo.forget_endpoint(&bench.netbox, key());
+        assert!(place.inventory().is_empty() && !place.is_full_task_pass());
+        assert!(other.nodes().is_some());
     }
 
     #[tokio::test(start_paused = true)]

@@ -215,11 +215,6 @@ impl Report {
         counts
     }
 
-    /// Whether anything failed, or the run was stopped.
-    pub(super) fn had_trouble(&self) -> bool {
-        self.is_cancelled || self.error_kind().is_some() || self.counts().failed > 0
-    }
-
     /// The counts in a few words, for the log.
     pub(super) fn counts_text(&self) -> String {
         let counts = self.counts();

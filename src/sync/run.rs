@@ -125,10 +125,22 @@ impl<'a> Work<'a> {
             report.endpoints.push(part);
         }
         report.is_cancelled = self.cancel.is_cancelled();
-        if report.had_trouble() {
-            self.memo.forget();
-        }
+        self.forget_after(&report);
         report
+    }
+
+    /// Forgets what may be to blame for what could not be done.
+    fn forget_after(self, report: &Report) {
+        if report.is_cancelled {
+            return self.memo.forget();
+        }
+        for part in &report.endpoints {
+            if part.error.is_some() {
+                self.memo.forget_endpoint(&self.context.netbox, part.key);
+            } else if part.counts.failed > 0 {
+                self.memo.forget_rows(&self.context.netbox, part.key);
+            }
+        }
     }
 
     /// Tells the end of a run that was one step.

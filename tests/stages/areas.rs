@@ -9,7 +9,7 @@ use proxbox_api::stages::Stage;
 use proxbox_api::sync::{Job, SyncRequest};
 use serde_json::Value;
 
-use crate::harness::Bench;
+use crate::harness::{Bench, warnings};
 
 /// The longest request line that NetBox is sent, in bytes.
 const LONGEST_LINE: usize = 3_500;
@@ -126,6 +126,40 @@ async fn stages_of_one_job_share_what_they_read_and_devices_are_always_read_afre
         take_asked(&bench).contains("/storage"),
         "what was read before is forgotten"
     );
+}
+
+#[tokio::test]
+async fn stages_of_one_job_share_what_they_read_although_a_node_is_offline() {
+    let bench = Bench::with(World::estate(3, 24), StandinOptions::default()).await;
+    bench.proxmox.faults().node_down("pve2");
+    bench.job(Stage::Devices, request()).await;
+    let stages = [
+        Stage::VirtualMachines,
+        Stage::VirtualDisks,
+        Stage::Snapshots,
+        Stage::NodeInterfaces,
+        Stage::VmInterfaces,
+        Stage::VmIpAddresses,
+    ];
+    for stage in stages {
+        bench.stage_with(stage, request()).await;
+    }
+    take_asked(&bench);
+    for stage in stages {
+        let report = bench.stage_with(stage, request()).await;
+        assert_eq!(take_asked(&bench), BTreeSet::new(), "{}", stage.as_str());
+        let told = warnings(&report);
+        assert!(
+            told.contains("node pve2: the node is offline"),
+            "{}: {told}",
+            stage.as_str()
+        );
+    }
+    bench.proxmox.faults().node_up("pve2");
+    bench.stage_with(Stage::Devices, request()).await;
+    let report = bench.stage_with(Stage::VirtualDisks, request()).await;
+    assert!(take_asked(&bench).contains("/nodes/*/qemu/*/config"));
+    assert!(!warnings(&report).contains("offline"), "{}", warnings(&report));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! An estate in a mock Proxmox, an empty NetBox that knows its endpoint, and runs between them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::StreamExt as _;
 use proxbox_api::endpoint::{EndpointId, EndpointKey, Product, Source};
@@ -220,6 +220,12 @@ impl Bench {
 pub(crate) fn warnings(report: &Report) -> String {
     let lines: Vec<String> = report.endpoints[0].warnings.iter().map(ToString::to_string).collect();
     lines.join("\n")
+}
+
+/// The time, in seconds since 1970.
+pub(crate) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    since.as_secs().try_into().unwrap()
 }
 
 /// The key of an endpoint.

@@ -111,11 +111,12 @@ const CHANGES: &[Change] = &[
     (
         Stage::Storage,
         |world| {
-            let nas = world.storage("nas-backups").unwrap();
-            nas.settings.set("server", "10.20.255.11");
+            // Of one kind of content: several are told in another order each time.
+            let server = world.storage("pbs-main").unwrap();
+            server.settings.set("server", "10.20.255.21");
         },
         &[
-            r#"update plugins/proxbox/storage nas-backups: raw_config.server "10.20.255.10" -> "10.20.255.11", server "10.20.255.10" -> "10.20.255.11""#,
+            r#"update plugins/proxbox/storage pbs-main: raw_config.server "10.20.255.20" -> "10.20.255.21", server "10.20.255.20" -> "10.20.255.21""#,
         ],
     ),
     (

@@ -7,7 +7,7 @@ use proxbox_api::proxmox::mock::World;
 use proxbox_api::proxmox::mock::world::Task;
 use proxbox_api::stages::Stage;
 
-use crate::harness::{Bench, MACHINE_STATES, warnings};
+use crate::harness::{Bench, MACHINE_STATES, MACHINES, warnings};
 
 const CLOUD_INITS: &str = "plugins/proxbox/vm-cloudinit";
 const DISKS: &str = "virtualization/virtual-disks";
@@ -132,6 +132,26 @@ async fn batches_that_take_too_long_are_halved_until_they_pass() {
         !hung.is_empty() && taken.iter().all(|size| *size <= 20),
         "{hung:?} {taken:?}"
     );
+}
+
+/// The client sends again what fails, as it does by default.
+#[tokio::test]
+async fn changes_that_a_gateway_gives_up_are_halved_at_once() {
+    let bench = filled().await;
+    bench.proxmox.world().change(|world| {
+        for guest in world.guests.values_mut() {
+            guest.memory_mib += 1;
+        }
+    });
+    bench.forget();
+    let slow = FaultRule::on(MACHINES, Fault::Html(504)).method("PATCH").larger_than(5);
+    bench.netbox.faults().add(slow);
+    let report = bench.stage(Stage::VirtualMachines).await;
+    assert_eq!((report.counts().updated, report.counts().failed), (24, 0));
+    let writes = bench.netbox.writes().into_iter();
+    let changes = writes.filter(|write| write.method == "PATCH" && write.path.contains(MACHINES));
+    let (given_up, taken): (Vec<_>, Vec<_>) = changes.partition(|write| write.status == 504);
+    assert!(given_up.len() <= 6 && taken.len() <= 8, "{given_up:?} {taken:?}");
 }
 
 #[tokio::test]

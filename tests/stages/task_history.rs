@@ -7,6 +7,7 @@ use proxbox_api::stages::Stage;
 use serde_json::json;
 
 use crate::clusters::{Estate, MACHINES, alpha, rows_where};
+use crate::harness::now;
 
 const TASKS: &str = "/api/plugins/proxbox/task-history/";
 
@@ -220,4 +221,38 @@ async fn virtual_machine_without_a_sync_state_is_skipped_and_tags_of_an_operator
     assert_eq!(after["status"], row["status"]);
     let tags = after["tags"].to_string();
     assert!(tags.contains("gold") && tags.contains("proxbox"), "{tags}");
+}
+
+#[tokio::test]
+async fn runs_for_one_virtual_machine_do_not_count_towards_the_next_full_reading() {
+    let mut world = World::estate(3, 12);
+    let task = |number: u32| Task {
+        node: "pve1".into(),
+        pid: number,
+        pstart: number,
+        starts: now() - 1_000_000 + i64::from(number),
+        ends: Some(now() - 1_000_000 + i64::from(number)),
+        kind: "qmstart".into(),
+        id: "100".into(),
+        user: "root@pam".into(),
+        outcome: "OK".into(),
+    };
+    world.tasks = (0..1_100).map(task).collect();
+    let bench = Estate::start(vec![world]).await;
+    bench.add_machines(0);
+    let proxmox = &bench.clusters[0].proxmox;
+    let take_pages = || {
+        let requests = proxmox.requests().into_iter();
+        let pages = requests.filter(|request| request.path == "/nodes/pve1/tasks").count();
+        proxmox.clear_requests();
+        pages
+    };
+    bench.run(Stage::TaskHistory).await;
+    assert_eq!(take_pages(), 3, "the first reads all");
+    for _ in 0..23 {
+        bench.try_run(Stage::TaskHistory, bench.only(bench.machine(101))).await;
+    }
+    take_pages();
+    bench.run(Stage::TaskHistory).await;
+    assert_eq!(take_pages(), 1, "it is the second of all guests");
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Prepared, prepared};
-use crate::inventory::{GuestSystems, Vmid};
+use crate::inventory::Vmid;
 use crate::mapping::platform::{platform, platform_name, platform_slug};
 use crate::netbox::objects::Platform;
 use crate::reconcile::{Mode, ObjectId, Policy, Row, Stored};
@@ -37,10 +37,7 @@ fn name_of(facts: &Facts, prepared: Prepared<'_>) -> Option<String> {
     if !is_given(facts, prepared) {
         return None;
     }
-    let systems = facts.inventory.items::<GuestSystems>();
-    let place = systems.binary_search_by_key(&prepared.guest.vmid, |system| system.vmid);
-    let system = place.ok().and_then(|place| systems.get(place));
-    platform_name(prepared.config, system.map(|system| &system.os))
+    platform_name(prepared.config, facts.inventory.os(prepared.guest.vmid))
 }
 
 /// The platform of a guest's virtual machine, once the pass has run.

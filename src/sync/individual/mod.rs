@@ -37,8 +37,10 @@ impl Work<'_> {
     pub(super) async fn individual(self, wanted: &Individual) -> IndividualReport {
         let mut report = IndividualReport::new(wanted.kind, self.request.dry_run);
         if let Err(error) = self.bring_in_step(wanted, &mut report).await {
-            if matches!(error, Error::NetBox(_) | Error::Prerequisite { .. }) {
-                self.memo.forget();
+            if matches!(error, Error::NetBox(_) | Error::Prerequisite { .. })
+                && let Some(endpoint) = self.context.endpoints.first()
+            {
+                self.memo.forget_endpoint(&self.context.netbox, endpoint.facts.key);
             }
             tracing::warn!(object = wanted.kind.as_str(), %error, "object not brought in step");
             report.fail(&error);

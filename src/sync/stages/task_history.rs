@@ -27,7 +27,11 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
         });
     }
     run.discovered_machines(PHASE, "vm");
-    let mut outcome = run.write_tasks().await?;
+    let outcome = run.write_tasks().await;
+    if !outcome.as_ref().is_ok_and(|outcome| outcome.failed.is_empty()) {
+        run.place().repeat_full_task_pass();
+    }
+    let mut outcome = outcome?;
     outcome.left_out += strangers;
     run.warn(PHASE, &outcome);
     let counts = Counts::of(&outcome);
@@ -58,7 +62,11 @@ impl EndpointRun<'_> {
 
     async fn write_tasks(&mut self) -> Result<Outcome, Error> {
         self.facts.known.tasks = self.list(recent(&self.facts)).await?;
-        let is_full = self.facts.options.guests.all_tasks || self.place().is_full_task_pass();
+        let guests = &self.facts.options.guests;
+        let is_full = guests.all_tasks || self.place().is_full_task_pass();
+        if guests.only.is_none() {
+            self.place().count_task_pass();
+        }
         self.recorded = if is_full {
             RecordedTasks::default()
         } else {
