@@ -2,6 +2,7 @@
 
 use proxbox_api::netbox::standin::StandinOptions;
 use proxbox_api::proxmox::mock::World;
+use proxbox_api::reconcile::Mode;
 use proxbox_api::stages::Stage;
 use proxbox_api::sync::{Report, SyncRequest};
 use serde_json::{Value, json};
@@ -20,10 +21,26 @@ async fn bench() -> Bench {
     bench
 }
 
-async fn topology(bench: &Bench) -> Report {
+fn topology_request() -> SyncRequest {
     let mut request = SyncRequest::default();
     request.options.sync_node_topology = true;
-    bench.stage_with(Stage::NodeInterfaces, request).await
+    request
+}
+
+async fn topology(bench: &Bench) -> Report {
+    bench.stage_with(Stage::NodeInterfaces, topology_request()).await
+}
+
+/// Gives the first node a bridge `vmbr7` whose hardware address is configured.
+fn add_given(bench: &Bench) {
+    bench.proxmox.world().change(|world| {
+        let interfaces = &mut world.node("pve1").unwrap().interfaces;
+        let mut rows = interfaces.iter();
+        let mut given = rows.find(|interface| interface.iface == "vmbr2").unwrap().clone();
+        given.iface = "vmbr7".to_owned();
+        given.settings.set("options", "hwaddress bc:24:11:00:00:01");
+        interfaces.push(given);
+    });
 }
 
 fn interface(bench: &Bench, device: &str, name: &str) -> Value {
@@ -82,17 +99,7 @@ async fn every_node_gets_its_interfaces_and_a_second_run_writes_nothing() {
 #[tokio::test]
 async fn topology_links_interfaces_of_the_same_name_on_every_node() {
     let bench = bench().await;
-    bench.proxmox.world().change(|world| {
-        let interfaces = &mut world.node("pve1").unwrap().interfaces;
-        let mut given = interfaces
-            .iter()
-            .find(|interface| interface.iface == "vmbr2")
-            .unwrap()
-            .clone();
-        given.iface = "vmbr7".to_owned();
-        given.settings.set("options", "hwaddress bc:24:11:00:00:01");
-        interfaces.push(given);
-    });
+    add_given(&bench);
     bench.stage(Stage::NodeInterfaces).await;
     let report = topology(&bench).await;
     assert_eq!(report.counts().failed, 0, "{:?}", report.endpoints[0].warnings);
@@ -235,4 +242,49 @@ async fn address_of_somebody_else_is_a_warning_and_stays_where_it_is() {
     );
     let warnings = warnings(&report);
     assert!(warnings.contains("pve1/vmbr0 10.10.0.1"), "{warnings}");
+}
+
+#[tokio::test]
+async fn access_port_that_an_operator_made_is_left_alone() {
+    let bench = bench().await;
+    topology(&bench).await;
+    let vlan = bench.netbox.seed(VLANS, &json!({"vid": 50, "name": "office"})).unwrap();
+    let port = id(&interface(&bench, "pve4", "mgmt"));
+    let edit = json!({"mode": "access", "untagged_vlan": vlan});
+    bench.netbox.change(INTERFACES, port, &edit).unwrap();
+    bench.forget();
+    bench.take_writes();
+    let report = topology(&bench).await;
+    assert_eq!((bench.take_writes(), warnings(&report).as_str()), (Vec::new(), ""));
+    assert_eq!(interface(&bench, "pve4", "mgmt")["mode"]["value"], "access");
+}
+
+#[tokio::test]
+async fn what_a_run_has_made_is_completed_where_rows_are_not_kept_in_step() {
+    let bench = Bench::with(World::estate(5, 4), StandinOptions::default()).await;
+    add_given(&bench);
+    let mut request = topology_request();
+    request.options.modes.node = Mode::BootstrapOnly;
+    bench.stage_with(Stage::Devices, request.clone()).await;
+    let nodes = bench.netbox.rows("plugins/proxbox/proxmox-nodes");
+    for row in &nodes {
+        let device = find(&bench, "dcim/devices", "name", &row["name"]);
+        assert_eq!(row["netbox_device"]["id"], device["id"], "{row}");
+    }
+    assert_eq!(nodes.len(), 5);
+    bench.stage_with(Stage::NodeInterfaces, request.clone()).await;
+    let port = interface(&bench, "pve1", "eno1");
+    assert_eq!(port["lag"]["id"], interface(&bench, "pve1", "bond0")["id"]);
+    let given = interface(&bench, "pve1", "vmbr7");
+    assert_eq!(given["primary_mac_address"]["mac_address"], "BC:24:11:00:00:01");
+    bench
+        .netbox
+        .change(INTERFACES, id(&port), &json!({"lag": null}))
+        .unwrap();
+    bench.forget();
+    bench.take_writes();
+    bench.stage_with(Stage::Devices, request.clone()).await;
+    bench.stage_with(Stage::NodeInterfaces, request).await;
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+    assert_eq!(interface(&bench, "pve1", "eno1")["lag"], Value::Null);
 }

@@ -40,6 +40,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     let vlans = run.pass::<NodeVlans>().await?;
     run.warn(PHASE, &vlans);
     let outcome = run.pass::<NodeInterfaces>().await?;
+    run.facts.known.node_network.made = outcome.created.iter().map(|row| row.id).collect();
     require_some("network interfaces of nodes", &outcome)?;
     let addresses = run.pass::<NodeAddresses>().await?;
     run.warn(PHASE, &addresses);
