@@ -126,6 +126,7 @@ fn device(id: u64, name: &str) -> Stored<Device> {
         role: Some(ROLE),
         site: Some(SITE),
         tenant: None,
+        primary_ip4: None,
         description: Some(managed_description(name)),
         tags: [PROXBOX_TAG.to_owned()].into(),
     };

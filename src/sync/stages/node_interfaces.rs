@@ -8,7 +8,8 @@ use super::{Summary, require_some};
 use crate::inventory::NodeNetworks;
 use crate::netbox::objects::{DeviceInterface, IpAddress, Vlan};
 use crate::reconcile::Mode;
-use crate::stages::node_addresses::{NodeAddresses, NodeMacs, address_selection};
+use crate::stages::Part;
+use crate::stages::node_addresses::{NodeAddresses, NodeMacs, NodePrimaryAddresses, address_selection};
 use crate::stages::node_interfaces::{
     NodeInterfaces, NodeLinks, NodeVlans, interface_selection, node_ports, vlan_selection,
 };
@@ -50,6 +51,11 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
         run.refresh_node_interfaces(&outcome).await?;
         let links = run.pass::<NodeLinks>().await?;
         run.warn(PHASE, &links);
+    }
+    // Of all nodes, an operator chooses it.
+    if run.facts.options.only.named(Part::Node).is_some() {
+        let primary = run.pass::<NodePrimaryAddresses>().await?;
+        run.warn(PHASE, &primary);
     }
     run.tell_nodes(&outcome);
     let summary = run.tell(&INTERFACES, &outcome);
