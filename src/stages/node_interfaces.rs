@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Desired, Facts, Flag, Pass, Selection};
+use super::{Desired, Facts, Flag, Part, Pass, Selection};
 use crate::inventory::{NodeInterface, NodeNetworks};
 use crate::mapping::node_interface::{
-    BRIDGE, LAG, Links, OTHER, VIRTUAL, device_interface, is_topology, links, mac_address, vlan_id,
+    BRIDGE, LAG, Links, OTHER, VIRTUAL, device_interface, is_chosen, is_topology, links, mac_address, vlan_id,
 };
 use crate::mapping::vm_interface::vlan;
 use crate::netbox::objects::{Device, DeviceInterface, MacAddress, Said, Vlan};
@@ -33,8 +33,10 @@ pub struct NodePorts<'a> {
     pub device: ObjectId,
     /// The device's site.
     pub site: Option<ObjectId>,
-    /// The interfaces, each name once.
+    /// The interfaces that the request is about, each name once.
     pub ports: BTreeMap<&'a str, &'a NodeInterface>,
+    /// All interfaces: what the others are part of.
+    all: BTreeMap<&'a str, &'a NodeInterface>,
 }
 
 impl NodePorts<'_> {
@@ -48,18 +50,23 @@ impl NodePorts<'_> {
 /// The nodes whose interfaces were read and that have a device.
 pub fn node_ports(facts: &Facts) -> Vec<NodePorts<'_>> {
     let networks = facts.inventory.items::<NodeNetworks>().iter();
+    let choice = facts.options.only.named(Part::Ports);
     networks
         .filter_map(|network| {
             let device = *facts.known.node_devices.get(&network.node)?;
-            let ports = network.interfaces.iter().filter_map(|port| {
+            let all = network.interfaces.iter().filter_map(|port| {
                 let name = port.iface.as_deref().map(str::trim).filter(|name| !name.is_empty())?;
                 (!facts.options.sync_node_topology || is_topology(port)).then_some((name, port))
             });
+            let all: BTreeMap<_, _> = all.collect();
+            let ports = all.iter().map(|(name, port)| (*name, *port));
+            let ports = ports.filter(|(_, port)| choice.is_none_or(|choice| is_chosen(port, choice)));
             Some(NodePorts {
                 node: &network.node,
                 device,
                 site: facts.known.device_sites.get(&device).copied(),
                 ports: ports.collect(),
+                all,
             })
         })
         .collect()
@@ -224,8 +231,8 @@ impl Pass for NodeLinks {
     fn desired(facts: &Facts) -> Desired<DeviceInterface> {
         let mut interfaces = Vec::new();
         for node in node_ports(facts) {
-            let ports: Vec<&NodeInterface> = node.ports.values().copied().collect();
-            let links = links(&ports);
+            let all: Vec<&NodeInterface> = node.all.values().copied().collect();
+            let links = links(&all);
             interfaces.extend(node.ports.iter().map(|(name, port)| {
                 let link = links.get(name).copied().unwrap_or_default();
                 linked(facts, &node, (name, port), link)
@@ -289,7 +296,7 @@ fn linked(
     (name, port): (&str, &NodeInterface),
     link: Links<'_>,
 ) -> DeviceInterface {
-    let relation = |other: Option<&str>| match other.filter(|other| node.ports.contains_key(other)) {
+    let relation = |other: Option<&str>| match other.filter(|other| node.all.contains_key(other)) {
         Some(other) => node.find(facts, other).map_or(Said::Nothing, Said::Is),
         None => Said::Empty,
     };
@@ -489,6 +496,19 @@ mod tests {
             &[("pve1", json!([{"iface": "eno1", "type": "eth", "active": 1}]))],
         );
         assert_eq!(changes(&plan::<NodeLinks>(&facts)), json!({"2": {"lag": null}}));
+    }
+
+    #[test]
+    fn choice_of_a_type_leaves_out_the_others_and_no_relation() {
+        let mut facts = world(true);
+        make_interfaces(&mut facts);
+        facts.options.only.name(Part::Ports, "eth");
+        assert_eq!(
+            changes(&plan::<NodeLinks>(&facts)),
+            json!({"2": {"lag": 1}, "6": {"lag": 5}})
+        );
+        assert!(plan::<NodeVlans>(&facts).is_empty());
+        assert_eq!(plan_against::<NodeInterfaces>(&facts, &[]).create.len(), 2);
     }
 
     #[test]

@@ -4,9 +4,10 @@ use utoipa::IntoParams as _;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::{Content, Paths, Ref, Required, ResponseBuilder};
 
-use super::{Answer, Limits, MACHINE, Place};
+use super::{Answer, Limits, MACHINE, NODE, Place};
 use crate::http::scope::{Scope, text_parameter};
-use crate::sync::Flag;
+use crate::http::single::CLUSTER_NAME;
+use crate::sync::{Flag, Part};
 
 /// Parameters of every stage besides those that select endpoints and the overwrite flags.
 const PARAMETERS: &[(&str, &str)] = &[
@@ -124,14 +125,13 @@ fn parameters(place: &Place) -> Vec<Parameter> {
     let machine = MACHINE.trim_matches(['{', '}']);
     let machine = in_path(machine).then(|| required(machine, ParameterIn::Path));
     let limits = place.limits.iter().flat_map(|limits: &Limits| limits.parts.iter());
-    let limits = limits.map(|(name, _)| {
-        let place = if in_path(name) {
-            ParameterIn::Path
-        } else {
-            ParameterIn::Query
-        };
-        required(name, place)
+    let limits = limits.map(|(name, part)| match part {
+        Part::Ports => text_parameter(name, "Only interfaces of this type, in Proxmox's word."),
+        _ if in_path(name) => required(name, ParameterIn::Path),
+        _ => required(name, ParameterIn::Query),
     });
+    let cluster = in_path(NODE.trim_matches(['{', '}']))
+        .then(|| text_parameter(CLUSTER_NAME, "Only the endpoint whose cluster or host is called so."));
     let guest = place
         .limits
         .iter()
@@ -149,6 +149,7 @@ fn parameters(place: &Place) -> Vec<Parameter> {
     machine
         .into_iter()
         .chain(limits)
+        .chain(cluster)
         .chain(guest)
         .chain(scope)
         .chain(own)
