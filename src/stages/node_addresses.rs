@@ -95,6 +95,11 @@ struct Claim {
     address: Address,
 }
 
+/// What the address of a node's interface is called where it is refused.
+pub fn claim_label(node: &NodePorts<'_>, name: &str, host: IpAddr) -> String {
+    format!("{}/{name} {host}", node.node)
+}
+
 /// What the interfaces that stand should have.
 fn claims(facts: &Facts) -> Vec<Claim> {
     let mut claims = Vec::new();
@@ -105,7 +110,7 @@ fn claims(facts: &Facts) -> Vec<Claim> {
             };
             let found = addresses(port, facts.options.sync_node_topology);
             claims.extend(found.into_iter().map(|address| Claim {
-                label: format!("{}/{name} {}", node.node, address.host),
+                label: claim_label(&node, name, address.host),
                 interface,
                 address,
             }));

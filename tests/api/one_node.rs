@@ -50,7 +50,11 @@ async fn first_address_becomes_the_primary_one_where_the_device_has_none() {
     let id = device(&trio, "pve1")["id"].as_u64().unwrap();
     trio.netbox.change(DEVICES, id, &json!({"primary_ip4": other})).unwrap();
     written(&trio, ROUTE).await;
-    assert_eq!(&device(&trio, "pve1")["primary_ip4"]["id"], other, "an operator chose it");
+    assert_eq!(
+        &device(&trio, "pve1")["primary_ip4"]["id"],
+        other,
+        "an operator chose it"
+    );
 }
 
 #[tokio::test]
@@ -133,10 +137,7 @@ async fn node_that_is_off_is_told_apart_from_one_that_is_not_there() {
     );
     let (status, body) = trio.app.get("/dcim/devices/pve9/interfaces/create").await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
-    assert_eq!(
-        body["message"],
-        "No NetBox device found for Proxmox node 'pve9'"
-    );
+    assert_eq!(body["message"], "No NetBox device found for Proxmox node 'pve9'");
     assert_eq!(told(&trio.netbox.writes()), [""; 0]);
 }
 
@@ -151,7 +152,10 @@ async fn storage_that_cannot_be_read_is_told_apart_from_one_that_is_not_there() 
     let (status, body) = trio.app.get(url).await;
     assert!(status.is_server_error(), "{status}: {body}");
     let message = body["message"].as_str().unwrap();
-    assert!(message.contains("nas-backups") && message.contains("mount error"), "{body}");
+    assert!(
+        message.contains("nas-backups") && message.contains("mount error"),
+        "{body}"
+    );
     assert_eq!(trio.netbox.count(BACKUPS), 0);
 }
 

@@ -125,10 +125,16 @@ fn parameters(place: &Place) -> Vec<Parameter> {
     let machine = MACHINE.trim_matches(['{', '}']);
     let machine = in_path(machine).then(|| required(machine, ParameterIn::Path));
     let limits = place.limits.iter().flat_map(|limits: &Limits| limits.parts.iter());
-    let limits = limits.map(|(name, part)| match part {
-        Part::Ports => text_parameter(name, "Only interfaces of this type, in Proxmox's word."),
-        _ if in_path(name) => required(name, ParameterIn::Path),
-        _ => required(name, ParameterIn::Query),
+    let limits = limits.map(|(name, part)| {
+        if *part == Part::Ports {
+            return text_parameter(name, "Only interfaces of this type, in Proxmox's word.");
+        }
+        let place = if in_path(name) {
+            ParameterIn::Path
+        } else {
+            ParameterIn::Query
+        };
+        required(name, place)
     });
     let cluster = in_path(NODE.trim_matches(['{', '}']))
         .then(|| text_parameter(CLUSTER_NAME, "Only the endpoint whose cluster or host is called so."));
