@@ -1,10 +1,6 @@
 //! `/dcim/devices/{node}/interfaces/create`: the interfaces of one node.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test stops where its surroundings fail"
-)]
+#![expect(clippy::unwrap_used, reason = "a test stops where its surroundings fail")]
 
 use proxbox_api::proxmox::mock::{MockOptions, MockProxmox, World};
 use reqwest::StatusCode;
@@ -20,7 +16,8 @@ const ROUTE: &str = "/dcim/devices/pve1/interfaces/create";
 async fn written(trio: &Trio, url: &str) -> Vec<Value> {
     let (status, body) = trio.app.get(url).await;
     assert_eq!(status, StatusCode::OK, "{url}: {body}");
-    body.as_array().unwrap_or_else(|| panic!("{url}: {body}")).clone()
+    assert!(body.is_array(), "{url}: {body}");
+    body.as_array().unwrap().clone()
 }
 
 fn device(trio: &Trio, name: &str) -> Value {

@@ -37,7 +37,7 @@ fn add_given(bench: &Bench) {
         let interfaces = &mut world.node("pve1").unwrap().interfaces;
         let mut rows = interfaces.iter();
         let mut given = rows.find(|interface| interface.iface == "vmbr2").unwrap().clone();
-        given.iface = "vmbr7".to_owned();
+        "vmbr7".clone_into(&mut given.iface);
         given.settings.set("options", "hwaddress bc:24:11:00:00:01");
         interfaces.push(given);
     });

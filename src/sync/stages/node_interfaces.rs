@@ -36,7 +36,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
         run.progress.summary(PHASE, &Counts::default());
         return Ok(Summary::default());
     }
-    run.tell_begun();
+    run.tell_nodes_begun();
     let (outcome, parts) = match run.write_node_network().await {
         Ok(written) => written,
         Err(error) => {
@@ -111,7 +111,7 @@ impl EndpointRun<'_> {
     }
 
     /// Every node's turn has come.
-    fn tell_begun(&self) {
+    fn tell_nodes_begun(&self) {
         for node in self.asked_nodes() {
             let columns = json!({"completed": false, "sync_status": "syncing", "rowid": node, "name": node});
             self.progress.columns(NODES, "sync", node, &columns);
@@ -133,8 +133,8 @@ impl EndpointRun<'_> {
     /// Tells each interface and each node, as rows of the plugin's tables.
     fn tell_nodes(&self, outcome: &Outcome, parts: &Parts) {
         let failures = reasons(outcome);
-        let ports = node_ports(&self.facts);
-        for node in &ports {
+        let nodes = node_ports(&self.facts);
+        for node in &nodes {
             let mut count = 0;
             let mut warnings = Vec::new();
             for (name, port) in &node.ports {
@@ -152,19 +152,20 @@ impl EndpointRun<'_> {
                 self.progress.columns(PORTS, "sync", name, &columns);
                 warnings.extend(self.shortfalls(node, (name, port), parts));
             }
-            let mut columns = json!({"completed": true, "rowid": node.node, "name": node.node, "count": count});
-            if node.ports.is_empty() {
-                columns["warning"] = json!("no interfaces");
-            }
-            if !warnings.is_empty() {
-                (columns["degraded"], columns["warnings"]) = (json!(true), json!(warnings));
-            }
+            let columns = json!({"completed": true, "rowid": node.node, "name": node.node, "count": count});
+            let columns = if node.ports.is_empty() {
+                with(columns, [("warning", json!("no interfaces"))])
+            } else if warnings.is_empty() {
+                columns
+            } else {
+                with(columns, [("degraded", json!(true)), ("warnings", json!(warnings))])
+            };
             self.progress.columns(NODES, "sync", node.node, &columns);
         }
         let gaps = self.facts.inventory.gaps::<NodeNetworks>();
         for node in self
             .asked_nodes()
-            .filter(|name| ports.iter().all(|node| node.node != *name))
+            .filter(|name| nodes.iter().all(|node| node.node != *name))
         {
             let source = format!("node {node}");
             let gap = gaps.iter().find(|gap| gap.source == source);
@@ -176,11 +177,14 @@ impl EndpointRun<'_> {
     /// What could not be written of an interface that stands.
     fn shortfalls(&self, node: &NodePorts<'_>, (name, port): (&str, &NodeInterface), parts: &Parts) -> Vec<Value> {
         let mut found = Vec::new();
-        let mut tell = |reason: Option<&&str>, mut warning: Value| {
+        let mut tell = |reason: Option<&&str>, what: Value| {
             if let Some(reason) = reason {
-                (warning["device"], warning["interface"]) = (json!(node.node), json!(name));
-                warning["reason"] = json!(reason);
-                found.push(warning);
+                let whose = [
+                    ("device", json!(node.node)),
+                    ("interface", json!(name)),
+                    ("reason", json!(reason)),
+                ];
+                found.push(with(what, whose));
             }
         };
         let [vlans, addresses, macs] = [&parts.vlans, &parts.addresses, &parts.macs].map(reasons);
@@ -242,6 +246,14 @@ struct Parts {
     vlans: Outcome,
     addresses: Outcome,
     macs: Outcome,
+}
+
+/// An object with further members.
+fn with<const N: usize>(mut object: Value, members: [(&str, Value); N]) -> Value {
+    if let Value::Object(object) = &mut object {
+        object.extend(members.map(|(name, value)| (name.to_owned(), value)));
+    }
+    object
 }
 
 /// Why rows could not be written, by their key.
