@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 use super::AppState;
 use super::error::ApiError;
 use super::scope::Scope;
-use super::targets::{Selected, Target, get_netbox, select};
+use super::targets::{Selected, Target, get_netbox};
 use crate::netbox::{self, Client, ObjectId};
 use crate::proxmox::types::ClusterStatus;
 use crate::sync::{EndpointFacts, Limits, Lookup, Part, RunContext, SyncEndpoint, SyncRequest};
@@ -36,22 +36,12 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// The run that `scope` asks for, perhaps for the guest of one virtual machine.
+    /// The run that `scope` asks for with the endpoints in `selected`, perhaps for the guest of one virtual machine.
     ///
     /// # Errors
     ///
-    /// What makes the request itself impossible: parameters, endpoints that are not configured, a NetBox that the mock
-    /// mode may not write to. That an endpoint or NetBox does not answer is up to the run to tell.
-    pub(super) async fn prepare(state: &AppState, scope: &Scope, machine: Option<ObjectId>) -> Result<Self, ApiError> {
-        let selected = select(state, &scope.filter).await?;
-        Self::between(state, scope, machine, selected).await
-    }
-
-    /// The same, with the endpoints in `selected`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::prepare`].
+    /// What makes the request itself impossible: parameters, a NetBox that the mock mode may not write to. That an endpoint
+    /// or NetBox does not answer is up to the run to tell.
     pub(super) async fn between(
         state: &AppState,
         scope: &Scope,

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use futures_util::future::join_all;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::scope::Scope;
@@ -10,7 +10,7 @@ use super::targets::{Selected, Target};
 use crate::proxmox::{Error, Session};
 
 /// The query key that chooses among several clusters.
-const CLUSTER_NAME: &str = "cluster_name";
+pub(super) const CLUSTER_NAME: &str = "cluster_name";
 
 /// One endpoint with its session.
 #[derive(Debug)]
@@ -66,8 +66,20 @@ impl Single {
 }
 
 /// What is said where no cluster has the name.
-pub(super) fn no_session(cluster: &str) -> String {
+fn no_session(cluster: &str) -> String {
     format!("No Proxmox session found for cluster: {cluster}")
+}
+
+/// The target whose cluster or host has this name, whatever its case.
+///
+/// # Errors
+///
+/// 404 where none has it; else as [`called`].
+pub(super) async fn get_called(targets: Vec<Target>, name: &str) -> Result<Target, ApiError> {
+    called(targets, name).await?.ok_or_else(|| {
+        let text = no_session(name);
+        ApiError::bare(StatusCode::NOT_FOUND, json!({"error": text, "detail": text}))
+    })
 }
 
 /// The target whose cluster or host has this name, whatever its case; `None` where no endpoint has it.
@@ -75,7 +87,7 @@ pub(super) fn no_session(cluster: &str) -> String {
 /// # Errors
 ///
 /// 400 where several have it; where none has, the failure of an endpoint that could not be asked for its name.
-pub(super) async fn called(targets: Vec<Target>, name: &str) -> Result<Option<Target>, ApiError> {
+async fn called(targets: Vec<Target>, name: &str) -> Result<Option<Target>, ApiError> {
     let names = join_all(targets.iter().map(Target::name)).await;
     let mut found = Vec::new();
     let mut unknown = None;

@@ -27,6 +27,7 @@ pub fn device(node: &str, name: &str, parents: DeviceParents) -> Device {
         role: Some(parents.role),
         site: Some(parents.site),
         tenant: None,
+        primary_ip4: None,
         description: Some(managed_description(name)),
         tags: [PROXBOX_TAG.to_owned()].into(),
     }

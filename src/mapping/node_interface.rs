@@ -17,6 +17,10 @@ pub const VIRTUAL: &str = "virtual";
 /// The type of an interface whose hardware is not known.
 pub const OTHER: &str = "other";
 
+/// Words for the types of interfaces that a request may choose: Proxmox's own, and those that stand for several of them.
+const CHOICES: &str = "bridge bond eth alias vlan fabric OVSBridge OVSBond OVSPort OVSIntPort vnet any_bridge \
+                       any_local_bridge include_sdn";
+
 /// The VLAN numbers that frames can carry.
 const VLANS: std::ops::RangeInclusive<u16> = 1..=4094;
 
@@ -27,6 +31,21 @@ pub fn interface_type(kind: &str) -> &'static str {
         "bond" | "ovsbond" => LAG,
         "vlan" | "ovsintport" => VIRTUAL,
         _ => OTHER,
+    }
+}
+
+/// Whether `choice` is a word for a type of interfaces.
+pub fn is_choice(choice: &str) -> bool {
+    CHOICES.split(' ').any(|known| known == choice)
+}
+
+/// Whether the interface is of the type that `choice` stands for.
+pub fn is_chosen(interface: &NodeInterface, choice: &str) -> bool {
+    let kind = interface.kind.as_deref().unwrap_or_default();
+    match choice {
+        "include_sdn" => true,
+        "any_bridge" | "any_local_bridge" => interface_type(kind) == BRIDGE,
+        _ => kind == choice,
     }
 }
 
@@ -151,6 +170,23 @@ mod tests {
         ] {
             assert_eq!(interface_type(kind), expected, "{kind}");
         }
+    }
+
+    #[test]
+    fn interfaces_are_chosen_by_their_type() {
+        for (kind, choice, is_chosen_by_it) in [
+            ("bridge", "bridge", true),
+            ("OVSBridge", "bridge", false),
+            ("OVSBridge", "any_bridge", true),
+            ("bridge", "any_local_bridge", true),
+            ("bond", "any_bridge", false),
+            ("bond", "include_sdn", true),
+            ("eth", "bond", false),
+        ] {
+            let interface = read(json!({"iface": "x", "type": kind}));
+            assert_eq!(is_chosen(&interface, choice), is_chosen_by_it, "{kind} {choice}");
+        }
+        assert!(is_choice("any_bridge") && !is_choice("wifi") && !is_choice(""));
     }
 
     #[test]

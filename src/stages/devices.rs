@@ -208,19 +208,34 @@ impl Pass for NodeLinks {
         }))
     }
 
-    /// The plugin makes these rows; a node that it does not track yet is linked when it does.
-    fn settle(_: &Facts, mut desired: Desired<TrackingNode>, actual: &[Stored<TrackingNode>]) -> Desired<TrackingNode> {
+    /// The plugin makes these rows; a node that it does not track yet is linked when it does. Where rows are not kept in
+    /// step, only nodes whose device this run has made are linked.
+    fn settle(
+        facts: &Facts,
+        mut desired: Desired<TrackingNode>,
+        actual: &[Stored<TrackingNode>],
+    ) -> Desired<TrackingNode> {
         desired.wanted.retain(|wanted| {
             let is_it = |stored: &&Stored<TrackingNode>| {
                 (stored.object.endpoint, &stored.object.name) == (wanted.object.endpoint, &wanted.object.name)
             };
             actual.iter().filter(is_it).count() == 1
         });
+        if mode(facts) == Mode::BootstrapOnly {
+            let made = &facts.known.made_devices;
+            for wanted in &mut desired.wanted {
+                wanted.object.netbox_device = wanted.object.netbox_device.filter(|device| made.contains(device));
+            }
+        }
         desired
     }
 
+    /// To link a device is part of making it.
     fn policy(facts: &Facts) -> Policy {
-        Policy::with_mode(mode(facts))
+        match mode(facts) {
+            Mode::Disabled => Policy::with_mode(Mode::Disabled),
+            Mode::Always | Mode::BootstrapOnly => Policy::default(),
+        }
     }
 }
 

@@ -70,6 +70,8 @@ pub struct Known {
     pub device_states: Vec<Stored<DeviceState>>,
     /// Devices that may stand for a node.
     pub devices: Vec<Stored<Device>>,
+    /// Of those, the ones that this run has made, which completes them.
+    pub made_devices: BTreeSet<ObjectId>,
     /// The devices that stand for the nodes, by the node's name.
     pub node_devices: BTreeMap<String, ObjectId>,
     /// The sites of those devices, by device.
@@ -167,6 +169,8 @@ impl KnownNetwork {
 pub struct KnownNodeNetwork {
     /// The interfaces.
     pub interfaces: Vec<Stored<DeviceInterface>>,
+    /// Of those, the ones that this run has made, which completes them.
+    pub made: BTreeSet<ObjectId>,
     /// VLANs with the numbers that those interfaces should have.
     pub vlans: Vec<Stored<Vlan>>,
     /// Addresses that are hosts which those interfaces should be.

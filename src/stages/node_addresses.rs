@@ -1,14 +1,16 @@
-//! IP and hardware addresses of the nodes' devices. What belongs to something else is never taken away.
+//! IP and hardware addresses of the nodes' devices, and which is the primary one. What belongs to something else is never
+//! taken away.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use super::node_interfaces::node_ports;
+use super::node_interfaces::{NodePorts, node_ports};
 use super::vm_interfaces::take_oldest;
 use super::{Desired, Facts, Flag, Pass, Selection};
+use crate::inventory::NodeNetworks;
 use crate::mapping::ip_address::Address;
 use crate::mapping::node_interface::{addresses, ip_address, mac_address};
-use crate::netbox::objects::{Assignment, IpAddress, MacAddress};
+use crate::netbox::objects::{Assignment, Device, IpAddress, MacAddress};
 use crate::reconcile::{ObjectId, Policy, Resource, Row, Stored, Wanted};
 
 /// The IP addresses.
@@ -17,6 +19,9 @@ pub struct NodeAddresses;
 /// The hardware addresses that interfaces are given.
 #[derive(Debug)]
 pub struct NodeMacs;
+/// The primary addresses of devices that have none.
+#[derive(Debug)]
+pub struct NodePrimaryAddresses;
 
 /// Addresses that are one of the hosts which the interfaces should be, whatever their mask.
 pub fn address_selection(facts: &Facts) -> Selection {
@@ -37,6 +42,30 @@ pub fn mac_selection(facts: &Facts) -> Selection {
         "interface_id",
         macs.iter().filter_map(|mac| interface_of(mac.assigned.as_ref())),
     )
+}
+
+/// The addresses of a node's interface that stand, IPv4 first.
+pub fn standing_addresses(facts: &Facts, node: &NodePorts<'_>, name: &str) -> Vec<(ObjectId, Address)> {
+    let (Some(port), Some(interface)) = (node.ports.get(name), node.find(facts, name)) else {
+        return Vec::new();
+    };
+    let assigned = Assignment::DeviceInterface(interface);
+    let wanted = addresses(port, facts.options.sync_node_topology).into_iter();
+    wanted
+        .filter_map(|address| {
+            let key = IpAddress::key_of(address.host, Some(&assigned));
+            Some((facts.ids.find::<IpAddress>(&key)?, address))
+        })
+        .collect()
+}
+
+/// The first IPv4 address that stands of a node's interfaces, in the order in which the node lists them.
+fn first_address(facts: &Facts, node: &NodePorts<'_>) -> Option<ObjectId> {
+    let mut networks = facts.inventory.items::<NodeNetworks>().iter();
+    let network = networks.find(|network| network.node == node.node)?;
+    let names = network.interfaces.iter().filter_map(|port| port.iface.as_deref());
+    let mut standing = names.flat_map(|name| standing_addresses(facts, node, name.trim()));
+    standing.find(|(_, address)| address.host.is_ipv4()).map(|(id, _)| id)
 }
 
 fn macs(facts: &Facts) -> Vec<MacAddress> {
@@ -65,6 +94,11 @@ struct Claim {
     address: Address,
 }
 
+/// What the address of a node's interface is called where it is refused.
+pub fn claim_label(node: &NodePorts<'_>, name: &str, host: IpAddr) -> String {
+    format!("{}/{name} {host}", node.node)
+}
+
 /// What the interfaces that stand should have.
 fn claims(facts: &Facts) -> Vec<Claim> {
     let mut claims = Vec::new();
@@ -75,7 +109,7 @@ fn claims(facts: &Facts) -> Vec<Claim> {
             };
             let found = addresses(port, facts.options.sync_node_topology);
             claims.extend(found.into_iter().map(|address| Claim {
-                label: format!("{}/{name} {}", node.node, address.host),
+                label: claim_label(&node, name, address.host),
                 interface,
                 address,
             }));
@@ -205,6 +239,43 @@ impl Pass for NodeMacs {
     }
 }
 
+impl Pass for NodePrimaryAddresses {
+    type Object = Device;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        let nodes = node_ports(facts).into_iter();
+        let nodes = nodes.filter(|node| first_address(facts, node).is_some());
+        vec![Selection::any_of("id", nodes.map(|node| node.device))]
+    }
+
+    fn desired(facts: &Facts) -> Desired<Device> {
+        let nodes = node_ports(facts).into_iter();
+        let wanted = nodes.filter_map(|node| {
+            let object = Device {
+                node: Some(node.node.to_owned()),
+                primary_ip4: Some(first_address(facts, &node)?),
+                ..Device::default()
+            };
+            let row = Row::Is(node.device);
+            Some(Wanted { object, row })
+        });
+        Desired {
+            wanted: wanted.collect(),
+            ..Desired::default()
+        }
+    }
+
+    /// One that is chosen stays.
+    fn settle(_: &Facts, mut desired: Desired<Device>, actual: &[Stored<Device>]) -> Desired<Device> {
+        let chosen = actual.iter().filter(|stored| stored.object.primary_ip4.is_some());
+        let chosen: BTreeSet<ObjectId> = chosen.map(|stored| stored.id).collect();
+        desired
+            .wanted
+            .retain(|wanted| !matches!(wanted.row, Row::Is(id) if chosen.contains(&id)));
+        desired
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -299,6 +370,26 @@ mod tests {
             (made.create.len(), made.refused[0].label.as_str()),
             (1, "pve1/vmbr1 10.0.7.11")
         );
+    }
+
+    #[test]
+    fn first_address_that_the_node_lists_becomes_the_primary_one_where_there_is_none() {
+        let mut facts = world(json!([
+            {"iface": "vmbr9", "type": "bridge", "cidr6": "fd00::9/64"},
+            {"iface": "vmbr1", "type": "bridge", "cidr": "10.0.8.11/24"},
+            {"iface": "vmbr0", "type": "bridge", "cidr": "10.0.7.11/24"},
+        ]));
+        let made = plan::<NodeAddresses>(&facts);
+        for (row, id) in made.create.iter().zip(70..) {
+            facts.ids.learn(IpAddress::PATH, row.key.clone(), ObjectId(id));
+        }
+        let first = facts.ids.find::<IpAddress>(&made.create[1].key).unwrap();
+        assert_eq!(made.create[1].label, "10.0.8.11");
+        let mut devices = facts.known.devices.clone();
+        let plan = plan_against::<NodePrimaryAddresses>(&facts, &devices);
+        assert_eq!(changes(&plan), json!({"101": {"primary_ip4": first}}));
+        devices[0].object.primary_ip4 = Some(ObjectId(5));
+        assert!(plan_against::<NodePrimaryAddresses>(&facts, &devices).is_empty());
     }
 
     #[test]

@@ -5,14 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Desired, Facts, Flag, Pass, Selection};
+use super::{Desired, Facts, Flag, Part, Pass, Selection};
 use crate::inventory::{NodeInterface, NodeNetworks};
 use crate::mapping::node_interface::{
-    BRIDGE, LAG, Links, OTHER, VIRTUAL, device_interface, is_topology, links, mac_address, vlan_id,
+    BRIDGE, LAG, Links, OTHER, VIRTUAL, device_interface, is_chosen, is_topology, links, mac_address, vlan_id,
 };
 use crate::mapping::vm_interface::vlan;
 use crate::netbox::objects::{Device, DeviceInterface, MacAddress, Said, Vlan};
-use crate::reconcile::{ObjectId, Policy, Resource, Stored};
+use crate::reconcile::{Mode, ObjectId, Policy, Resource, Stored};
 
 /// VLANs that the interfaces' configurations name.
 #[derive(Debug)]
@@ -33,8 +33,10 @@ pub struct NodePorts<'a> {
     pub device: ObjectId,
     /// The device's site.
     pub site: Option<ObjectId>,
-    /// The interfaces, each name once.
+    /// The interfaces that the request is about, each name once.
     pub ports: BTreeMap<&'a str, &'a NodeInterface>,
+    /// All interfaces: what the others are part of.
+    all: BTreeMap<&'a str, &'a NodeInterface>,
 }
 
 impl NodePorts<'_> {
@@ -48,18 +50,23 @@ impl NodePorts<'_> {
 /// The nodes whose interfaces were read and that have a device.
 pub fn node_ports(facts: &Facts) -> Vec<NodePorts<'_>> {
     let networks = facts.inventory.items::<NodeNetworks>().iter();
+    let choice = facts.options.only.named(Part::Ports);
     networks
         .filter_map(|network| {
             let device = *facts.known.node_devices.get(&network.node)?;
-            let ports = network.interfaces.iter().filter_map(|port| {
+            let all = network.interfaces.iter().filter_map(|port| {
                 let name = port.iface.as_deref().map(str::trim).filter(|name| !name.is_empty())?;
                 (!facts.options.sync_node_topology || is_topology(port)).then_some((name, port))
             });
+            let all: BTreeMap<_, _> = all.collect();
+            let ports = all.iter().map(|(name, port)| (*name, *port));
+            let ports = ports.filter(|(_, port)| choice.is_none_or(|choice| is_chosen(port, choice)));
             Some(NodePorts {
                 node: &network.node,
                 device,
                 site: facts.known.device_sites.get(&device).copied(),
                 ports: ports.collect(),
+                all,
             })
         })
         .collect()
@@ -186,8 +193,8 @@ impl Pass for NodeInterfaces {
     }
 }
 
-fn by_key(rows: &[Stored<DeviceInterface>]) -> BTreeMap<String, &DeviceInterface> {
-    rows.iter()
+fn by_key<'a>(rows: impl IntoIterator<Item = &'a Stored<DeviceInterface>>) -> BTreeMap<String, &'a DeviceInterface> {
+    rows.into_iter()
         .map(|stored| (stored.object.key(), &stored.object))
         .collect()
 }
@@ -224,8 +231,8 @@ impl Pass for NodeLinks {
     fn desired(facts: &Facts) -> Desired<DeviceInterface> {
         let mut interfaces = Vec::new();
         for node in node_ports(facts) {
-            let ports: Vec<&NodeInterface> = node.ports.values().copied().collect();
-            let links = links(&ports);
+            let all: Vec<&NodeInterface> = node.all.values().copied().collect();
+            let links = links(&all);
             interfaces.extend(node.ports.iter().map(|(name, port)| {
                 let link = links.get(name).copied().unwrap_or_default();
                 linked(facts, &node, (name, port), link)
@@ -234,14 +241,17 @@ impl Pass for NodeLinks {
         Desired::by_key(interfaces)
     }
 
-    /// Only interfaces that stand are linked, and each only as its type allows. Tagged VLANs are taken only from what
-    /// can have been a VLAN's interface: those of other interfaces are an operator's.
+    /// Only interfaces that stand are linked, and each only as its type allows. Where rows are not kept in step, only
+    /// those that this run has made.
     fn settle(
-        _: &Facts,
+        facts: &Facts,
         mut desired: Desired<DeviceInterface>,
         actual: &[Stored<DeviceInterface>],
     ) -> Desired<DeviceInterface> {
-        let stored = by_key(actual);
+        let made = &facts.known.node_network.made;
+        let is_kept = facts.options.modes.effective_node() == Mode::Always;
+        let usable = actual.iter().filter(|stored| is_kept || made.contains(&stored.id));
+        let stored = by_key(usable);
         desired.wanted.retain_mut(|wanted| {
             let interface = &mut wanted.object;
             let Some(stored) = stored.get(&interface.key()) else {
@@ -251,18 +261,31 @@ impl Pass for NodeLinks {
                 interface.lag = Said::Nothing;
             } else {
                 interface.parent = Said::Nothing;
-                if interface.mode == Said::Empty {
-                    (interface.mode, interface.tagged_vlans) = (Said::Nothing, None);
-                }
+            }
+            if interface.mode == Said::Empty && !was_of_vlan(stored) {
+                (interface.mode, interface.tagged_vlans) = (Said::Nothing, None);
             }
             true
         });
         desired
     }
 
+    /// To link an interface is part of making it.
     fn policy(facts: &Facts) -> Policy {
-        policy(facts)
+        Policy {
+            mode: Mode::Always,
+            ..policy(facts)
+        }
     }
+}
+
+/// Whether a row is as the interface of a VLAN is written: one VLAN, tagged, on a parent. Any other mode is an operator's.
+fn was_of_vlan(stored: &DeviceInterface) -> bool {
+    stored.kind.as_deref() == Some(VIRTUAL)
+        && stored.parent.value().is_some()
+        && stored.mode == Said::Is("tagged".to_owned())
+        && stored.untagged_vlan.value().is_none()
+        && stored.tagged_vlans.as_ref().is_some_and(|vlans| vlans.len() == 1)
 }
 
 /// What is said of an interface's relations. One to an interface that this node does not list is cleared, one to an
@@ -273,7 +296,7 @@ fn linked(
     (name, port): (&str, &NodeInterface),
     link: Links<'_>,
 ) -> DeviceInterface {
-    let relation = |other: Option<&str>| match other.filter(|other| node.ports.contains_key(other)) {
+    let relation = |other: Option<&str>| match other.filter(|other| node.all.contains_key(other)) {
         Some(other) => node.find(facts, other).map_or(Said::Nothing, Said::Is),
         None => Said::Empty,
     };
@@ -476,6 +499,19 @@ mod tests {
     }
 
     #[test]
+    fn choice_of_a_type_leaves_out_the_others_and_no_relation() {
+        let mut facts = world(true);
+        make_interfaces(&mut facts);
+        facts.options.only.name(Part::Ports, "eth");
+        assert_eq!(
+            changes(&plan::<NodeLinks>(&facts)),
+            json!({"2": {"lag": 1}, "6": {"lag": 5}})
+        );
+        assert!(plan::<NodeVlans>(&facts).is_empty());
+        assert_eq!(plan_against::<NodeInterfaces>(&facts, &[]).create.len(), 2);
+    }
+
+    #[test]
     fn trunk_that_an_operator_made_survives_the_topology() {
         let mut facts = world(true);
         make_interfaces(&mut facts);
@@ -483,6 +519,47 @@ mod tests {
         eno1.mode = Said::Is("tagged".to_owned());
         eno1.tagged_vlans = Some([ObjectId(7)].into());
         assert_eq!(changes(&plan::<NodeLinks>(&facts))["2"], json!({"lag": 1}));
+    }
+
+    #[test]
+    fn mode_is_taken_only_from_what_was_the_interface_of_a_vlan() {
+        let (id, parent) = (|id| Said::Is(ObjectId(id)), Said::Is(ObjectId(3)));
+        for (mode, untagged, tagged, parent, is_taken) in [
+            ("access", id(50), vec![], Said::Empty, false),
+            ("access", id(50), vec![], parent, false),
+            ("tagged", id(50), vec![501], parent, false),
+            ("tagged", Said::Empty, vec![501], Said::Empty, false),
+            ("tagged", Said::Empty, vec![501, 502], parent, false),
+            ("tagged-all", Said::Empty, vec![], parent, false),
+            ("tagged", Said::Empty, vec![501], parent, true),
+        ] {
+            let mut facts = world(true);
+            network(
+                &mut facts,
+                &[("pve1", json!([{"iface": "mgmt", "type": "OVSIntPort", "active": 1}]))],
+            );
+            make_interfaces(&mut facts);
+            let mgmt = row(&mut facts, "mgmt");
+            (mgmt.mode, mgmt.untagged_vlan) = (Said::Is(mode.to_owned()), untagged);
+            (mgmt.tagged_vlans, mgmt.parent) = (Some(tagged.iter().copied().map(ObjectId).collect()), parent);
+            let expected = if is_taken {
+                json!({"1": {"mode": null, "tagged_vlans": []}})
+            } else {
+                json!({})
+            };
+            let case = format!("{mode} {untagged:?} {tagged:?} {parent:?}");
+            assert_eq!(changes(&plan::<NodeLinks>(&facts)), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn only_interfaces_that_the_run_has_made_are_linked_where_rows_are_not_kept_in_step() {
+        let mut facts = world(true);
+        facts.options.modes.node = Mode::BootstrapOnly;
+        make_interfaces(&mut facts);
+        assert_eq!(changes(&plan::<NodeLinks>(&facts)), json!({}));
+        facts.known.node_network.made = [ObjectId(2)].into();
+        assert_eq!(changes(&plan::<NodeLinks>(&facts)), json!({"2": {"lag": 1}}));
     }
 
     #[test]

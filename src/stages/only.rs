@@ -11,6 +11,8 @@ pub enum Part {
     Node,
     /// A storage, by its name.
     Storage,
+    /// Network interfaces of a node, by the word for their type.
+    Ports,
     /// A network interface of a guest, by its key in the configuration.
     Interface,
     /// An IP address, without its mask.

@@ -126,6 +126,7 @@ fn device(id: u64, name: &str) -> Stored<Device> {
         role: Some(ROLE),
         site: Some(SITE),
         tenant: None,
+        primary_ip4: None,
         description: Some(managed_description(name)),
         tags: [PROXBOX_TAG.to_owned()].into(),
     };
@@ -297,6 +298,26 @@ fn one_difference_plans_just_that() {
         edit(first_device(&mut facts));
         assert_eq!(changes(&plan::<devices::Devices>(&facts)), json!({"101": expected}));
     }
+}
+
+#[test]
+fn only_nodes_whose_device_the_run_has_made_are_linked_where_rows_are_not_kept_in_step() {
+    let mut facts = converged();
+    facts.options.modes.node = Mode::BootstrapOnly;
+    let rows = ["pve1", "pve2"].map(|name| Stored {
+        id: ObjectId(if name == "pve1" { 61 } else { 62 }),
+        object: TrackingNode {
+            endpoint: ENDPOINT,
+            name: name.to_owned(),
+            netbox_device: None,
+        },
+    });
+    let links = plan_against::<devices::NodeLinks>(&facts, &rows);
+    assert_eq!((changes(&links), links.unchanged.len()), (json!({}), 2));
+    facts.known.made_devices = [ObjectId(101)].into();
+    let links = plan_against::<devices::NodeLinks>(&facts, &rows);
+    assert_eq!(changes(&links), json!({"61": {"netbox_device": 101}}));
+    assert_eq!(links.unchanged.len(), 1);
 }
 
 #[test]

@@ -254,13 +254,14 @@ impl Progress {
         self.columns(object, "create", name, &columns);
     }
 
-    /// A row of one of the plugin's tables, with the columns of that table. It has failed where there is an `error`, and
-    /// is done but for a `warning` where there is one.
+    /// A row of one of the plugin's tables, with the columns of that table. It has failed where there is an `error`, is
+    /// done but for a `warning` where there is one, and has only begun where it is not `completed`.
     pub(super) fn columns(&self, object: &str, action: &str, rowid: &str, columns: &Value) {
         let text = |name| columns.get(name).and_then(Value::as_str);
         let (status, message) = match (text("error"), text("warning")) {
             (Some(error), _) => ("failed", error.to_owned()),
             (None, Some(warning)) => ("completed", warning.to_owned()),
+            (None, None) if columns["completed"] == false => ("progress", format!("Processing {object} {rowid}")),
             (None, None) => ("completed", format!("Synced {object} {rowid}")),
         };
         self.send(

@@ -349,7 +349,7 @@ mod tests {
             records: vec![json!({"id": 5, "name": "pve1", "operation": "unchanged"})],
             tally: None,
             machines: 3,
-            gaps: 0,
+            gaps: Vec::new(),
             warnings: vec!["something is odd".to_owned().into()],
             plans: Vec::new(),
             error,

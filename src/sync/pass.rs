@@ -12,7 +12,7 @@ use super::individual::Trace;
 use super::memo::{Memo, Place};
 use super::report::{Outcome, Written};
 use super::warning::Warning;
-use crate::inventory::RecordedTasks;
+use crate::inventory::{Gap, RecordedTasks};
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::Object;
 use crate::netbox::{Client, NetBoxVersion, Query};
@@ -58,8 +58,8 @@ pub(super) struct EndpointRun<'a> {
     pub(super) agent_timeout: Duration,
     pub(super) plans: Vec<Plan>,
     pub(super) warnings: Vec<Warning>,
-    /// How many sources could not be read.
-    pub(super) gaps: usize,
+    /// Sources that could not be read.
+    pub(super) gaps: Vec<Gap>,
     /// What became of every pass, where somebody asks for it in the end.
     pub(super) trace: Option<Trace>,
 }

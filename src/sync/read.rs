@@ -70,7 +70,7 @@ impl EndpointRun<'_> {
         if !self.warnings.contains(&warning) {
             self.progress.gap(self.stage.as_str(), gap);
             self.warnings.push(warning);
-            self.gaps += 1;
+            self.gaps.push(gap.clone());
         }
     }
 

@@ -10,6 +10,7 @@ use super::tally::SdnTally;
 use super::warning::Warning;
 use crate::endpoint::EndpointKey;
 use crate::error::ErrorKind;
+use crate::inventory::Gap;
 use crate::reconcile::{ObjectId, Plan, Refused};
 use crate::stages::Stage;
 
@@ -179,7 +180,7 @@ pub struct EndpointReport {
     /// The virtual machines that the stage worked on, where it works on what they have.
     pub machines: usize,
     /// Sources that could not be read.
-    pub gaps: usize,
+    pub gaps: Vec<Gap>,
     /// Rows of any kind that could not be written, and sources that could not be read.
     pub warnings: Vec<Warning>,
     /// What a dry run would write.
@@ -239,6 +240,11 @@ impl Report {
             .iter()
             .flat_map(|endpoint| endpoint.records.iter().cloned())
             .collect()
+    }
+
+    /// Sources that could not be read, of all endpoints.
+    pub fn gaps(&self) -> impl Iterator<Item = &Gap> {
+        self.endpoints.iter().flat_map(|endpoint| &endpoint.gaps)
     }
 
     /// One text per endpoint that failed as a whole.
@@ -310,7 +316,7 @@ impl Report {
         put("skipped", counts.skipped);
         put("failed", counts.failed);
         let machines = self.endpoints.iter().map(|endpoint| endpoint.machines).sum();
-        let gaps: usize = self.endpoints.iter().map(|endpoint| endpoint.gaps).sum();
+        let gaps = self.gaps().count();
         match self.stage {
             Stage::VirtualMachines if counts.failed > 0 => {
                 put("failed_count", counts.failed);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::endpoint::Source;
 use crate::inventory::Vmid;
+use crate::mapping::node_interface::is_choice;
 use crate::reconcile::{Mode, ObjectId};
 use crate::stages::{Family, Flag, GuestOptions, InterfaceNaming, Modes, Only, Options, Overwrite, Part};
 
@@ -166,14 +167,21 @@ impl SyncRequest {
     }
 
     /// The same, limited to what each of `parts` names, and to the guest with the `vmid` of the query where that has one.
+    /// [`Part::Ports`] need not be named.
     ///
     /// # Errors
     ///
     /// [`BadParameter::Form`] naming the parameter that is missing or cannot be understood.
     pub fn limited(mut self, query: &Query, parts: &[(&'static str, Part)]) -> Result<Self, BadParameter> {
         for (name, part) in parts {
-            let value = word(query, name).ok_or_else(|| form(name, "is required"))?;
-            self.options.only.name(*part, value);
+            match (word(query, name), part) {
+                (None, Part::Ports) => {}
+                (None, _) => return Err(form(name, "is required")),
+                (Some(choice), Part::Ports) if !is_choice(choice) => {
+                    return Err(form(name, "must be a type of network interfaces"));
+                }
+                (Some(value), _) => self.options.only.name(*part, value),
+            }
         }
         let vmid = word(query, "vmid").map(|text| text.parse().map(Vmid));
         self.options.only.guest = vmid.transpose().map_err(|_| form("vmid", "must be an integer"))?;

@@ -190,7 +190,7 @@ fn failed(stage: Stage, endpoint: &SyncEndpoint, error: &Error, progress: &Progr
         records: Vec::new(),
         tally: None,
         machines: 0,
-        gaps: 0,
+        gaps: Vec::new(),
         warnings: Vec::new(),
         plans: Vec::new(),
         error: Some((error.kind(), error.to_string())),
@@ -296,7 +296,7 @@ impl<'a> Part<'a> {
             agent_timeout: context.agent_timeout,
             plans: Vec::new(),
             warnings: Vec::new(),
-            gaps: 0,
+            gaps: Vec::new(),
             trace: None,
         };
         if metadata.name().is_none() {

@@ -6,10 +6,12 @@
     reason = "a test stops where its surroundings fail"
 )]
 
-use proxbox_api::netbox::standin::StandinOptions;
+use std::time::Duration;
+
+use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
 use proxbox_api::proxmox::mock::world::{GuestKind, GuestStatus};
 use proxbox_api::proxmox::mock::{Guest, Node, World};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::individual::{
@@ -335,6 +337,67 @@ async fn address_that_only_netbox_knows_on_the_guest_is_left_as_it_is() {
     let body = done(&trio, &url, "unchanged").await;
     assert_eq!(body["netbox_object"]["id"], id, "{body}");
     assert_eq!(trio.netbox.fingerprint(), before);
+}
+
+#[tokio::test]
+async fn row_whose_identity_was_refused_is_an_error() {
+    let trio = Trio::start().await;
+    for (path, query) in [
+        ("sync-state/devices", "node?cluster_name=lab&node_name=pve1".to_owned()),
+        ("sync-state/virtual-machines", format!("vm?{}", guest(&trio))),
+    ] {
+        let path = format!("plugins/proxbox/{path}");
+        trio.netbox
+            .faults()
+            .refuse_row(&path, "lab", "proxmox_cluster_name", "Not this one.");
+        let (status, body) = trio.app.get(&format!("/sync/individual/{query}")).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{query}: {body}");
+        assert_eq!(body["action"], "error", "{query}: {body}");
+        let error = body["error"].as_str().unwrap();
+        assert!(error.contains("Not this one.") && body["detail"] == error, "{body}");
+        trio.netbox.faults().clear();
+    }
+}
+
+#[tokio::test]
+async fn what_went_less_than_well_beside_the_row_is_told_with_it() {
+    let trio = Trio::start().await;
+    trio.netbox
+        .faults()
+        .add(FaultRule::on("dcim/platforms", Fault::Status(400)).method("POST"));
+    let body = done(&trio, &format!("/sync/individual/vm?{}", guest(&trio)), "created").await;
+    let warnings = body["warnings"].as_array().unwrap();
+    assert!(
+        warnings[0]["message"].as_str().unwrap().starts_with("platform"),
+        "{body}"
+    );
+}
+
+#[tokio::test]
+async fn request_waits_25_seconds_for_another_run_and_is_told_when_to_come_back() {
+    let trio = converged().await;
+    trio.netbox
+        .faults()
+        .add(FaultRule::on("dcim/devices", Fault::Hang).method("GET"));
+    let holder = trio.open(&format!("{DEVICES_STAGE}/stream")).await;
+    let url = "/sync/individual/node?cluster_name=lab&node_name=pve1";
+    let waiting = tokio::spawn(trio.app.request(Method::GET, url).send());
+    let both = async {
+        while trio.app.get("/sync/active").await.1["runs"]
+            .as_array()
+            .is_none_or(|runs| runs.len() < 2)
+        {}
+    };
+    tokio::time::timeout(Duration::from_secs(20), both).await.unwrap();
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(24)).await;
+    assert!(!waiting.is_finished());
+    tokio::time::advance(Duration::from_secs(2)).await;
+    tokio::time::resume();
+    let response = waiting.await.unwrap().unwrap();
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(response.headers()["retry-after"], "30");
+    drop(holder);
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod individual;
 mod individual_rules;
 mod mock_mode;
 mod netbox_endpoint;
+mod one_node;
 mod proxmox_endpoints;
 mod proxmox_reads;
 mod reads;

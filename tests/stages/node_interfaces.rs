@@ -2,8 +2,9 @@
 
 use proxbox_api::netbox::standin::StandinOptions;
 use proxbox_api::proxmox::mock::World;
+use proxbox_api::reconcile::Mode;
 use proxbox_api::stages::Stage;
-use proxbox_api::sync::{Report, SyncRequest};
+use proxbox_api::sync::{Event, Report, SyncRequest};
 use serde_json::{Value, json};
 
 use crate::harness::{Bench, tags, warnings};
@@ -20,10 +21,26 @@ async fn bench() -> Bench {
     bench
 }
 
-async fn topology(bench: &Bench) -> Report {
+fn topology_request() -> SyncRequest {
     let mut request = SyncRequest::default();
     request.options.sync_node_topology = true;
-    bench.stage_with(Stage::NodeInterfaces, request).await
+    request
+}
+
+async fn topology(bench: &Bench) -> Report {
+    bench.stage_with(Stage::NodeInterfaces, topology_request()).await
+}
+
+/// Gives the first node a bridge `vmbr7` whose hardware address is configured.
+fn add_given(bench: &Bench) {
+    bench.proxmox.world().change(|world| {
+        let interfaces = &mut world.node("pve1").unwrap().interfaces;
+        let mut rows = interfaces.iter();
+        let mut given = rows.find(|interface| interface.iface == "vmbr2").unwrap().clone();
+        "vmbr7".clone_into(&mut given.iface);
+        given.settings.set("options", "hwaddress bc:24:11:00:00:01");
+        interfaces.push(given);
+    });
 }
 
 fn interface(bench: &Bench, device: &str, name: &str) -> Value {
@@ -82,17 +99,7 @@ async fn every_node_gets_its_interfaces_and_a_second_run_writes_nothing() {
 #[tokio::test]
 async fn topology_links_interfaces_of_the_same_name_on_every_node() {
     let bench = bench().await;
-    bench.proxmox.world().change(|world| {
-        let interfaces = &mut world.node("pve1").unwrap().interfaces;
-        let mut given = interfaces
-            .iter()
-            .find(|interface| interface.iface == "vmbr2")
-            .unwrap()
-            .clone();
-        given.iface = "vmbr7".to_owned();
-        given.settings.set("options", "hwaddress bc:24:11:00:00:01");
-        interfaces.push(given);
-    });
+    add_given(&bench);
     bench.stage(Stage::NodeInterfaces).await;
     let report = topology(&bench).await;
     assert_eq!(report.counts().failed, 0, "{:?}", report.endpoints[0].warnings);
@@ -235,4 +242,187 @@ async fn address_of_somebody_else_is_a_warning_and_stays_where_it_is() {
     );
     let warnings = warnings(&report);
     assert!(warnings.contains("pve1/vmbr0 10.10.0.1"), "{warnings}");
+}
+
+#[tokio::test]
+async fn access_port_that_an_operator_made_is_left_alone() {
+    let bench = bench().await;
+    topology(&bench).await;
+    let vlan = bench.netbox.seed(VLANS, &json!({"vid": 50, "name": "office"})).unwrap();
+    let port = id(&interface(&bench, "pve4", "mgmt"));
+    let edit = json!({"mode": "access", "untagged_vlan": vlan});
+    bench.netbox.change(INTERFACES, port, &edit).unwrap();
+    bench.forget();
+    bench.take_writes();
+    let report = topology(&bench).await;
+    assert_eq!((bench.take_writes(), warnings(&report).as_str()), (Vec::new(), ""));
+    assert_eq!(interface(&bench, "pve4", "mgmt")["mode"]["value"], "access");
+}
+
+#[tokio::test]
+async fn what_a_run_has_made_is_completed_where_rows_are_not_kept_in_step() {
+    let bench = Bench::with(World::estate(5, 4), StandinOptions::default()).await;
+    add_given(&bench);
+    let mut request = topology_request();
+    request.options.modes.node = Mode::BootstrapOnly;
+    bench.stage_with(Stage::Devices, request.clone()).await;
+    let nodes = bench.netbox.rows("plugins/proxbox/proxmox-nodes");
+    for row in &nodes {
+        let device = find(&bench, "dcim/devices", "name", &row["name"]);
+        assert_eq!(row["netbox_device"]["id"], device["id"], "{row}");
+    }
+    assert_eq!(nodes.len(), 5);
+    bench.stage_with(Stage::NodeInterfaces, request.clone()).await;
+    let port = interface(&bench, "pve1", "eno1");
+    assert_eq!(port["lag"]["id"], interface(&bench, "pve1", "bond0")["id"]);
+    let given = interface(&bench, "pve1", "vmbr7");
+    assert_eq!(given["primary_mac_address"]["mac_address"], "BC:24:11:00:00:01");
+    bench
+        .netbox
+        .change(INTERFACES, id(&port), &json!({"lag": null}))
+        .unwrap();
+    bench.forget();
+    bench.take_writes();
+    bench.stage_with(Stage::Devices, request.clone()).await;
+    bench.stage_with(Stage::NodeInterfaces, request).await;
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+    assert_eq!(interface(&bench, "pve1", "eno1")["lag"], Value::Null);
+}
+
+/// What streams tell row by row: of interfaces, and of nodes.
+fn rows(events: &[Event]) -> Vec<&Value> {
+    let steps = events
+        .iter()
+        .filter(|event| event.name == "step")
+        .map(|event| &event.data);
+    steps
+        .filter(|data| data["step"] == "interface" || data["step"] == "node_interface")
+        .collect()
+}
+
+/// How a node's row ends.
+fn ended<'e>(rows: &[&'e Value], node: &str) -> &'e Value {
+    let mut ended = rows.iter().filter(|row| row["payload"]["data"]["completed"] == true);
+    let found = ended.find(|row| row["step"] == "node_interface" && row["rowid"] == node);
+    found.unwrap_or_else(|| panic!("no row of {node}"))
+}
+
+#[tokio::test]
+async fn nodes_and_interfaces_are_told_as_rows() {
+    let bench = bench().await;
+    bench
+        .proxmox
+        .world()
+        .change(|world| world.node("pve3").unwrap().interfaces.clear());
+    bench.proxmox.faults().node_down("pve2");
+    let events = bench.events(Stage::NodeInterfaces, SyncRequest::default()).await;
+    let rows = rows(&events);
+    let begun: Vec<&Value> = rows[..5].iter().map(|row| &row["rowid"]).collect();
+    assert_eq!(begun, ["pve1", "pve2", "pve3", "pve4", "pve5"]);
+    let expected = json!({
+        "step": "node_interface", "status": "progress", "message": "Processing node_interface pve1", "rowid": "pve1",
+        "payload": {"object": "node_interface", "type": "sync", "data": {
+            "completed": false, "sync_status": "syncing", "rowid": "pve1", "name": "pve1",
+        }},
+    });
+    assert_eq!(rows[0], &expected);
+
+    let port = rows.iter().find(|row| row["rowid"] == "vmbr0").unwrap();
+    let expected = json!({
+        "completed": true, "rowid": "vmbr0", "name": "vmbr0", "netbox_id": id(&interface(&bench, "pve1", "vmbr0")),
+        "device": "pve1", "ip_address": "10.10.0.1/16", "error": null,
+    });
+    assert_eq!(port["payload"]["data"], expected);
+    let ports = rows
+        .iter()
+        .filter(|row| row["payload"]["data"]["device"] == "pve1")
+        .count();
+    let node = ended(&rows, "pve1");
+    let expected = json!({"completed": true, "rowid": "pve1", "name": "pve1", "count": ports});
+    assert_eq!(
+        (&node["status"], &node["payload"]["data"]),
+        (&json!("completed"), &expected)
+    );
+    let dead = ended(&rows, "pve2");
+    assert_eq!(
+        (&dead["status"], &dead["payload"]["data"]["error"]),
+        (&json!("failed"), &dead["message"])
+    );
+    let bare = ended(&rows, "pve3");
+    assert_eq!(
+        (&bare["status"], &bare["message"]),
+        (&json!("completed"), &json!("no interfaces"))
+    );
+    assert_eq!(
+        rows.last().unwrap()["payload"],
+        json!({"object": "node_interface", "end": true})
+    );
+}
+
+#[tokio::test]
+async fn what_could_not_be_written_of_an_interface_is_told_with_its_node() {
+    let bench = bench().await;
+    add_given(&bench);
+    let device = find(&bench, "dcim/devices", "name", &json!("pve2"));
+    let holder = json!({"device": id(&device), "name": "ipmi", "type": "other"});
+    let holder = bench.netbox.seed(INTERFACES, &holder).unwrap();
+    let taken = json!({
+        "address": "10.10.0.1/24", "assigned_object_type": "dcim.interface", "assigned_object_id": holder
+    });
+    bench.netbox.seed(ADDRESSES, &taken).unwrap();
+    let faults = bench.netbox.faults();
+    faults.refuse_row(VLANS, "VLAN 100", "vid", "Not this one.");
+    faults.refuse_row(MACS, "BC:24:11:00:00:01", "mac_address", "Not this one.");
+    let events = bench.events(Stage::NodeInterfaces, topology_request()).await;
+    let rows = rows(&events);
+    let data = &ended(&rows, "pve1")["payload"]["data"];
+    assert_eq!(data["degraded"], true, "{data}");
+    let told: Vec<_> = data["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|warning| {
+            assert!(!warning["reason"].as_str().unwrap().is_empty(), "{warning}");
+            let mut warning = warning.clone();
+            warning.as_object_mut().unwrap().remove("reason");
+            warning
+        })
+        .collect();
+    let expected = [
+        json!({"device": "pve1", "interface": "vmbr0", "kind": "ip", "address": "10.10.0.1"}),
+        json!({"device": "pve1", "interface": "vmbr0.100", "kind": "vlan"}),
+        json!({"device": "pve1", "interface": "vmbr7", "kind": "mac", "mac": "BC:24:11:00:00:01"}),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn records_name_interfaces_as_their_node_does_with_their_addresses() {
+    let bench = bench().await;
+    add_given(&bench);
+    let record = |report: &Report, of: &Value| {
+        let records = report.records();
+        let mut record = records.into_iter().find(|record| record["id"] == of["id"]).unwrap();
+        record.as_object_mut().unwrap().remove("operation");
+        record
+    };
+    let report = bench.stage(Stage::NodeInterfaces).await;
+    let (bridge, port) = (interface(&bench, "pve2", "vmbr0"), interface(&bench, "pve2", "eno1"));
+    let first = id(&address(&bench, "10.10.0.2/16"));
+    assert_eq!(
+        record(&report, &bridge),
+        json!({"id": bridge["id"], "name": "vmbr0", "ip_id": first, "ip_address": "10.10.0.2/16"})
+    );
+    assert_eq!(record(&report, &port), json!({"id": port["id"], "name": "eno1"}));
+    let report = topology(&bench).await;
+    let second = id(&address(&bench, "fd00:10::2/64"));
+    let addresses = json!([
+        {"id": first, "address": "10.10.0.2/16"}, {"id": second, "address": "fd00:10::2/64"}
+    ]);
+    assert_eq!(
+        record(&report, &bridge),
+        json!({"id": bridge["id"], "name": "vmbr0", "ip_addresses": addresses, "mac_address": null})
+    );
+    let given = interface(&bench, "pve1", "vmbr7");
+    assert_eq!(record(&report, &given)["mac_address"], "BC:24:11:00:00:01");
 }

@@ -21,7 +21,7 @@ use crate::http::error::ApiError;
 use crate::http::extract::Path;
 use crate::http::jobs::Job;
 use crate::http::scope::{Scope, text_parameter};
-use crate::http::single::{called, no_session};
+use crate::http::single::get_called;
 use crate::http::targets::{Selected, Target, select};
 use crate::sync::{Individual, IndividualKind, IndividualReport, JobReport};
 
@@ -126,11 +126,7 @@ async fn run(kind: IndividualKind, state: AppState, mut scope: Scope) -> Result<
 /// The one endpoint that the request is about: the one whose cluster or host is called so, else the only one there is.
 async fn choose(mut targets: Vec<Target>, cluster: Option<&str>) -> Result<Target, ApiError> {
     if let Some(cluster) = cluster {
-        let found = called(targets, cluster).await?;
-        return found.ok_or_else(|| {
-            let text = no_session(cluster);
-            ApiError::bare(StatusCode::NOT_FOUND, json!({"error": text, "detail": text}))
-        });
+        return get_called(targets, cluster).await;
     }
     match (targets.pop(), targets.is_empty()) {
         (Some(target), true) => Ok(target),

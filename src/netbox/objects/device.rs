@@ -27,6 +27,8 @@ pub struct Device {
     pub site: Option<ObjectId>,
     /// Its tenant; never written.
     pub tenant: Option<ObjectId>,
+    /// Its primary IPv4 address, one of those on its interfaces.
+    pub primary_ip4: Option<ObjectId>,
     /// At most 200 characters.
     pub description: Option<String>,
     /// Slugs of its tags.
@@ -53,6 +55,7 @@ impl Resource for Device {
         put_id(&mut fields, "role", self.role);
         put_id(&mut fields, "site", self.site);
         put(&mut fields, "description", self.description.clone());
+        put_id(&mut fields, "primary_ip4", self.primary_ip4);
         put_tags(&mut fields, &self.tags);
         fields
     }
@@ -69,6 +72,7 @@ pub struct DeviceRead {
     role: Option<Nested>,
     site: Option<Nested>,
     tenant: Option<Nested>,
+    primary_ip4: Option<Nested>,
     description: String,
     tags: Vec<Tagged>,
 }
@@ -84,6 +88,7 @@ impl From<DeviceRead> for Stored<Device> {
             role: id(row.role),
             site: id(row.site),
             tenant: id(row.tenant),
+            primary_ip4: id(row.primary_ip4),
             description: Some(row.description),
             tags: slugs(row.tags),
         };
@@ -102,6 +107,7 @@ impl Object for Device {
         "role",
         "site",
         "tenant",
+        "primary_ip4",
         "description",
         "tags",
     ];

@@ -141,7 +141,9 @@ impl EndpointRun<'_> {
         let path = wanted.kind.path();
         let trace = self.trace.take().unwrap_or_default();
         let fate = trace.fate(path);
-        if let (None, Some(refusal)) = (fate, trace.refusal(path)) {
+        // A row that nobody can tell whose it is would be made a second time.
+        let identity = wanted.kind.identity().and_then(|path| trace.refusal(path));
+        if let Some(refusal) = identity.or_else(|| trace.refusal(path).filter(|_| fate.is_none())) {
             return Err(refusal);
         }
         self.tell_dependencies(wanted, located, &trace, report);
@@ -158,6 +160,7 @@ impl EndpointRun<'_> {
                 return Err(Error::LeftAlone { reason });
             }
         }
+        report.warn(&self.warnings);
         Ok(())
     }
 

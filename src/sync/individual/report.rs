@@ -8,6 +8,7 @@ use crate::error::ErrorKind;
 use crate::reconcile::ObjectId;
 use crate::sync::error::Error;
 use crate::sync::report::Outcome;
+use crate::sync::warning::Warning;
 
 /// What was done to a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -82,6 +83,7 @@ pub struct IndividualReport {
     dependencies: Vec<Value>,
     error: Option<String>,
     error_kind: Option<ErrorKind>,
+    warnings: Vec<Warning>,
     is_dry_run: bool,
     /// Whether the run was asked to stop before its end.
     pub is_cancelled: bool,
@@ -97,6 +99,7 @@ impl IndividualReport {
             dependencies: Vec::new(),
             error: None,
             error_kind: None,
+            warnings: Vec::new(),
             is_dry_run,
             is_cancelled: false,
         }
@@ -118,6 +121,11 @@ impl IndividualReport {
     pub(super) fn end(&mut self, action: Action, object: Value) {
         self.action = if self.is_dry_run { Action::DryRun } else { action };
         self.object = object;
+    }
+
+    /// Says what went less than well although the row stands.
+    pub(super) fn warn(&mut self, warnings: &[Warning]) {
+        self.warnings.extend_from_slice(warnings);
     }
 
     /// Says what it hangs on, and what was done to that; a dry run does nothing to it.
@@ -164,9 +172,9 @@ impl IndividualReport {
         format!("{} {:?}", self.kind.as_str(), self.action)
     }
 
-    /// The answer.
+    /// The answer; `warnings` are in it where there are any.
     pub fn result(&self) -> Value {
-        json!({
+        let mut result = json!({
             "object_type": self.kind.as_str(),
             "action": self.action,
             "proxmox_resource": self.resource,
@@ -174,7 +182,11 @@ impl IndividualReport {
             "dry_run": self.is_dry_run,
             "dependencies_synced": self.dependencies,
             "error": self.error,
-        })
+        });
+        if let (Value::Object(members), false) = (&mut result, self.warnings.is_empty()) {
+            members.insert("warnings".to_owned(), json!(self.warnings));
+        }
+        result
     }
 }
 

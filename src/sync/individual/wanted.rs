@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use crate::inventory::{GuestKind, Vmid};
 use crate::netbox::objects::{
-    Backup, BackupRoutine, Cluster, Device, IpAddress, Replication, Snapshot, Storage, TaskHistory, VirtualDisk,
-    VirtualMachine, VmInterface,
+    Backup, BackupRoutine, Cluster, Device, DeviceState, IpAddress, Replication, Snapshot, Storage, TaskHistory,
+    VirtualDisk, VirtualMachine, VirtualMachineState, VmInterface,
 };
 use crate::reconcile::Resource;
 use crate::stages::Stage;
@@ -56,6 +56,26 @@ macro_rules! kinds {
             }
         }
     };
+}
+
+impl IndividualKind {
+    /// The collection of the sync states that tell what a row of it stands for.
+    pub(super) const fn identity(self) -> Option<&'static str> {
+        match self {
+            Self::Node => Some(DeviceState::PATH),
+            Self::Machine => Some(VirtualMachineState::PATH),
+            Self::Cluster
+            | Self::Storage
+            | Self::Interface
+            | Self::Address
+            | Self::Disk
+            | Self::Replication
+            | Self::Backup
+            | Self::BackupRoutine
+            | Self::Snapshot
+            | Self::Task => None,
+        }
+    }
 }
 
 kinds! {

@@ -28,10 +28,10 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.progress
         .note(STEP, "started", "Starting backup synchronization.", Value::Null);
     run.discovered_machines(PHASE, "virtual-machine");
-    let gaps = run.gaps;
+    let gaps = run.gaps.len();
     run.read::<Storages>().await?;
     run.read::<Backups>().await?;
-    let failed = run.gaps - gaps;
+    let failed = run.gaps.len() - gaps;
     run.note_found();
     run.read_storages().await?;
     run.facts.known.proven = proven(&run.facts);

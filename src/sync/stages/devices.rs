@@ -63,6 +63,7 @@ impl EndpointRun<'_> {
         self.read_devices().await?;
         self.claim_devices().await?;
         let mut outcome = self.pass::<Devices>().await?;
+        self.facts.known.made_devices = outcome.created.iter().map(|row| row.id).collect();
         let links = self.pass::<NodeLinks>().await?;
         self.warn(PHASE, &links);
         let states = self.pass::<DeviceStates>().await?;

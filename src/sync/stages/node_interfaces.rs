@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Summary, require_some};
-use crate::inventory::NodeNetworks;
-use crate::netbox::objects::{DeviceInterface, IpAddress, Vlan};
-use crate::reconcile::Mode;
-use crate::stages::node_addresses::{NodeAddresses, NodeMacs, address_selection};
+use crate::inventory::{NodeInterface, NodeNetworks};
+use crate::mapping::node_interface::{addresses as wanted_addresses, mac_address, vlan_id};
+use crate::netbox::objects::{Assignment, DeviceInterface, IpAddress, MacAddress, Vlan};
+use crate::reconcile::{Mode, ObjectId, Resource as _};
+use crate::stages::Part;
+use crate::stages::node_addresses::{
+    NodeAddresses, NodeMacs, NodePrimaryAddresses, address_selection, claim_label, standing_addresses,
+};
 use crate::stages::node_interfaces::{
-    NodeInterfaces, NodeLinks, NodeVlans, interface_selection, node_ports, vlan_selection,
+    NodeInterfaces, NodeLinks, NodePorts, NodeVlans, interface_selection, node_ports, vlan_selection,
 };
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
@@ -32,26 +36,18 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
         run.progress.summary(PHASE, &Counts::default());
         return Ok(Summary::default());
     }
-    run.read::<NodeNetworks>().await?;
-    run.bootstrap().await?;
-    run.get_cluster().await?;
-    run.find_node_devices().await?;
-    run.read_node_network().await?;
-    let vlans = run.pass::<NodeVlans>().await?;
-    run.warn(PHASE, &vlans);
-    let outcome = run.pass::<NodeInterfaces>().await?;
-    require_some("network interfaces of nodes", &outcome)?;
-    let addresses = run.pass::<NodeAddresses>().await?;
-    run.warn(PHASE, &addresses);
-    if run.facts.options.sync_node_topology {
-        let macs = run.pass::<NodeMacs>().await?;
-        run.warn(PHASE, &macs);
-        run.refresh_node_interfaces(&outcome).await?;
-        let links = run.pass::<NodeLinks>().await?;
-        run.warn(PHASE, &links);
-    }
-    run.tell_nodes(&outcome);
-    let summary = run.tell(&INTERFACES, &outcome);
+    run.tell_nodes_begun();
+    let (outcome, parts) = match run.write_node_network().await {
+        Ok(written) => written,
+        Err(error) => {
+            let text = error.to_string();
+            run.asked_nodes().for_each(|node| run.tell_lost(node, &text));
+            return Err(error);
+        }
+    };
+    run.tell_nodes(&outcome, &parts);
+    let mut summary = run.tell(&INTERFACES, &outcome);
+    run.describe(&mut summary.records);
     run.progress.rows_end(NODES);
     Ok(summary)
 }
@@ -72,6 +68,38 @@ impl EndpointRun<'_> {
         Ok(())
     }
 
+    /// Writes the interfaces and what belongs to them.
+    async fn write_node_network(&mut self) -> Result<(Outcome, Parts), Error> {
+        self.read::<NodeNetworks>().await?;
+        self.bootstrap().await?;
+        self.get_cluster().await?;
+        self.find_node_devices().await?;
+        self.read_node_network().await?;
+        let mut parts = Parts {
+            vlans: self.pass::<NodeVlans>().await?,
+            ..Parts::default()
+        };
+        self.warn(PHASE, &parts.vlans);
+        let outcome = self.pass::<NodeInterfaces>().await?;
+        self.facts.known.node_network.made = outcome.created.iter().map(|row| row.id).collect();
+        require_some("network interfaces of nodes", &outcome)?;
+        parts.addresses = self.pass::<NodeAddresses>().await?;
+        self.warn(PHASE, &parts.addresses);
+        if self.facts.options.sync_node_topology {
+            parts.macs = self.pass::<NodeMacs>().await?;
+            self.warn(PHASE, &parts.macs);
+            self.refresh_node_interfaces(&outcome).await?;
+            let links = self.pass::<NodeLinks>().await?;
+            self.warn(PHASE, &links);
+        }
+        // Of all nodes, an operator chooses it.
+        if self.facts.options.only.named(Part::Node).is_some() {
+            let primary = self.pass::<NodePrimaryAddresses>().await?;
+            self.warn(PHASE, &primary);
+        }
+        Ok((outcome, parts))
+    }
+
     /// What was written is read again before it is linked.
     async fn refresh_node_interfaces(&mut self, outcome: &Outcome) -> Result<(), Error> {
         let is_written = outcome.created.len() + outcome.updated.len() > 0;
@@ -82,33 +110,156 @@ impl EndpointRun<'_> {
         Ok(())
     }
 
+    /// Every node's turn has come.
+    fn tell_nodes_begun(&self) {
+        for node in self.asked_nodes() {
+            let columns = json!({"completed": false, "sync_status": "syncing", "rowid": node, "name": node});
+            self.progress.columns(NODES, "sync", node, &columns);
+        }
+    }
+
+    /// Tells that nothing came of a node.
+    fn tell_lost(&self, node: &str, error: &str) {
+        let columns = json!({"completed": true, "rowid": node, "name": node, "error": error});
+        self.progress.columns(NODES, "sync", node, &columns);
+    }
+
+    /// The names of the nodes that the request is about.
+    fn asked_nodes(&self) -> impl Iterator<Item = &str> {
+        let nodes = self.facts.cluster.nodes.iter().map(|node| node.name.as_str());
+        nodes.filter(|node| self.facts.options.only.takes(Part::Node, node))
+    }
+
     /// Tells each interface and each node, as rows of the plugin's tables.
-    fn tell_nodes(&self, outcome: &Outcome) {
-        let failures: BTreeMap<&str, &str> = outcome
-            .failed
-            .iter()
-            .map(|failure| (failure.key.as_str(), failure.message.as_str()))
-            .collect();
-        for node in node_ports(&self.facts) {
+    fn tell_nodes(&self, outcome: &Outcome, parts: &Parts) {
+        let failures = reasons(outcome);
+        let nodes = node_ports(&self.facts);
+        for node in &nodes {
             let mut count = 0;
+            let mut warnings = Vec::new();
             for (name, port) in &node.ports {
-                let key = DeviceInterface::key_of(node.device, name);
-                let id = node.find(&self.facts, name);
-                let error = failures.get(key.as_str());
+                let error = failures.get(DeviceInterface::key_of(node.device, name).as_str());
                 count += usize::from(error.is_none());
                 let columns = json!({
                     "completed": true,
                     "rowid": name,
                     "name": name,
-                    "netbox_id": id,
+                    "netbox_id": node.find(&self.facts, name),
                     "device": node.node,
                     "ip_address": port.cidr.as_ref().or(port.address.as_ref()),
                     "error": error,
                 });
                 self.progress.columns(PORTS, "sync", name, &columns);
+                warnings.extend(self.shortfalls(node, (name, port), parts));
             }
             let columns = json!({"completed": true, "rowid": node.node, "name": node.node, "count": count});
+            let columns = if node.ports.is_empty() {
+                with(columns, [("warning", json!("no interfaces"))])
+            } else if warnings.is_empty() {
+                columns
+            } else {
+                with(columns, [("degraded", json!(true)), ("warnings", json!(warnings))])
+            };
             self.progress.columns(NODES, "sync", node.node, &columns);
         }
+        let gaps = self.facts.inventory.gaps::<NodeNetworks>();
+        for node in self
+            .asked_nodes()
+            .filter(|name| nodes.iter().all(|node| node.node != *name))
+        {
+            let source = format!("node {node}");
+            let gap = gaps.iter().find(|gap| gap.source == source);
+            let error = failures.get(node).copied().or(gap.map(|gap| gap.message.as_str()));
+            self.tell_lost(node, error.unwrap_or("not read"));
+        }
     }
+
+    /// What could not be written of an interface that stands.
+    fn shortfalls(&self, node: &NodePorts<'_>, (name, port): (&str, &NodeInterface), parts: &Parts) -> Vec<Value> {
+        let mut found = Vec::new();
+        let mut tell = |reason: Option<&&str>, what: Value| {
+            if let Some(reason) = reason {
+                let whose = [
+                    ("device", json!(node.node)),
+                    ("interface", json!(name)),
+                    ("reason", json!(reason)),
+                ];
+                found.push(with(what, whose));
+            }
+        };
+        let [vlans, addresses, macs] = [&parts.vlans, &parts.addresses, &parts.macs].map(reasons);
+        let vlan = vlan_id(port).and_then(|vid| vlans.get(Vlan::key_of(vid, None, None).as_str()));
+        tell(vlan, json!({"kind": "vlan"}));
+        let Some(interface) = node.find(&self.facts, name) else {
+            return found;
+        };
+        let assigned = Assignment::DeviceInterface(interface);
+        for address in wanted_addresses(port, self.facts.options.sync_node_topology) {
+            let key = IpAddress::key_of(address.host, Some(&assigned));
+            let claim = claim_label(node, name, address.host);
+            let reason = addresses.get(key.as_str()).or_else(|| addresses.get(claim.as_str()));
+            tell(reason, json!({"kind": "ip", "address": address.host}));
+        }
+        if let Some(mac) = mac_address(port, interface) {
+            tell(
+                macs.get(mac.key().as_str()),
+                json!({"kind": "mac", "mac": mac.mac_address}),
+            );
+        }
+        found
+    }
+
+    /// Records of interfaces as the plugin knows them: by their own name, with their addresses.
+    fn describe(&self, records: &mut [Value]) {
+        let is_topology = self.facts.options.sync_node_topology;
+        let nodes = node_ports(&self.facts);
+        let ports = nodes
+            .iter()
+            .flat_map(|node| node.ports.iter().map(move |port| (node, port)));
+        let places: BTreeMap<u64, _> = ports
+            .filter_map(|(node, (name, port))| Some((node.find(&self.facts, name)?.0, (node, *name, *port))))
+            .collect();
+        for record in records {
+            let id = record["id"].as_u64().unwrap_or_default();
+            let Some((node, name, port)) = places.get(&id) else {
+                continue;
+            };
+            record["name"] = json!(name);
+            let standing = standing_addresses(&self.facts, node, name).into_iter();
+            let mut standing = standing.map(|(id, address)| (id, format!("{}/{}", address.host, address.prefix)));
+            if is_topology {
+                let addresses = standing.map(|(id, address)| json!({"id": id, "address": address}));
+                record["ip_addresses"] = addresses.collect();
+                let mac = mac_address(port, ObjectId(id));
+                let mac = mac.filter(|mac| self.facts.ids.find::<MacAddress>(&mac.key()).is_some());
+                record["mac_address"] = json!(mac.map(|mac| mac.mac_address));
+            } else if let Some((id, address)) = standing.next() {
+                (record["ip_id"], record["ip_address"]) = (json!(id), json!(address));
+            }
+        }
+    }
+}
+
+/// What became of the rows that belong to interfaces.
+#[derive(Debug, Default)]
+struct Parts {
+    vlans: Outcome,
+    addresses: Outcome,
+    macs: Outcome,
+}
+
+/// An object with further members.
+fn with<const N: usize>(mut object: Value, members: [(&str, Value); N]) -> Value {
+    if let Value::Object(object) = &mut object {
+        object.extend(members.map(|(name, value)| (name.to_owned(), value)));
+    }
+    object
+}
+
+/// Why rows could not be written, by their key.
+fn reasons(outcome: &Outcome) -> BTreeMap<&str, &str> {
+    let failed = outcome.failed.iter();
+    failed
+        .map(|failure| (failure.key.as_str(), failure.message.as_str()))
+        .collect()
 }

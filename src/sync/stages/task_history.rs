@@ -49,7 +49,7 @@ impl EndpointRun<'_> {
     fn sum_up_tasks(&self, counts: Counts) {
         let told = Counts {
             created: counts.standing(),
-            failed: counts.failed + self.gaps,
+            failed: counts.failed + self.gaps.len(),
             skipped: counts.skipped,
             ..Counts::default()
         };

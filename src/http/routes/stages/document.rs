@@ -4,9 +4,10 @@ use utoipa::IntoParams as _;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::{Content, Paths, Ref, Required, ResponseBuilder};
 
-use super::{Answer, Limits, MACHINE, Place};
+use super::{Answer, Limits, MACHINE, NODE, Place};
 use crate::http::scope::{Scope, text_parameter};
-use crate::sync::Flag;
+use crate::http::single::CLUSTER_NAME;
+use crate::sync::{Flag, Part};
 
 /// Parameters of every stage besides those that select endpoints and the overwrite flags.
 const PARAMETERS: &[(&str, &str)] = &[
@@ -124,7 +125,10 @@ fn parameters(place: &Place) -> Vec<Parameter> {
     let machine = MACHINE.trim_matches(['{', '}']);
     let machine = in_path(machine).then(|| required(machine, ParameterIn::Path));
     let limits = place.limits.iter().flat_map(|limits: &Limits| limits.parts.iter());
-    let limits = limits.map(|(name, _)| {
+    let limits = limits.map(|(name, part)| {
+        if *part == Part::Ports {
+            return text_parameter(name, "Only interfaces of this type, in Proxmox's word.");
+        }
         let place = if in_path(name) {
             ParameterIn::Path
         } else {
@@ -132,6 +136,8 @@ fn parameters(place: &Place) -> Vec<Parameter> {
         };
         required(name, place)
     });
+    let cluster = in_path(NODE.trim_matches(['{', '}']))
+        .then(|| text_parameter(CLUSTER_NAME, "Only the endpoint whose cluster or host is called so."));
     let guest = place
         .limits
         .iter()
@@ -149,6 +155,7 @@ fn parameters(place: &Place) -> Vec<Parameter> {
     machine
         .into_iter()
         .chain(limits)
+        .chain(cluster)
         .chain(guest)
         .chain(scope)
         .chain(own)

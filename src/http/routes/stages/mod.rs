@@ -17,9 +17,11 @@ use crate::http::error::ApiError;
 use crate::http::extract::{NodeName, Path};
 use crate::http::jobs::Job;
 use crate::http::scope::Scope;
+use crate::http::single::{CLUSTER_NAME, get_called};
 use crate::http::sse;
+use crate::http::targets::select;
 use crate::netbox::ObjectId;
-use crate::sync::{self, BadParameter, JobReport, Part, Stage};
+use crate::sync::{self, BadParameter, JobReport, Part, Report, Stage};
 
 /// Something that runs and where it is served.
 #[derive(Debug)]
@@ -35,12 +37,12 @@ struct Place {
 /// To what a run is limited, besides perhaps one guest.
 #[derive(Debug)]
 struct Limits {
-    /// The parameters that have to be given, and what each names.
+    /// The parameters, and what each names.
     parts: &'static [(&'static str, Part)],
-    /// What is said where there is no such thing, and where nothing of it is any virtual machine's; [`NODE`] stands for
-    /// the node that was asked for.
+    /// What is said where there is no such thing; [`NODE`] stands for the node that was asked for.
     missing: &'static str,
-    unusable: &'static str,
+    /// What is said where nothing of it is any virtual machine's; `None`: there may be nothing of it.
+    unusable: Option<&'static str>,
 }
 
 /// How a run is answered.
@@ -189,7 +191,7 @@ const PLACES: &[Place] = &[
         Limits {
             parts: &[("node", Part::Node), ("storage", Part::Storage)],
             missing: "Node or Storage not found.",
-            unusable: "No valid backups to process.",
+            unusable: Some("No valid backups to process."),
         },
     ),
     limited(
@@ -197,7 +199,7 @@ const PLACES: &[Place] = &[
         Limits {
             parts: &[],
             missing: "",
-            unusable: "",
+            unusable: None,
         },
     ),
     limited(
@@ -207,9 +209,9 @@ const PLACES: &[Place] = &[
             "interfaces",
         ),
         Limits {
-            parts: &[("node", Part::Node)],
+            parts: &[("node", Part::Node), ("type", Part::Ports)],
             missing: "No NetBox device found for Proxmox node '{node}'",
-            unusable: "No NetBox device found for Proxmox node '{node}'",
+            unusable: None,
         },
     ),
     stream(Stage::NodeInterfaces, "/dcim/devices/interfaces/create/stream"),
@@ -281,7 +283,12 @@ async fn run(
     machine: Option<ObjectId>,
 ) -> Result<Response, ApiError> {
     let work = asked(&place.work, &scope)?;
-    let mut job = Job::prepare(&state, &scope, machine).await?;
+    let mut selected = select(&state, &scope.filter).await?;
+    let cluster = scope.query.get(CLUSTER_NAME).map(|name| name.trim());
+    if let Some(cluster) = cluster.filter(|name| place.path.contains(NODE) && !name.is_empty()) {
+        selected.targets = vec![get_called(selected.targets, cluster).await?];
+    }
+    let mut job = Job::between(&state, &scope, machine, selected).await?;
     if let Some(limits) = &place.limits {
         job.limit(&scope, limits.parts).await?;
     }
@@ -340,14 +347,7 @@ fn answer(place: &Place, scope: &Scope, report: JobReport) -> Result<Value, ApiE
     let records = report.records();
     let is_nothing = records.is_empty() && report.counts().failed == 0;
     if let (Some(limits), true) = (&place.limits, is_nothing) {
-        let is_missing = report.counts().total() == 0;
-        let message = if is_missing { limits.missing } else { limits.unusable };
-        let node = scope.query.get("node").map_or("", String::as_str);
-        return Err(ApiError::message(
-            StatusCode::BAD_REQUEST,
-            message.replace(NODE, node),
-            result,
-        ));
+        refuse_nothing(limits, scope, &report, &result)?;
     }
     let records = Value::from(records);
     let is_plain = !report.is_dry_run && result.get("degraded").is_none();
@@ -358,6 +358,23 @@ fn answer(place: &Place, scope: &Scope, report: JobReport) -> Result<Value, ApiE
         }
         _ => Ok(records),
     }
+}
+
+/// Why there is nothing, where that is not how it should be. What could not be read is not taken for missing.
+fn refuse_nothing(limits: &Limits, scope: &Scope, report: &Report, result: &Value) -> Result<(), ApiError> {
+    if let Some(gap) = report.gaps().last() {
+        let detail = json!({"category": gap.kind.as_str(), "result": result});
+        return Err(ApiError::upstream(gap.kind, &gap.to_string(), detail));
+    }
+    let message = match limits.unusable {
+        Some(_) if report.counts().total() == 0 => limits.missing,
+        Some(unusable) => unusable,
+        None if report.endpoints.is_empty() => limits.missing,
+        None => return Ok(()),
+    };
+    let node = scope.query.get("node").map_or("", String::as_str);
+    let message = message.replace(NODE, node);
+    Err(ApiError::message(StatusCode::BAD_REQUEST, message, result.clone()))
 }
 
 #[cfg(test)]
