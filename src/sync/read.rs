@@ -20,6 +20,19 @@ impl EndpointRun<'_> {
         Ok(())
     }
 
+    /// Reads an area that a stage can do without: a failure of Proxmox is a gap, called `source`.
+    pub(super) async fn read_or_miss<A: Area>(&mut self, source: &str) -> Result<(), Error> {
+        let collected = match self.collect::<A>().await {
+            Err(Error::Proxmox(error)) => Some(Collected {
+                items: Vec::new(),
+                gaps: vec![Gap::new(source, &error)],
+            }),
+            collected => collected?,
+        };
+        self.keep::<A>(collected);
+        Ok(())
+    }
+
     /// Reads two areas side by side; neither may build upon the other.
     pub(super) async fn read_both<A: Area, B: Area>(&mut self) -> Result<(), Error> {
         let (first, second) = tokio::try_join!(self.collect::<A>(), self.collect::<B>())?;
