@@ -351,6 +351,7 @@ mod tests {
             counts,
             records: vec![json!({"id": 5, "name": "pve1", "operation": "unchanged"})],
             tally: None,
+            tasks: None,
             machines: 3,
             gaps: 0,
             warnings: vec!["something is odd".to_owned().into()],

@@ -8,7 +8,7 @@
 //! Remembered are what was read of Proxmox, ids of supporting objects, which rows of NetBox stand for what, and rows that
 //! stages look up. What a stage itself compares it always reads.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -54,8 +54,17 @@ struct State {
 #[derive(Debug, Default)]
 struct History {
     latest: Option<BootstrapStatus>,
-    /// How many passes over the tasks of an endpoint there were.
-    task_passes: HashMap<(String, EndpointKey), u32>,
+    /// Passes over the tasks of an endpoint.
+    task_passes: HashMap<(String, EndpointKey), TaskPasses>,
+}
+
+/// Passes over the tasks of one endpoint.
+#[derive(Debug, Default)]
+struct TaskPasses {
+    /// How many there were.
+    count: u32,
+    /// The virtual machines that the latest one was for.
+    machines: BTreeSet<ObjectId>,
 }
 
 /// What is remembered of one endpoint.
@@ -322,16 +331,26 @@ impl Place<'_> {
         self.with(|kept| read(&mut kept.shelf))
     }
 
-    /// Whether this pass over the tasks reads all that Proxmox has: the first does, and then each
-    /// [`FULL_TASK_PASS_EVERY`]th, so that rows of old tasks are repaired too.
-    pub(super) fn is_full_task_pass(&self) -> bool {
+    /// Whether a pass over the tasks of `machines` reads all that Proxmox has: the first does, and then each
+    /// [`FULL_TASK_PASS_EVERY`]th, so that rows of old tasks are repaired too; and one with virtual machines that the pass
+    /// before was not for, whose old tasks nobody has looked for.
+    pub(super) fn is_full_task_pass(&self, machines: &BTreeSet<ObjectId>) -> bool {
+        let key = (side(self.netbox), self.endpoint);
         self.memo.with_history(|history| {
-            let key = (side(self.netbox), self.endpoint);
-            let passes = history.task_passes.entry(key).or_default();
-            let is_full = passes.is_multiple_of(FULL_TASK_PASS_EVERY);
-            *passes = passes.wrapping_add(1);
-            is_full
+            history.task_passes.get(&key).is_none_or(|passes| {
+                passes.count.is_multiple_of(FULL_TASK_PASS_EVERY) || !machines.is_subset(&passes.machines)
+            })
         })
+    }
+
+    /// Takes down a pass over the tasks of `machines`, which are all there are.
+    pub(super) fn count_task_pass(&self, machines: BTreeSet<ObjectId>) {
+        let key = (side(self.netbox), self.endpoint);
+        self.memo.with_history(|history| {
+            let passes = history.task_passes.entry(key).or_default();
+            passes.count = passes.count.wrapping_add(1);
+            passes.machines = machines;
+        });
     }
 
     /// Lets the next pass over the tasks read all again, because this one could not.
