@@ -199,6 +199,7 @@ mod tests {
     use crate::http::Sisters;
     use crate::http::jobs::Job;
     use crate::http::scope::Scope;
+    use crate::http::targets::select;
     use crate::store::{NetBoxDraft, NetBoxSettings, SecretChange, Store, StoreOptions, TokenVersion};
     use crate::sync::{EndpointFilter, Registry};
     use crate::telemetry::Ring;
@@ -321,7 +322,8 @@ mod tests {
                 filter: EndpointFilter::default(),
                 query: query.into_iter().collect(),
             };
-            let job = Job::prepare(&state, &scope, None).await.unwrap();
+            let selected = select(&state, &scope.filter).await.unwrap();
+            let job = Job::between(&state, &scope, None, selected).await.unwrap();
             assert_eq!(job.request.fetch_max_concurrency, expected, "{page} {:?}", scope.query);
         }
     }

@@ -8,9 +8,6 @@ use super::{Area, Collected, Gap, Inventory, Reader, Slot, StorageConfig, Storag
 use crate::error::ErrorKind;
 use crate::proxmox::{Error, Rows, Volume};
 
-/// How many nodes are asked for a shared storage before it is given up.
-const TRIES: usize = 3;
-
 /// The backups on the storages that hold backups, or may.
 #[derive(Debug)]
 pub struct Backups;
@@ -197,7 +194,7 @@ impl<'a> Place<'a> {
         Some(Self {
             storage,
             node: nodes.next()?,
-            others: nodes.take(TRIES - 1).collect(),
+            others: nodes.collect(),
         })
     }
 

@@ -148,7 +148,7 @@ impl Gap {
     }
 
     /// Whether it is a node that is not online.
-    fn is_offline_node(&self) -> bool {
+    pub fn is_offline_node(&self) -> bool {
         self.message == OFFLINE
     }
 }

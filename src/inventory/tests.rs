@@ -173,6 +173,16 @@ async fn shared_storage_that_one_node_cannot_read_is_read_through_another() {
 }
 
 #[tokio::test]
+async fn shared_storage_is_given_up_only_where_no_node_can_read_it() {
+    let mut bench = Bench::of(World::estate(5, 12), ROOT_TOKEN).await;
+    let faults = bench.mock.faults();
+    faults.fail_times("/nodes/*/storage/nas-backups/content", 500, "mount error", 4);
+    assert_eq!(bench.read_backups().await.gaps, []);
+    faults.fail("/nodes/*/storage/nas-backups/content", 500, "mount error");
+    assert_eq!(bench.completeness().await, completeness(&["nas-backups"]));
+}
+
+#[tokio::test]
 async fn unreadable_storage_is_a_gap_of_its_own() {
     let mut bench = Bench::new().await;
     bench

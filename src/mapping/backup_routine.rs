@@ -7,7 +7,7 @@ use time::format_description::well_known::Rfc3339;
 use super::names::clean;
 use super::storage::without_nul;
 use crate::netbox::ObjectId;
-use crate::netbox::objects::{BackupRoutine, Retention};
+use crate::netbox::objects::{BackupRoutine, Retention, Said};
 use crate::proxmox::types::BackupJob;
 use crate::proxmox::{Property, wire};
 
@@ -19,9 +19,9 @@ pub struct RoutineParents {
     /// The plugin's row of the node that the job is limited to.
     pub node: Option<ObjectId>,
     /// The plugin's row of the storage that it writes to.
-    pub storage: Option<ObjectId>,
+    pub storage: Said<ObjectId>,
     /// The plugin's row of the storage that it uses for fleecing.
-    pub fleecing_storage: Option<ObjectId>,
+    pub fleecing_storage: Said<ObjectId>,
 }
 
 /// A job that takes no guest: NetBox has no way to say so.
@@ -113,8 +113,8 @@ mod tests {
         let parents = RoutineParents {
             endpoint: ObjectId(1),
             node: None,
-            storage: Some(ObjectId(7)),
-            fleecing_storage: None,
+            storage: Said::Is(ObjectId(7)),
+            fleecing_storage: Said::Empty,
         };
         backup_routine(&job(raw), parents)
     }

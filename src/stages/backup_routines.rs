@@ -5,7 +5,7 @@ use super::{Desired, Facts, Part, Pass, Selection};
 use crate::inventory::{BackupJob, BackupJobs};
 use crate::mapping::backup_routine::{RoutineParents, backup_routine, fleecing_storage};
 use crate::mapping::names::clean;
-use crate::netbox::objects::{BackupRoutine, STALE};
+use crate::netbox::objects::{BackupRoutine, STALE, Said};
 use crate::reconcile::{Policy, Retire, Stored};
 
 /// The backup routines of the endpoint.
@@ -25,7 +25,13 @@ impl Pass for BackupRoutines {
             return desired;
         };
         let storages = facts.known.storage_ids();
-        let storage = |name: Option<&str>| storages.get(name?).copied();
+        // Which rows are a cluster's storages is not known where it is not known which cluster it is.
+        let are_known = facts.target.cluster.is_some();
+        let storage = |name: Option<&str>| match name {
+            Some(name) if are_known => storages.get(name).copied().into(),
+            Some(_) => Said::Nothing,
+            None => Said::Empty,
+        };
         let parents = |job: &BackupJob| RoutineParents {
             endpoint,
             node: job
@@ -113,8 +119,22 @@ mod tests {
         let (facts, rows) = world();
         assert!(plan_against::<BackupRoutines>(&facts, &rows).is_empty());
         let routine = &rows[0].object;
-        let parents = [routine.node, routine.storage, routine.fleecing_storage];
-        assert_eq!(parents, [62, 20, 21].map(|id| Some(ObjectId(id))));
+        assert_eq!(routine.node, Some(ObjectId(62)));
+        let storages = [routine.storage, routine.fleecing_storage];
+        assert_eq!(storages, [20, 21].map(|id| Said::Is(ObjectId(id))));
+    }
+
+    #[test]
+    fn storages_stay_where_it_is_not_known_which_cluster_it_is() {
+        let (mut facts, rows) = world();
+        facts.target.cluster = None;
+        facts.known.storages = Vec::new();
+        assert!(plan_against::<BackupRoutines>(&facts, &rows).is_empty());
+        jobs(&mut facts, &[json!({"id": "backup-1", "vmid": "100"})]);
+        let changed = changes(&plan_against::<BackupRoutines>(&facts, &rows));
+        let cleared = [&changed["1"]["storage"], &changed["1"]["fleecing_storage"]];
+        assert_eq!(cleared.map(Value::is_null), [true, true], "the job has none");
+        assert!(changed["1"].as_object().unwrap().contains_key("storage"));
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub struct Bindings<'a> {
     pub bound: Vec<Bound<'a>>,
     /// Those that claim to and of which it cannot be told. Nothing of theirs is touched.
     pub unbound: Vec<Unbound>,
+    /// The numbers of guests that several virtual machines of one kind claim to be.
+    pub disputed: BTreeSet<Vmid>,
 }
 
 impl<'a> Bindings<'a> {
@@ -84,18 +86,20 @@ pub fn bindings(facts: &Facts) -> Bindings<'_> {
         }
     }
     for (vmid, claimants) in claims {
-        match claimants.as_slice() {
-            [(id, state)] if is_selected(facts, *id) => match bind(facts, vmid, state, machines.get(id).copied()) {
+        // A number is one guest's: the virtual machine of another kind stands for one that had it before.
+        let live = facts.inventory.guest(vmid).map(|guest| guest.kind);
+        let is_rival = |state: &VirtualMachineState| live.is_none() || kind_of(state) == live;
+        let rivals = claimants.iter().filter(|(_, state)| is_rival(state)).count();
+        for (id, state) in claimants.into_iter().filter(|(id, _)| is_selected(facts, *id)) {
+            let bound = if rivals > 1 && is_rival(state) {
+                bindings.disputed.insert(vmid);
+                Err(format!("{rivals} virtual machines claim to be guest {vmid}"))
+            } else {
+                bind(facts, vmid, state, machines.get(&id).copied())
+            };
+            match bound {
                 Ok(bound) => bindings.bound.push(bound),
-                Err(reason) => bindings.refuse(*id, Some(vmid), &reason),
-            },
-            [_] => {}
-            several => {
-                for (id, _) in several.iter().filter(|(id, _)| is_selected(facts, *id)) {
-                    let count = several.len();
-                    let reason = format!("{count} virtual machines claim to be guest {vmid}");
-                    bindings.refuse(*id, Some(vmid), &reason);
-                }
+                Err(reason) => bindings.refuse(id, Some(vmid), &reason),
             }
         }
     }
@@ -191,17 +195,21 @@ fn vmid(facts: &Facts, state: &VirtualMachineState) -> Result<Vmid, &'static str
         .ok_or("its sync state has no guest number")
 }
 
+fn kind_of(state: &VirtualMachineState) -> Option<GuestKind> {
+    match state.kind.as_deref() {
+        Some("qemu") => Some(GuestKind::Qemu),
+        Some("lxc") => Some(GuestKind::Lxc),
+        _ => None,
+    }
+}
+
 fn bind<'a>(
     facts: &'a Facts,
     vmid: Vmid,
     state: &VirtualMachineState,
     machine: Option<&'a VirtualMachine>,
 ) -> Result<Bound<'a>, String> {
-    let kind = match state.kind.as_deref() {
-        Some("qemu") => GuestKind::Qemu,
-        Some("lxc") => GuestKind::Lxc,
-        _ => return Err("its sync state has no kind of guest".to_owned()),
-    };
+    let kind = kind_of(state).ok_or("its sync state has no kind of guest")?;
     let machine = machine.ok_or("it is not in the cluster of its sync state")?;
     let guest = facts.inventory.guest(vmid);
     if let Some(guest) = guest.filter(|guest| guest.kind != kind) {

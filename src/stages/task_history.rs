@@ -101,6 +101,14 @@ pub fn unowned(facts: &Facts) -> usize {
     tasks.iter().filter(|task| owner(&bindings, task).is_none()).count()
 }
 
+/// How many tasks are of guests that several virtual machines claim to be.
+pub fn disputed(facts: &Facts) -> usize {
+    let bindings = bindings(facts);
+    let is_disputed = |task: &&Task| task.guest().is_some_and(|vmid| bindings.disputed.contains(&vmid));
+    let tasks = facts.inventory.items::<inventory::Tasks>();
+    tasks.iter().filter(is_disputed).count()
+}
+
 /// Virtual machines that hold the row of a task which is another one's.
 pub fn holders(facts: &Facts) -> BTreeSet<ObjectId> {
     let owners: BTreeMap<String, Option<ObjectId>> = TaskHistory::desired(facts)

@@ -348,6 +348,7 @@ mod tests {
             counts,
             records: vec![json!({"id": 5, "name": "pve1", "operation": "unchanged"})],
             tally: None,
+            tasks: None,
             machines: 3,
             gaps: Vec::new(),
             warnings: vec!["something is odd".to_owned().into()],

@@ -8,7 +8,7 @@
 //! Remembered are what was read of Proxmox, ids of supporting objects, which rows of NetBox stand for what, and rows that
 //! stages look up. What a stage itself compares it always reads.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -54,8 +54,17 @@ struct State {
 #[derive(Debug, Default)]
 struct History {
     latest: Option<BootstrapStatus>,
-    /// How many passes over the tasks of an endpoint there were.
-    task_passes: HashMap<(String, EndpointKey), u32>,
+    /// Passes over the tasks of an endpoint.
+    task_passes: HashMap<(String, EndpointKey), TaskPasses>,
+}
+
+/// Passes over the tasks of one endpoint.
+#[derive(Debug, Default)]
+struct TaskPasses {
+    /// How many there were.
+    count: u32,
+    /// The virtual machines that the latest one was for.
+    machines: BTreeSet<ObjectId>,
 }
 
 /// What is remembered of one endpoint.
@@ -348,24 +357,29 @@ impl Place<'_> {
         self.with(|kept| read(&mut kept.shelf))
     }
 
-    /// Whether this pass over the tasks reads all that Proxmox has: the first does, and then each
-    /// [`FULL_TASK_PASS_EVERY`]th, so that rows of old tasks are repaired too.
-    pub(super) fn is_full_task_pass(&self) -> bool {
+    /// Whether a pass over the tasks of `machines` reads all that Proxmox has: the first does, and then each
+    /// [`FULL_TASK_PASS_EVERY`]th, so that rows of old tasks are repaired too; and one with virtual machines that the pass
+    /// before was not for, whose old tasks nobody has looked for.
+    pub(super) fn is_full_task_pass(&self, machines: &BTreeSet<ObjectId>) -> bool {
         let key = (side(self.netbox), self.endpoint);
-        let passes = self.memo.with_history(|history| history.task_passes.get(&key).copied());
-        passes.unwrap_or_default().is_multiple_of(FULL_TASK_PASS_EVERY)
+        self.memo.with_history(|history| {
+            history.task_passes.get(&key).is_none_or(|passes| {
+                passes.count.is_multiple_of(FULL_TASK_PASS_EVERY) || !machines.is_subset(&passes.machines)
+            })
+        })
     }
 
-    /// Counts a pass over the tasks of all guests.
-    pub(super) fn count_task_pass(&self) {
+    /// Takes down a pass over the tasks of `machines`, which are all there are.
+    pub(super) fn count_task_pass(&self, machines: BTreeSet<ObjectId>) {
         let key = (side(self.netbox), self.endpoint);
         self.memo.with_history(|history| {
             let passes = history.task_passes.entry(key).or_default();
-            *passes = passes.wrapping_add(1);
+            passes.count = passes.count.wrapping_add(1);
+            passes.machines = machines;
         });
     }
 
-    /// Lets the next pass over the tasks read all again, because this one could not read or write them all.
+    /// Lets the next pass over the tasks read all again, because this one could not.
     pub(super) fn repeat_full_task_pass(&self) {
         let key = (side(self.netbox), self.endpoint);
         self.memo.with_history(|history| history.task_passes.remove(&key));
@@ -542,11 +556,11 @@ mod tests {
         let mut inventory = Inventory::default();
         inventory.storages.fill(Collected::default());
         place.keep_inventory(&inventory);
-        place.count_task_pass();
+        place.count_task_pass(BTreeSet::new());
         bench.memo.forget_rows(&bench.netbox, key());
         assert!(place.nodes().is_none() && !place.inventory().is_empty());
         bench.memo.forget_endpoint(&bench.netbox, key());
-        assert!(place.inventory().is_empty() && !place.is_full_task_pass());
+        assert!(place.inventory().is_empty() && !place.is_full_task_pass(&BTreeSet::new()));
         assert!(other.nodes().is_some());
     }
 

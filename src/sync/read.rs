@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::error::Error;
 use super::pass::EndpointRun;
 use super::warning::Warning;
-use crate::inventory::{Area, Collected, Gap, Guests, Reader};
+use crate::inventory::{Area, Collected, Gap, Guests, Reader, Slot};
 use crate::netbox::objects::Storage;
 use crate::stages::guests::{Bindings, Unbound, bindings, machine_selection, state_selection};
 use crate::stages::storages::Storages as StorageRows;
@@ -16,6 +16,19 @@ impl EndpointRun<'_> {
     /// credentials may not see at all is a gap too.
     pub(super) async fn read<A: Area>(&mut self) -> Result<(), Error> {
         let collected = self.collect::<A>().await?;
+        self.keep::<A>(collected);
+        Ok(())
+    }
+
+    /// Reads an area that a stage can do without: a failure of Proxmox is a gap, called `source`.
+    pub(super) async fn read_or_miss<A: Area>(&mut self, source: &str) -> Result<(), Error> {
+        let collected = match self.collect::<A>().await {
+            Err(Error::Proxmox(error)) => Some(Collected {
+                items: Vec::new(),
+                gaps: vec![Gap::new(source, &error)],
+            }),
+            collected => collected?,
+        };
         self.keep::<A>(collected);
         Ok(())
     }
@@ -55,7 +68,12 @@ impl EndpointRun<'_> {
         if let Some(collected) = collected {
             A::slot_mut(&mut self.facts.inventory).fill(collected);
             if self.only.is_none() && self.facts.options.only.is_everything() {
-                self.place().keep_inventory(&self.facts.inventory);
+                let mut shared = self.facts.inventory.clone();
+                if !self.recorded.endings.is_empty() {
+                    // Reading stopped where tasks are on record: these are not all.
+                    shared.tasks = Slot::default();
+                }
+                self.place().keep_inventory(&shared);
             }
         }
         let gaps = self.facts.inventory.gaps::<A>().to_vec();

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::error::UNRESOLVED;
-use super::tally::SdnTally;
+use super::tally::{SdnTally, TaskTally};
 use super::warning::Warning;
 use crate::endpoint::EndpointKey;
 use crate::error::ErrorKind;
@@ -177,6 +177,8 @@ pub struct EndpointReport {
     pub records: Vec<Value>,
     /// What the stage `sdn` counts beside that.
     pub tally: Option<SdnTally>,
+    /// What a pass over the tasks of guests counted, where there was one.
+    pub tasks: Option<TaskTally>,
     /// The virtual machines that the stage worked on, where it works on what they have.
     pub machines: usize,
     /// Sources that could not be read.
@@ -232,6 +234,15 @@ impl Report {
             all.absorb(more);
             all
         })
+    }
+
+    /// What passes over the tasks of guests counted at all endpoints.
+    pub fn tasks(&self) -> TaskTally {
+        let mut all = TaskTally::default();
+        for tasks in self.endpoints.iter().filter_map(|endpoint| endpoint.tasks) {
+            all.absorb(tasks);
+        }
+        all
     }
 
     /// The main objects of all endpoints.
@@ -316,7 +327,6 @@ impl Report {
         put("skipped", counts.skipped);
         put("failed", counts.failed);
         let machines = self.endpoints.iter().map(|endpoint| endpoint.machines).sum();
-        let gaps = self.gaps().count();
         match self.stage {
             Stage::VirtualMachines if counts.failed > 0 => {
                 put("failed_count", counts.failed);
@@ -332,8 +342,11 @@ impl Report {
                 put("count", machines);
                 put("created", counts.standing());
                 put("rows_created", counts.created);
-                if counts.failed + gaps > 0 {
-                    put("errors", counts.failed + gaps);
+                // An endpoint that failed as a whole has counted nothing but what it could not read.
+                let unread = self.endpoints.iter().filter(|endpoint| endpoint.tasks.is_none());
+                let errors = self.tasks().errors + unread.map(|endpoint| endpoint.gaps.len()).sum::<usize>();
+                if errors > 0 {
+                    put("errors", errors);
                 }
             }
             Stage::Replications | Stage::BackupRoutines => {

@@ -1,4 +1,4 @@
-//! What the stage of software-defined networks tells besides its rows: counters by kind, and what was left out.
+//! What stages count beside their rows. Software-defined networks: by kind, and what was left out.
 
 use std::collections::BTreeMap;
 
@@ -55,6 +55,36 @@ struct ObjectWarning {
     kind: &'static str,
     name: String,
     warning: String,
+}
+
+/// What a pass over the tasks of guests counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct TaskTally {
+    /// Rows that could not be written, sources that could not be read, and tasks of guests that several virtual machines
+    /// claim to be.
+    pub errors: usize,
+    /// Rows that stand as they should.
+    pub reconciled: usize,
+    /// Tasks that are nobody's, and virtual machines without an identity.
+    pub skipped: usize,
+    /// How many of the errors are nodes that are offline.
+    #[serde(skip)]
+    pub offline: usize,
+}
+
+impl TaskTally {
+    /// Whether more went wrong than that nodes are offline.
+    pub const fn is_degraded(&self) -> bool {
+        self.errors > self.offline
+    }
+
+    /// Adds what another pass counted.
+    pub(super) const fn absorb(&mut self, more: Self) {
+        self.errors += more.errors;
+        self.reconciled += more.reconciled;
+        self.skipped += more.skipped;
+        self.offline += more.offline;
+    }
 }
 
 impl Default for SdnTally {

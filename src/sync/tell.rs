@@ -65,7 +65,10 @@ impl EndpointRun<'_> {
                     self.progress.row(table, row.id, &row.name, operation);
                 }
             }
-            records.extend(rows.iter().map(|row| record(row, operation)));
+            // A row that is gone is no object that stands.
+            if operation != "deleted" {
+                records.extend(rows.iter().map(|row| record(row, operation)));
+            }
         }
         records.extend(outcome.unchanged.iter().map(|row| record(row, "unchanged")));
         for failure in &outcome.failed {

@@ -6,6 +6,7 @@
     reason = "a test stops where an answer has another shape"
 )]
 
+use proxbox_api::proxmox::mock::World;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -241,4 +242,41 @@ async fn every_route_tells_in_a_dry_run_what_it_would_write_and_writes_nothing()
         }
     }
     assert_eq!(trio.netbox.writes(), []);
+}
+
+#[tokio::test]
+async fn tasks_that_cannot_be_read_fail_the_plain_answer_of_virtual_machines_and_no_stream() {
+    let trio = filled().await;
+    trio.proxmox.faults().fail("/nodes/pve1/tasks", 500, "got timeout");
+    trio.stream("/dcim/devices/create/stream").await;
+    let frames = trio.stream(&format!("{ROOT}/create/stream")).await;
+    let end = complete(&frames);
+    assert_eq!(
+        (&end["ok"], &end["result"]["degraded"]),
+        (&json!(true), &json!(true)),
+        "{end}"
+    );
+    trio.stream("/dcim/devices/create/stream").await;
+    let (status, body) = trio.app.get(&format!("{ROOT}/create")).await;
+    assert_eq!(
+        (status, &body["detail"]["errors"]),
+        (StatusCode::BAD_GATEWAY, &json!(1)),
+        "{body}"
+    );
+    for member in ["reconciled", "skipped"] {
+        assert!(body["detail"][member].as_u64().unwrap() > 0, "{body}");
+    }
+    trio.proxmox.faults().clear();
+    let change = |world: &mut World| world.node("pve1").unwrap().online = false;
+    trio.proxmox.world().change(change);
+    trio.stream("/dcim/devices/create/stream").await;
+    let (status, body) = trio.app.get(&format!("{ROOT}/create")).await;
+    assert_eq!(
+        (status, &body["degraded"]),
+        (StatusCode::OK, &json!(true)),
+        "a node that is offline fails nothing: {body}"
+    );
+    trio.proxmox.faults().fail("/nodes/pve2/tasks", 500, "got timeout");
+    let (status, body) = trio.app.get(&format!("{ROOT}/create?sync_task_history=false")).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
 }

@@ -329,3 +329,48 @@ async fn empty_but_complete_answer_deletes_the_rows_of_covered_virtual_machines_
     let left: Vec<_> = bench.netbox.rows(BACKUPS).iter().map(|row| row["id"].clone()).collect();
     assert_eq!(left, [json!(theirs)]);
 }
+
+#[tokio::test]
+async fn rows_that_were_deleted_are_no_objects_of_the_answer() {
+    let bench = bench().await;
+    bench.run(Stage::Backups).await;
+    forget_backups(&bench, "nas-backups");
+    let report = bench.run(Stage::Backups).await;
+    let counts = report.counts();
+    assert!(counts.deleted > 0 && counts.standing() > 0, "{}", report.result());
+    assert_eq!(report.records().len(), counts.standing());
+}
+
+#[tokio::test]
+async fn storages_that_cannot_be_listed_fail_nothing_and_lose_no_row() {
+    let bench = bench().await;
+    bench.run(Stage::Backups).await;
+    let before = bench.netbox.fingerprint();
+    forget_backups(&bench, "nas-backups");
+    bench.clusters[0].proxmox.faults().fail("/storage", 500, "out of order");
+    let report = bench.run(Stage::Backups).await;
+    let result = report.result();
+    assert_eq!((&result["degraded"], report.endpoints[0].gaps.len()), (&json!(true), 1));
+    assert!(
+        result["warnings"].to_string().contains("storages of the cluster"),
+        "{result}"
+    );
+    assert_eq!(bench.netbox.fingerprint(), before);
+}
+
+#[tokio::test]
+async fn virtual_machine_of_a_gone_guest_of_another_kind_costs_its_heir_no_backup() {
+    let bench = Estate::start(vec![vault()]).await;
+    bench.add_machines(0);
+    let heir = bench.machine(204);
+    let gone = json!({"name": "gone", "cluster": bench.netbox.rows(MACHINES)[0]["cluster"]["id"]});
+    let gone = bench.netbox.seed(MACHINES, &gone).unwrap();
+    let state = json!({
+        "virtual_machine": gone, "proxmox_vm_id": 204, "proxmox_vm_type": "lxc", "proxmox_endpoint_raw_id": 1,
+        "proxmox_cluster_name": "alpha",
+    });
+    bench.netbox.seed(crate::clusters::MACHINE_STATES, &state).unwrap();
+    let report = bench.run(Stage::Backups).await;
+    assert_eq!(report.counts().created, 1, "{}", report.result());
+    assert_eq!(bench.netbox.rows(BACKUPS)[0]["virtual_machine"]["id"], json!(heir));
+}

@@ -1,13 +1,16 @@
 //! Stage `task-history`.
 
-use proxbox_api::netbox::standin::{Fault, FaultRule};
-use proxbox_api::proxmox::mock::World;
-use proxbox_api::proxmox::mock::world::Task;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use proxbox_api::netbox::standin::{Fault, FaultRule, Standin, StandinOptions};
+use proxbox_api::proxmox::mock::world::{GuestKind, Task};
+use proxbox_api::proxmox::mock::{Guest, World};
 use proxbox_api::stages::Stage;
+use proxbox_api::sync::SyncRequest;
 use serde_json::json;
 
-use crate::clusters::{Estate, MACHINES, alpha, rows_where};
-use crate::harness::now;
+use crate::clusters::{Estate, MACHINE_STATES, MACHINES, alpha, rows_where};
+use crate::harness::Bench;
 
 const TASKS: &str = "/api/plugins/proxbox/task-history/";
 
@@ -223,36 +226,143 @@ async fn virtual_machine_without_a_sync_state_is_skipped_and_tags_of_an_operator
     assert!(tags.contains("gold") && tags.contains("proxbox"), "{tags}");
 }
 
+/// How many tasks the node `a1` of [`busy`] tells of: more than a page has.
+const MANY: usize = 600;
+
+/// The cluster `alpha` with a second guest, 205, whose one task on `a1` is the oldest there; all others are of 204.
+fn busy() -> World {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now = i64::try_from(now).unwrap();
+    let mut world = alpha();
+    world.add_guest(Guest::new(GuestKind::Qemu, 205, "mail", "a2"));
+    world.tasks = (0..MANY)
+        .map(|place| {
+            let age = i64::try_from(MANY - place).unwrap();
+            Task {
+                node: "a1".into(),
+                pid: u32::try_from(place).unwrap(),
+                pstart: 2860,
+                starts: now - 60 * age,
+                ends: Some(now - 60 * age + 7),
+                kind: "qmshutdown".into(),
+                id: if place == 0 { "205" } else { "204" }.into(),
+                user: "ops@pve".into(),
+                outcome: "OK".into(),
+            }
+        })
+        .collect();
+    world
+}
+
+/// Both sides of [`busy`], with every task on record.
+async fn settled() -> Estate {
+    let bench = Estate::start(vec![busy()]).await;
+    bench.add_machines(0);
+    bench.run(Stage::TaskHistory).await;
+    assert_eq!(bench.netbox.count(TASKS), MANY);
+    bench
+}
+
+/// Takes the row of an old task away, which only a pass over all tasks makes anew.
+fn lose_an_old_row(netbox: &Standin) {
+    let rows = netbox.rows(TASKS);
+    let row = rows.iter().find(|row| row["task_id"] == json!("205")).unwrap();
+    netbox.remove(TASKS, row["id"].as_u64().unwrap()).unwrap();
+}
+
 #[tokio::test]
-async fn runs_for_one_virtual_machine_do_not_count_towards_the_next_full_reading() {
-    let mut world = World::estate(3, 12);
-    let task = |number: u32| Task {
-        node: "pve1".into(),
-        pid: number,
-        pstart: number,
-        starts: now() - 1_000_000 + i64::from(number),
-        ends: Some(now() - 1_000_000 + i64::from(number)),
-        kind: "qmstart".into(),
-        id: "100".into(),
-        user: "root@pam".into(),
-        outcome: "OK".into(),
-    };
-    world.tasks = (0..1_100).map(task).collect();
+async fn every_twenty_fourth_pass_looks_at_old_tasks_too_and_one_that_asks_for_all() {
+    let mut bench = settled().await;
+    lose_an_old_row(&bench.netbox);
+    for pass in 1..24 {
+        bench.run(Stage::TaskHistory).await;
+        assert_eq!(bench.netbox.count(TASKS), MANY - 1, "pass {pass}");
+    }
+    bench.run(Stage::TaskHistory).await;
+    assert_eq!(bench.netbox.count(TASKS), MANY);
+    lose_an_old_row(&bench.netbox);
+    bench.request.options.guests.all_tasks = true;
+    bench.run(Stage::TaskHistory).await;
+    assert_eq!(bench.netbox.count(TASKS), MANY);
+}
+
+#[tokio::test]
+async fn passes_for_one_virtual_machine_and_dry_runs_count_as_none() {
+    let bench = settled().await;
+    lose_an_old_row(&bench.netbox);
+    let mut dry = bench.request.clone();
+    dry.dry_run = true;
+    let alone = bench.only(bench.machine(204));
+    for pass in 1..24 {
+        let request = if pass % 2 == 0 { &alone } else { &dry };
+        bench.try_run(Stage::TaskHistory, request.clone()).await;
+    }
+    bench.run(Stage::TaskHistory).await;
+    assert_eq!(bench.netbox.count(TASKS), MANY - 1);
+}
+
+#[tokio::test]
+async fn pass_after_one_that_could_not_read_a_node_looks_at_old_tasks_too() {
+    let bench = settled().await;
+    lose_an_old_row(&bench.netbox);
+    let faults = bench.clusters[0].proxmox.faults();
+    faults.fail_times("/nodes/a1/tasks", 500, "out of order", 1);
+    bench.run(Stage::TaskHistory).await;
+    assert_eq!(bench.netbox.count(TASKS), MANY - 1);
+    bench.run(Stage::TaskHistory).await;
+    assert_eq!(bench.netbox.count(TASKS), MANY);
+}
+
+#[tokio::test]
+async fn old_tasks_of_a_virtual_machine_that_was_not_there_before_are_looked_for() {
+    let bench = Estate::start(vec![busy()]).await;
+    bench.add_machines(0);
+    let state = rows_where(&bench, MACHINE_STATES, "proxmox_vm_id", &json!(205)).remove(0);
+    bench
+        .netbox
+        .remove(MACHINE_STATES, state["id"].as_u64().unwrap())
+        .unwrap();
+    bench.run(Stage::TaskHistory).await;
+    assert_eq!(bench.netbox.count(TASKS), MANY - 1);
+    let bound = json!({
+        "virtual_machine": state["virtual_machine"]["id"], "proxmox_vm_id": 205, "proxmox_vm_type": "qemu",
+        "proxmox_endpoint_raw_id": 1, "proxmox_cluster_name": "alpha",
+    });
+    bench.netbox.seed(MACHINE_STATES, &bound).unwrap();
+    bench.run(Stage::TaskHistory).await;
+    assert_eq!(bench.netbox.count(TASKS), MANY);
+}
+
+#[tokio::test]
+async fn run_that_asks_for_all_tasks_is_not_content_with_those_that_another_has_just_read() {
+    let bench = Bench::with(busy(), StandinOptions::default()).await;
+    for stage in [Stage::Devices, Stage::VirtualMachines, Stage::TaskHistory] {
+        bench.stage(stage).await;
+    }
+    assert_eq!(bench.netbox.count(TASKS), MANY);
+    bench.stage(Stage::Devices).await;
+    bench.stage(Stage::TaskHistory).await;
+    lose_an_old_row(&bench.netbox);
+    let mut request = SyncRequest::default();
+    request.options.guests.all_tasks = true;
+    bench.stage_with(Stage::TaskHistory, request).await;
+    assert_eq!(bench.netbox.count(TASKS), MANY);
+}
+
+#[tokio::test]
+async fn tasks_of_a_guest_that_two_virtual_machines_claim_to_be_are_skipped_and_counted_as_errors() {
+    let mut world = busy();
+    world.tasks.truncate(3);
     let bench = Estate::start(vec![world]).await;
     bench.add_machines(0);
-    let proxmox = &bench.clusters[0].proxmox;
-    let take_pages = || {
-        let requests = proxmox.requests().into_iter();
-        let pages = requests.filter(|request| request.path == "/nodes/pve1/tasks").count();
-        proxmox.clear_requests();
-        pages
-    };
-    bench.run(Stage::TaskHistory).await;
-    assert_eq!(take_pages(), 3, "the first reads all");
-    for _ in 0..23 {
-        bench.try_run(Stage::TaskHistory, bench.only(bench.machine(101))).await;
-    }
-    take_pages();
-    bench.run(Stage::TaskHistory).await;
-    assert_eq!(take_pages(), 1, "it is the second of all guests");
+    let twin = json!({"name": "twin", "cluster": bench.netbox.rows(MACHINES)[0]["cluster"]["id"]});
+    let twin = bench.netbox.seed(MACHINES, &twin).unwrap();
+    let state = json!({
+        "virtual_machine": twin, "proxmox_vm_id": 204, "proxmox_vm_type": "qemu", "proxmox_endpoint_raw_id": 1,
+        "proxmox_cluster_name": "alpha",
+    });
+    bench.netbox.seed(MACHINE_STATES, &state).unwrap();
+    let result = bench.run(Stage::TaskHistory).await.result();
+    let told = ["count", "created", "skipped", "errors", "degraded"].map(|key| result[key].clone());
+    assert_eq!(told, [json!(1), json!(1), json!(2), json!(2), json!(true)], "{result}");
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::Object;
-use super::shape::{Choice, Nested, id, put_or_null};
+use super::shape::{Choice, Nested, Said, id, put_or_null, put_said_id};
 use crate::reconcile::{Fields, ObjectId, Resource, Stored};
 
 /// Keys of a job that change although nobody has changed the job.
@@ -28,7 +28,7 @@ pub struct BackupRoutine {
     /// The plugin's row of the node that it is limited to.
     pub node: Option<ObjectId>,
     /// The plugin's row of the storage that it writes to.
-    pub storage: Option<ObjectId>,
+    pub storage: Said<ObjectId>,
     /// The guests that it takes: a list of numbers and words that must not be empty.
     pub selection: Value,
     /// Notes.
@@ -48,7 +48,7 @@ pub struct BackupRoutine {
     /// Options of fleecing, `enabled=1,storage=local-lvm`.
     pub fleecing: String,
     /// The plugin's row of the storage that is used for fleecing.
-    pub fleecing_storage: Option<ObjectId>,
+    pub fleecing_storage: Said<ObjectId>,
     /// Whether a run that was missed is made up for.
     pub repeat_missed: Option<bool>,
     /// How a backup server tells what has changed.
@@ -101,8 +101,8 @@ impl Resource for BackupRoutine {
         ]);
         put_or_null(&mut fields, "next_run", self.next_run.clone());
         put_or_null(&mut fields, "node", self.node.map(|id| id.0));
-        put_or_null(&mut fields, "storage", self.storage.map(|id| id.0));
-        put_or_null(&mut fields, "fleecing_storage", self.fleecing_storage.map(|id| id.0));
+        put_said_id(&mut fields, "storage", self.storage);
+        put_said_id(&mut fields, "fleecing_storage", self.fleecing_storage);
         put_or_null(&mut fields, "status", self.status.clone());
         put_or_null(&mut fields, "keep_last", self.retention.last);
         put_or_null(&mut fields, "keep_daily", self.retention.daily);
@@ -184,7 +184,7 @@ impl From<BackupRoutineRead> for Stored<BackupRoutine> {
             schedule: row.schedule,
             next_run: row.next_run,
             node: id(row.node),
-            storage: id(row.storage),
+            storage: id(row.storage).into(),
             selection: row.selection,
             comment: row.comment,
             status: row.status.map(|status| status.value),
@@ -201,7 +201,7 @@ impl From<BackupRoutineRead> for Stored<BackupRoutine> {
             zstd: row.zstd,
             io_workers: row.io_workers,
             fleecing: row.fleecing,
-            fleecing_storage: id(row.fleecing_storage),
+            fleecing_storage: id(row.fleecing_storage).into(),
             repeat_missed: row.repeat_missed,
             pbs_change_detection_mode: row.pbs_change_detection_mode,
             raw_config: row.raw_config,

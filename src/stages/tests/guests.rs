@@ -115,3 +115,20 @@ fn virtual_machine_without_a_sound_identity_is_left_out_by_name() {
         assert!(bindings.of(Vmid(205)).is_some(), "{case}: the others go on");
     }
 }
+
+#[test]
+fn virtual_machine_of_a_number_that_a_guest_of_another_kind_has_now_costs_its_heir_nothing() {
+    let mut facts = with_guests();
+    facts.known.machines.push(machine(33, "ct-gone"));
+    facts.known.machine_states.push(machine_state(33, 204, "lxc"));
+    let told = bindings(&facts);
+    assert_eq!(told.of(Vmid(204)).map(|bound| bound.id.0), Some(31), "{told:?}");
+    let [left_out] = told.unbound.as_slice() else {
+        panic!("{told:?}")
+    };
+    assert_eq!(
+        (left_out.id.0, left_out.reason.as_str()),
+        (33, "guest 204 is a qemu, not a lxc")
+    );
+    assert!(told.disputed.is_empty());
+}

@@ -29,7 +29,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
         .note(STEP, "started", "Starting backup synchronization.", Value::Null);
     run.discovered_machines(PHASE, "virtual-machine");
     let gaps = run.gaps.len();
-    run.read::<Storages>().await?;
+    run.read_or_miss::<Storages>("storages of the cluster").await?;
     run.read::<Backups>().await?;
     let failed = run.gaps.len() - gaps;
     run.note_found();

@@ -25,7 +25,7 @@ use serde_json::Value;
 use super::error::Error;
 use super::pass::EndpointRun;
 use super::report::{Counts, Outcome};
-use super::tally::SdnTally;
+use super::tally::{SdnTally, TaskTally};
 use crate::stages::Stage;
 
 pub use bootstrap::BootstrapStatus;
@@ -37,6 +37,8 @@ pub(super) struct Summary {
     pub(super) records: Vec<Value>,
     /// What the stage `sdn` counts beside that.
     pub(super) tally: Option<SdnTally>,
+    /// What a pass over the tasks of guests counted, where there was one.
+    pub(super) tasks: Option<TaskTally>,
     /// The virtual machines that it worked on, where it works on what they have.
     pub(super) machines: usize,
     /// The keys of those that could not be written.

@@ -256,10 +256,15 @@ fn with<const N: usize>(mut object: Value, members: [(&str, Value); N]) -> Value
     object
 }
 
-/// Why rows could not be written, by their key.
+/// Why rows could not be written, by their key, or by what they are called where they were refused without one.
 fn reasons(outcome: &Outcome) -> BTreeMap<&str, &str> {
-    let failed = outcome.failed.iter();
-    failed
-        .map(|failure| (failure.key.as_str(), failure.message.as_str()))
-        .collect()
+    let failed = outcome.failed.iter().map(|failure| {
+        let key = if failure.key.is_empty() {
+            &failure.label
+        } else {
+            &failure.key
+        };
+        (key.as_str(), failure.message.as_str())
+    });
+    failed.collect()
 }

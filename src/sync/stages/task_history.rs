@@ -1,14 +1,18 @@
 //! Stage `task-history`: what was done to guests.
 
+use std::collections::BTreeSet;
+
 use super::Summary;
 use crate::inventory::{RecordedTasks, Tasks};
 use crate::netbox::objects::VirtualMachineState;
+use crate::reconcile::ObjectId;
 use crate::stages::Selection;
 use crate::stages::guests::{bindings, stateless};
-use crate::stages::task_history::{TaskHistory, has_holes, holders, older, recent, recorded, unowned};
+use crate::stages::task_history::{TaskHistory, disputed, has_holes, holders, older, recent, recorded, unowned};
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
 use crate::sync::report::{Counts, Outcome};
+use crate::sync::tally::TaskTally;
 
 const PHASE: &str = "task-history";
 
@@ -27,18 +31,27 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
         });
     }
     run.discovered_machines(PHASE, "vm");
-    let outcome = run.write_tasks().await;
-    if !outcome.as_ref().is_ok_and(|outcome| outcome.failed.is_empty()) {
+    let written = run.write_tasks().await;
+    if !written.as_ref().is_ok_and(|outcome| outcome.failed.is_empty()) {
+        // The newest tasks may be on record now, and older ones not.
         run.place().repeat_full_task_pass();
     }
-    let mut outcome = outcome?;
+    let mut outcome = written?;
     outcome.left_out += strangers;
     run.warn(PHASE, &outcome);
     let counts = Counts::of(&outcome);
-    run.sum_up_tasks(counts);
+    let gaps = run.facts.inventory.gaps::<Tasks>();
+    let tasks = TaskTally {
+        errors: counts.failed + gaps.len() + disputed(&run.facts),
+        offline: gaps.iter().filter(|gap| gap.is_offline_node()).count(),
+        reconciled: counts.standing(),
+        skipped: counts.skipped,
+    };
+    run.sum_up_tasks(counts, tasks);
     // Tasks are many and small: they are counted, not listed.
     Ok(Summary {
         counts,
+        tasks: Some(tasks),
         machines: bindings(&run.facts).bound.len(),
         ..Summary::default()
     })
@@ -46,11 +59,11 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
 
 impl EndpointRun<'_> {
     /// Sums up in the plugin's terms: every row in step counts as created, every source that failed as failed.
-    fn sum_up_tasks(&self, counts: Counts) {
+    fn sum_up_tasks(&self, counts: Counts, tasks: TaskTally) {
         let told = Counts {
-            created: counts.standing(),
-            failed: counts.failed + self.gaps.len(),
-            skipped: counts.skipped,
+            created: tasks.reconciled,
+            failed: tasks.errors,
+            skipped: tasks.skipped,
             ..Counts::default()
         };
         let message = format!(
@@ -62,18 +75,16 @@ impl EndpointRun<'_> {
 
     async fn write_tasks(&mut self) -> Result<Outcome, Error> {
         self.facts.known.tasks = self.list(recent(&self.facts)).await?;
-        let guests = &self.facts.options.guests;
-        let is_full = guests.all_tasks || self.place().is_full_task_pass();
-        if guests.only.is_none() {
-            self.place().count_task_pass();
-        }
+        let machines: BTreeSet<ObjectId> = bindings(&self.facts).bound.iter().map(|bound| bound.id).collect();
+        let is_full = self.facts.options.guests.all_tasks || self.place().is_full_task_pass(&machines);
         self.recorded = if is_full {
             RecordedTasks::default()
         } else {
             recorded(&self.facts)
         };
         self.read::<Tasks>().await?;
-        if has_holes(&self.facts) {
+        let has_holes = has_holes(&self.facts);
+        if has_holes {
             self.place().repeat_full_task_pass();
         }
         let older = self.list(older(&self.facts)).await?;
@@ -82,6 +93,9 @@ impl EndpointRun<'_> {
         self.facts.known.task_holders = self.list::<VirtualMachineState>(vec![holders]).await?;
         let mut outcome = self.pass::<TaskHistory>().await?;
         outcome.left_out += unowned(&self.facts);
+        if !has_holes && self.facts.options.guests.only.is_none() && !self.is_dry_run {
+            self.place().count_task_pass(machines);
+        }
         Ok(outcome)
     }
 }

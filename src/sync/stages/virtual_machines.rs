@@ -19,6 +19,7 @@ use crate::stages::{Pass, Selection, Stage};
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
 use crate::sync::report::{Counts, Outcome};
+use crate::sync::tally::TaskTally;
 use crate::sync::tell::Subject;
 use crate::sync::warning::Warning;
 
@@ -50,17 +51,27 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     }
     let outcome = run.reconcile_machines().await?;
     if !with_network {
-        let summary = run.tell(&MACHINES, &outcome);
-        run.follow_up(&outcome).await?;
+        let mut summary = run.tell(&MACHINES, &outcome);
+        summary.tasks = run.follow_up(&outcome).await?.tasks;
         return Ok(summary);
     }
     run.tell_reconciled(&outcome, began.elapsed());
-    let failed = run.follow_up(&outcome).await?;
+    let followed = run.follow_up(&outcome).await?;
     let mut summary = run.tell_items(&MACHINES, &outcome);
-    let crippled = run.tell_done(&outcome, &failed);
+    summary.tasks = followed.tasks;
+    let crippled = run.tell_done(&outcome, &followed.failed_interfaces);
     run.sum_up(&MACHINES, &summary.counts);
     summary.counts.failed += crippled;
     Ok(summary)
+}
+
+/// What came of the stages that were done for the same guests.
+#[derive(Debug, Default)]
+struct Followed {
+    /// The keys of interfaces that failed.
+    failed_interfaces: BTreeSet<String>,
+    /// What the pass over their tasks counted, where there was one.
+    tasks: Option<TaskTally>,
 }
 
 impl EndpointRun<'_> {
@@ -301,27 +312,30 @@ impl EndpointRun<'_> {
         });
     }
 
-    /// The stages that the request wants done for the same guests; returns the keys of interfaces that failed.
-    async fn follow_up(&mut self, machines: &Outcome) -> Result<BTreeSet<String>, Error> {
+    /// The stages that the request wants done for the same guests.
+    async fn follow_up(&mut self, machines: &Outcome) -> Result<Followed, Error> {
+        let mut followed = Followed::default();
         let wanted = &self.facts.options.guests;
         let (with_network, with_tasks) = (wanted.sync_network, wanted.sync_task_history);
-        let failed = if with_network {
-            self.see_to_networks(machines).await?
-        } else {
-            BTreeSet::new()
-        };
+        if with_network {
+            followed.failed_interfaces = self.see_to_networks(machines).await?;
+        }
         if with_tasks {
             // Boxed: a stage may run others.
             match Box::pin(super::run(Stage::TaskHistory, self)).await {
-                Ok(_) => {}
+                Ok(summary) => followed.tasks = summary.tasks,
                 // The virtual machines stand; what was done to them is told another time.
                 Err(error @ (Error::Proxmox(_) | Error::NetBox(_))) => {
                     self.warnings.push(format!("task history: {error}").into());
+                    followed.tasks = Some(TaskTally {
+                        errors: 1,
+                        ..TaskTally::default()
+                    });
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(failed)
+        Ok(followed)
     }
 
     /// The disks, interfaces and addresses of the guests that the modes do not leave out; returns the keys of interfaces

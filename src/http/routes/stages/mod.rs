@@ -344,6 +344,11 @@ fn answer(place: &Place, scope: &Scope, report: JobReport) -> Result<Value, ApiE
     let (Answer::Objects(list), Some(report)) = (place.answer, report.into_stage()) else {
         return Ok(result);
     };
+    let tasks = report.tasks();
+    if report.stage == Stage::VirtualMachines && tasks.is_degraded() && !report.is_dry_run {
+        let text = "Task history sync degraded.";
+        return Err(ApiError::message(StatusCode::BAD_GATEWAY, text, json!(tasks)));
+    }
     let records = report.records();
     let is_nothing = records.is_empty() && report.counts().failed == 0;
     if let (Some(limits), true) = (&place.limits, is_nothing) {
