@@ -53,6 +53,9 @@ const CHANGES: &[&str] = &[
     r#"plugins/proxbox/sync-state/virtual-machines db-renamed proxmox_vm_name: "db-124" -> "db-renamed""#,
     r#"plugins/proxbox/sync-state/virtual-machines search-110 proxmox_node: "pve2" -> "pve1""#,
     r#"plugins/proxbox/sync-state/virtual-machines search-110 proxmox_node_name: "pve2" -> "pve1""#,
+    // The bridges of the other node.
+    r#"plugins/proxbox/sync-state/vm-interfaces net0 proxbox_bridge: "vmbr0" -> "vmbr0""#,
+    r#"plugins/proxbox/sync-state/vm-interfaces net1 proxbox_bridge: "vmbr1" -> "vmbr1""#,
     "virtualization/clusters lab allocated_disk: 28724032 -> 28756800",
     "virtualization/virtual-disks web-100/scsi0 size: 131072 -> 163840",
     r#"virtualization/virtual-machines lab/db-renamed name: "db-124" -> "db-renamed""#,
