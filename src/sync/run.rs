@@ -1,8 +1,10 @@
 //! A run: a stage, endpoint by endpoint; or several.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -22,13 +24,15 @@ use crate::inventory::{self, Cluster, Inventory, RecordedTasks};
 use crate::mapping::names::endpoint_label;
 use crate::netbox::ids::Ids;
 use crate::netbox::{Client, NetBoxVersion};
-use crate::proxmox::{self, Session};
+use crate::proxmox::{self, Metadata, Session};
 use crate::reconcile::Limits;
 use crate::stages::machines::GuestFacts;
 use crate::stages::{EndpointFacts, Facts, Known, Stage, Target};
 
 /// How many calls to one Proxmox a stage makes at once where the request does not say.
 const CONCURRENCY: usize = 8;
+/// How many endpoints are looked at at once.
+const LOOKS_AT_ONCE: usize = 8;
 
 /// An endpoint that takes part in a run.
 #[derive(Debug)]
@@ -116,13 +120,25 @@ impl<'a> Work<'a> {
             is_cancelled: false,
         };
         let endpoints = self.context.endpoints.iter();
-        for endpoint in endpoints.filter(|endpoint| !without.contains(&endpoint.facts.key)) {
-            let part = match &version {
-                // Boxed: it holds all that is known of the endpoint.
-                Ok(version) => Box::pin(self.part(stage, *version).run(endpoint)).await,
-                Err(error) => failed(stage, endpoint, error, self.progress),
-            };
-            report.endpoints.push(part);
+        let endpoints: Vec<_> = endpoints
+            .filter(|endpoint| !without.contains(&endpoint.facts.key))
+            .collect();
+        match version {
+            Ok(version) => {
+                let part = self.part(stage, version);
+                // Side by side: the time that one takes to show that it is dead is spent once, not by each after it.
+                let looks: Vec<_> = endpoints.iter().map(|endpoint| part.look(endpoint)).collect();
+                let looks: Vec<_> = stream::iter(looks).buffered(LOOKS_AT_ONCE).collect().await;
+                for (endpoint, metadata) in endpoints.into_iter().zip(looks) {
+                    // Boxed: it holds all that is known of the endpoint.
+                    report.endpoints.push(Box::pin(part.run(endpoint, metadata)).await);
+                }
+            }
+            Err(error) => {
+                let parts = endpoints.into_iter();
+                let parts = parts.map(|endpoint| failed(stage, endpoint, &error, self.progress));
+                report.endpoints.extend(parts);
+            }
         }
         report.is_cancelled = self.cancel.is_cancelled();
         self.forget_after(&report);
@@ -180,6 +196,15 @@ pub(super) async fn version(netbox: &Client) -> Result<NetBoxVersion, Error> {
     Ok(release)
 }
 
+/// The session with an endpoint, or why there cannot be one.
+fn session(endpoint: &SyncEndpoint) -> Result<&Session, Error> {
+    endpoint.session.as_ref().map_err(|error| Error::Unusable {
+        kind: error.kind(),
+        reason: error.reason(),
+        message: error.to_string(),
+    })
+}
+
 fn failed(stage: Stage, endpoint: &SyncEndpoint, error: &Error, progress: &Progress) -> EndpointReport {
     progress.endpoint_failed(stage.as_str(), &endpoint.facts.name, error);
     tracing::warn!(stage = stage.as_str(), endpoint.id = %endpoint.facts.key, %error, "endpoint failed");
@@ -208,12 +233,16 @@ pub(super) struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    async fn run(&self, endpoint: &'a SyncEndpoint) -> EndpointReport {
+    async fn run(&self, endpoint: &'a SyncEndpoint, metadata: Result<Arc<Metadata>, Error>) -> EndpointReport {
         let progress = self.work.progress;
         if self.work.cancel.is_cancelled() {
             return failed(self.stage, endpoint, &Error::Cancelled, progress);
         }
-        let mut run = match self.prepare(endpoint).await {
+        let run = match metadata {
+            Ok(metadata) => self.prepare_with(endpoint, &metadata).await,
+            Err(error) => Err(error),
+        };
+        let mut run = match run {
             Ok(run) => run,
             Err(error) => return failed(self.stage, endpoint, &error, progress),
         };
@@ -248,6 +277,21 @@ impl<'a> Part<'a> {
 
     /// Everything that is known before the first request of a stage.
     pub(super) async fn prepare(&self, endpoint: &'a SyncEndpoint) -> Result<EndpointRun<'a>, Error> {
+        let metadata = self.look(endpoint).await?;
+        self.prepare_with(endpoint, &metadata).await
+    }
+
+    /// What an endpoint tells of itself; the devices always want it afresh.
+    async fn look(&self, endpoint: &SyncEndpoint) -> Result<Arc<Metadata>, Error> {
+        let session = session(endpoint)?;
+        Ok(if self.stage == Stage::Devices {
+            session.refresh().await?
+        } else {
+            session.metadata().await?
+        })
+    }
+
+    async fn prepare_with(&self, endpoint: &'a SyncEndpoint, metadata: &Metadata) -> Result<EndpointRun<'a>, Error> {
         let Work {
             request,
             context,
@@ -255,17 +299,8 @@ impl<'a> Part<'a> {
             progress,
             cancel,
         } = self.work;
-        let session = endpoint.session.as_ref().map_err(|error| Error::Unusable {
-            kind: error.kind(),
-            reason: error.reason(),
-            message: error.to_string(),
-        })?;
-        let metadata = if self.stage == Stage::Devices {
-            session.refresh().await?
-        } else {
-            session.metadata().await?
-        };
-        let cluster = inventory::cluster(&metadata, endpoint_label(&endpoint.facts.name))
+        let session = session(endpoint)?;
+        let cluster = inventory::cluster(metadata, endpoint_label(&endpoint.facts.name))
             .map_err(|reason| Error::Limited { reason })?;
         let place = Place {
             memo,

@@ -217,7 +217,7 @@ pub(crate) fn rows_where(bench: &Estate, path: &str, field: &str, value: &Value)
 }
 
 /// The cluster `beta` of the node `b1` with one guest, the virtual machine 301.
-fn beta() -> World {
+pub(crate) fn beta() -> World {
     let mut world = World::bare(vec![Node::new("b1", 1, "10.0.1.1"), Node::new("b2", 2, "10.0.1.2")]);
     world.cluster = Some("beta".to_owned());
     let mut guest = Guest::new(GuestKind::Qemu, 301, "mail", "b1");

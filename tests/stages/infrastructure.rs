@@ -2,11 +2,12 @@
 //! and schedules.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use proxbox_api::error::ErrorKind;
 use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
-use proxbox_api::proxmox::mock::World;
 use proxbox_api::proxmox::mock::world::GuestKind;
+use proxbox_api::proxmox::mock::{Fault as ProxmoxFault, World};
 use proxbox_api::reconcile::Mode;
 use proxbox_api::stages::{Flag, Modes, Stage};
 use proxbox_api::sync::SyncRequest;
@@ -66,6 +67,28 @@ async fn filled(world: World) -> Bench {
     }
     bench.take_writes();
     bench
+}
+
+#[tokio::test]
+async fn endpoint_that_hangs_lets_the_next_be_looked_at_meanwhile() {
+    let estate = two_clusters().await;
+    let [hung, other] = [0, 1].map(|index| &estate.clusters[index].proxmox);
+    let never = Duration::from_hours(1);
+    hung.faults().on_path("/cluster/status", ProxmoxFault::Latency(never));
+    other.clear_requests();
+    let looked_at = async {
+        while other.requests().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let run = async {
+        tokio::select! {
+            _ = estate.try_run(Stage::Devices, estate.request.clone()) => panic!("it waits for the one that hangs"),
+            () = looked_at => {}
+        }
+    };
+    // Shorter than an answer is waited for.
+    assert_eq!(tokio::time::timeout(Duration::from_secs(3), run).await, Ok(()));
 }
 
 #[tokio::test]

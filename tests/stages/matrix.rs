@@ -334,7 +334,7 @@ async fn refused_row_is_named_and_the_rest_is_written() {
         let report = bench.stage_with(*stage, request()).await;
         let (kind, counts) = (stage.as_str(), report.counts());
         let result = report.result()["warnings"].to_string();
-        assert!(result.contains(words), "{kind}: {result}");
+        assert!(result.contains(words) && result.contains(refused), "{kind}: {result}");
         assert!(counts.failed == 1, "{kind}: {counts:?} {result}");
         assert_eq!(bench.netbox.count(path), rows.len() - 1, "{kind}: {result}");
         bench.netbox.faults().clear();

@@ -8,6 +8,7 @@ use proxbox_api::stages::{Flag, Modes, Stage};
 use proxbox_api::sync::{Job, SyncRequest};
 use serde_json::{Value, json};
 
+use crate::clusters::{Estate, alpha, beta};
 use crate::harness::{Bench, INTERFACES, MACHINE_STATES, MACHINES, tags, warnings};
 
 const CLOUD_INITS: &str = "plugins/proxbox/vm-cloudinit";
@@ -490,6 +491,20 @@ async fn stage_fails_where_the_cluster_itself_cannot_be_had() {
     let report = bench.job(Stage::VirtualMachines, alone()).await;
     assert!(report.errors()[0].contains(words), "{:?}", report.errors());
     assert_eq!(bench.netbox.count(MACHINES), 0);
+}
+
+#[tokio::test]
+async fn cluster_that_cannot_be_had_costs_its_own_guests_alone() {
+    let estate = Estate::empty(vec![alpha(), beta()]).await;
+    let words = "This name is reserved.";
+    let faults = estate.netbox.faults();
+    faults.refuse_row("virtualization/clusters", "alpha", "name", words);
+    let report = estate.try_run(Stage::VirtualMachines, estate.request.clone()).await;
+    let errors = report.errors();
+    assert!(errors.len() == 1 && errors[0].contains(words), "{errors:?}");
+    let machines = estate.netbox.rows(MACHINES);
+    let clusters: Vec<&Value> = machines.iter().map(|row| &row["cluster"]["name"]).collect();
+    assert_eq!(clusters, ["beta"]);
 }
 
 #[tokio::test]
