@@ -821,10 +821,10 @@ async fn reads_share_a_connection_while_each_write_has_its_own() {
 
 #[tokio::test]
 async fn create_without_a_connection_is_repeated_and_certainly_not_written() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
-    let client = Client::new(endpoint(port)).unwrap();
+    // Bound, so that no other test gets the port, and never listening.
+    let closed = tokio::net::TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let client = Client::new(endpoint(closed.local_addr().unwrap().port())).unwrap();
     let error = client.create(TAGS, &[json!({})]).await.unwrap_err();
     assert!(matches!(error, WriteError::Failed(Error::Connect { .. })), "{error}");
     assert_eq!(

@@ -69,6 +69,8 @@ impl EndpointRun<'_> {
             A::slot_mut(&mut self.facts.inventory).fill(collected);
             if self.only.is_none() && self.facts.options.only.is_everything() {
                 let mut shared = self.facts.inventory.clone();
+                // Only agents whose answer was to be written were asked.
+                shared.guest_systems = Slot::default();
                 if !self.recorded.endings.is_empty() {
                     // Reading stopped where tasks are on record: these are not all.
                     shared.tasks = Slot::default();

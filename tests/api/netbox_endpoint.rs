@@ -6,7 +6,7 @@ use proxbox_api::netbox::standin::{Account, Standin, StandinOptions, TOKEN};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::TestApp;
+use crate::support::{ClosedPort, TestApp};
 use crate::world::netbox_body;
 
 async fn netbox(account: Account) -> Standin {
@@ -140,9 +140,7 @@ async fn token_rules_hold_for_the_merged_row() {
 #[tokio::test]
 async fn each_fault_of_netbox_has_a_reason_of_its_own() {
     let app = TestApp::start().await;
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let closed = nobody.local_addr().unwrap().port();
-    drop(nobody);
+    let closed = ClosedPort::reserve();
     let good = netbox(Account::superuser(TOKEN)).await;
     let read_only = netbox(Account::superuser(TOKEN).read_only()).await;
     let expired = netbox(Account::superuser(TOKEN).refused("Token expired")).await;
@@ -180,7 +178,7 @@ async fn each_fault_of_netbox_has_a_reason_of_its_own() {
         ),
         (
             "nobody there",
-            crate::proxmox_endpoints::with(netbox_body(&good, TOKEN), &json!({"port": closed})),
+            crate::proxmox_endpoints::with(netbox_body(&good, TOKEN), &json!({"port": closed.number()})),
             false,
             "netbox_unreachable",
             "cannot connect",

@@ -10,7 +10,7 @@ use proxbox_api::proxmox::mock::{EMPTY_TOKEN, MockOptions, MockProxmox, PASSWORD
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::TestApp;
+use crate::support::{ClosedPort, TestApp};
 
 /// What the plugin sends for an endpoint, with a token of `root@pam`.
 pub(crate) fn pushed(name: &str, mock: &MockProxmox) -> Value {
@@ -231,11 +231,14 @@ async fn each_fault_of_the_credentials_has_a_reason_of_its_own() {
 #[tokio::test]
 async fn each_fault_of_the_connection_has_a_reason_of_its_own() {
     let (app, mock) = (TestApp::start().await, mock().await);
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let closed = nobody.local_addr().unwrap().port();
-    drop(nobody);
+    let closed = ClosedPort::reserve();
     for (name, members, reason, words) in [
-        ("host", json!({"port": closed}), "proxmox_unreachable", "cannot connect"),
+        (
+            "host",
+            json!({"port": closed.number()}),
+            "proxmox_unreachable",
+            "cannot connect",
+        ),
         (
             "name",
             json!({"domain": "pve.invalid"}),

@@ -219,16 +219,21 @@ async fn stage_fails_only_where_no_node_answers() {
     assert_eq!(bench.netbox.count(INTERFACES), 0);
 }
 
-#[tokio::test]
-async fn address_of_somebody_else_is_a_warning_and_stays_where_it_is() {
-    let bench = bench().await;
-    let device = find(&bench, "dcim/devices", "name", &json!("pve2"));
+/// Gives an address to the interface `ipmi` of node `pve2`, which an operator made.
+fn give_away(bench: &Bench, address: &str) {
+    let device = find(bench, "dcim/devices", "name", &json!("pve2"));
     let holder = json!({"device": id(&device), "name": "ipmi", "type": "other"});
     let holder = bench.netbox.seed(INTERFACES, &holder).unwrap();
     let taken = json!({
-        "address": "10.10.0.1/24", "assigned_object_type": "dcim.interface", "assigned_object_id": holder
+        "address": address, "assigned_object_type": "dcim.interface", "assigned_object_id": holder
     });
     bench.netbox.seed(ADDRESSES, &taken).unwrap();
+}
+
+#[tokio::test]
+async fn address_of_somebody_else_is_a_warning_and_stays_where_it_is() {
+    let bench = bench().await;
+    give_away(&bench, "10.10.0.1/24");
     bench
         .netbox
         .seed(ADDRESSES, &json!({"address": "10.10.0.2/16"}))
@@ -363,13 +368,7 @@ async fn nodes_and_interfaces_are_told_as_rows() {
 async fn what_could_not_be_written_of_an_interface_is_told_with_its_node() {
     let bench = bench().await;
     add_given(&bench);
-    let device = find(&bench, "dcim/devices", "name", &json!("pve2"));
-    let holder = json!({"device": id(&device), "name": "ipmi", "type": "other"});
-    let holder = bench.netbox.seed(INTERFACES, &holder).unwrap();
-    let taken = json!({
-        "address": "10.10.0.1/24", "assigned_object_type": "dcim.interface", "assigned_object_id": holder
-    });
-    bench.netbox.seed(ADDRESSES, &taken).unwrap();
+    give_away(&bench, "10.10.0.1/24");
     let faults = bench.netbox.faults();
     faults.refuse_row(VLANS, "VLAN 100", "vid", "Not this one.");
     faults.refuse_row(MACS, "BC:24:11:00:00:01", "mac_address", "Not this one.");

@@ -1,7 +1,7 @@
 //! The stage `virtual-machines`, from a Proxmox to a NetBox.
 
 use proxbox_api::netbox::standin::{Fault, FaultRule, Release, StandinOptions};
-use proxbox_api::proxmox::mock::world::{GuestKind, GuestStatus};
+use proxbox_api::proxmox::mock::world::{Agent, GuestKind, GuestStatus};
 use proxbox_api::proxmox::mock::{Guest, World};
 use proxbox_api::reconcile::{Mode, ObjectId};
 use proxbox_api::stages::{Flag, Modes, Stage};
@@ -886,6 +886,29 @@ async fn agents_are_asked_for_the_system_only_where_the_answer_is_written() {
     assert_eq!(asked(), all);
     let rows = bench.netbox.rows(MACHINES);
     assert!(rows.iter().any(|row| row["platform"]["name"] == "Debian GNU/Linux 12"));
+}
+
+#[tokio::test]
+async fn agent_that_does_not_run_is_asked_once_in_a_run_that_writes_interfaces_too() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench
+        .proxmox
+        .world()
+        .change(|world| world.guest(100).unwrap().agent = Agent::NotRunning);
+    let mut request = SyncRequest::default();
+    request.options.guests.sync_network = true;
+    request.options.guests.platform_from_agent = true;
+    bench.stage_with(Stage::VirtualMachines, request).await;
+    let asked = |vmid: u64| {
+        let agent = format!("/qemu/{vmid}/agent/");
+        let requests = bench.proxmox.requests().into_iter();
+        let paths = requests
+            .map(|request| request.path)
+            .filter(|path| path.contains(&agent));
+        paths.count()
+    };
+    assert_eq!(asked(100), 1);
+    assert!(asked(101) > 1, "an agent that runs tells its interfaces too");
 }
 
 #[tokio::test]

@@ -15,10 +15,26 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 use time::OffsetDateTime;
+use tokio::net::TcpSocket;
 
 /// The API key that [`TestApp::start`] registers.
 pub(crate) const KEY: &str = "test-key-of-at-least-thirty-two-characters";
 const KEY_HEADER: &str = "X-Proxbox-API-Key";
+
+/// A port that refuses connections, and that nobody else gets while this is held.
+pub(crate) struct ClosedPort(TcpSocket);
+
+impl ClosedPort {
+    pub(crate) fn reserve() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self(socket)
+    }
+
+    pub(crate) fn number(&self) -> u16 {
+        self.0.local_addr().unwrap().port()
+    }
+}
 
 /// A running service and a client of it.
 pub(crate) struct TestApp {

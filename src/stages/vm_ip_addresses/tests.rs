@@ -317,8 +317,8 @@ fn address_that_is_gone_goes_with_its_link_and_another_becomes_primary() {
     );
 }
 
-#[test]
-fn address_that_moved_to_another_guest_is_made_there_in_the_same_run() {
+/// Facts in which an address of guest 101 has moved to guest 202.
+fn moved() -> Facts {
     let mut facts = full();
     tell_first(&mut facts, &["10.20.0.12/24", "fd00:20::11/64"]);
     configure(
@@ -326,6 +326,12 @@ fn address_that_moved_to_another_guest_is_made_there_in_the_same_run() {
         202,
         json!({"net0": "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:BB:00:01,ip=10.20.0.11/24"}),
     );
+    facts
+}
+
+#[test]
+fn address_that_moved_to_another_guest_is_made_there_in_the_same_run() {
+    let mut facts = moved();
     let (gone, links) = stale(&mut facts);
     assert_eq!(
         (gone, links),
@@ -486,13 +492,7 @@ fn address_that_moved_to_another_guest_stays_where_nothing_may_go() {
         kind: ErrorKind::Permission,
         message: "Sys.Audit is missing".to_owned(),
     };
-    let mut facts = full();
-    tell_first(&mut facts, &["10.20.0.12/24", "fd00:20::11/64"]);
-    configure(
-        &mut facts,
-        202,
-        json!({"net0": "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:BB:00:01,ip=10.20.0.11/24"}),
-    );
+    let mut facts = moved();
     facts.cluster.hidden = Some(gap);
     let (gone, links) = find_stale(&facts);
     assert_eq!(gone, BTreeSet::new(), "{links:?}");

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::Summary;
-use crate::inventory::{Area as _, ClusterOptions, GuestConfigs, GuestSystems, Vmid};
+use crate::inventory::{ClusterOptions, GuestConfigs, GuestSystems, Vmid};
 use crate::netbox::objects::{Tag, VirtualMachine, VirtualMachineState};
 use crate::reconcile::{Mode, ObjectId};
 use crate::stages::guests::owned_states;
@@ -88,8 +88,6 @@ impl EndpointRun<'_> {
         self.claim_states().await?;
         self.free_names().await?;
         let mut outcome = self.write_machines().await?;
-        // Not all guests were asked: another run must not take it for what there is.
-        std::mem::take(GuestSystems::slot_mut(&mut self.facts.inventory));
         outcome.left_out += unverified;
         let [states, cloud_inits] = self.try_passes::<MachineStates, CloudInits>().await;
         take_states(&states?, &mut outcome);
