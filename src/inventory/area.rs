@@ -1,6 +1,7 @@
 //! Areas: what can be read, and where it is kept once it was.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,6 +94,13 @@ macro_rules! inventory {
             /// Takes what was read for so much younger.
             pub fn rejuvenate(&mut self, by: Duration) {
                 $(self.$field.rejuvenate(by);)*
+            }
+
+            /// Takes from `other` what is not held.
+            pub fn complete_from(&mut self, other: Self) {
+                $(if self.$field.0.is_none() {
+                    self.$field = other.$field;
+                })*
             }
 
             /// Whether nothing is held.
@@ -225,6 +233,14 @@ pub struct Reader<'a> {
     pub concurrency: usize,
     /// How long a guest agent may take to answer.
     pub agent_timeout: Duration,
+    /// Who is told of guests while they are read.
+    pub listener: Option<&'a dyn Listener>,
+}
+
+/// Is told of each guest as soon as it has been asked, in no order.
+pub trait Listener: fmt::Debug + Sync {
+    /// The snapshots of a guest were read; `None`: they could not be.
+    fn snapshots_read(&self, vmid: Vmid, snapshots: Option<&GuestSnapshots>);
 }
 
 impl Reader<'_> {

@@ -70,6 +70,8 @@ fn has_agent(inventory: &Inventory, guest: &Guest) -> bool {
     is_on && guest.is_running() && !guest.is_template
 }
 
+/// Asks one question after the other: both at once would take all places for agents of a node where an agent hangs, and
+/// keep the other guests of the node waiting.
 async fn ask(reader: &Reader<'_>, guest: &Guest) -> GuestAgent {
     let of = |answer, host_name| GuestAgent {
         vmid: guest.vmid,

@@ -34,7 +34,7 @@ pub use crate::proxmox::types::{
 pub use crate::proxmox::{
     GuestAddress, GuestConfig, GuestInterface, GuestKind, Nic, Property, Snapshot, Task, Vmid, Volume, canonical_mac,
 };
-pub use area::{Area, Inventory, Reader, Slot};
+pub use area::{Area, Inventory, Listener, Reader, Slot};
 pub use backup_jobs::BackupJobs;
 pub use backups::{Backups, StorageBackups};
 pub use cluster::{Cluster, ClusterMode, Node, cluster};

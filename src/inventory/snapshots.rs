@@ -1,7 +1,7 @@
 //! The snapshots of guests.
 
 use super::fan_out::{Limits, fan_out};
-use super::{Area, Collected, Gap, Inventory, Reader, Slot};
+use super::{Area, Collected, Gap, Guest, Inventory, Reader, Slot};
 use crate::proxmox::{Error, Snapshot, Vmid};
 
 /// The snapshots of guests.
@@ -42,26 +42,38 @@ impl Area for Snapshots {
             reachable,
             Limits::of(reader),
             |guest| &guest.node,
-            |guest| reader.session.list_snapshots(&guest.node, guest.kind, guest.vmid),
-        );
-        for (guest, answer) in answers.await {
-            let source = format!("snapshots of {}/{}", guest.kind, guest.vmid);
-            let rows = match answer {
-                Ok(rows) => rows,
-                Err(error) => {
-                    collected.gaps.push(Gap::new(source, &error));
-                    continue;
+            |guest| async move {
+                let read = read(reader, guest).await;
+                if let Some(listener) = reader.listener {
+                    listener.snapshots_read(guest.vmid, read.as_ref().ok().map(|(snapshots, _)| snapshots));
                 }
-            };
-            let odd = rows.rejected.iter().map(|row| Gap::row(&source, row));
-            collected.gaps.extend(odd);
-            let real = rows.items.into_iter().filter(|row| row.real_name().is_some());
-            collected.items.push(GuestSnapshots {
-                vmid: guest.vmid,
-                snapshots: real.collect(),
-                is_complete: rows.rejected.is_empty(),
-            });
+                read
+            },
+        );
+        for (_, answer) in answers.await {
+            match answer {
+                Ok((snapshots, odd)) => {
+                    collected.items.push(snapshots);
+                    collected.gaps.extend(odd);
+                }
+                Err(gap) => collected.gaps.push(gap),
+            }
         }
         Ok(collected)
     }
+}
+
+/// The snapshots of a guest, and a gap for each row that cannot be understood.
+async fn read(reader: &Reader<'_>, guest: &Guest) -> Result<(GuestSnapshots, Vec<Gap>), Gap> {
+    let source = format!("snapshots of {}/{}", guest.kind, guest.vmid);
+    let answer = reader.session.list_snapshots(&guest.node, guest.kind, guest.vmid).await;
+    let rows = answer.map_err(|error| Gap::new(source.clone(), &error))?;
+    let odd = rows.rejected.iter().map(|row| Gap::row(&source, row)).collect();
+    let real = rows.items.into_iter().filter(|row| row.real_name().is_some());
+    let snapshots = GuestSnapshots {
+        vmid: guest.vmid,
+        snapshots: real.collect(),
+        is_complete: rows.rejected.is_empty(),
+    };
+    Ok((snapshots, odd))
 }

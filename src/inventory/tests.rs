@@ -103,6 +103,7 @@ impl Bench {
             storage: None,
             recorded: &self.recorded,
             concurrency: 4,
+            listener: None,
         }
     }
 

@@ -214,7 +214,7 @@ impl Work<'_> {
     /// long they take; runs after this one use it for a short while only.
     pub(super) async fn full_update(self) -> FullReport {
         let endpoints = self.context.endpoints.iter().map(|endpoint| endpoint.facts.key);
-        let memo = self.memo.of_one_run(&self.context.netbox, endpoints);
+        let memo = self.memo.for_one_run(&self.context.netbox, endpoints);
         let report = Work { memo: &memo, ..self }.all_stages().await;
         let mut stages = report.stages.iter();
         if !report.is_cancelled && stages.all(|(_, stage)| stage.error_kind().is_none()) {

@@ -128,7 +128,7 @@ impl Memo {
 
     /// A memory for one run of several stages, which starts empty. What is remembered of the endpoints that take part, by
     /// `keys`, is forgotten here: the run is about to change it.
-    pub(super) fn of_one_run(&self, netbox: &Client, keys: impl Iterator<Item = EndpointKey>) -> Self {
+    pub(super) fn for_one_run(&self, netbox: &Client, keys: impl Iterator<Item = EndpointKey>) -> Self {
         let side = side(netbox);
         self.with(|state| {
             for key in keys {
@@ -149,6 +149,11 @@ impl Memo {
             state.supporting.extend(supporting);
             state.endpoints.extend(endpoints);
         });
+    }
+
+    /// Whether it is that of one run of several stages.
+    pub(super) const fn is_of_one_run(&self) -> bool {
+        self.is_of_one_run
     }
 
     pub(super) fn recall(&self, netbox: &Client, mode: ClusterMode) -> Option<Ids> {
@@ -334,6 +339,11 @@ impl Place<'_> {
 
     pub(super) fn keep_inventory(&self, inventory: &Inventory) {
         self.with(|kept| kept.inventory = inventory.clone());
+    }
+
+    /// Adds what was read besides.
+    pub(super) fn complete_inventory(&self, inventory: Inventory) {
+        self.with(|kept| kept.inventory.complete_from(inventory));
     }
 
     pub(super) fn target(&self) -> Option<KnownTarget> {

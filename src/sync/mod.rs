@@ -3,6 +3,7 @@
 //! A run works for one stage, or for all of them, and any number of Proxmox endpoints, one after the other; an endpoint
 //! that fails does not stop the others. Its events go to whoever listens; its end is always a [`Report`].
 
+mod ahead;
 mod apply;
 mod error;
 mod event;

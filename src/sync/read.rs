@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::error::Error;
 use super::pass::EndpointRun;
 use super::warning::Warning;
-use crate::inventory::{Area, Collected, Gap, Guests, Reader, Slot};
+use crate::inventory::{Area, Collected, Gap, Guests, Listener, Reader, Slot};
 use crate::netbox::objects::Storage;
 use crate::stages::guests::{Bindings, Unbound, bindings, machine_selection, state_selection};
 use crate::stages::storages::Storages as StorageRows;
@@ -15,14 +15,21 @@ impl EndpointRun<'_> {
     /// Reads an area, unless this run or one that ended a short while ago has. Its gaps become warnings; one that the
     /// credentials may not see at all is a gap too.
     pub(super) async fn read<A: Area>(&mut self) -> Result<(), Error> {
-        let collected = self.collect::<A>().await?;
+        let collected = self.collect::<A>(None).await?;
+        self.keep::<A>(collected);
+        Ok(())
+    }
+
+    /// Like [`Self::read`]; `listener` is told of guests meanwhile.
+    pub(super) async fn read_heard<A: Area>(&mut self, listener: &dyn Listener) -> Result<(), Error> {
+        let collected = self.collect::<A>(Some(listener)).await?;
         self.keep::<A>(collected);
         Ok(())
     }
 
     /// Reads an area that a stage can do without: a failure of Proxmox is a gap, called `source`.
     pub(super) async fn read_or_miss<A: Area>(&mut self, source: &str) -> Result<(), Error> {
-        let collected = match self.collect::<A>().await {
+        let collected = match self.collect::<A>(None).await {
             Err(Error::Proxmox(error)) => Some(Collected {
                 items: Vec::new(),
                 gaps: vec![Gap::new(source, &error)],
@@ -35,14 +42,14 @@ impl EndpointRun<'_> {
 
     /// Reads two areas side by side; neither may build upon the other.
     pub(super) async fn read_both<A: Area, B: Area>(&mut self) -> Result<(), Error> {
-        let (first, second) = tokio::try_join!(self.collect::<A>(), self.collect::<B>())?;
+        let (first, second) = tokio::try_join!(self.collect::<A>(None), self.collect::<B>(None))?;
         self.keep::<A>(first);
         self.keep::<B>(second);
         Ok(())
     }
 
     /// What an area holds; `None` where it was read before.
-    async fn collect<A: Area>(&self) -> Result<Option<Collected<A::Item>>, Error> {
+    async fn collect<A: Area>(&self, listener: Option<&dyn Listener>) -> Result<Option<Collected<A::Item>>, Error> {
         if A::slot(&self.facts.inventory).get().is_some() {
             return Ok(None);
         }
@@ -56,6 +63,7 @@ impl EndpointRun<'_> {
             recorded: &self.recorded,
             concurrency: self.concurrency,
             agent_timeout: self.agent_timeout,
+            listener,
         };
         Ok(Some(match A::collect(&reader).await {
             Ok(collected) => collected,

@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio_util::sync::CancellationToken;
 
+use super::ahead;
 use super::error::Error;
 use super::event::Progress;
 use super::job::{Job, JobReport};
@@ -17,7 +18,6 @@ use super::memo::{Memo, Place};
 use super::pass::EndpointRun;
 use super::report::{Counts, EndpointReport, Report};
 use super::request::SyncRequest;
-use super::stages;
 use super::step::Step;
 use crate::endpoint::EndpointKey;
 use crate::inventory::{self, Cluster, Inventory, RecordedTasks};
@@ -250,7 +250,7 @@ impl<'a> Part<'a> {
         if let Some(gap) = run.facts.cluster.hidden.clone() {
             run.miss(&gap);
         }
-        match stages::run(self.stage, &mut run).await {
+        match ahead::run_stage(&mut run).await {
             Ok(summary) => EndpointReport {
                 key: endpoint.facts.key,
                 name: endpoint.facts.name.clone(),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::error::Error;
 use super::event::Item;
 use super::pass::EndpointRun;
-use super::report::{Counts, Failure, Outcome, Written};
+use super::report::{Counts, Failure, Outcome};
 use super::run::{Work, version};
 use super::warning::Warning;
 use crate::endpoint::EndpointKey;
@@ -279,12 +279,7 @@ impl EndpointRun<'_> {
     }
 
     fn tell_candidate(&self, candidate: &Candidate<'_>, fared: Fared<'_>, (current, total): (usize, usize)) {
-        let row = Written {
-            id: candidate.id,
-            key: String::new(),
-            name: candidate.name.to_owned(),
-        };
-        let page = self.page(PAGE, &row);
+        let page = self.page(PAGE, candidate.id);
         let extra = json!({
             "reason": "orphan",
             "run_id": self.facts.options.run_id,

@@ -6,6 +6,7 @@ use super::event::Item;
 use super::pass::EndpointRun;
 use super::report::{Counts, Outcome, Written};
 use super::stages::Summary;
+use crate::reconcile::ObjectId;
 
 /// What a stage tells about.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +53,7 @@ impl EndpointRun<'_> {
             ("deleted", &outcome.deleted),
         ] {
             for row in rows {
-                let page = subject.page.map(|page| self.page(page, row));
+                let page = subject.page.map(|page| self.page(page, row.id));
                 current += 1;
                 self.progress.item(Item {
                     name: &row.name,
@@ -96,8 +97,8 @@ impl EndpointRun<'_> {
         }
     }
 
-    pub(super) fn page(&self, page: &str, row: &Written) -> String {
-        format!("{}{page}{}/", self.netbox.base_url().trim_end_matches('/'), row.id)
+    pub(super) fn page(&self, page: &str, row: ObjectId) -> String {
+        format!("{}{page}{row}/", self.netbox.base_url().trim_end_matches('/'))
     }
 }
 

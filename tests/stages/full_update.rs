@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
 use proxbox_api::proxmox::mock::{TOKEN_SECRET, World};
+use proxbox_api::reconcile::Mode;
 use proxbox_api::stages::Stage;
 use proxbox_api::sync::{Job, JobReport, SweepReport, SyncRequest};
 use serde_json::{Value, json};
@@ -104,6 +105,74 @@ async fn second_full_update_writes_nothing() {
     let report = bench.job(Job::FullUpdate, SyncRequest::default()).await;
     assert_eq!(report.errors(), Vec::<String>::new());
     assert_eq!(bench.take_writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_later_stages_need_is_read_while_the_devices_are_written() {
+    let bench = small().await;
+    bench
+        .netbox
+        .faults()
+        .add(FaultRule::on("dcim/devices", Fault::Hang).method("POST"));
+    bench.proxmox.clear_requests();
+    let awaited = [
+        "/storage",
+        "/cluster/replication",
+        "/cluster/backup",
+        "/nodes/pve1/network",
+        "/nodes/pve2/network",
+    ];
+    let mut open = bench.proxmox.open_requests();
+    let all = async {
+        while awaited
+            .iter()
+            .any(|path| bench.proxmox.requests().iter().all(|request| request.path != *path))
+        {
+            open.changed().await.unwrap();
+        }
+    };
+    tokio::select! {
+        _ = bench.job(Job::FullUpdate, SyncRequest::default()) => panic!("NetBox hangs"),
+        told = tokio::time::timeout(Duration::from_secs(20), all) => assert!(told.is_ok()),
+    }
+    assert_eq!(bench.netbox.count("dcim/devices"), 0);
+}
+
+#[tokio::test]
+async fn what_is_turned_off_is_not_read_ahead() {
+    let bench = small().await;
+    bench.proxmox.clear_requests();
+    let mut request = SyncRequest::default();
+    request.options.modes.node = Mode::Disabled;
+    request.options.modes.machine = Mode::Disabled;
+    request.options.modes.template = Mode::Disabled;
+    request.options.modes.storage = Mode::Disabled;
+    bench.job(Job::FullUpdate, request).await;
+    let asked = take_asked(&bench);
+    let unasked = asked
+        .keys()
+        .filter(|path| path.ends_with("/network") || *path == "/storage");
+    assert_eq!(unasked.count(), 0, "{asked:?}");
+    assert_eq!(asked["/cluster/replication"], 1);
+}
+
+#[tokio::test]
+async fn what_could_not_be_read_ahead_is_asked_for_again_by_its_stage_and_told() {
+    let bench = small().await;
+    bench.proxmox.faults().fail("/cluster/replication", 500, "out of order");
+    bench.proxmox.faults().fail("/nodes/pve2/network", 500, "out of order");
+    bench.proxmox.clear_requests();
+    let report = bench.job(Job::FullUpdate, SyncRequest::default()).await;
+    let asked = take_asked(&bench);
+    assert_eq!(asked["/nodes/pve1/network"], 1, "known already");
+    let errors = report.errors().join("; ");
+    assert!(errors.contains("replications") && !errors.contains("pve2"), "{errors}");
+    let result = report.result();
+    let warnings = result["warnings"].to_string();
+    assert!(
+        warnings.contains("node-interfaces") && warnings.contains("pve2"),
+        "{warnings}"
+    );
 }
 
 /// What was asked of Proxmox since the last call, and how often.

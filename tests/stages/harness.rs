@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
 use proxbox_api::endpoint::{EndpointId, EndpointKey, Product, Source};
 use proxbox_api::netbox;
 use proxbox_api::netbox::standin::{Request, Standin, StandinOptions};
@@ -152,8 +153,12 @@ impl Bench {
 
     /// Runs a job to its end and returns what it told.
     pub(crate) async fn events(&self, job: impl Into<Job>, request: SyncRequest) -> Vec<Event> {
-        let running = self.registry.start(job, request, self.context());
-        running.into_events().collect().await
+        self.stream(job, request).collect().await
+    }
+
+    /// Starts a job and returns what it tells, while it runs.
+    pub(crate) fn stream(&self, job: impl Into<Job>, request: SyncRequest) -> BoxStream<'static, Event> {
+        self.registry.start(job, request, self.context()).into_events().boxed()
     }
 
     /// Runs a stage on its own to its end; no endpoint may fail.

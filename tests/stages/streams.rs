@@ -1,9 +1,13 @@
 //! What streams tell: steps, results, and what is said of each object.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
 use proxbox_api::error::ErrorKind;
 use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
-use proxbox_api::proxmox::mock::World;
 use proxbox_api::proxmox::mock::world::GuestKind;
+use proxbox_api::proxmox::mock::{Fault as ProxmoxFault, World};
 use proxbox_api::reconcile::ObjectId;
 use proxbox_api::stages::Stage;
 use proxbox_api::sync::{Event, Job, SyncRequest};
@@ -453,9 +457,35 @@ async fn snapshots_tell_of_each_virtual_machine_and_of_those_that_could_not_be_r
         .filter(|data| data["status"] == "failed")
         .map(|data| &data["rowid"])
         .collect();
-    assert_eq!((rows.len(), failed), (13, vec![&unread]), "one row each, and the end");
+    assert_eq!(
+        (rows.len(), failed),
+        (25, vec![&unread]),
+        "each has begun and ended, and the table has"
+    );
+    let begun = |data: &&&Value| data["payload"]["data"]["status"] == "Processing...";
+    assert_eq!(rows.iter().filter(begun).count(), 12);
     let result = &events.last().unwrap().data["result"];
     assert_eq!((&result["count"], &result["skipped"]), (&json!(12), &json!(1)));
+}
+
+#[tokio::test]
+async fn snapshots_are_told_of_while_those_of_another_guest_are_waited_for() {
+    let bench = filled().await;
+    let hangs = ProxmoxFault::Latency(Duration::from_hours(1));
+    bench.proxmox.faults().on_path("/nodes/*/*/101/snapshot", hangs);
+    bench.forget();
+    let slow = bench.machine_of(101)["name"].clone();
+    let mut told = bench.stream(Stage::Snapshots, SyncRequest::default());
+    let mut names = BTreeSet::new();
+    while names.len() < 11 {
+        let event = tokio::time::timeout(Duration::from_secs(20), told.next()).await;
+        let event = event.unwrap().unwrap();
+        if event.name == "item_progress" {
+            names.insert(event.data["item"]["name"].to_string());
+            assert_eq!(event.data["progress"]["current"], names.len());
+        }
+    }
+    assert!(!names.contains(&slow.to_string()), "{names:?}");
 }
 
 #[tokio::test]

@@ -81,7 +81,7 @@ impl EndpointRun<'_> {
             if warning.is_none() && !outcome.unchanged.contains(row) {
                 continue;
             }
-            let page = self.page(PAGE, row);
+            let page = self.page(PAGE, row.id);
             self.progress.item(Item {
                 phase: PHASE,
                 name: &name,

@@ -35,6 +35,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.find_cluster().await?;
     run.read_machines().await?;
     run.warn_of_unbound();
+    run.tell_disks_begun();
     run.read::<GuestConfigs>().await?;
     run.read_storages().await?;
     let disks = run.pass::<VirtualDisks>().await?;
@@ -84,6 +85,11 @@ impl Tally {
     }
 }
 
+/// What the plugin's table calls the row of a virtual machine.
+fn row_id(machine: &str) -> String {
+    format!("{machine}-disks")
+}
+
 /// What became of disks, by virtual machine.
 fn tallies(disks: &Outcome) -> BTreeMap<String, Tally> {
     let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
@@ -108,8 +114,16 @@ fn tallies(disks: &Outcome) -> BTreeMap<String, Tally> {
 }
 
 impl EndpointRun<'_> {
-    /// Tells what became of the disks of each virtual machine that was not as it should be or could not be looked into, and
-    /// says it of the machines.
+    /// The turn of every virtual machine has come.
+    fn tell_disks_begun(&self) {
+        for bound in bindings(&self.facts).active() {
+            let (name, rowid) = (bound.label(), row_id(bound.label()));
+            let columns = json!({"completed": false, "sync_status": "syncing", "rowid": rowid, "name": name});
+            self.progress.columns(TABLE, "sync", &rowid, &columns);
+        }
+    }
+
+    /// Tells what became of the disks of each virtual machine, and says it of the machines.
     fn tell_disks(&self, disks: &Outcome) -> Outcome {
         let mut tallies = tallies(disks);
         let mut machines = Outcome {
@@ -124,22 +138,18 @@ impl EndpointRun<'_> {
                 key: bound.id.to_string(),
                 name: name.to_owned(),
             };
-            let Some(tally) = tallies.remove(&row.key) else {
-                if self.facts.inventory.config(bound.vmid).is_some() {
-                    machines.unchanged.push(row);
-                } else {
-                    let reason = bound
-                        .guest
-                        .map_or_else(|| GONE.to_owned(), |guest| unread(&self.facts, guest));
-                    self.tell_machine(&row, &reason, Some(&reason), false);
-                    machines.left_out += 1;
-                }
+            let tally = tallies.remove(&row.key);
+            if tally.is_none() && self.facts.inventory.config(bound.vmid).is_none() {
+                let reason = bound
+                    .guest
+                    .map_or_else(|| GONE.to_owned(), |guest| unread(&self.facts, guest));
+                self.tell_machine(&row, &reason, Some(&reason), false);
+                machines.left_out += 1;
                 continue;
-            };
-            let error = tally.error();
-            if tally.created + tally.updated + tally.deleted + tally.failures.len() > 0 {
-                self.tell_machine(&row, &tally.text(), error.as_deref(), tally.created > 0);
             }
+            let tally = tally.unwrap_or_default();
+            let error = tally.error();
+            self.tell_machine(&row, &tally.text(), error.as_deref(), tally.created > 0);
             match (error, tally.failures.first()) {
                 (Some(message), Some(first)) => machines.failed.push(Failure {
                     object: VirtualDisk::KIND,
@@ -157,7 +167,7 @@ impl EndpointRun<'_> {
 
     /// The row of a virtual machine in the plugin's table: what became of its disks, or why nothing did.
     fn tell_machine(&self, machine: &Written, text: &str, error: Option<&str>, has_new: bool) {
-        let rowid = format!("{}-disks", machine.name);
+        let rowid = row_id(&machine.name);
         let columns = json!({
             "completed": true,
             "increment_count": if has_new { "yes" } else { "no" },
