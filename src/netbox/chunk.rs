@@ -13,6 +13,8 @@ use super::query::Query;
 const LONGEST_LINE: usize = 3500;
 /// `GET `, `?`, ` HTTP/1.1` and the paging parameters at their longest.
 const RESERVED: usize = 100;
+/// A chunk asks for some 300 guests, of which each has a few rows.
+const PAGES_PER_CHUNK: usize = 2;
 /// How NetBox refuses a filter by a relation that does not exist.
 const DEAD_CHOICE: &str = "Select a valid choice.";
 
@@ -46,6 +48,24 @@ pub(super) async fn walk_related(
     if chunks > 1
         && let Some(rows) = page::walk_within(client, path, query, chunks).await?
         && let Some(rows) = of(rows, related, values)
+    {
+        return Ok(rows);
+    }
+    walk(client, path, query, key, values).await
+}
+
+/// As [`walk`], where rows that have other values do no harm. Reads the whole list instead unless that takes many more
+/// requests.
+pub(super) async fn walk_or_whole(
+    client: &Client,
+    path: &str,
+    query: &Query,
+    key: &str,
+    values: &[String],
+) -> Result<Vec<Row>, Error> {
+    let chunks = split(path, query, key, values).len();
+    if chunks > 1
+        && let Some(rows) = page::walk_within(client, path, query, chunks * PAGES_PER_CHUNK).await?
     {
         return Ok(rows);
     }

@@ -208,6 +208,22 @@ impl Client {
         decode_rows(path, rows)
     }
 
+    /// As [`Self::list_chunked`], and perhaps rows that have other values under `key`: the whole list is read instead unless
+    /// that takes many more requests.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::list`].
+    pub async fn list_or_whole<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &Query,
+        key: &str,
+        values: &[String],
+    ) -> Result<Vec<T>, Error> {
+        decode_rows(path, chunk::walk_or_whole(self, path, query, key, values).await?)
+    }
+
     /// The one row that fits `query`, in one request.
     ///
     /// # Errors

@@ -579,6 +579,33 @@ async fn rows_of_many_are_read_in_the_way_that_takes_fewer_requests() {
 }
 
 #[tokio::test]
+async fn whole_list_is_read_unless_that_takes_many_more_requests() {
+    const MACHINE: &str = "virtual_machine";
+    for (case, machines, total, with_filter, without) in [
+        ("few of many", 5, 1_000, 1, 0),
+        ("a few more pages", 300, 600, 0, 6),
+        ("many more pages", 300, 700, 3, 1),
+    ] {
+        let server = MockServer::start().await;
+        Mock::given(method("GET"))
+            .respond_with(move |request: &Request| answer_by_machine(request, total, MACHINE))
+            .mount(&server)
+            .await;
+        let values: Vec<String> = (1..=machines).map(|id: u64| id.to_string()).collect();
+        let rows: Vec<Value> = client(&server)
+            .list_or_whole(TAGS, &Query::new(), "virtual_machine_id", &values)
+            .await
+            .unwrap();
+        let found = ids(&rows);
+        assert!((1..=machines / 2).all(|id| found.contains(&id)), "{case}");
+        let requests = requests(&server).await;
+        let is_filtered = |request: &&Request| request.url.query().unwrap().contains("virtual_machine_id");
+        let filtered = requests.iter().filter(is_filtered).count();
+        assert_eq!((filtered, requests.len() - filtered), (with_filter, without), "{case}");
+    }
+}
+
+#[tokio::test]
 async fn bulk_create_is_one_list_and_answers_in_order() {
     let server = MockServer::start().await;
     let rows = [json!({"name": "a"}), json!({"name": "b"})];

@@ -86,7 +86,7 @@ fn is_ours(facts: &Facts, stored: &Stored<Backup>) -> bool {
 impl Pass for Backups {
     type Object = Backup;
 
-    /// All there are, because no filter of the plugin fits an endpoint; those of the named guests where some are named.
+    /// Those of the guests' numbers, because no filter of the plugin fits an endpoint.
     fn scope(facts: &Facts) -> Vec<Selection> {
         vec![of_guests(facts)]
     }

@@ -144,12 +144,13 @@ pub fn stateless(facts: &Facts) -> usize {
     machines.filter(|stored| !known.contains(&stored.id)).count()
 }
 
-/// Rows of a collection that the plugin tells apart by the guest's number: all, or those of the guests whose virtual
-/// machines the request names.
+/// Rows of a collection that the plugin tells apart by the guest's number, whatever virtual machine they hang on: those of
+/// the guests that virtual machines stand for, where the request names some, of these.
 pub fn of_guests(facts: &Facts) -> Selection {
+    let selection = Selection::any_of("vmid", bindings(facts).bound.iter().map(|bound| bound.vmid));
     match &facts.options.guests.only {
-        None => Selection::all().below::<VirtualMachine>(facts.known.machine_ids()),
-        Some(_) => Selection::any_of("vmid", bindings(facts).bound.iter().map(|bound| bound.vmid)),
+        None => selection.or_whole().below::<VirtualMachine>(facts.known.machine_ids()),
+        Some(_) => selection,
     }
 }
 

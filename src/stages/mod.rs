@@ -112,11 +112,19 @@ pub struct Selection {
     pub filters: Vec<(&'static str, String)>,
     /// A filter of which any value may hold.
     pub any_of: Option<(&'static str, Vec<String>)>,
-    /// The field of a row that holds what [`Self::any_of`] asks for, where that is a related row's id and the whole
-    /// collection may be read instead.
-    pub related: Option<&'static str>,
+    /// Whether the whole collection may be read instead of what [`Self::any_of`] asks for.
+    pub whole: Option<Whole>,
     /// What every row hangs on that matters here.
     pub parents: Option<Parents>,
+}
+
+/// The whole collection in place of a selection from it, where that takes fewer requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whole {
+    /// Rows of others are left out: this field holds the id of the row that the selection is about.
+    By(&'static str),
+    /// Rows of others come with it and do no harm.
+    WithOthers,
 }
 
 /// Rows that others hang on.
@@ -134,7 +142,7 @@ impl Selection {
         Self {
             filters: Vec::new(),
             any_of: None,
-            related: None,
+            whole: None,
             parents: None,
         }
     }
@@ -144,7 +152,7 @@ impl Selection {
         Self {
             filters: vec![(name, value.to_string())],
             any_of: None,
-            related: None,
+            whole: None,
             parents: None,
         }
     }
@@ -155,7 +163,7 @@ impl Selection {
         Self {
             filters: Vec::new(),
             any_of: Some((name, values)),
-            related: None,
+            whole: None,
             parents: None,
         }
     }
@@ -167,8 +175,17 @@ impl Selection {
         ids: impl IntoIterator<Item = V>,
     ) -> Self {
         Self {
-            related: Some(related),
+            whole: Some(Whole::By(related)),
             ..Self::any_of(name, ids)
+        }
+    }
+
+    /// Says that other rows do no harm.
+    #[must_use]
+    pub fn or_whole(self) -> Self {
+        Self {
+            whole: Some(Whole::WithOthers),
+            ..self
         }
     }
 

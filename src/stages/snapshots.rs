@@ -82,7 +82,7 @@ fn is_ours(facts: &Facts, stored: &Stored<Snapshot>) -> bool {
 impl Pass for Snapshots {
     type Object = Snapshot;
 
-    /// All there are: what stands where a snapshot belongs may be another endpoint's.
+    /// Those of the guests' numbers: what stands where a snapshot belongs may be another endpoint's.
     fn scope(facts: &Facts) -> Vec<Selection> {
         vec![of_guests(facts)]
     }

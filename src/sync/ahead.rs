@@ -16,7 +16,7 @@ use crate::stages::{Modes, Stage};
 
 /// Runs the stage of `run`. In a full update, what later stages need is read while the first one is under way.
 pub(super) async fn run_stage(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
-    if run.stage != Stage::Devices || !run.memo.is_of_one_run() {
+    if run.stage != Stage::Devices || !run.memo.is_of_one_run {
         return stages::run(run.stage, run).await;
     }
     let ahead = Ahead::of(run);

@@ -40,7 +40,7 @@ pub struct Memo {
     state: Arc<Mutex<State>>,
     history: Arc<Mutex<History>>,
     /// Whether the state is that of one run, which uses to its end what it has read.
-    is_of_one_run: bool,
+    pub(super) is_of_one_run: bool,
 }
 
 /// What was read.
@@ -149,11 +149,6 @@ impl Memo {
             state.supporting.extend(supporting);
             state.endpoints.extend(endpoints);
         });
-    }
-
-    /// Whether it is that of one run of several stages.
-    pub(super) const fn is_of_one_run(&self) -> bool {
-        self.is_of_one_run
     }
 
     pub(super) fn recall(&self, netbox: &Client, mode: ClusterMode) -> Option<Ids> {

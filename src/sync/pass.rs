@@ -18,7 +18,7 @@ use crate::netbox::objects::Object;
 use crate::netbox::{Client, NetBoxVersion, Query};
 use crate::proxmox::{Session, Vmid};
 use crate::reconcile::{Create, Limits, Mode, Plan, Resource, Retire, Stored, check, diff};
-use crate::stages::{Facts, Pass, Selection, Stage};
+use crate::stages::{Facts, Pass, Selection, Stage, Whole};
 
 /// How often NetBox is read again in one pass because a write's fate was unknown. Each time the batches are half as large:
 /// so often that the largest comes down to single rows.
@@ -92,9 +92,12 @@ impl<'a> EndpointRun<'a> {
             if !R::READ_FIELDS.is_empty() {
                 query = query.fields(R::READ_FIELDS);
             }
-            let found: Vec<R::Read> = match (&selection.any_of, selection.related) {
-                (Some((name, ids)), Some(related)) => {
+            let found: Vec<R::Read> = match (&selection.any_of, selection.whole) {
+                (Some((name, ids)), Some(Whole::By(related))) => {
                     self.netbox.list_related(R::PATH, &query, (name, related), ids).await?
+                }
+                (Some((name, values)), Some(Whole::WithOthers)) => {
+                    self.netbox.list_or_whole(R::PATH, &query, name, values).await?
                 }
                 (Some((name, values)), None) => self.netbox.list_chunked(R::PATH, &query, name, values).await?,
                 (None, _) => self.netbox.list(R::PATH, &query).await?,

@@ -250,7 +250,7 @@ impl<'a> Part<'a> {
         if let Some(gap) = run.facts.cluster.hidden.clone() {
             run.miss(&gap);
         }
-        match ahead::run_stage(&mut run).await {
+        match Box::pin(ahead::run_stage(&mut run)).await {
             Ok(summary) => EndpointReport {
                 key: endpoint.facts.key,
                 name: endpoint.facts.name.clone(),
