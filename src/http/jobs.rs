@@ -87,6 +87,7 @@ impl Job {
             stamp_interval: limits.stamp_interval,
             inventory_ttl: limits.inventory_ttl,
             agent_timeout: limits.agent_timeout,
+            wants_hardware: settings.sync.hardware_discovery.unwrap_or_default(),
             sync_links: limits.links,
         };
         Ok(Self {

@@ -65,13 +65,6 @@ macro_rules! stages {
                     $(Self::$stage => $name,)*
                 }
             }
-
-            /// The stage on its own, as a list.
-            pub const fn alone(self) -> &'static [Self] {
-                match self {
-                    $(Self::$stage => &[Self::$stage],)*
-                }
-            }
         }
     };
 }

@@ -317,8 +317,10 @@ impl Work<'_> {
             return BootstrapStatus::not_run("a dry run writes nothing");
         }
         let part = self.part(Stage::Storage, version);
-        for endpoint in &self.context.endpoints {
-            let Ok(mut run) = part.prepare(endpoint).await else {
+        let endpoints: Vec<_> = self.context.endpoints.iter().collect();
+        let looks = part.looks(&endpoints).await.into_iter().zip(endpoints);
+        for (metadata, endpoint) in looks.filter_map(|(look, endpoint)| Some((look.ok()?, endpoint))) {
+            let Ok(mut run) = part.prepare_with(endpoint, &metadata).await else {
                 continue;
             };
             // What goes wrong here goes wrong in the first stage again, which tells it.

@@ -1,5 +1,7 @@
 //! What a run may be asked to do, and what it reports.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::full_update::FullReport;
@@ -54,14 +56,57 @@ impl Job {
         }
     }
 
-    /// The stages that may not run for the same endpoint meanwhile.
-    pub(super) const fn stages(&self) -> &'static [Stage] {
-        match self {
-            Self::Stage(stage) => stage.alone(),
-            Self::Individual(wanted) => wanted.kind.stage().alone(),
-            Self::FullUpdate => Stage::ORDER,
-            Self::Sweep { .. } => Stage::VirtualMachines.alone(),
+    /// The stages that may not run for the same endpoint meanwhile: those whose rows it may write.
+    pub(super) fn stages(&self, request: &SyncRequest) -> BTreeSet<Stage> {
+        let guests = &request.options.guests;
+        let mut stages = match self {
+            Self::Stage(stage) => BTreeSet::from([*stage]),
+            Self::Individual(wanted) => above(wanted.kind.stage()),
+            Self::FullUpdate => Stage::ORDER.iter().copied().collect(),
+            Self::Sweep { .. } => BTreeSet::from([Stage::VirtualMachines]),
+        };
+        if *self == Self::Stage(Stage::VirtualMachines) {
+            stages.insert(Stage::Devices);
+            if guests.sync_network {
+                stages.extend([Stage::VirtualDisks, Stage::VmInterfaces, Stage::VmIpAddresses]);
+            }
+            if guests.sync_task_history {
+                stages.insert(Stage::TaskHistory);
+            }
         }
+        if stages.contains(&Stage::VmInterfaces) {
+            // It makes the bridges of nodes.
+            stages.insert(Stage::NodeInterfaces);
+        }
+        if stages.contains(&Stage::VmIpAddresses) {
+            // It tells which interface of a guest has them.
+            stages.insert(Stage::VmInterfaces);
+        }
+        stages
+    }
+}
+
+/// A stage and those that make what its rows hang on.
+fn above(stage: Stage) -> BTreeSet<Stage> {
+    let of_nodes = [Stage::Devices, stage];
+    match stage {
+        Stage::Devices | Stage::Storage | Stage::VirtualMachines | Stage::NodeInterfaces | Stage::Sdn => {
+            of_nodes.into()
+        }
+        Stage::TaskHistory
+        | Stage::VirtualDisks
+        | Stage::Backups
+        | Stage::Snapshots
+        | Stage::VmInterfaces
+        | Stage::Replications
+        | Stage::BackupRoutines => [Stage::Devices, Stage::VirtualMachines, stage].into(),
+        Stage::VmIpAddresses => [
+            Stage::Devices,
+            Stage::VirtualMachines,
+            Stage::VmInterfaces,
+            Stage::VmIpAddresses,
+        ]
+        .into(),
     }
 }
 
@@ -135,5 +180,52 @@ impl JobReport {
             Self::FullUpdate(report) => report.is_cancelled,
             Self::Sweep(report) => report.is_cancelled,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_holds_every_stage_whose_rows_it_may_write() {
+        let request = |network, tasks| {
+            let mut request = SyncRequest::default();
+            request.options.guests.sync_network = network;
+            request.options.guests.sync_task_history = tasks;
+            request
+        };
+        let held = |job: Job, request: &SyncRequest| -> Vec<&'static str> {
+            job.stages(request).into_iter().map(Stage::as_str).collect()
+        };
+        let machines = Job::Stage(Stage::VirtualMachines);
+        assert_eq!(
+            held(machines.clone(), &request(false, false)),
+            ["devices", "virtual-machines"]
+        );
+        assert_eq!(
+            held(machines.clone(), &request(false, true)),
+            ["devices", "virtual-machines", "task-history"]
+        );
+        assert_eq!(
+            held(machines, &request(true, false)),
+            [
+                "devices",
+                "virtual-machines",
+                "virtual-disks",
+                "node-interfaces",
+                "vm-interfaces",
+                "vm-ip-addresses"
+            ]
+        );
+        let plain = request(true, true);
+        assert_eq!(held(Job::Stage(Stage::Snapshots), &plain), ["snapshots"]);
+        assert_eq!(
+            held(Job::Stage(Stage::VmInterfaces), &plain),
+            ["node-interfaces", "vm-interfaces"]
+        );
+        assert_eq!(held(Job::FullUpdate, &plain).len(), Stage::ORDER.len());
+        assert_eq!(above(Stage::VmIpAddresses).len(), 4);
+        assert_eq!(above(Stage::Devices).len(), 1);
     }
 }

@@ -8,7 +8,7 @@
 //! Remembered are what was read of Proxmox, ids of supporting objects, which rows of NetBox stand for what, and rows that
 //! stages look up. What a stage itself compares it always reads.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,8 +16,9 @@ use tokio::time::Instant;
 
 use super::shelf::Shelf;
 use super::stages::BootstrapStatus;
+use super::task_passes::TaskPasses;
 use crate::endpoint::EndpointKey;
-use crate::inventory::{ClusterMode, Inventory};
+use crate::inventory::{Area, ClusterMode, Inventory, Slot};
 use crate::netbox::Client;
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::{Cluster, PluginEndpoint, TrackingCluster};
@@ -27,8 +28,6 @@ use crate::stages::Target;
 
 /// How long the supporting objects are taken to stand.
 const FRESH: Duration = Duration::from_mins(2);
-/// Of so many passes over the tasks of an endpoint one reads them all.
-const FULL_TASK_PASS_EVERY: u32 = 24;
 
 /// So many times the time that things are remembered between runs they are remembered at most, however many runs use them.
 const LONGEST: u32 = 10;
@@ -52,19 +51,10 @@ struct State {
 
 /// What was done.
 #[derive(Debug, Default)]
-struct History {
+pub(super) struct History {
     latest: Option<BootstrapStatus>,
     /// Passes over the tasks of an endpoint.
-    task_passes: HashMap<(String, EndpointKey), TaskPasses>,
-}
-
-/// Passes over the tasks of one endpoint.
-#[derive(Debug, Default)]
-struct TaskPasses {
-    /// How many there were.
-    count: u32,
-    /// The virtual machines that the latest one was for.
-    machines: BTreeSet<ObjectId>,
+    pub(super) task_passes: HashMap<(String, EndpointKey), TaskPasses>,
 }
 
 /// What is remembered of one endpoint.
@@ -113,7 +103,7 @@ pub(super) struct Place<'a> {
 }
 
 /// A NetBox and its branch.
-fn side(netbox: &Client) -> String {
+pub(super) fn side(netbox: &Client) -> String {
     format!("{} {}", netbox.base_url(), netbox.branch().unwrap_or_default())
 }
 
@@ -122,7 +112,7 @@ impl Memo {
         read(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn with_history<T>(&self, read: impl FnOnce(&mut History) -> T) -> T {
+    pub(super) fn with_history<T>(&self, read: impl FnOnce(&mut History) -> T) -> T {
         read(&mut self.history.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -217,6 +207,7 @@ impl Memo {
             });
             state.endpoints.shrink_to_fit();
         });
+        self.with_history(|history| history.task_passes.retain(|_, passes| passes.is_of_use()));
     }
 
     pub(super) fn report(&self, status: BootstrapStatus) {
@@ -332,8 +323,9 @@ impl Place<'_> {
         self.with(|kept| kept.inventory.clone())
     }
 
-    pub(super) fn keep_inventory(&self, inventory: &Inventory) {
-        self.with(|kept| kept.inventory = inventory.clone());
+    /// Keeps what was read of one area.
+    pub(super) fn keep_area<A: Area>(&self, slot: &Slot<A::Item>) {
+        self.with(|kept| A::slot_mut(&mut kept.inventory).clone_from(slot));
     }
 
     /// Adds what was read besides.
@@ -362,47 +354,29 @@ impl Place<'_> {
         self.with(|kept| read(&mut kept.shelf))
     }
 
-    /// Whether a pass over the tasks of `machines` reads all that Proxmox has: the first does, and then each
-    /// [`FULL_TASK_PASS_EVERY`]th, so that rows of old tasks are repaired too; and one with virtual machines that the pass
-    /// before was not for, whose old tasks nobody has looked for.
-    pub(super) fn is_full_task_pass(&self, machines: &BTreeSet<ObjectId>) -> bool {
-        let key = (side(self.netbox), self.endpoint);
-        self.memo.with_history(|history| {
-            history.task_passes.get(&key).is_none_or(|passes| {
-                passes.count.is_multiple_of(FULL_TASK_PASS_EVERY) || !machines.is_subset(&passes.machines)
-            })
-        })
-    }
-
-    /// Takes down a pass over the tasks of `machines`, which are all there are.
-    pub(super) fn count_task_pass(&self, machines: BTreeSet<ObjectId>) {
-        let key = (side(self.netbox), self.endpoint);
-        self.memo.with_history(|history| {
-            let passes = history.task_passes.entry(key).or_default();
-            passes.count = passes.count.wrapping_add(1);
-            passes.machines = machines;
-        });
-    }
-
-    /// Lets the next pass over the tasks read all again, because this one could not.
-    pub(super) fn repeat_full_task_pass(&self) {
-        let key = (side(self.netbox), self.endpoint);
-        self.memo.with_history(|history| history.task_passes.remove(&key));
-    }
-
     /// Forgets everything of the endpoint, so that it is read afresh.
     pub(super) fn clear(&self) {
         self.with(Kept::forget);
+    }
+
+    /// Forgets what was read of Proxmox, and rows of NetBox that stages look up.
+    pub(super) fn clear_readings(&self) {
+        self.with(|kept| {
+            kept.inventory = Inventory::default();
+            kept.shelf.clear();
+        });
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use secrecy::SecretString;
 
     use super::*;
     use crate::endpoint::{EndpointId, Product, Source};
-    use crate::inventory::Collected;
+    use crate::inventory::{Collected, Storages};
     use crate::netbox;
     use crate::proxmox::{Credential, Endpoint, TlsPolicy};
 
@@ -560,7 +534,7 @@ mod tests {
         other.keep_nodes(KnownNodes::default());
         let mut inventory = Inventory::default();
         inventory.storages.fill(Collected::default());
-        place.keep_inventory(&inventory);
+        place.keep_area::<Storages>(&inventory.storages);
         place.count_task_pass(BTreeSet::new());
         bench.memo.forget_rows(&bench.netbox, key());
         assert!(place.nodes().is_none() && !place.inventory().is_empty());

@@ -5,6 +5,7 @@
 
 mod ahead;
 mod apply;
+mod context;
 mod error;
 mod event;
 mod full_update;
@@ -24,9 +25,11 @@ mod stages;
 mod step;
 mod sweep;
 mod tally;
+mod task_passes;
 mod tell;
 mod warning;
 
+pub use context::{RunContext, SyncEndpoint};
 pub use error::Error;
 pub use event::{Event, Progress};
 pub use full_update::FullReport;
@@ -36,7 +39,6 @@ pub use memo::Memo;
 pub use registry::{ActiveRun, EndedRun, Registry, Running};
 pub use report::{Counts, EndpointReport, Failure, Outcome, Report, Written};
 pub use request::{BadParameter, EndpointFilter, SyncRequest, switch};
-pub use run::{RunContext, SyncEndpoint};
 pub use stages::BootstrapStatus;
 pub use sweep::SweepReport;
 pub use tally::SdnTally;

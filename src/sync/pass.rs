@@ -80,6 +80,7 @@ impl<'a> EndpointRun<'a> {
     pub(super) async fn list<R: Object>(&self, selections: Vec<Selection>) -> Result<Vec<Stored<R>>, Error> {
         let mut rows: Vec<Stored<R>> = Vec::new();
         let mut seen = BTreeSet::new();
+        let before = self.place().shelf(|shelf| shelf.state_of(R::PATH));
         for selection in &selections {
             let selection = without_provisional(selection.clone());
             if selection.is_empty() || self.is_barren::<R>(&selection) {
@@ -106,7 +107,7 @@ impl<'a> EndpointRun<'a> {
             rows.extend(found.filter(|stored: &Stored<R>| seen.insert(stored.id)));
         }
         if R::IS_LOOKED_UP && !self.is_dry_run {
-            self.place().shelf(|shelf| shelf.put(&selections, &rows));
+            self.place().shelf(|shelf| shelf.put_as_of(before, &selections, &rows));
         }
         Ok(rows)
     }

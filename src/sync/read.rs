@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::error::Error;
 use super::pass::EndpointRun;
 use super::warning::Warning;
-use crate::inventory::{Area, Collected, Gap, Guests, Listener, Reader, Slot};
+use crate::inventory::{Area, Collected, Gap, Guests, Listener, Reader};
 use crate::netbox::objects::Storage;
 use crate::stages::guests::{Bindings, Unbound, bindings, machine_selection, state_selection};
 use crate::stages::storages::Storages as StorageRows;
@@ -75,15 +75,10 @@ impl EndpointRun<'_> {
     fn keep<A: Area>(&mut self, collected: Option<Collected<A::Item>>) {
         if let Some(collected) = collected {
             A::slot_mut(&mut self.facts.inventory).fill(collected);
-            if self.only.is_none() && self.facts.options.only.is_everything() {
-                let mut shared = self.facts.inventory.clone();
-                // Only agents whose answer was to be written were asked.
-                shared.guest_systems = Slot::default();
-                if !self.recorded.endings.is_empty() {
-                    // Reading stopped where tasks are on record: these are not all.
-                    shared.tasks = Slot::default();
-                }
-                self.place().keep_inventory(&shared);
+            // Not where reading stopped at tasks that are on record: these are not all.
+            let is_all = self.only.is_none() && self.recorded.endings.is_empty();
+            if is_all && self.facts.options.only.is_everything() {
+                self.place().keep_area::<A>(A::slot(&self.facts.inventory));
             }
         }
         let gaps = self.facts.inventory.gaps::<A>().to_vec();

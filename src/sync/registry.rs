@@ -1,4 +1,4 @@
-//! Runs in progress: start, list, stop. Runs of the same stage and endpoint exclude each other.
+//! Runs in progress: start, list, stop. Runs that may write the same rows of an endpoint exclude each other.
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
@@ -16,11 +16,12 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::context::RunContext;
 use super::event::{Event, Progress};
 use super::job::{Job, JobReport};
 use super::memo::Memo;
 use super::request::SyncRequest;
-use super::run::{RunContext, Work};
+use super::run::Work;
 use crate::endpoint::EndpointKey;
 use crate::stages::Stage;
 
@@ -210,6 +211,12 @@ impl Registry {
             .or_default()
             .clone()
     }
+
+    /// Gives back the places that nobody holds or waits for.
+    fn leave_places(&self) {
+        let mut places = self.shared.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.retain(|_, lock| Arc::strong_count(lock) > 1);
+    }
 }
 
 /// The run's place in the list of active runs; leaves it when dropped.
@@ -265,9 +272,10 @@ async fn work(registry: Registry, job: Job, request: SyncRequest, context: RunCo
         context.netbox.base_url(),
         context.netbox.branch().unwrap_or_default()
     );
+    let stages = job.stages(&request);
     let endpoints = context.endpoints.iter().map(|endpoint| endpoint.facts.key);
     let mut places: Vec<Place> = endpoints
-        .flat_map(|key| job.stages().iter().map(move |stage| (key, *stage)))
+        .flat_map(|key| stages.iter().map(move |stage| (key, *stage)))
         .map(|(key, stage)| (base.clone(), key, stage))
         .collect();
     // One order for all, so that two runs with several endpoints cannot wait for each other.
@@ -305,6 +313,7 @@ async fn work(registry: Registry, job: Job, request: SyncRequest, context: RunCo
         ),
     }
     drop(held);
+    registry.leave_places();
     registry.purge_later(context.inventory_ttl);
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
@@ -11,6 +10,7 @@ use time::format_description::well_known::Rfc3339;
 use tokio_util::sync::CancellationToken;
 
 use super::ahead;
+use super::context::{RunContext, SyncEndpoint};
 use super::error::Error;
 use super::event::Progress;
 use super::job::{Job, JobReport};
@@ -24,50 +24,18 @@ use crate::inventory::{self, Cluster, Inventory, RecordedTasks};
 use crate::mapping::names::endpoint_label;
 use crate::netbox::ids::Ids;
 use crate::netbox::{Client, NetBoxVersion};
-use crate::proxmox::{self, Metadata, Session};
+use crate::proxmox::{Metadata, Session};
 use crate::reconcile::Limits;
 use crate::stages::machines::GuestFacts;
-use crate::stages::{EndpointFacts, Facts, Known, Stage, Target};
+use crate::stages::{Facts, Known, Stage, Target};
 
 /// How many calls to one Proxmox a stage makes at once where the request does not say.
 const CONCURRENCY: usize = 8;
+/// What is said where the hardware of nodes is asked for.
+const NO_HARDWARE: &str = "hardware_discovery_enabled is set: this service does not sign in to nodes by SSH, so their \
+                           hardware is not read";
 /// How many endpoints are looked at at once.
 const LOOKS_AT_ONCE: usize = 8;
-
-/// An endpoint that takes part in a run.
-#[derive(Debug)]
-pub struct SyncEndpoint {
-    /// Who it is, and its settings.
-    pub facts: EndpointFacts,
-    /// The session with it, or why there cannot be one.
-    pub session: Result<Session, proxmox::Error>,
-}
-
-/// What a run works with.
-#[derive(Debug)]
-pub struct RunContext {
-    /// The NetBox to write to, on its branch.
-    pub netbox: Client,
-    /// The endpoints, in order.
-    pub endpoints: Vec<SyncEndpoint>,
-    /// The ids of all configured endpoints, whether they take part or not; `None`: unknown. A virtual machine of an
-    /// endpoint that is configured no more may be taken over by the one that now shows its guest.
-    pub endpoint_ids: Option<BTreeSet<i64>>,
-    /// Ids of endpoints that were asked for and that do not exist. Where there are any, nothing is swept.
-    pub missing: Vec<i64>,
-    /// Whether virtual machines whose guest is gone are marked at the end of a full update.
-    pub delete_orphans: bool,
-    /// The shrink guard.
-    pub limits: Limits,
-    /// How old a sync-state time stamp may grow before it is refreshed without another change; zero: always.
-    pub stamp_interval: Duration,
-    /// How long what one run has read of Proxmox serves the next; zero: not at all. A run itself uses it to its end.
-    pub inventory_ttl: Duration,
-    /// How long a guest agent may take to answer.
-    pub agent_timeout: Duration,
-    /// Keep the state of guests' links, their largest packets and the VLANs of their trunks too.
-    pub sync_links: bool,
-}
 
 /// What a run works on and whom it tells.
 #[derive(Debug, Clone, Copy)]
@@ -126,9 +94,7 @@ impl<'a> Work<'a> {
         match version {
             Ok(version) => {
                 let part = self.part(stage, version);
-                // Side by side: the time that one takes to show that it is dead is spent once, not by each after it.
-                let looks: Vec<_> = endpoints.iter().map(|endpoint| part.look(endpoint)).collect();
-                let looks: Vec<_> = stream::iter(looks).buffered(LOOKS_AT_ONCE).collect().await;
+                let looks = part.looks(&endpoints).await;
                 for (endpoint, metadata) in endpoints.into_iter().zip(looks) {
                     // Boxed: it holds all that is known of the endpoint.
                     report.endpoints.push(Box::pin(part.run(endpoint, metadata)).await);
@@ -139,6 +105,10 @@ impl<'a> Work<'a> {
                 let parts = parts.map(|endpoint| failed(stage, endpoint, &error, self.progress));
                 report.endpoints.extend(parts);
             }
+        }
+        if stage == Stage::Devices && self.context.wants_hardware {
+            let told = report.endpoints.iter_mut().filter(|part| part.error.is_none());
+            told.for_each(|part| part.warnings.push(NO_HARDWARE.to_owned().into()));
         }
         report.is_cancelled = self.cancel.is_cancelled();
         self.forget_after(&report);
@@ -281,6 +251,13 @@ impl<'a> Part<'a> {
         self.prepare_with(endpoint, &metadata).await
     }
 
+    /// What each endpoint tells of itself. They are asked side by side: the time that one takes to show that it is dead is
+    /// spent once, not by each after it.
+    pub(super) async fn looks(&self, endpoints: &[&'a SyncEndpoint]) -> Vec<Result<Arc<Metadata>, Error>> {
+        let looks: Vec<_> = endpoints.iter().map(|endpoint| self.look(endpoint)).collect();
+        stream::iter(looks).buffered(LOOKS_AT_ONCE).collect().await
+    }
+
     /// What an endpoint tells of itself; the devices always want it afresh.
     async fn look(&self, endpoint: &SyncEndpoint) -> Result<Arc<Metadata>, Error> {
         let session = session(endpoint)?;
@@ -291,7 +268,11 @@ impl<'a> Part<'a> {
         })
     }
 
-    async fn prepare_with(&self, endpoint: &'a SyncEndpoint, metadata: &Metadata) -> Result<EndpointRun<'a>, Error> {
+    pub(super) async fn prepare_with(
+        &self,
+        endpoint: &'a SyncEndpoint,
+        metadata: &Metadata,
+    ) -> Result<EndpointRun<'a>, Error> {
         let Work {
             request,
             context,
@@ -349,8 +330,10 @@ impl<'a> Part<'a> {
         let mut options = self.work.request.options.clone();
         options.guests.sync_links = context.sync_links;
         options.stamps_overdue_before = Some(stamp(now - context.stamp_interval));
-        // A limited run reads a part of what there is, and must not take the whole for it.
-        let inventory = if options.only.is_everything() {
+        // A limited run reads a part of what there is, and must not take the whole for it. Who asks for some machines looks at
+        // them, and wants them as they are.
+        let is_named = options.guests.only.is_some() && !place.memo.is_of_one_run;
+        let inventory = if options.only.is_everything() && !is_named {
             place.inventory()
         } else {
             Inventory::default()

@@ -28,6 +28,9 @@ pub(super) struct Shelf {
     made: HashMap<&'static str, Made>,
     /// When rows were last sent to be made, by path.
     sent: HashMap<&'static str, Instant>,
+    /// How often rows were written, by path; and how often everything was forgotten.
+    writes: HashMap<&'static str, u64>,
+    clears: u64,
 }
 
 #[derive(Debug)]
@@ -107,6 +110,18 @@ impl Shelf {
         Some(stored.collect())
     }
 
+    /// How far writing to `path` has come: rows that were asked for before it went on are not what stands.
+    pub(super) fn state_of(&self, path: &str) -> (u64, u64) {
+        (self.writes.get(path).copied().unwrap_or_default(), self.clears)
+    }
+
+    /// Puts away the rows of `selections`, unless others were written since writing had come as far as `state`.
+    pub(super) fn put_as_of<R: Object>(&mut self, state: (u64, u64), selections: &[Selection], rows: &[Stored<R>]) {
+        if self.state_of(R::PATH) == state {
+            self.put(selections, rows);
+        }
+    }
+
     /// Puts away the rows of `selections`.
     pub(super) fn put<R: Object>(&mut self, selections: &[Selection], rows: &[Stored<R>]) {
         let is_same = |entry: &Entry| entry.is_of(R::PATH, selections) && entry.rows.as_any().is::<RowsOf<R>>();
@@ -127,6 +142,7 @@ impl Shelf {
 
     /// Takes rows that were made for a pass over `selections`, as NetBox has answered them.
     pub(super) fn made(&mut self, path: &'static str, selections: &[Selection], rows: &[Value]) {
+        *self.writes.entry(path).or_default() += 1;
         let made = self.made.entry(path).or_insert_with(|| Made {
             since: Instant::now(),
             ids: HashSet::new(),
@@ -144,6 +160,7 @@ impl Shelf {
 
     /// Takes rows that were changed, as NetBox has answered them.
     pub(super) fn changed(&mut self, path: &'static str, rows: &[Value]) {
+        *self.writes.entry(path).or_default() += 1;
         // A row that a selection does not hold may be one of it by now.
         self.entries
             .retain_mut(|entry| entry.path != path || rows.iter().all(|row| entry.rows.take(row, false)));
@@ -151,6 +168,7 @@ impl Shelf {
 
     /// Forgets every row: some were deleted, and what hung on them with them, or nobody knows what came of a write.
     pub(super) fn clear(&mut self) {
+        self.clears += 1;
         self.entries.clear();
         self.made.clear();
     }
@@ -225,6 +243,24 @@ mod tests {
         shelf.changed(Storage::PATH, &[storage(7, "nfs")]);
         assert_eq!(names(&shelf, 1).unwrap(), ["nfs"]);
         assert_eq!(names(&shelf, 2), None);
+    }
+
+    #[test]
+    fn answer_that_was_overtaken_by_a_write_is_not_put_away() {
+        let mut shelf = two_clusters();
+        let rows = [stored(&storage(7, "nas"))];
+        let before = shelf.state_of(Storage::PATH);
+        shelf.made(Storage::PATH, &of_cluster(1), &[storage(9, "ceph")]);
+        shelf.put_as_of(before, &of_cluster(1), &rows);
+        assert_eq!(names(&shelf, 1).unwrap(), ["nas", "ceph"]);
+        let before = shelf.state_of(Storage::PATH);
+        shelf.changed(VirtualMachine::PATH, &[]);
+        shelf.put_as_of(before, &of_cluster(1), &rows);
+        assert_eq!(names(&shelf, 1).unwrap(), ["nas"], "of another path");
+        let before = shelf.state_of(Storage::PATH);
+        shelf.clear();
+        shelf.put_as_of(before, &of_cluster(1), &rows);
+        assert_eq!(names(&shelf, 1), None);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! What is gone the live list of guests tells, nothing else: a virtual machine is marked only where every endpoint that
 //! takes part showed all its guests. Nothing is ever deleted.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Map, Value, json};
 
 use super::error::Error;
@@ -15,7 +17,7 @@ use crate::endpoint::EndpointKey;
 use crate::error::ErrorKind;
 use crate::inventory::{Gap, Guests, Slot};
 use crate::netbox;
-use crate::netbox::objects::VirtualMachine;
+use crate::netbox::objects::{VirtualMachine, VirtualMachineState};
 use crate::reconcile::{ObjectId, Plan};
 use crate::stages::claim::Claim;
 use crate::stages::machines::orphans::{Candidate, Fate, Orphans, candidates, elsewhere};
@@ -182,11 +184,14 @@ impl Work<'_> {
         }
         let version = version(&self.context.netbox).await.map_err(Stop::Fail)?;
         let part = self.part(Stage::VirtualMachines, version);
+        let endpoints: Vec<_> = self.context.endpoints.iter().collect();
+        let looks = part.looks(&endpoints).await;
         let mut runs = Vec::new();
-        for endpoint in &self.context.endpoints {
+        for (endpoint, metadata) in endpoints.into_iter().zip(looks) {
             let name = &endpoint.facts.name;
             let told = |error: Error| unavailable(format!("{name}: {error}"));
-            let mut run = part.prepare(endpoint).await.map_err(told)?;
+            let metadata = metadata.map_err(told)?;
+            let mut run = part.prepare_with(endpoint, &metadata).await.map_err(told)?;
             run.facts.inventory.guests = Slot::default();
             run.read::<Guests>().await.map_err(told)?;
             if let Some(gap) = &run.facts.cluster.hidden {
@@ -238,6 +243,8 @@ impl EndpointRun<'_> {
             .filter(|candidate| candidate.fate == Fate::Orphan)
             .map(|candidate| candidate.id)
             .collect();
+        let changed = self.confirm_orphans().await?;
+        self.facts.guests.orphans.retain(|id| !changed.contains_key(id));
         let outcome = if self.facts.guests.orphans.is_empty() {
             Outcome::default()
         } else {
@@ -247,13 +254,62 @@ impl EndpointRun<'_> {
         let gone = candidates(&self.facts);
         report.candidates += gone.len();
         for (place, candidate) in gone.iter().enumerate() {
-            let fared = self.fared(candidate, &outcome);
+            let fared = match changed.get(&candidate.id) {
+                Some(reason) => Fared::skipped(reason),
+                None => self.fared(candidate, &outcome),
+            };
             report.count(fared.operation);
             self.tell_candidate(candidate, fared, (place + 1, gone.len()));
         }
         let failed = outcome.failed.iter().filter(|failure| !is_gone(failure));
         self.warnings.extend(failed.map(Warning::from));
         Ok(())
+    }
+
+    /// Reads once more, right before they are marked, the virtual machines whose guest is gone and their sync states; returns
+    /// those that are to be left alone, and why. Other endpoints were looked at meanwhile, and other runs may have written.
+    async fn confirm_orphans(&mut self) -> Result<BTreeMap<ObjectId, &'static str>, Error> {
+        let orphans = self.facts.guests.orphans.clone();
+        if orphans.is_empty() || self.is_dry_run {
+            return Ok(BTreeMap::new());
+        }
+        let states = Selection::any_of("virtual_machine_id", &orphans);
+        let (machines, states) = tokio::try_join!(
+            self.list::<VirtualMachine>(vec![Selection::any_of("id", &orphans)]),
+            self.list::<VirtualMachineState>(vec![states]),
+        )?;
+        let mut machines: BTreeMap<_, _> = machines.into_iter().map(|stored| (stored.id, stored)).collect();
+        let said = |state: &VirtualMachineState| {
+            let guest = (
+                state.endpoint_raw_id,
+                state.vmid,
+                state.kind.clone(),
+                state.cluster_name.clone(),
+            );
+            (state.last_run.clone(), guest)
+        };
+        let now: BTreeSet<_> = states
+            .iter()
+            .map(|stored| (stored.object.virtual_machine, said(&stored.object)))
+            .collect();
+        let known = self.facts.known.machine_states.iter().map(|stored| &stored.object);
+        let before = known.filter(|state| orphans.contains(&state.virtual_machine));
+        let mut changed: BTreeMap<_, _> = before
+            .filter(|state| !now.contains(&(state.virtual_machine, said(state))))
+            .map(|state| (state.virtual_machine, "restamped: its sync state was written meanwhile"))
+            .collect();
+        changed.extend(
+            orphans
+                .iter()
+                .filter(|id| !machines.contains_key(id))
+                .map(|id| (*id, "vm_unreadable")),
+        );
+        for stored in &mut self.facts.known.machines {
+            if let Some(fresh) = machines.remove(&stored.id) {
+                *stored = fresh;
+            }
+        }
+        Ok(changed)
     }
 
     fn fared<'o>(&self, candidate: &Candidate<'_>, outcome: &'o Outcome) -> Fared<'o> {
@@ -265,15 +321,15 @@ impl EndpointRun<'_> {
         let is_it = |id: ObjectId| id == candidate.id;
         let failure = outcome.failed.iter().find(|failure| failure.key == candidate.name);
         match candidate.fate {
-            Fate::Incomplete => fared("skipped", None, Some("identity_incomplete")),
-            Fate::Marked => fared("skipped", None, Some("already_swept")),
-            Fate::LeftAlone => fared("skipped", None, Some("its sync mode leaves it alone")),
+            Fate::Incomplete => Fared::skipped("identity_incomplete"),
+            Fate::Marked => Fared::skipped("already_swept"),
+            Fate::LeftAlone => Fared::skipped("its sync mode leaves it alone"),
             Fate::Orphan if self.is_dry_run => fared("would_delete", None, None),
             Fate::Orphan if outcome.marked.iter().any(|row| is_it(row.id)) => fared("updated", None, None),
             Fate::Orphan => match failure {
-                Some(failure) if is_gone(failure) => fared("skipped", None, Some("it is no longer in NetBox")),
+                Some(failure) if is_gone(failure) => Fared::skipped("it is no longer in NetBox"),
                 Some(failure) => fared("failed", Some(failure.message.as_str()), None),
-                None => fared("skipped", None, Some("the run was asked to stop")),
+                None => Fared::skipped("the run was asked to stop"),
             },
         }
     }
@@ -316,4 +372,14 @@ struct Fared<'a> {
     operation: &'static str,
     error: Option<&'a str>,
     warning: Option<&'static str>,
+}
+
+impl Fared<'_> {
+    const fn skipped(reason: &'static str) -> Self {
+        Self {
+            operation: "skipped",
+            error: None,
+            warning: Some(reason),
+        }
+    }
 }

@@ -340,6 +340,23 @@ async fn address_that_only_netbox_knows_on_the_guest_is_left_as_it_is() {
 }
 
 #[tokio::test]
+async fn what_an_individual_run_has_made_is_not_gone_for_the_stage_that_follows() {
+    let trio = converged().await;
+    let new = trio.proxmox.world().change(|world| {
+        let guest = world.guest(RICH).unwrap();
+        let mut snapshot = guest.snapshots[0].clone();
+        "brand-new".clone_into(&mut snapshot.name);
+        guest.snapshots.push(snapshot);
+        guest.name.clone()
+    });
+    let url = format!("/sync/individual/snapshot?{}&snapshot_name=brand-new", guest(&trio));
+    done(&trio, &url, "created").await;
+    let stage = "/virtualization/virtual-machines/snapshots/all/create?delete_nonexistent_snapshot=true";
+    let (status, body) = trio.app.get(stage).await;
+    assert_eq!((status, &body["deleted"]), (StatusCode::OK, &json!(0)), "{new}: {body}");
+}
+
+#[tokio::test]
 async fn row_whose_identity_was_refused_is_an_error() {
     let trio = Trio::start().await;
     for (path, query) in [

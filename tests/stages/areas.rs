@@ -163,6 +163,42 @@ async fn stages_of_one_job_share_what_they_read_although_a_node_is_offline() {
 }
 
 #[tokio::test]
+async fn who_names_a_machine_gets_it_as_it_is_now() {
+    let bench = Bench::with(World::estate(2, 12), StandinOptions::default()).await;
+    bench.job(Job::FullUpdate, request()).await;
+    bench
+        .proxmox
+        .world()
+        .change(|world| world.guest(103).unwrap().memory_mib = 3_333);
+    let machine = bench.machine_of(103)["id"].as_u64().unwrap();
+    bench.stage_with(Stage::VirtualMachines, request()).await;
+    assert_ne!(bench.machine_of(103)["memory"], 3_333, "read a short while ago");
+    let narrow = request().of_machine(ObjectId(machine));
+    bench.stage_with(Stage::VirtualMachines, narrow).await;
+    assert_eq!(bench.machine_of(103)["memory"], 3_333);
+}
+
+/// The templates alone are written, and their interfaces and tasks with them.
+#[tokio::test]
+async fn what_was_read_of_some_guests_is_not_taken_for_all_by_the_next_stage() {
+    let bench = Bench::with(World::estate(2, 24), StandinOptions::default()).await;
+    bench.job(Job::FullUpdate, request()).await;
+    bench.forget();
+    let mut some = SyncRequest::default();
+    some.options.modes.machine = Mode::Disabled;
+    some.options.guests.sync_network = true;
+    some.options.guests.sync_task_history = true;
+    bench.stage_with(Stage::VirtualMachines, some).await;
+    take_asked(&bench);
+    bench.stage_with(Stage::VmIpAddresses, request()).await;
+    let asked = take_asked(&bench);
+    assert!(
+        asked.contains("/nodes/*/qemu/*/agent/network-get-interfaces"),
+        "{asked:?}"
+    );
+}
+
+#[tokio::test]
 async fn nothing_is_shared_where_that_is_turned_off() {
     let mut bench = Bench::with(World::estate(2, 12), StandinOptions::default()).await;
     bench.inventory_ttl = std::time::Duration::ZERO;

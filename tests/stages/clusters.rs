@@ -155,6 +155,7 @@ impl Estate {
             stamp_interval: Duration::from_hours(24),
             inventory_ttl: Duration::ZERO,
             agent_timeout: Duration::from_secs(15),
+            wants_hardware: false,
             sync_links: false,
         };
         let running = self.registry.start(job, request, context);

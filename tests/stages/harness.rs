@@ -30,6 +30,7 @@ pub(crate) struct Bench {
     session: Session,
     client: netbox::Client,
     pub(crate) delete_orphans: bool,
+    pub(crate) wants_hardware: bool,
     pub(crate) inventory_ttl: Duration,
     /// Ids of endpoints that were asked for and are not there.
     pub(crate) missing: Vec<i64>,
@@ -122,6 +123,7 @@ impl Bench {
             session,
             client,
             delete_orphans: false,
+            wants_hardware: false,
             inventory_ttl: Duration::from_mins(1),
             missing: Vec::new(),
         }
@@ -141,6 +143,7 @@ impl Bench {
             stamp_interval: Duration::from_hours(24),
             inventory_ttl: self.inventory_ttl,
             agent_timeout: Duration::from_secs(15),
+            wants_hardware: self.wants_hardware,
             sync_links: false,
         }
     }

@@ -602,3 +602,17 @@ async fn nodes_of_two_clusters_that_are_called_alike_have_devices_of_their_own()
     let expected = ["alpha", "beta"].map(|cluster| format!("\"pve1\" of \"{cluster}\""));
     assert_eq!((places.len(), &places[..2]), (4, &expected[..]));
 }
+
+#[tokio::test]
+async fn hardware_that_the_plugin_asks_for_is_answered_with_a_warning() {
+    let mut bench = Bench::with(World::estate(2, 4), StandinOptions::default()).await;
+    let report = bench.stage(Stage::Devices).await;
+    assert!(!warnings(&report).contains("hardware"), "{}", warnings(&report));
+    bench.wants_hardware = true;
+    let report = bench.stage(Stage::Devices).await;
+    assert!(
+        warnings(&report).contains("hardware_discovery_enabled"),
+        "{}",
+        warnings(&report)
+    );
+}

@@ -1,6 +1,6 @@
 //! What the sweep marks, what it leaves alone, and how it tells.
 
-use proxbox_api::netbox::standin::StandinOptions;
+use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
 use proxbox_api::proxmox::mock::world::GuestKind;
 use proxbox_api::proxmox::mock::{Guest, Node, World};
 use proxbox_api::reconcile::Mode;
@@ -212,6 +212,29 @@ async fn sweep_names_what_is_gone_and_not_what_another_run_has_stamped() {
     });
     assert_eq!(sweep(&bench, run("R-77")).await.result(), expected);
     assert_eq!(marked(&bench.netbox.rows(MACHINES)), ["db"]);
+}
+
+#[tokio::test]
+async fn machine_whose_sync_state_is_written_meanwhile_is_not_marked() {
+    let bench = small().await;
+    bench.stage(Stage::VirtualMachines).await;
+    bench.proxmox.world().change(|world| world.remove_guest(101)).unwrap();
+    bench.forget();
+    bench.take_writes();
+    // What is read first is as it was; right before the mark the state is gone.
+    let gone = FaultRule::on(MACHINE_STATES, Fault::Unseen).method("GET").after(1);
+    bench.netbox.faults().add(gone);
+    let events = bench.events(SWEEP, SyncRequest::default()).await;
+    let item = events.iter().find(|event| event.name == "item_progress").unwrap();
+    assert_eq!(item.data["operation"], "skipped", "{}", item.data);
+    assert!(
+        item.data["warning"].as_str().unwrap().starts_with("restamped:"),
+        "{}",
+        item.data
+    );
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+    bench.netbox.faults().clear();
+    assert_eq!(sweep(&bench, SyncRequest::default()).await.soft_deleted, 1);
 }
 
 /// Clusters of two endpoints with the guest 204 each, `web` and `mail`, whose virtual machines are in NetBox.

@@ -14,7 +14,6 @@ use serde_json::{Map, Value, json};
 use super::error::Error;
 use super::pass::EndpointRun;
 use super::run::{Work, version};
-use super::shelf::Shelf;
 use super::stages;
 use crate::inventory::{Inventory, Storages};
 use crate::netbox;
@@ -56,9 +55,9 @@ impl Work<'_> {
         })?;
         let version = version(&self.context.netbox).await?;
         let mut run = self.part(wanted.kind.stage(), version).prepare(endpoint).await?;
-        // Who asks for one object has just changed it: what was read before does not serve.
+        // Who asks for one object has just changed it: what was read before does not serve, here or in the next run.
         run.facts.inventory = Inventory::default();
-        run.place().shelf(Shelf::clear);
+        run.place().clear_readings();
         run.trace = Some(Trace::default());
         let guests = &mut run.facts.options.guests;
         (guests.sync_network, guests.sync_task_history, guests.all_tasks) = (false, false, true);

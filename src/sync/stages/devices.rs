@@ -37,7 +37,8 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
         .iter()
         .map(|node| json!({"name": node.name, "item_type": "node"}))
         .collect();
-    run.progress.discovered(PHASE, "device", &items);
+    let total = json!({"total_devices": items.len()});
+    run.progress.discovered_with(PHASE, "device", &items, Some(total));
     let outcome = run.write_nodes().await?;
     Ok(run.tell(&DEVICES, &outcome))
 }

@@ -32,7 +32,9 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
         .map(|item| json!({"name": item.storage, "item_type": "storage"}))
         .collect();
     let found = names.len();
-    run.progress.discovered(PHASE, "storage", &names);
+    let concurrency = json!({"fetch_concurrency": run.concurrency});
+    run.progress
+        .discovered_with(PHASE, "storage", &names, Some(concurrency));
     run.bootstrap().await?;
     if run.find_cluster().await? == Claim::Create {
         let name = &run.facts.cluster.name;
