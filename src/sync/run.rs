@@ -14,6 +14,7 @@ use super::error::Error;
 use super::event::Progress;
 use super::job::{Job, JobReport};
 use super::memo::{Memo, Place};
+use super::needs::Needs;
 use super::pass::EndpointRun;
 use super::report::{Counts, EndpointReport, Report};
 use super::request::SyncRequest;
@@ -128,7 +129,8 @@ impl<'a> Work<'a> {
                 let part = self.part(stage, version);
                 // Side by side: the time that one takes to show that it is dead is spent once, not by each after it.
                 let looks: Vec<_> = endpoints.iter().map(|endpoint| part.look(endpoint)).collect();
-                let looks: Vec<_> = stream::iter(looks).buffered(LOOKS_AT_ONCE).collect().await;
+                let looks = stream::iter(looks).buffered(LOOKS_AT_ONCE).collect::<Vec<_>>();
+                let (looks, _) = tokio::join!(looks, self.context.netbox.rights());
                 for (endpoint, metadata) in endpoints.into_iter().zip(looks) {
                     // Boxed: it holds all that is known of the endpoint.
                     report.endpoints.push(Box::pin(part.run(endpoint, metadata)).await);
@@ -250,7 +252,9 @@ impl<'a> Part<'a> {
         if let Some(gap) = run.facts.cluster.hidden.clone() {
             run.miss(&gap);
         }
-        match stages::run(self.stage, &mut run).await {
+        let done = stages::run(self.stage, &mut run).await;
+        run.tell_constraints().await;
+        match done {
             Ok(summary) => EndpointReport {
                 key: endpoint.facts.key,
                 name: endpoint.facts.name.clone(),
@@ -326,6 +330,7 @@ impl<'a> Part<'a> {
             },
             is_dry_run: request.dry_run,
             memo,
+            needs: Needs::default(),
             inventory_ttl: context.inventory_ttl,
             only: None,
             recorded: RecordedTasks::default(),
