@@ -4,6 +4,7 @@
 //! Who knows of them knows that a row which is not found may be there all the same.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::slice;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -128,10 +129,8 @@ impl Permission {
     }
 
     fn constraints(&self) -> &[Value] {
-        match &self.constraints {
-            Value::Array(any) => any,
-            one => std::slice::from_ref(one),
-        }
+        let one = slice::from_ref(&self.constraints);
+        self.constraints.as_array().map_or(one, Vec::as_slice)
     }
 }
 
@@ -187,7 +186,7 @@ mod tests {
     }
 
     /// A permission to see and change virtual machines.
-    fn permission(constraints: Value) -> Value {
+    fn permission(constraints: &Value) -> Value {
         json!({
             "id": 1,
             "enabled": true,
@@ -204,7 +203,7 @@ mod tests {
         permission
     }
 
-    fn sees_permissions(constraints: Value) -> Value {
+    fn sees_permissions(constraints: &Value) -> Value {
         with(permission(constraints), "object_types", json!([PERMISSION]))
     }
 
@@ -218,59 +217,59 @@ mod tests {
 
     #[test]
     fn any_permission_without_constraints_lifts_those_of_the_others() {
-        let limited = || permission(json!({"name__startswith": "a"}));
+        let limited = || permission(&json!({"name__startswith": "a"}));
         let of_group = |group: u64| {
-            let row = with(permission(Value::Null), "users", json!([]));
+            let row = with(permission(&Value::Null), "users", json!([]));
             with(row, "groups", json!([{"id": group, "name": "a group"}]))
         };
         let cases = [
             ("none", vec![], false),
             ("one", vec![limited()], true),
-            ("two", vec![limited(), permission(json!({"cluster": 1}))], true),
-            ("a list", vec![permission(json!([{"name": "a"}, {"name": "b"}]))], true),
-            ("null", vec![permission(Value::Null)], false),
-            ("an empty object", vec![permission(json!({}))], false),
-            ("an empty list", vec![permission(json!([]))], false),
+            ("two", vec![limited(), permission(&json!({"cluster": 1}))], true),
+            ("a list", vec![permission(&json!([{"name": "a"}, {"name": "b"}]))], true),
+            ("null", vec![permission(&Value::Null)], false),
+            ("an empty object", vec![permission(&json!({}))], false),
+            ("an empty list", vec![permission(&json!([]))], false),
             (
                 "an empty list does not lift",
-                vec![limited(), permission(json!([]))],
+                vec![limited(), permission(&json!([]))],
                 true,
             ),
             (
                 "an empty one of a list",
-                vec![permission(json!([{"name": "a"}, {}]))],
+                vec![permission(&json!([{"name": "a"}, {}]))],
                 false,
             ),
-            ("lifted", vec![limited(), permission(Value::Null)], false),
+            ("lifted", vec![limited(), permission(&Value::Null)], false),
             ("lifted by the user's group", vec![limited(), of_group(1)], false),
             ("not by another group", vec![limited(), of_group(9)], true),
             (
                 "not by another user's",
-                vec![limited(), with(permission(Value::Null), "users", json!([{"id": 9}]))],
+                vec![limited(), with(permission(&Value::Null), "users", json!([{"id": 9}]))],
                 true,
             ),
             (
                 "not by one that is switched off",
-                vec![limited(), with(permission(Value::Null), "enabled", json!(false))],
+                vec![limited(), with(permission(&Value::Null), "enabled", json!(false))],
                 true,
             ),
             (
                 "not for another model",
                 vec![
                     limited(),
-                    with(permission(Value::Null), "object_types", json!(["dcim.device"])),
+                    with(permission(&Value::Null), "object_types", json!(["dcim.device"])),
                 ],
                 true,
             ),
             (
                 "not for another action",
-                vec![limited(), with(permission(Value::Null), "actions", json!(["change"]))],
+                vec![limited(), with(permission(&Value::Null), "actions", json!(["change"]))],
                 true,
             ),
             ("switched off", vec![with(limited(), "enabled", json!(false))], false),
         ];
         for (what, mut permissions, expected) in cases {
-            permissions.push(sees_permissions(Value::Null));
+            permissions.push(sees_permissions(&Value::Null));
             let rights = rights(&permissions);
             assert_eq!(rights.is_constrained(MACHINE, Action::View), expected, "{what}");
         }
@@ -278,8 +277,8 @@ mod tests {
 
     #[test]
     fn only_models_and_actions_of_a_permission_are_constrained() {
-        let limited = permission(json!({"name": "a"}));
-        let rights = rights(&[limited, sees_permissions(Value::Null)]);
+        let limited = permission(&json!({"name": "a"}));
+        let rights = rights(&[limited, sees_permissions(&Value::Null)]);
         assert!(rights.is_constrained("virtualization.vminterface", Action::Change));
         assert!(!rights.is_constrained(MACHINE, Action::Delete));
         assert!(!rights.is_constrained("dcim.device", Action::View));
@@ -287,12 +286,12 @@ mod tests {
 
     #[test]
     fn nothing_is_told_where_permissions_may_be_hidden() {
-        let limited = || permission(json!({"name": "a"}));
+        let limited = || permission(&json!({"name": "a"}));
         for (what, permissions) in [
             ("no right is shown", vec![limited()]),
             (
                 "a constrained one",
-                vec![limited(), sees_permissions(json!({"users": "$user"}))],
+                vec![limited(), sees_permissions(&json!({"users": "$user"}))],
             ),
         ] {
             assert_eq!(rights(&permissions), Rights::default(), "{what}");
