@@ -149,27 +149,20 @@ impl Client {
         }
     }
 
-    /// Of what the token's user may see or write a part only. Asked for once in 10 minutes, whatever comes of it: where it
-    /// may not be read, nothing is known of it.
+    /// Of what the token's user may see or write a part only. The same on every branch. Asked for once in 10 minutes,
+    /// whatever comes of it: where it may not be read, nothing is known of it.
     pub async fn rights(&self) -> Arc<Rights> {
         let mut known = self.shared.rights.lock().await;
         if let Some((_, rights)) = known.as_ref().filter(|(since, _)| since.elapsed() < RIGHTS_LIFE) {
             return Arc::clone(rights);
         }
-        let read = rights::read(&self.on_main()).await;
+        let read = rights::read(self).await;
         let rights = Arc::new(read.unwrap_or_else(|error| {
             tracing::debug!(%error, "rights of the token unknown");
             Rights::default()
         }));
         *known = Some((Instant::now(), Arc::clone(&rights)));
         rights
-    }
-
-    fn on_main(&self) -> Self {
-        Self {
-            shared: Arc::clone(&self.shared),
-            branch: None,
-        }
     }
 
     /// Whether this handle's branch exists and is ready; always so on the main data. Asks anew each time.
@@ -180,7 +173,11 @@ impl Client {
     /// request.
     pub async fn check_branch(&self) -> Result<(), Error> {
         let Some(branch) = &self.branch else { return Ok(()) };
-        branch::check(&self.on_main(), &branch.schema_id).await?;
+        let main = Self {
+            shared: Arc::clone(&self.shared),
+            branch: None,
+        };
+        branch::check(&main, &branch.schema_id).await?;
         branch.checked.get_or_init(|| async {}).await;
         Ok(())
     }
