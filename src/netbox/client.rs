@@ -18,6 +18,7 @@ use super::endpoint::Endpoint;
 use super::error::Error;
 use super::page::{self, Row};
 use super::query::Query;
+use super::rights::{self, Rights};
 use super::traffic::Traffic;
 use super::transport::{Call, Class, Failure, Transport};
 use super::version::{NetBoxVersion, Status};
@@ -27,6 +28,7 @@ use crate::reconcile::ObjectId;
 const STATUS_PATH: &str = "/api/status/";
 const STATUS_LIFE: Duration = Duration::from_mins(5);
 const STATUS_FAILURE_LIFE: Duration = Duration::from_secs(5);
+const RIGHTS_LIFE: Duration = Duration::from_mins(10);
 
 /// A handle on one NetBox: on its main data, or on one branch. Cheap to clone; clones share connections and limits.
 #[derive(Debug, Clone)]
@@ -40,6 +42,8 @@ struct Shared {
     transport: Transport,
     // A tokio mutex, held while asking: of many callers at once, one asks and the others take its answer.
     status: Mutex<Option<KnownStatus>>,
+    // The same.
+    rights: Mutex<Option<(Instant, Arc<Rights>)>>,
 }
 
 #[derive(Debug)]
@@ -59,6 +63,7 @@ impl Client {
         let shared = Shared {
             transport: Transport::new(endpoint)?,
             status: Mutex::new(None),
+            rights: Mutex::new(None),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -142,6 +147,22 @@ impl Client {
             Some(release) => Ok(release),
             None => Ok(self.status().await?.version),
         }
+    }
+
+    /// Of what the token's user may see or write a part only. The same on every branch. Asked for once in 10 minutes,
+    /// whatever comes of it: where it may not be read, nothing is known of it.
+    pub async fn rights(&self) -> Arc<Rights> {
+        let mut known = self.shared.rights.lock().await;
+        if let Some((_, rights)) = known.as_ref().filter(|(since, _)| since.elapsed() < RIGHTS_LIFE) {
+            return Arc::clone(rights);
+        }
+        let read = rights::read(self).await;
+        let rights = Arc::new(read.unwrap_or_else(|error| {
+            tracing::debug!(%error, "rights of the token unknown");
+            Rights::default()
+        }));
+        *known = Some((Instant::now(), Arc::clone(&rights)));
+        rights
     }
 
     /// Whether this handle's branch exists and is ready; always so on the main data. Asks anew each time.

@@ -8,6 +8,7 @@
 //! * [`Query`]: filters of a read, and what its answer must fit.
 //! * [`Error`]: what went wrong on the way; [`WriteError`]: what became of a write.
 //! * [`Status`], [`NetBoxVersion`]: release and plugins of the other side.
+//! * [`Rights`]: of what the token's user may see or write a part only.
 //! * [`settings`]: the plugin's settings page; [`preflight()`]: can this endpoint be used at all.
 
 mod answer;
@@ -25,6 +26,7 @@ mod preflight;
 mod query;
 mod refusal;
 mod retry;
+mod rights;
 mod scheme;
 pub mod settings;
 pub mod standin;
@@ -42,6 +44,7 @@ pub use pool::Pool;
 pub use preflight::{Authentication, Preflight, SettingsAccess, WriteAccess, preflight};
 pub use query::Query;
 pub use refusal::{FieldError, RowRefusal};
+pub use rights::{Action, Rights};
 pub use settings::{PluginSettings, fetch_settings};
 pub use traffic::Traffic;
 pub use version::{NetBoxVersion, Status};

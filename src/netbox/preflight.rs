@@ -14,7 +14,7 @@ use super::transport::{Call, Class};
 use super::version::{NetBoxVersion, Status};
 
 /// Answers any valid token with its user, whatever rights it has; not in every supported release.
-const WHO_AM_I: &str = "/api/authentication-check/";
+pub(super) const WHO_AM_I: &str = "/api/authentication-check/";
 const TAGS: &str = "/api/extras/tags/";
 const VIRTUAL_MACHINES: &str = "/api/virtualization/virtual-machines/";
 /// Needs a token that may write and no right at all; there is no row 0, so it ends with "not found".

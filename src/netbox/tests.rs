@@ -1202,3 +1202,102 @@ async fn token_shows_in_no_debug_form_and_no_error() {
     );
     assert!(!shown.contains(SECRET), "{shown}");
 }
+
+const WHO_AM_I: &str = "/api/authentication-check/";
+const PERMISSIONS: &str = "/api/users/permissions/";
+const MACHINE: &str = "virtualization.virtualmachine";
+
+fn user(permissions: &[u64]) -> ResponseTemplate {
+    let permissions: Vec<Value> = permissions
+        .iter()
+        .map(|id| json!({"id": id, "enabled": true}))
+        .collect();
+    ResponseTemplate::new(200).set_body_json(json!({"id": 2, "groups": [], "permissions": permissions}))
+}
+
+/// The user's permissions: to see some virtual machines, and all permissions.
+async fn limited_user(server: &MockServer) {
+    let row = |id: u64, model: &str, constraints: Value| {
+        json!({
+            "id": id, "enabled": true, "object_types": [model], "actions": ["view"], "constraints": constraints,
+            "users": [{"id": 2}], "groups": [],
+        })
+    };
+    let rows = json!([
+        row(1, MACHINE, json!({"name": "a"})),
+        row(2, "users.objectpermission", Value::Null)
+    ]);
+    answer(server, "GET", WHO_AM_I, user(&[1, 2])).await;
+    let page = json!({"count": 2, "next": null, "previous": null, "results": rows});
+    answer(
+        server,
+        "GET",
+        PERMISSIONS,
+        ResponseTemplate::new(200).set_body_json(page),
+    )
+    .await;
+}
+
+fn is_limited(rights: &Rights) -> bool {
+    rights.is_constrained(MACHINE, Action::View)
+}
+
+#[tokio::test]
+async fn rights_are_asked_for_once_in_ten_minutes() {
+    let server = MockServer::start().await;
+    answer(&server, "GET", WHO_AM_I, user(&[])).await;
+    let client = client(&server);
+    for _ in 0..3 {
+        assert!(!is_limited(&*client.rights().await));
+    }
+    let on_branch = client.on_branch("abcd1234").unwrap();
+    assert!(!is_limited(&*on_branch.rights().await));
+    assert_eq!(requests(&server).await.len(), 1);
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_mins(11)).await;
+    tokio::time::resume();
+    client.rights().await;
+    assert_eq!(requests(&server).await.len(), 2);
+}
+
+#[tokio::test]
+async fn rights_that_are_not_told_are_not_asked_for_again() {
+    let denied = || ResponseTemplate::new(403).set_body_json(json!({"detail": "You do not have permission."}));
+    let no_route = || ResponseTemplate::new(404).set_body_raw("<html></html>", "text/html");
+    for (what, who, permissions, expected) in [
+        ("a release without it", no_route(), no_route(), 1),
+        ("a user who may not see permissions", user(&[1]), denied(), 2),
+        ("an answer that says nothing", ResponseTemplate::new(200), no_route(), 1),
+    ] {
+        let server = MockServer::start().await;
+        answer(&server, "GET", WHO_AM_I, who).await;
+        answer(&server, "GET", PERMISSIONS, permissions).await;
+        let client = client(&server);
+        for _ in 0..2 {
+            assert_eq!(*client.rights().await, Rights::default(), "{what}");
+        }
+        assert_eq!(requests(&server).await.len(), expected, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn constraints_are_told_unless_the_user_is_a_superuser() {
+    let page = |ids: &[u64]| page(None, ids.iter().copied());
+    let denied = ResponseTemplate::new(403).set_body_json(json!({"detail": "You do not have permission."}));
+    for (what, users, expected) in [
+        ("a superuser", page(&[2]), false),
+        ("none", page(&[]), true),
+        ("one who may not see users", denied, true),
+    ] {
+        let server = MockServer::start().await;
+        limited_user(&server).await;
+        Mock::given(path("/api/users/users/"))
+            .and(query_param("id", "2"))
+            .and(query_param("is_superuser", "true"))
+            .respond_with(users)
+            .mount(&server)
+            .await;
+        assert_eq!(is_limited(&*client(&server).rights().await), expected, "{what}");
+        assert_eq!(requests(&server).await.len(), 3, "{what}");
+    }
+}

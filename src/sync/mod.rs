@@ -12,6 +12,7 @@ mod full_update;
 mod individual;
 mod job;
 mod memo;
+mod needs;
 mod pace;
 mod pass;
 mod queue;

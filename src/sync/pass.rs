@@ -10,6 +10,7 @@ use super::error::Error;
 use super::event::Progress;
 use super::individual::Trace;
 use super::memo::{Memo, Place};
+use super::needs::Needs;
 use super::report::{Outcome, Written};
 use super::warning::Warning;
 use crate::inventory::{Gap, RecordedTasks};
@@ -46,6 +47,8 @@ pub(super) struct EndpointRun<'a> {
     pub(super) limits: Limits,
     pub(super) is_dry_run: bool,
     pub(super) memo: &'a Memo,
+    /// What of NetBox was read and written.
+    pub(super) needs: Needs,
     /// How long what one run has read serves the next.
     pub(super) inventory_ttl: Duration,
     /// Only these guests; `None`: all.
@@ -86,6 +89,7 @@ impl<'a> EndpointRun<'a> {
             if selection.is_empty() || self.is_barren::<R>(&selection) {
                 continue;
             }
+            self.needs.view(R::MODEL);
             let mut query = Query::new();
             for (name, value) in &selection.filters {
                 query = query.with(name, value);
@@ -115,7 +119,10 @@ impl<'a> EndpointRun<'a> {
     /// The rows of `selections`, as a stage has read or written them a short while ago, else as [`Self::list`] reads them.
     pub(super) async fn recall<R: Object>(&self, selections: Vec<Selection>) -> Result<Vec<Stored<R>>, Error> {
         match self.place().shelf(|shelf| shelf.find(&selections)) {
-            Some(rows) => Ok(rows),
+            Some(rows) => {
+                self.needs.view(R::MODEL);
+                Ok(rows)
+            }
             None => self.list(selections).await,
         }
     }
@@ -200,6 +207,7 @@ impl<'a> EndpointRun<'a> {
                 }
             });
             plan.refused.extend(desired.refused);
+            self.needs.write::<P::Object>(&plan);
             check(&plan, P::count_ours(&self.facts, &actual), self.limits)?;
             if round == 0 {
                 passed.warnings = desired.warnings.into_iter().map(Warning::from).collect();

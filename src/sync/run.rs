@@ -15,6 +15,7 @@ use super::error::Error;
 use super::event::Progress;
 use super::job::{Job, JobReport};
 use super::memo::{Memo, Place};
+use super::needs::Needs;
 use super::pass::EndpointRun;
 use super::report::{Counts, EndpointReport, Report};
 use super::request::SyncRequest;
@@ -94,7 +95,7 @@ impl<'a> Work<'a> {
         match version {
             Ok(version) => {
                 let part = self.part(stage, version);
-                let looks = part.looks(&endpoints).await;
+                let (looks, _) = tokio::join!(part.looks(&endpoints), self.context.netbox.rights());
                 for (endpoint, metadata) in endpoints.into_iter().zip(looks) {
                     // Boxed: it holds all that is known of the endpoint.
                     report.endpoints.push(Box::pin(part.run(endpoint, metadata)).await);
@@ -220,7 +221,9 @@ impl<'a> Part<'a> {
         if let Some(gap) = run.facts.cluster.hidden.clone() {
             run.miss(&gap);
         }
-        match Box::pin(ahead::run_stage(&mut run)).await {
+        let done = Box::pin(ahead::run_stage(&mut run)).await;
+        run.tell_constraints().await;
+        match done {
             Ok(summary) => EndpointReport {
                 key: endpoint.facts.key,
                 name: endpoint.facts.name.clone(),
@@ -307,6 +310,7 @@ impl<'a> Part<'a> {
             },
             is_dry_run: request.dry_run,
             memo,
+            needs: Needs::default(),
             inventory_ttl: context.inventory_ttl,
             only: None,
             recorded: RecordedTasks::default(),

@@ -20,6 +20,7 @@ mod limited;
 mod matrix;
 mod node_interfaces;
 mod refusals;
+mod rights;
 mod schedules;
 mod sdn;
 mod sdn_bgp;

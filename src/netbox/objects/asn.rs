@@ -44,5 +44,6 @@ impl From<AsnRead> for Stored<Asn> {
 
 impl Object for Asn {
     type Read = AsnRead;
+    const MODEL: &'static str = "ipam.asn";
     const READ_FIELDS: &'static [&'static str] = &["id", "asn"];
 }

@@ -142,6 +142,7 @@ impl From<BackupRead> for Stored<Backup> {
 
 impl Object for Backup {
     type Read = BackupRead;
+    const MODEL: &'static str = "netbox_proxbox.vmbackup";
     const READ_FIELDS: &'static [&'static str] = &[
         "id",
         "virtual_machine",

@@ -212,6 +212,7 @@ impl From<BackupRoutineRead> for Stored<BackupRoutine> {
 
 impl Object for BackupRoutine {
     type Read = BackupRoutineRead;
+    const MODEL: &'static str = "netbox_proxbox.backuproutine";
     /// Everything: the row has few columns that are not compared.
     const READ_FIELDS: &'static [&'static str] = &[];
 }

@@ -15,6 +15,8 @@ use crate::reconcile::{Fields, ObjectId, Resource, Stored};
 pub trait BgpKind: Clone + Debug + Send + Sync + Serialize + DeserializeOwned + 'static {
     /// The collection's path.
     const PATH: &'static str;
+    /// NetBox's name of the model, as [`Object::MODEL`].
+    const MODEL: &'static str;
     /// What one is called in reports.
     const KIND: &'static str;
     /// The columns that are written, which are its members under their own names.
@@ -65,6 +67,7 @@ impl<K: BgpKind> From<BgpRowRead<K>> for Stored<BgpRow<K>> {
 
 impl<K: BgpKind> Object for BgpRow<K> {
     type Read = BgpRowRead<K>;
+    const MODEL: &'static str = K::MODEL;
     /// Everything: releases differ in what they call the columns that are not compared.
     const READ_FIELDS: &'static [&'static str] = &[];
 }
@@ -114,6 +117,7 @@ pub struct BgpPrefixList {
 
 impl BgpKind for BgpPrefixList {
     const PATH: &'static str = "/api/plugins/bgp/prefix-list/";
+    const MODEL: &'static str = "netbox_bgp.prefixlist";
     const KIND: &'static str = "BGP prefix list";
     const COLUMNS: &'static [&'static str] = &["name", "description", "family", "comments"];
 
@@ -162,6 +166,7 @@ impl BgpPrefixListRule {
 
 impl BgpKind for BgpPrefixListRule {
     const PATH: &'static str = "/api/plugins/bgp/prefix-list-rule/";
+    const MODEL: &'static str = "netbox_bgp.prefixlistrule";
     const KIND: &'static str = "BGP prefix list rule";
     const COLUMNS: &'static [&'static str] = &[
         "prefix_list",
@@ -198,6 +203,7 @@ pub struct BgpRoutingPolicy {
 
 impl BgpKind for BgpRoutingPolicy {
     const PATH: &'static str = "/api/plugins/bgp/routing-policy/";
+    const MODEL: &'static str = "netbox_bgp.routingpolicy";
     const KIND: &'static str = "BGP routing policy";
     const COLUMNS: &'static [&'static str] = &["name", "description", "comments", "weight"];
 
@@ -221,6 +227,7 @@ pub struct BgpCommunity {
 
 impl BgpKind for BgpCommunity {
     const PATH: &'static str = "/api/plugins/bgp/community/";
+    const MODEL: &'static str = "netbox_bgp.community";
     const KIND: &'static str = "BGP community";
     const COLUMNS: &'static [&'static str] = &["value", "status", "description"];
 
@@ -256,6 +263,7 @@ pub struct BgpRoutingPolicyRule {
 
 impl BgpKind for BgpRoutingPolicyRule {
     const PATH: &'static str = "/api/plugins/bgp/routing-policy-rule/";
+    const MODEL: &'static str = "netbox_bgp.routingpolicyrule";
     const KIND: &'static str = "BGP routing policy rule";
     const COLUMNS: &'static [&'static str] = &[
         "routing_policy",
@@ -287,6 +295,7 @@ pub struct BgpPeerGroup {
 
 impl BgpKind for BgpPeerGroup {
     const PATH: &'static str = "/api/plugins/bgp/peer-group/";
+    const MODEL: &'static str = "netbox_bgp.bgppeergroup";
     const KIND: &'static str = "BGP peer group";
     const COLUMNS: &'static [&'static str] = &["name", "description", "comments"];
 
@@ -332,6 +341,7 @@ pub struct BgpSession {
 
 impl BgpKind for BgpSession {
     const PATH: &'static str = "/api/plugins/bgp/session/";
+    const MODEL: &'static str = "netbox_bgp.bgpsession";
     const KIND: &'static str = "BGP session";
     const COLUMNS: &'static [&'static str] = &[
         "name",

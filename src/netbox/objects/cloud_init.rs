@@ -76,6 +76,7 @@ impl From<CloudInitRead> for Stored<CloudInit> {
 
 impl Object for CloudInit {
     type Read = CloudInitRead;
+    const MODEL: &'static str = "netbox_proxbox.proxmoxvmcloudinit";
     const READ_FIELDS: &'static [&'static str] = &[
         "id",
         "virtual_machine",

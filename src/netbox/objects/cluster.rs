@@ -88,6 +88,7 @@ impl From<ClusterRead> for Stored<Cluster> {
 
 impl Object for Cluster {
     type Read = ClusterRead;
+    const MODEL: &'static str = "virtualization.cluster";
     const IS_LOOKED_UP: bool = true;
     const READ_FIELDS: &'static [&'static str] = &[
         "id",
@@ -151,5 +152,6 @@ impl From<ClusterStateRead> for Stored<ClusterState> {
 
 impl Object for ClusterState {
     type Read = ClusterStateRead;
+    const MODEL: &'static str = "netbox_proxbox.proxboxclustersyncstate";
     const READ_FIELDS: &'static [&'static str] = &["id", "cluster", "proxmox_cluster_name", "proxmox_last_updated"];
 }

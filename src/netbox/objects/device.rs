@@ -98,6 +98,7 @@ impl From<DeviceRead> for Stored<Device> {
 
 impl Object for Device {
     type Read = DeviceRead;
+    const MODEL: &'static str = "dcim.device";
     const READ_FIELDS: &'static [&'static str] = &[
         "id",
         "name",
@@ -202,6 +203,7 @@ impl From<DeviceStateRead> for Stored<DeviceState> {
 
 impl Object for DeviceState {
     type Read = DeviceStateRead;
+    const MODEL: &'static str = "netbox_proxbox.proxboxdevicesyncstate";
     const READ_FIELDS: &'static [&'static str] = &[
         "id",
         "device",

@@ -155,6 +155,7 @@ impl From<DeviceInterfaceRead> for Stored<DeviceInterface> {
 
 impl Object for DeviceInterface {
     type Read = DeviceInterfaceRead;
+    const MODEL: &'static str = "dcim.interface";
     const READ_FIELDS: &'static [&'static str] = &[
         "id",
         "device",

@@ -94,6 +94,7 @@ impl From<GuestVmInterfaceRead> for Stored<GuestVmInterface> {
 
 impl Object for GuestVmInterface {
     type Read = GuestVmInterfaceRead;
+    const MODEL: &'static str = "netbox_proxbox.guestvminterface";
     const READ_FIELDS: &'static [&'static str] = &[
         "id",
         "virtual_machine",
@@ -176,5 +177,6 @@ impl From<GuestVmInterfaceAddressRead> for Stored<GuestVmInterfaceAddress> {
 
 impl Object for GuestVmInterfaceAddress {
     type Read = GuestVmInterfaceAddressRead;
+    const MODEL: &'static str = "netbox_proxbox.guestvminterfaceaddress";
     const READ_FIELDS: &'static [&'static str] = &["id", "guest_interface", "ip_address"];
 }

@@ -114,6 +114,7 @@ impl From<IpAddressRead> for Stored<IpAddress> {
 
 impl Object for IpAddress {
     type Read = IpAddressRead;
+    const MODEL: &'static str = "ipam.ipaddress";
     const READ_FIELDS: &'static [&'static str] = &[
         "id",
         "address",
@@ -177,6 +178,7 @@ fn holder(interface: &Value) -> String {
 
 impl Object for IpAddressHolder {
     type Read = IpAddressHolderRead;
+    const MODEL: &'static str = IpAddress::MODEL;
     const READ_FIELDS: &'static [&'static str] = &["id", "address", "assigned_object"];
 }
 

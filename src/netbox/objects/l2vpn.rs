@@ -54,6 +54,7 @@ impl From<RouteTargetRead> for Stored<RouteTarget> {
 
 impl Object for RouteTarget {
     type Read = RouteTargetRead;
+    const MODEL: &'static str = "ipam.routetarget";
     const READ_FIELDS: &'static [&'static str] = &["id", "name", "description"];
 }
 
@@ -136,6 +137,7 @@ impl From<L2vpnRead> for Stored<L2vpn> {
 
 impl Object for L2vpn {
     type Read = L2vpnRead;
+    const MODEL: &'static str = "vpn.l2vpn";
     const READ_FIELDS: &'static [&'static str] = &[
         "id",
         "name",
@@ -194,6 +196,7 @@ impl From<L2vpnTerminationRead> for Stored<L2vpnTermination> {
 
 impl Object for L2vpnTermination {
     type Read = L2vpnTerminationRead;
+    const MODEL: &'static str = "vpn.l2vpntermination";
     const READ_FIELDS: &'static [&'static str] = &["id", "l2vpn", "assigned_object_type", "assigned_object_id"];
 }
 

@@ -65,6 +65,7 @@ impl From<MacAddressRead> for Stored<MacAddress> {
 
 impl Object for MacAddress {
     type Read = MacAddressRead;
+    const MODEL: &'static str = "dcim.macaddress";
     const READ_FIELDS: &'static [&'static str] = &[
         "id",
         "mac_address",

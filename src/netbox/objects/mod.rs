@@ -109,6 +109,8 @@ pub const PROXBOX_TAG: &str = "proxbox";
 pub trait Object: Resource + Clone + fmt::Debug + Send + Sync + 'static {
     /// The shape of a row in NetBox's answers.
     type Read: DeserializeOwned + Into<Stored<Self>> + Send;
+    /// NetBox's name of the model, by which permissions call it: `dcim.device`.
+    const MODEL: &'static str;
     /// The keys of a row that are read; the rest is not asked for.
     const READ_FIELDS: &'static [&'static str];
     /// Whether later stages look for what an earlier one has read or written: such rows are kept for a while.

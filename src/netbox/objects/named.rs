@@ -14,6 +14,8 @@ use crate::reconcile::{Fields, ObjectId, Resource, Stored};
 pub trait NamedKind: fmt::Debug + Send + Sync + Clone + 'static {
     /// The collection's path.
     const PATH: &'static str;
+    /// NetBox's name of the model, as [`Object::MODEL`].
+    const MODEL: &'static str;
     /// What one is called in reports.
     const KIND: &'static str;
     /// The field that holds its name.
@@ -23,13 +25,15 @@ pub trait NamedKind: fmt::Debug + Send + Sync + Clone + 'static {
 }
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident, $path:literal, $label:literal, $name:literal, [$($field:literal),*];)*) => {$(
+    ($($(#[$doc:meta])* $kind:ident, $path:literal, $model:literal, $label:literal, $name:literal,
+        [$($field:literal),*];)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct $kind;
 
         impl NamedKind for $kind {
             const PATH: &'static str = $path;
+            const MODEL: &'static str = $model;
             const KIND: &'static str = $label;
             const NAME_FIELD: &'static str = $name;
             const READ_FIELDS: &'static [&'static str] = &["id", $name, "slug", $($field),*];
@@ -39,24 +43,27 @@ macro_rules! kinds {
 
 kinds! {
     /// Tags.
-    TagKind, "/api/extras/tags/", "tag", "name", ["color", "description"];
+    TagKind, "/api/extras/tags/", "extras.tag", "tag", "name", ["color", "description"];
     /// Cluster types.
-    ClusterTypeKind, "/api/virtualization/cluster-types/", "cluster type", "name", ["description", "tags"];
-    /// Manufacturers.
-    ManufacturerKind, "/api/dcim/manufacturers/", "manufacturer", "name", ["description", "tags"];
-    /// Device types.
-    DeviceTypeKind, "/api/dcim/device-types/", "device type", "model", ["manufacturer", "description", "tags"];
-    /// Device roles.
-    DeviceRoleKind, "/api/dcim/device-roles/", "device role", "name", ["color", "description", "vm_role", "tags"];
-    /// Virtual machine types.
-    VirtualMachineTypeKind, "/api/virtualization/virtual-machine-types/", "virtual machine type", "name",
+    ClusterTypeKind, "/api/virtualization/cluster-types/", "virtualization.clustertype", "cluster type", "name",
         ["description", "tags"];
+    /// Manufacturers.
+    ManufacturerKind, "/api/dcim/manufacturers/", "dcim.manufacturer", "manufacturer", "name", ["description", "tags"];
+    /// Device types.
+    DeviceTypeKind, "/api/dcim/device-types/", "dcim.devicetype", "device type", "model",
+        ["manufacturer", "description", "tags"];
+    /// Device roles.
+    DeviceRoleKind, "/api/dcim/device-roles/", "dcim.devicerole", "device role", "name",
+        ["color", "description", "vm_role", "tags"];
+    /// Virtual machine types.
+    VirtualMachineTypeKind, "/api/virtualization/virtual-machine-types/", "virtualization.virtualmachinetype",
+        "virtual machine type", "name", ["description", "tags"];
     /// Sites.
-    SiteKind, "/api/dcim/sites/", "site", "name", ["status", "tags"];
+    SiteKind, "/api/dcim/sites/", "dcim.site", "site", "name", ["status", "tags"];
     /// Platforms.
-    PlatformKind, "/api/dcim/platforms/", "platform", "name", ["tags"];
+    PlatformKind, "/api/dcim/platforms/", "dcim.platform", "platform", "name", ["tags"];
     /// Tenants.
-    TenantKind, "/api/tenancy/tenants/", "tenant", "name", [];
+    TenantKind, "/api/tenancy/tenants/", "tenancy.tenant", "tenant", "name", [];
 }
 
 /// A named object of kind `K`. Optional members are not asserted where they are `None`.
@@ -185,5 +192,6 @@ impl<K> From<NamedRead<K>> for Stored<Named<K>> {
 
 impl<K: NamedKind> Object for Named<K> {
     type Read = NamedRead<K>;
+    const MODEL: &'static str = K::MODEL;
     const READ_FIELDS: &'static [&'static str] = K::READ_FIELDS;
 }

@@ -36,6 +36,8 @@ fn yes() -> bool {
 impl PluginEndpoint {
     /// The collection's path.
     pub const PATH: &'static str = "/api/plugins/proxbox/endpoints/proxmox/";
+    /// NetBox's name of the model.
+    pub const MODEL: &'static str = "netbox_proxbox.proxmoxendpoint";
 
     /// Its IP address without the prefix length.
     pub fn ip(&self) -> Option<&str> {
@@ -94,6 +96,7 @@ impl From<TrackingClusterRead> for Stored<TrackingCluster> {
 
 impl Object for TrackingCluster {
     type Read = TrackingClusterRead;
+    const MODEL: &'static str = "netbox_proxbox.proxmoxcluster";
     const READ_FIELDS: &'static [&'static str] = &["id", "endpoint", "name", "netbox_cluster"];
 }
 
@@ -146,6 +149,7 @@ impl From<TrackingNodeRead> for Stored<TrackingNode> {
 
 impl Object for TrackingNode {
     type Read = TrackingNodeRead;
+    const MODEL: &'static str = "netbox_proxbox.proxmoxnode";
     const READ_FIELDS: &'static [&'static str] = &["id", "endpoint", "name", "netbox_device"];
     const IS_LOOKED_UP: bool = true;
 }

@@ -61,5 +61,6 @@ impl From<PrefixRead> for Stored<Prefix> {
 
 impl Object for Prefix {
     type Read = PrefixRead;
+    const MODEL: &'static str = "ipam.prefix";
     const READ_FIELDS: &'static [&'static str] = &["id", "prefix", "vrf", "status", "description"];
 }

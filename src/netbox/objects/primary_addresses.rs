@@ -64,5 +64,6 @@ impl From<PrimaryAddressesRead> for Stored<PrimaryAddresses> {
 
 impl Object for PrimaryAddresses {
     type Read = PrimaryAddressesRead;
+    const MODEL: &'static str = VirtualMachine::MODEL;
     const READ_FIELDS: &'static [&'static str] = &["id", "name", "primary_ip4", "primary_ip6"];
 }

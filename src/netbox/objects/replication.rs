@@ -128,6 +128,7 @@ impl From<ReplicationRead> for Stored<Replication> {
 
 impl Object for Replication {
     type Read = ReplicationRead;
+    const MODEL: &'static str = "netbox_proxbox.replication";
     const READ_FIELDS: &'static [&'static str] = &[
         "id",
         "endpoint",

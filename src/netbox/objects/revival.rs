@@ -71,5 +71,6 @@ impl From<RevivalRead> for Stored<Revival> {
 
 impl Object for Revival {
     type Read = RevivalRead;
+    const MODEL: &'static str = VirtualMachine::MODEL;
     const READ_FIELDS: &'static [&'static str] = VirtualMachine::READ_FIELDS;
 }

@@ -14,6 +14,8 @@ use crate::reconcile::{Fields, ObjectId, Resource, Stored};
 pub trait SdnKind: Clone + Debug + Send + Sync + DeserializeOwned + 'static {
     /// The collection's path.
     const PATH: &'static str;
+    /// NetBox's name of the model, as [`Object::MODEL`].
+    const MODEL: &'static str;
     /// What one is called in reports.
     const KIND: &'static str;
 
@@ -115,6 +117,7 @@ impl<K: SdnKind> From<SdnRowRead<K>> for Stored<SdnRow<K>> {
 
 impl<K: SdnKind> Object for SdnRow<K> {
     type Read = SdnRowRead<K>;
+    const MODEL: &'static str = K::MODEL;
     /// Everything: the row has few columns that are not compared.
     const READ_FIELDS: &'static [&'static str] = &[];
 }

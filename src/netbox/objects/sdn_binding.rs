@@ -119,6 +119,7 @@ impl From<SdnBindingRead> for Stored<SdnBinding> {
 
 impl Object for SdnBinding {
     type Read = SdnBindingRead;
+    const MODEL: &'static str = "netbox_proxbox.proxmoxsdnbinding";
     /// Everything: the row has few columns that are not compared.
     const READ_FIELDS: &'static [&'static str] = &[];
 }

@@ -47,6 +47,7 @@ pub struct SdnControllerBody {
 
 impl SdnKind for SdnControllerBody {
     const PATH: &'static str = "/api/plugins/proxbox/sdn-controllers/";
+    const MODEL: &'static str = "netbox_proxbox.proxmoxsdncontroller";
     const KIND: &'static str = "SDN controller";
 
     fn name(&self) -> String {
@@ -89,6 +90,7 @@ pub struct SdnFabricBody {
 
 impl SdnKind for SdnFabricBody {
     const PATH: &'static str = "/api/plugins/proxbox/sdn-fabrics/";
+    const MODEL: &'static str = "netbox_proxbox.proxmoxsdnfabric";
     const KIND: &'static str = "SDN fabric";
 
     fn name(&self) -> String {
@@ -127,6 +129,7 @@ pub struct SdnRouteMapBody {
 
 impl SdnKind for SdnRouteMapBody {
     const PATH: &'static str = "/api/plugins/proxbox/sdn-route-maps/";
+    const MODEL: &'static str = "netbox_proxbox.proxmoxsdnroutemap";
     const KIND: &'static str = "SDN route map";
 
     fn name(&self) -> String {
@@ -162,6 +165,7 @@ pub struct SdnPrefixBody {
 
 impl SdnKind for SdnPrefixBody {
     const PATH: &'static str = "/api/plugins/proxbox/sdn-prefix-lists/";
+    const MODEL: &'static str = "netbox_proxbox.proxmoxsdnprefixlist";
     const KIND: &'static str = "SDN prefix list";
 
     fn name(&self) -> String {
@@ -207,6 +211,7 @@ pub struct SdnZoneBody {
 
 impl SdnKind for SdnZoneBody {
     const PATH: &'static str = "/api/plugins/proxbox/sdn-zones/";
+    const MODEL: &'static str = "netbox_proxbox.proxmoxsdnzone";
     const KIND: &'static str = "SDN zone";
 
     fn name(&self) -> String {
@@ -253,6 +258,7 @@ pub struct SdnVnetBody {
 
 impl SdnKind for SdnVnetBody {
     const PATH: &'static str = "/api/plugins/proxbox/sdn-vnets/";
+    const MODEL: &'static str = "netbox_proxbox.proxmoxsdnvnet";
     const KIND: &'static str = "SDN virtual network";
 
     fn name(&self) -> String {
@@ -297,6 +303,7 @@ pub struct SdnSubnetBody {
 
 impl SdnKind for SdnSubnetBody {
     const PATH: &'static str = "/api/plugins/proxbox/sdn-subnets/";
+    const MODEL: &'static str = "netbox_proxbox.proxmoxsdnsubnet";
     const KIND: &'static str = "SDN subnet";
 
     fn name(&self) -> String {

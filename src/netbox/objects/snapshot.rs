@@ -98,6 +98,7 @@ impl From<SnapshotRead> for Stored<Snapshot> {
 
 impl Object for Snapshot {
     type Read = SnapshotRead;
+    const MODEL: &'static str = "netbox_proxbox.vmsnapshot";
     const READ_FIELDS: &'static [&'static str] = &[
         "id",
         "virtual_machine",

@@ -161,6 +161,7 @@ impl From<StorageRead> for Stored<Storage> {
 
 impl Object for Storage {
     type Read = StorageRead;
+    const MODEL: &'static str = "netbox_proxbox.proxmoxstorage";
     /// Everything: the row has few columns that are not compared.
     const READ_FIELDS: &'static [&'static str] = &[];
     const IS_LOOKED_UP: bool = true;

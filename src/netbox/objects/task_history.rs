@@ -116,6 +116,7 @@ impl From<TaskHistoryRead> for Stored<TaskHistory> {
 
 impl Object for TaskHistory {
     type Read = TaskHistoryRead;
+    const MODEL: &'static str = "netbox_proxbox.vmtaskhistory";
     const READ_FIELDS: &'static [&'static str] = &[
         "id",
         "upid",

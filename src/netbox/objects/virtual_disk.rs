@@ -97,6 +97,7 @@ impl From<VirtualDiskRead> for Stored<VirtualDisk> {
 
 impl Object for VirtualDisk {
     type Read = VirtualDiskRead;
+    const MODEL: &'static str = "virtualization.virtualdisk";
     const READ_FIELDS: &'static [&'static str] = &["id", "virtual_machine", "name", "size", "description", "tags"];
 }
 
@@ -185,6 +186,7 @@ impl From<VirtualDiskStateRead> for Stored<VirtualDiskState> {
 
 impl Object for VirtualDiskState {
     type Read = VirtualDiskStateRead;
+    const MODEL: &'static str = "netbox_proxbox.proxboxvirtualdisksyncstate";
     const READ_FIELDS: &'static [&'static str] = &[
         "id",
         "virtual_disk",

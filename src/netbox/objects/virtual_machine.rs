@@ -176,6 +176,7 @@ impl From<VirtualMachineRead> for Stored<VirtualMachine> {
 
 impl Object for VirtualMachine {
     type Read = VirtualMachineRead;
+    const MODEL: &'static str = "virtualization.virtualmachine";
     const READ_FIELDS: &'static [&'static str] = &[
         "id",
         "name",

@@ -161,6 +161,7 @@ impl From<VirtualMachineStateRead> for Stored<VirtualMachineState> {
 
 impl Object for VirtualMachineState {
     type Read = VirtualMachineStateRead;
+    const MODEL: &'static str = "netbox_proxbox.proxboxvirtualmachinesyncstate";
     const READ_FIELDS: &'static [&'static str] = &[
         "id",
         "virtual_machine",

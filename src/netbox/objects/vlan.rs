@@ -85,5 +85,6 @@ impl From<VlanRead> for Stored<Vlan> {
 
 impl Object for Vlan {
     type Read = VlanRead;
+    const MODEL: &'static str = "ipam.vlan";
     const READ_FIELDS: &'static [&'static str] = &["id", "vid", "site", "tenant", "name", "status", "tags"];
 }

@@ -141,6 +141,7 @@ impl From<VmInterfaceRead> for Stored<VmInterface> {
 
 impl Object for VmInterface {
     type Read = VmInterfaceRead;
+    const MODEL: &'static str = "virtualization.vminterface";
     const READ_FIELDS: &'static [&'static str] = &[
         "id",
         "virtual_machine",
@@ -211,6 +212,7 @@ impl From<VmInterfaceStateRead> for Stored<VmInterfaceState> {
 
 impl Object for VmInterfaceState {
     type Read = VmInterfaceStateRead;
+    const MODEL: &'static str = "netbox_proxbox.proxboxvminterfacesyncstate";
     const READ_FIELDS: &'static [&'static str] = &[
         "id",
         "vm_interface",

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::collections::COLLECTIONS;
+use super::permissions;
 use super::write::Answer;
 
 /// What is done to the rows of a collection.
@@ -17,6 +19,20 @@ pub enum Action {
     Delete,
 }
 
+impl Action {
+    const ALL: [Self; 4] = [Self::View, Self::Add, Self::Change, Self::Delete];
+
+    /// What permissions call it.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::View => "view",
+            Self::Add => "add",
+            Self::Change => "change",
+            Self::Delete => "delete",
+        }
+    }
+}
+
 /// A right on one collection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Right {
@@ -24,6 +40,19 @@ pub struct Right {
     pub path: String,
     /// What may be done there.
     pub actions: Vec<Action>,
+    /// What rows have to fit for that, as permissions tell it; null for all rows. It is told and not obeyed: see
+    /// [`Standin::hide`](super::Standin::hide).
+    pub constraints: Value,
+}
+
+impl Right {
+    fn new(path: &str, actions: &[Action]) -> Self {
+        Self {
+            path: path.to_owned(),
+            actions: actions.to_vec(),
+            constraints: Value::Null,
+        }
+    }
 }
 
 /// A token with its user.
@@ -71,11 +100,35 @@ impl Account {
     /// The same with these rights and no others.
     #[must_use]
     pub fn with_rights(mut self, rights: &[(&str, &[Action])]) -> Self {
-        let right = |(path, actions): &(&str, &[Action])| Right {
-            path: (*path).to_owned(),
-            actions: actions.to_vec(),
-        };
-        self.rights = Some(rights.iter().map(right).collect());
+        let rights = rights.iter().map(|(path, actions)| Right::new(path, actions));
+        self.rights = Some(rights.collect());
+        self
+    }
+
+    /// The same with every right on each collection, and that of seeing permissions, given one by one.
+    #[must_use]
+    pub fn with_each_right(mut self) -> Self {
+        let all = COLLECTIONS.iter().map(|rules| Right::new(rules.path, &Action::ALL));
+        let permissions = Right::new(permissions::PATH, &[Action::View]);
+        self.rights = Some(all.chain([permissions]).collect());
+        self
+    }
+
+    /// The same without its rights on the collection at `path`.
+    #[must_use]
+    pub fn without(mut self, path: &str) -> Self {
+        let rights = self.rights.iter_mut();
+        rights.for_each(|rights| rights.retain(|right| right.path != path));
+        self
+    }
+
+    /// The same with rights on the collection at `path` that hold for rows which fit `constraints`.
+    #[must_use]
+    pub fn constrained(mut self, path: &str, constraints: &Value) -> Self {
+        let rights = self.rights.iter_mut().flatten();
+        for right in rights.filter(|right| right.path == path) {
+            right.constraints.clone_from(constraints);
+        }
         self
     }
 
@@ -128,6 +181,11 @@ pub(super) fn authenticate<'a>(accounts: &'a [Account], header: Option<&str>) ->
         None if token.starts_with("nbt_") => refuse("Invalid v2 token"),
         None => refuse("Invalid v1 token"),
     }
+}
+
+/// The name of the account's user.
+pub(super) fn user_name(account: &Account) -> &'static str {
+    if account.rights.is_none() { "admin" } else { "sync" }
 }
 
 /// The body of a user's row; only `admin` is a superuser.

@@ -147,7 +147,7 @@ collections! {
     "extras/journal-entries", "extras.journalentry", "JournalEntry", order: &["-created"], indexed: &["assigned_object_id"], display: "{created} ({kind})";
     "tenancy/tenants", "tenancy.tenant", "Tenant", indexed: &["name", "slug"],
         unique: &[within(NAME, &["group"], "Tenant name must be unique per group."), within(&["slug"], &["group"], "Tenant slug must be unique per group.")];
-    "users/users", "users.user", "User", order: &["username"], display: "{username}";
+    "users/users", "users.user", "User", order: &["username"], indexed: &["username"], display: "{username}";
     "users/tokens", "users.token", "Token", order: &["-created"], display: "{key}";
     "core/jobs", "core.job", "Job", order: &["-created"];
 

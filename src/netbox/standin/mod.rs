@@ -22,6 +22,7 @@ mod filter;
 mod fit;
 mod list;
 mod order;
+mod permissions;
 mod recorder;
 mod refusal;
 mod related;

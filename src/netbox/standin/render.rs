@@ -18,7 +18,7 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    fn takes(&self, name: &str) -> bool {
+    pub(super) fn takes(&self, name: &str) -> bool {
         match &self.fields {
             Some(fields) => fields.iter().any(|field| field == name),
             None => !self.omit.iter().any(|field| field == name),

@@ -4,9 +4,10 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::Shared;
-use super::access::{Account, Action};
+use super::access::{self, Account, Action};
 use super::collections::COLLECTIONS;
 use super::datum::{Datum, Key};
+use super::permissions;
 use super::refusal::{self, Refusal, forbidden};
 use super::render::{self, Selection};
 use super::routes::{Asked, Reply};
@@ -31,7 +32,12 @@ pub(super) fn answer(shared: &Shared, asked: &Asked<'_>, account: &Result<&Accou
         .and_then(|rest| rest.trim_matches('/').strip_suffix("/sync-cluster"));
     let is_known = matches!(
         path,
-        "" | "status" | "authentication-check" | "plugins" | "plugins/installed-plugins" | "plugins/proxbox"
+        "" | "status"
+            | "authentication-check"
+            | permissions::PATH
+            | "plugins"
+            | "plugins/installed-plugins"
+            | "plugins/proxbox"
     ) || path == "plugins/proxbox/settings/runtime"
         || path == "extras/config-templates/0/render"
         || path.starts_with("plugins/proxbox/ssh-credentials/by-")
@@ -51,6 +57,7 @@ pub(super) fn answer(shared: &Shared, asked: &Asked<'_>, account: &Result<&Accou
     Some(Reply::json(match path {
         "status" => (200, status(shared)),
         "authentication-check" => (200, whoami(shared, account)),
+        permissions::PATH => permissions::page(shared, account, asked.query),
         BRANCHES => (200, branches(shared)),
         "plugins/proxbox/settings/runtime" => runtime(shared, account),
         "plugins/installed-plugins" => (
@@ -110,15 +117,19 @@ fn index(base: &str, path: &str) -> Value {
 }
 
 fn whoami(shared: &Shared, account: &Account) -> Value {
-    let name = if account.rights.is_none() { "admin" } else { "sync" };
-    shared.read(|world| {
-        let ids = world.rows_with("users/users", "username", &Key::text(name));
+    let mut user = shared.read(|world| {
+        let ids = world.rows_with("users/users", "username", &Key::text(access::user_name(account)));
         let users = world.schema.at("users/users").map(|users| users.id);
         let found = users.zip(ids.first()).and_then(|(users, id)| world.found(users, *id));
         found.map_or(Value::Null, |user| {
             render::row(user, &shared.base_url, &Selection::default())
         })
-    })
+    });
+    if let Some(user) = user.as_object_mut() {
+        user.insert("groups".to_owned(), json!([]));
+        user.insert("permissions".to_owned(), permissions::brief(shared, account));
+    }
+    user
 }
 
 fn runtime(shared: &Shared, account: &Account) -> Answer {

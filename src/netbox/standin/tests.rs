@@ -911,3 +911,78 @@ async fn requests_are_told_and_seeds_are_not() {
     standin.clear_requests();
     assert!(standin.requests().is_empty());
 }
+
+/// Object by object: a name that permissions do not know would never be found constrained.
+#[test]
+fn models_of_objects_are_those_of_their_paths() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/netbox/objects");
+    let mut count = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let file = file.unwrap().path();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        if !code.contains("Object for") && !code.contains("Kind for") {
+            continue;
+        }
+        let lines = code
+            .lines()
+            .filter(|line| line.contains("MODEL") || line.contains("\"/api/"));
+        let literals: Vec<&str> = lines.flat_map(|line| line.split('"').skip(1).step_by(2)).collect();
+        let of = |is_one: fn(&collections::Rules, &str) -> bool| {
+            let rules = collections::COLLECTIONS.iter();
+            let models = rules.filter(|rules| literals.iter().any(|literal| is_one(rules, literal)));
+            models.map(|rules| rules.model).collect::<Vec<_>>()
+        };
+        let by_path = of(|rules, literal| literal == format!("/api/{}/", rules.path));
+        let by_name = of(|rules, literal| literal == rules.model);
+        assert_eq!(by_name, by_path, "{}", file.display());
+        count += by_name.len();
+    }
+    assert!(count > 40, "only {count} models");
+}
+
+#[tokio::test]
+async fn permissions_are_told_in_the_shape_of_netbox() {
+    let account = Account::superuser(TOKEN)
+        .with_rights(&[("dcim/sites", &[Action::View, Action::Add])])
+        .constrained("dcim/sites", &json!({"name": "lab"}));
+    let options = |account: Account| StandinOptions {
+        accounts: vec![account],
+        ..StandinOptions::default()
+    };
+    let standin = Standin::start(options(account)).await.unwrap();
+    let (_, user) = send(&standin, "GET", "/api/authentication-check/", &Value::Null).await;
+    let base = standin.base_url();
+    let brief = json!({
+        "id": 1, "url": format!("{base}/api/users/permissions/1/"), "display": "dcim/sites", "name": "dcim/sites",
+        "description": "", "enabled": true, "object_types": ["dcim.site"], "actions": ["view", "add"],
+    });
+    assert_eq!((&user["groups"], &user["permissions"]), (&json!([]), &json!([brief])));
+    assert_eq!((&user["username"], user.get("is_superuser")), (&json!("sync"), None));
+    let path = "/api/users/permissions/?fields=id,constraints,users";
+    let (status, _) = send(&standin, "GET", path, &Value::Null).await;
+    assert_eq!(status, 403);
+
+    let (_, admin) = send(
+        &self::standin().await,
+        "GET",
+        "/api/authentication-check/",
+        &Value::Null,
+    )
+    .await;
+    assert_eq!(
+        (&admin["username"], &admin["permissions"]),
+        (&json!("admin"), &json!([]))
+    );
+
+    let account = Account::superuser(TOKEN)
+        .with_each_right()
+        .constrained("dcim/sites", &json!({"name": "lab"}));
+    let standin = Standin::start(options(account)).await.unwrap();
+    let (status, page) = send(&standin, "GET", path, &Value::Null).await;
+    assert_eq!(status, 200);
+    let row = &page["results"][0];
+    assert_eq!((&row["id"], &row["constraints"]), (&json!(1), &json!({"name": "lab"})));
+    assert_eq!(row["users"][0]["id"], user["id"]);
+    assert_eq!(row.get("actions"), None);
+}

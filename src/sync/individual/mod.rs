@@ -62,7 +62,11 @@ impl Work<'_> {
         let guests = &mut run.facts.options.guests;
         (guests.sync_network, guests.sync_task_history, guests.all_tasks) = (false, false, true);
         // Boxed: it holds the stages.
-        Box::pin(run.bring_in_step(wanted, report)).await
+        let done = Box::pin(run.bring_in_step(wanted, report)).await;
+        run.warnings.clear();
+        run.tell_constraints().await;
+        report.warn(&run.warnings);
+        done
     }
 }
 

@@ -62,6 +62,7 @@ impl EndpointRun<'_> {
         }
         if let Some(ids) = self.memo.recall(self.netbox, mode) {
             self.facts.ids = ids;
+            self.need_supporting();
             return Ok(());
         }
         let mut status = BootstrapStatus {

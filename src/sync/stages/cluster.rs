@@ -25,6 +25,7 @@ impl EndpointRun<'_> {
             self.facts.known.clusters = known.clusters;
             return Ok(self.facts.target.cluster.map_or(Claim::Create, Claim::Adopt));
         }
+        self.needs.view(PluginEndpoint::MODEL);
         let query = Query::new();
         let endpoints = async { Ok(self.netbox.list(PluginEndpoint::PATH, &query).await?) };
         let tracking = self.list::<TrackingCluster>(vec![Selection::all()]);
