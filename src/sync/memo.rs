@@ -8,7 +8,7 @@
 //! Remembered are what was read of Proxmox, ids of supporting objects, which rows of NetBox stand for what, and rows that
 //! stages look up. What a stage itself compares it always reads.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use crate::netbox::objects::{Cluster, PluginEndpoint, TrackingCluster};
 use crate::proxmox::Session;
 use crate::reconcile::{ObjectId, Stored};
 use crate::stages::Target;
+use crate::stages::task_history::TaskPass;
 
 /// How long the supporting objects are taken to stand.
 const FRESH: Duration = Duration::from_mins(2);
@@ -63,8 +64,7 @@ struct History {
 struct TaskPasses {
     /// How many there were.
     count: u32,
-    /// The virtual machines that the latest one was for.
-    machines: BTreeSet<ObjectId>,
+    latest: TaskPass,
 }
 
 /// What is remembered of one endpoint.
@@ -362,25 +362,25 @@ impl Place<'_> {
         self.with(|kept| read(&mut kept.shelf))
     }
 
-    /// Whether a pass over the tasks of `machines` reads all that Proxmox has: the first does, and then each
-    /// [`FULL_TASK_PASS_EVERY`]th, so that rows of old tasks are repaired too; and one with virtual machines that the pass
-    /// before was not for, whose old tasks nobody has looked for.
-    pub(super) fn is_full_task_pass(&self, machines: &BTreeSet<ObjectId>) -> bool {
+    /// Whether a pass over the tasks reads all that Proxmox has: the first does, and then each
+    /// [`FULL_TASK_PASS_EVERY`]th, so that rows of old tasks are repaired too; and one that does not continue the pass
+    /// before, because there may be old tasks that nobody has looked for.
+    pub(super) fn is_full_task_pass(&self, pass: &TaskPass) -> bool {
         let key = (side(self.netbox), self.endpoint);
         self.memo.with_history(|history| {
             history.task_passes.get(&key).is_none_or(|passes| {
-                passes.count.is_multiple_of(FULL_TASK_PASS_EVERY) || !machines.is_subset(&passes.machines)
+                passes.count.is_multiple_of(FULL_TASK_PASS_EVERY) || !pass.continues(&passes.latest)
             })
         })
     }
 
-    /// Takes down a pass over the tasks of `machines`, which are all there are.
-    pub(super) fn count_task_pass(&self, machines: BTreeSet<ObjectId>) {
+    /// Takes down a pass over all tasks there are.
+    pub(super) fn count_task_pass(&self, pass: TaskPass) {
         let key = (side(self.netbox), self.endpoint);
         self.memo.with_history(|history| {
             let passes = history.task_passes.entry(key).or_default();
             passes.count = passes.count.wrapping_add(1);
-            passes.machines = machines;
+            passes.latest = pass;
         });
     }
 
@@ -561,11 +561,15 @@ mod tests {
         let mut inventory = Inventory::default();
         inventory.storages.fill(Collected::default());
         place.keep_inventory(&inventory);
-        place.count_task_pass(BTreeSet::new());
+        let pass = TaskPass {
+            at: Some(0),
+            ..TaskPass::default()
+        };
+        place.count_task_pass(pass.clone());
         bench.memo.forget_rows(&bench.netbox, key());
         assert!(place.nodes().is_none() && !place.inventory().is_empty());
         bench.memo.forget_endpoint(&bench.netbox, key());
-        assert!(place.inventory().is_empty() && !place.is_full_task_pass(&BTreeSet::new()));
+        assert!(place.inventory().is_empty() && !place.is_full_task_pass(&pass));
         assert!(other.nodes().is_some());
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::error::Error;
 use super::pass::EndpointRun;
 use super::warning::Warning;
-use crate::inventory::{Area, Collected, Gap, Guests, Listener, Reader, Slot};
+use crate::inventory::{Area, Collected, Gap, Guests, Listener, Reader, RecordedTasks, Slot};
 use crate::netbox::objects::Storage;
 use crate::stages::guests::{Bindings, Unbound, bindings, machine_selection, state_selection};
 use crate::stages::storages::Storages as StorageRows;
@@ -79,8 +79,8 @@ impl EndpointRun<'_> {
                 let mut shared = self.facts.inventory.clone();
                 // Only agents whose answer was to be written were asked.
                 shared.guest_systems = Slot::default();
-                if !self.recorded.endings.is_empty() {
-                    // Reading stopped where tasks are on record: these are not all.
+                if self.recorded != RecordedTasks::default() {
+                    // Reading stopped where tasks are on record or old: these are not all.
                     shared.tasks = Slot::default();
                 }
                 self.place().keep_inventory(&shared);
