@@ -11,8 +11,11 @@ use crate::proxmox::{Error, Rows, Task, TaskFilter, Vmid};
 
 /// How many rows a page has.
 const PAGE: u64 = 500;
+/// The longest outcome that is kept on record, in characters.
+const OUTCOME_MAX: usize = 2048;
 
-/// The finished tasks of all nodes, each once; rows without a node of their own bear the node that was asked.
+/// The finished tasks of all nodes, each once; rows without a node of their own bear the node that was asked. A row's own
+/// node is what that was called when the task ran.
 #[derive(Debug)]
 pub struct Tasks;
 
@@ -23,6 +26,9 @@ pub struct RecordedTasks {
     pub guests: BTreeSet<Vmid>,
     /// How each ended, by its id.
     pub endings: BTreeMap<String, TaskEnding>,
+    /// What ended before then, in seconds since 1970, need not be on record, and is left out where the archive goes on
+    /// behind it; `None`: everything counts.
+    pub since: Option<i64>,
 }
 
 /// How a task is known to have ended.
@@ -30,23 +36,44 @@ pub struct RecordedTasks {
 pub struct TaskEnding {
     /// When, in seconds since 1970.
     pub at: Option<i64>,
-    /// Its outcome.
+    /// Its outcome, no longer than is kept.
     pub outcome: String,
 }
 
+impl TaskEnding {
+    /// How `task` ended, as it is kept on record.
+    pub fn of(task: &Task) -> Self {
+        let outcome = task.outcome().replace('\0', "");
+        let cut: String = outcome.trim().chars().take(OUTCOME_MAX).collect();
+        Self {
+            at: task.endtime.filter(|at| *at > 0),
+            outcome: cut.trim_end().to_owned(),
+        }
+    }
+}
+
 impl RecordedTasks {
-    /// Whether every task of `page` that is to be kept on record is, and there is one.
+    /// Whether nothing behind `page` needs to be read: every task of it that is to be kept on record is, and there is one;
+    /// or all of it is too old. Archives tell what ended last first.
     fn covers(&self, page: &[Task]) -> bool {
-        let mut kept = page
+        let (old, recent): (Vec<&Task>, Vec<&Task>) = page.iter().partition(|task| self.is_old(task));
+        let mut kept = recent
             .iter()
             .filter(|task| task.guest().is_some_and(|vmid| self.guests.contains(&vmid)))
             .peekable();
-        kept.peek().is_some() && kept.all(|task| self.holds(task))
+        let is_on_record = kept.peek().is_some() && kept.all(|task| self.holds(task));
+        is_on_record || (recent.is_empty() && !old.is_empty())
     }
 
     fn holds(&self, task: &Task) -> bool {
         let ending = task.upid.as_deref().and_then(|upid| self.endings.get(upid.trim()));
-        ending.is_some_and(|ending| ending.at == task.endtime && ending.outcome == task.outcome())
+        ending.is_some_and(|ending| *ending == TaskEnding::of(task))
+    }
+
+    fn is_old(&self, task: &Task) -> bool {
+        let mut told = [task.endtime, task.starttime].into_iter().flatten();
+        let latest = told.find(|at| *at > 0);
+        self.since.zip(latest).is_some_and(|(since, latest)| latest < since)
     }
 }
 
@@ -117,10 +144,11 @@ async fn invisible_tasks(reader: &Reader<'_>) -> Result<Vec<Gap>, Error> {
         .collect())
 }
 
-/// The archive of one node; an error only where not even its first page can be read.
+/// The archive of one node; an error only where not even its first page can be read. Of one that goes on behind that page
+/// what is too old is left out, so that its rows need not be looked up.
 async fn read_archive(reader: &Reader<'_>, node: &str, until: i64) -> Result<Collected<Task>, Error> {
     let mut archive = Archive::new(node);
-    let mut start = 0;
+    let (mut start, mut has_more) = (0, false);
     loop {
         let page = TaskFilter {
             start: Some(start),
@@ -138,10 +166,17 @@ async fn read_archive(reader: &Reader<'_>, node: &str, until: i64) -> Result<Col
             }
         };
         let is_covered = reader.recorded.covers(&rows.items);
-        if !archive.take(rows) || is_covered {
+        if !archive.take(rows) {
+            break;
+        }
+        has_more = true;
+        if is_covered {
             break;
         }
         start += PAGE;
+    }
+    if has_more {
+        archive.found.items.retain(|task| !reader.recorded.is_old(task));
     }
     Ok(archive.found)
 }
@@ -234,28 +269,43 @@ mod tests {
 
     #[test]
     fn page_is_covered_only_where_every_kept_task_stands_as_it_ended() {
-        let ending = |at, outcome: &str| TaskEnding {
-            at,
-            outcome: outcome.to_owned(),
-        };
-        let recorded = RecordedTasks {
-            guests: [Vmid(204)].into(),
-            endings: [("UPID:1".to_owned(), ending(Some(20), "OK"))].into(),
-        };
         let known = json!({"upid": "UPID:1", "id": "204", "endtime": 20, "status": "OK"});
+        let long = json!({"upid": "UPID:4", "id": "204", "endtime": 30, "status": format!("\0{} ", "é ".repeat(3000))});
+        let ended = |row: &Value| TaskEnding::of(&task(row.clone()));
+        assert_eq!(ended(&long).outcome.chars().count(), OUTCOME_MAX - 1);
+        let mut recorded = RecordedTasks {
+            guests: [Vmid(204)].into(),
+            endings: [("UPID:1", &known), ("UPID:4", &long)]
+                .map(|(upid, row)| (upid.to_owned(), ended(row)))
+                .into(),
+            since: None,
+        };
         let foreign = json!({"upid": "UPID:2", "id": "999", "endtime": 20, "status": "OK"});
         let new = json!({"upid": "UPID:3", "id": "204", "endtime": 21, "status": "OK"});
         let changed = json!({"upid": "UPID:1", "id": "204", "endtime": 20, "status": "WARNINGS: 1"});
-        for (rows, is_covered) in [
-            (vec![known.clone()], true),
-            (vec![known.clone(), foreign.clone()], true),
-            (vec![foreign], false),
-            (vec![known, new], false),
-            (vec![changed], false),
-            (vec![], false),
+        let old = json!({"upid": "UPID:5", "id": "204", "endtime": 9, "status": "OK"});
+        let old_foreign = json!({"upid": "UPID:6", "id": "", "starttime": 9, "endtime": 0});
+        let timeless = json!({"upid": "UPID:7", "id": "999"});
+        for (rows, is_covered, is_covered_since) in [
+            (vec![&known], true, true),
+            (vec![&known, &foreign], true, true),
+            (vec![&known, &long], true, true),
+            (vec![&foreign], false, false),
+            (vec![&known, &new], false, false),
+            (vec![&changed], false, false),
+            (vec![], false, false),
+            (vec![&known, &old], false, true),
+            (vec![&new, &old], false, false),
+            (vec![&foreign, &old], false, false),
+            (vec![&old], false, true),
+            (vec![&old_foreign], false, true),
+            (vec![&old, &timeless], false, false),
         ] {
-            let page: Vec<Task> = rows.iter().cloned().map(task).collect();
+            let page: Vec<Task> = rows.iter().copied().cloned().map(task).collect();
+            recorded.since = None;
             assert_eq!(recorded.covers(&page), is_covered, "{rows:?}");
+            recorded.since = Some(10);
+            assert_eq!(recorded.covers(&page), is_covered_since, "since 10: {rows:?}");
         }
     }
 }

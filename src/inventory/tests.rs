@@ -361,11 +361,7 @@ fn with_tasks(count: u32) -> World {
 }
 
 fn ending(task: &Task) -> (String, TaskEnding) {
-    let ending = TaskEnding {
-        at: task.endtime,
-        outcome: task.outcome().to_owned(),
-    };
-    (task.upid.clone().unwrap(), ending)
+    (task.upid.clone().unwrap(), TaskEnding::of(task))
 }
 
 #[tokio::test]
@@ -404,6 +400,7 @@ async fn reading_stops_at_a_page_that_is_on_record() {
     bench.recorded = RecordedTasks {
         guests: [Vmid(100)].into(),
         endings: newest[..500].iter().map(ending).collect(),
+        since: None,
     };
     bench.look_around().await;
     assert_eq!(bench.read::<Tasks>().await.items.len(), 500);
@@ -413,6 +410,26 @@ async fn reading_stops_at_a_page_that_is_on_record() {
         1_100,
         "one task of the page is not on record"
     );
+}
+
+#[tokio::test]
+async fn what_is_too_old_is_left_out_where_the_archive_goes_on() {
+    for (count, since, expected) in [
+        // The last second of the newest tasks, in an archive of a page and in longer ones.
+        (400, 390, 400),
+        (1_100, 1_090, 10),
+        (1_100, 590, 510),
+        (1_100, 1_200, 0),
+    ] {
+        let mut bench = Bench::of(with_tasks(count), ROOT_TOKEN).await;
+        let since = bench.mock.world().read(|world| world.now) - 1_000_000 + since;
+        bench.recorded.since = Some(since);
+        assert_eq!(
+            bench.read::<Tasks>().await.items.len(),
+            expected,
+            "{count} since {since}"
+        );
+    }
 }
 
 #[tokio::test]

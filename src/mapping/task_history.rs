@@ -2,12 +2,11 @@
 
 use super::names::clean;
 use super::times::instant;
+use crate::inventory::TaskEnding;
 use crate::netbox::ObjectId;
 use crate::netbox::objects::{PROXBOX_TAG, TaskHistory};
 use crate::proxmox::types::{GuestKind, Task};
 
-/// The longest outcome that is kept, in characters.
-const OUTCOME_MAX: usize = 2048;
 /// The largest process number that NetBox takes.
 const PID_MAX: u32 = i32::MAX.unsigned_abs();
 /// Words of task types, in the order in which they are looked for, and what a person reads.
@@ -45,7 +44,7 @@ pub fn task_history(task: &Task, owner: TaskOwner, now: &str) -> Option<TaskHist
     let upid = task.upid.as_deref().map(clean).filter(|upid| !upid.is_empty())?;
     let kind = task.kind.as_deref().map(clean).unwrap_or_default();
     let task_type = if kind.is_empty() { "unknown" } else { &kind };
-    let outcome = outcome(task);
+    let outcome = TaskEnding::of(task).outcome;
     Some(TaskHistory {
         upid,
         virtual_machine: Some(owner.machine),
@@ -64,12 +63,6 @@ pub fn task_history(task: &Task, owner: TaskOwner, now: &str) -> Option<TaskHist
         task_state: Some("stopped".to_owned()),
         tags: [PROXBOX_TAG.to_owned()].into(),
     })
-}
-
-/// How a task ended, as NetBox keeps it.
-fn outcome(task: &Task) -> String {
-    let cut: String = clean(task.outcome()).chars().take(OUTCOME_MAX).collect();
-    cut.trim_end().to_owned()
 }
 
 /// What a task did, such as `QEMU 204 - Shutdown`.
@@ -177,7 +170,7 @@ mod tests {
             json!({"upid": "UPID:1", "id": "204", "status": "é".repeat(3000)}),
             GuestKind::Qemu,
         );
-        assert_eq!(given["status"], json!("é".repeat(OUTCOME_MAX)));
+        assert_eq!(given["status"], json!("é".repeat(2048)));
         let unfinished = fields(json!({"upid": "UPID:1", "id": "204"}), GuestKind::Qemu);
         assert_eq!(unfinished["status"], json!("unknown"));
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::guests::{Bindings, Bound, bindings};
 use super::{Desired, Facts, Part, Pass, Selection};
-use crate::inventory::{self, RecordedTasks, Task, TaskEnding};
+use crate::inventory::{self, RecordedTasks, Task, TaskEnding, Vmid};
 use crate::mapping::task_history::{TaskOwner, task_history};
 use crate::mapping::times::{instant, seconds};
 use crate::netbox::objects;
@@ -12,35 +12,89 @@ use crate::reconcile::{ObjectId, Policy, Stored};
 
 /// How far back tasks are looked up before it is known which ones Proxmox still tells of.
 const RECENT_DAYS: i64 = 30;
+/// How long a task may take and still be among the recent rows once it has ended.
+const LONGEST_DAYS: i64 = 2;
 const DAY: i64 = 86_400;
 
 /// The tasks of the guests that virtual machines stand for.
 #[derive(Debug)]
 pub struct TaskHistory;
 
+/// What a pass over all tasks looks at.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TaskPass {
+    /// When it began, in seconds since 1970.
+    pub at: Option<i64>,
+    /// The guests, with the virtual machines that stand for them.
+    pub guests: BTreeSet<(ObjectId, Vmid)>,
+    /// The nodes that are online.
+    pub nodes: BTreeSet<String>,
+}
+
+impl TaskPass {
+    /// The pass that looks at `facts`.
+    pub fn of(facts: &Facts) -> Self {
+        let nodes = facts.cluster.nodes.iter().filter(|node| node.is_online);
+        Self {
+            at: seconds(&facts.now),
+            guests: bindings(facts)
+                .bound
+                .iter()
+                .map(|bound| (bound.id, bound.vmid))
+                .collect(),
+            nodes: nodes.map(|node| node.name.clone()).collect(),
+        }
+    }
+
+    /// Whether `before`, the pass before this one, has seen to everything that is not recent: what has ended since is recent,
+    /// and it looked at the same guests and nodes, or more.
+    pub fn continues(&self, before: &Self) -> bool {
+        let is_recent = self
+            .at
+            .zip(before.at)
+            .is_some_and(|(at, before)| before >= recent_ending(at));
+        is_recent && self.guests.is_subset(&before.guests) && self.nodes.is_subset(&before.nodes)
+    }
+}
+
 /// The rows that can be told to be needed before any task was read: recent ones of the cluster's nodes, or those of the
 /// guests that the request names. The latter may hang below any virtual machine, and are repaired if so.
 pub fn recent(facts: &Facts) -> Vec<Selection> {
     match recent_since(facts) {
-        Some(since) => vec![of_nodes(facts, vec![("start_time__gte", since)])],
+        Some(since) => {
+            let nodes = facts.cluster.nodes.iter().map(|node| node.name.as_str());
+            vec![of_nodes(facts, nodes, vec![("start_time__gte", since)])]
+        }
         None => vec![of_guests(facts)],
     }
 }
 
-/// The rows that are needed besides once the tasks were read.
+/// The rows that are needed besides once the tasks were read: of tasks that are not recent, and of those that ran on a node
+/// which bears another name now.
 pub fn older(facts: &Facts) -> Vec<Selection> {
     let Some(since) = recent_since(facts) else {
         return Vec::new();
     };
-    let tasks = facts.inventory.items::<inventory::Tasks>();
-    let mut filters = vec![("start_time__lt", since.clone())];
-    match tasks.iter().map(|task| instant(task.starttime)).min() {
-        // A task that does not tell when it began may be on record under any time.
-        Some(None) => {}
-        Some(Some(oldest)) if oldest < since => filters.push(("start_time__gte", oldest)),
-        Some(Some(_)) | None => return Vec::new(),
+    let bindings = bindings(facts);
+    let tasks = facts.inventory.items::<inventory::Tasks>().iter();
+    let owned = tasks.filter(|task| owner(&bindings, task).is_some());
+    let names: BTreeSet<&str> = facts.cluster.nodes.iter().map(|node| node.name.as_str()).collect();
+    let (present, former): (Vec<&Task>, Vec<&Task>) =
+        owned.partition(|task| task.node.as_deref().is_none_or(|node| names.contains(node)));
+    let is_older = |task: &&Task| instant(task.starttime).is_none_or(|start| start < since);
+    let older: Vec<&Task> = present.into_iter().filter(is_older).collect();
+    let older = rows_of(facts, &older, vec![("start_time__lt", since.clone())]);
+    older.into_iter().chain(rows_of(facts, &former, Vec::new())).collect()
+}
+
+/// The rows that `tasks` may have, among those that fit `filters`.
+fn rows_of(facts: &Facts, tasks: &[&Task], mut filters: Vec<(&'static str, String)>) -> Option<Selection> {
+    // A task that does not tell when it began may be on record under any time.
+    if let Some(oldest) = tasks.iter().map(|task| instant(task.starttime)).min()? {
+        filters.push(("start_time__gte", oldest));
     }
-    vec![of_nodes(facts, filters)]
+    let nodes: BTreeSet<&str> = tasks.iter().filter_map(|task| task.node.as_deref()).collect();
+    Some(of_nodes(facts, nodes, filters))
 }
 
 /// When what is recent begins; `None` where the request names virtual machines.
@@ -51,8 +105,16 @@ fn recent_since(facts: &Facts) -> Option<String> {
     instant(Some(seconds(&facts.now)? - RECENT_DAYS * DAY))
 }
 
-fn of_nodes(facts: &Facts, filters: Vec<(&'static str, String)>) -> Selection {
-    let nodes = facts.cluster.nodes.iter().map(|node| &node.name);
+/// A task that ended from then on has its row among those that are recent at `now`, both in seconds since 1970.
+const fn recent_ending(now: i64) -> i64 {
+    now - (RECENT_DAYS - LONGEST_DAYS) * DAY
+}
+
+fn of_nodes<'a>(
+    facts: &Facts,
+    nodes: impl IntoIterator<Item = &'a str>,
+    filters: Vec<(&'static str, String)>,
+) -> Selection {
     Selection {
         filters,
         ..Selection::any_of("node", nodes).below::<objects::VirtualMachine>(facts.known.machine_ids())
@@ -84,6 +146,8 @@ pub fn recorded(facts: &Facts) -> RecordedTasks {
     RecordedTasks {
         guests: bindings.bound.iter().map(|bound| bound.vmid).collect(),
         endings: endings.collect(),
+        // The rows of guests that are named are known from all times.
+        since: recent_since(facts).and(seconds(&facts.now)).map(recent_ending),
     }
 }
 

@@ -370,8 +370,6 @@ impl Place<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use secrecy::SecretString;
 
     use super::*;
@@ -379,6 +377,7 @@ mod tests {
     use crate::inventory::{Collected, Storages};
     use crate::netbox;
     use crate::proxmox::{Credential, Endpoint, TlsPolicy};
+    use crate::stages::task_history::TaskPass;
 
     const TTL: Duration = Duration::from_secs(30);
 
@@ -535,11 +534,15 @@ mod tests {
         let mut inventory = Inventory::default();
         inventory.storages.fill(Collected::default());
         place.keep_area::<Storages>(&inventory.storages);
-        place.count_task_pass(BTreeSet::new());
+        let pass = TaskPass {
+            at: Some(0),
+            ..TaskPass::default()
+        };
+        place.count_task_pass(pass.clone());
         bench.memo.forget_rows(&bench.netbox, key());
         assert!(place.nodes().is_none() && !place.inventory().is_empty());
         bench.memo.forget_endpoint(&bench.netbox, key());
-        assert!(place.inventory().is_empty() && !place.is_full_task_pass(&BTreeSet::new()));
+        assert!(place.inventory().is_empty() && !place.is_full_task_pass(&pass));
         assert!(other.nodes().is_some());
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::error::Error;
 use super::pass::EndpointRun;
 use super::warning::Warning;
-use crate::inventory::{Area, Collected, Gap, Guests, Listener, Reader};
+use crate::inventory::{Area, Collected, Gap, Guests, Listener, Reader, RecordedTasks};
 use crate::netbox::objects::Storage;
 use crate::stages::guests::{Bindings, Unbound, bindings, machine_selection, state_selection};
 use crate::stages::storages::Storages as StorageRows;
@@ -75,8 +75,8 @@ impl EndpointRun<'_> {
     fn keep<A: Area>(&mut self, collected: Option<Collected<A::Item>>) {
         if let Some(collected) = collected {
             A::slot_mut(&mut self.facts.inventory).fill(collected);
-            // Not where reading stopped at tasks that are on record: these are not all.
-            let is_all = self.only.is_none() && self.recorded.endings.is_empty();
+            // Not where reading stopped at tasks that are on record, or old: these are not all.
+            let is_all = self.only.is_none() && self.recorded == RecordedTasks::default();
             if is_all && self.facts.options.only.is_everything() {
                 self.place().keep_area::<A>(A::slot(&self.facts.inventory));
             }

@@ -1,12 +1,11 @@
 //! Which passes over the tasks of an endpoint read all that Proxmox has.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::memo::{Place, side};
-use crate::reconcile::ObjectId;
+use crate::stages::task_history::TaskPass;
 
 /// Of so many passes over the tasks of an endpoint one reads them all.
 const FULL_EVERY: u32 = 24;
@@ -18,8 +17,7 @@ const KEPT: Duration = Duration::from_hours(48);
 pub(super) struct TaskPasses {
     /// How many there were.
     count: u32,
-    /// The virtual machines that the latest one was for.
-    machines: BTreeSet<ObjectId>,
+    latest: TaskPass,
     /// When that was.
     at: Instant,
 }
@@ -32,27 +30,25 @@ impl TaskPasses {
 }
 
 impl Place<'_> {
-    /// Whether a pass over the tasks of `machines` reads all that Proxmox has: the first does, and then each
-    /// [`FULL_EVERY`]th, so that rows of old tasks are repaired too; and one with virtual machines that the pass before was
-    /// not for, whose old tasks nobody has looked for.
-    pub(super) fn is_full_task_pass(&self, machines: &BTreeSet<ObjectId>) -> bool {
+    /// Whether a pass over the tasks reads all that Proxmox has: the first does, and then each [`FULL_EVERY`]th, so that rows
+    /// of old tasks are repaired too; and one that does not continue the pass before, because there may be old tasks that
+    /// nobody has looked for.
+    pub(super) fn is_full_task_pass(&self, pass: &TaskPass) -> bool {
         let key = (side(self.netbox), self.endpoint);
         self.memo.with_history(|history| {
-            history
-                .task_passes
-                .get(&key)
-                .is_none_or(|passes| passes.count.is_multiple_of(FULL_EVERY) || !machines.is_subset(&passes.machines))
+            let passes = history.task_passes.get(&key);
+            passes.is_none_or(|passes| passes.count.is_multiple_of(FULL_EVERY) || !pass.continues(&passes.latest))
         })
     }
 
-    /// Takes down a pass over the tasks of `machines`, which are all there are.
-    pub(super) fn count_task_pass(&self, machines: BTreeSet<ObjectId>) {
+    /// Takes down a pass over all tasks there are.
+    pub(super) fn count_task_pass(&self, pass: TaskPass) {
         let key = (side(self.netbox), self.endpoint);
         self.memo.with_history(|history| {
             let before = history.task_passes.get(&key).map_or(0, |passes| passes.count);
             let passes = TaskPasses {
                 count: before.wrapping_add(1),
-                machines,
+                latest: pass,
                 at: Instant::now(),
             };
             history.task_passes.insert(key, passes);

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
-use proxbox_api::proxmox::mock::world::{GuestKind, GuestStatus};
+use proxbox_api::proxmox::mock::world::{GuestKind, GuestStatus, Task};
 use proxbox_api::proxmox::mock::{Guest, Node, World};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -109,6 +109,36 @@ async fn task_that_nobody_knows_is_answered_with_what_was_looked_for() {
         assert_eq!((status, timeless(body)), (StatusCode::OK, expected));
     }
     assert_eq!(told(&trio.netbox.writes()), [""; 0]);
+}
+
+#[tokio::test]
+async fn task_that_ran_under_a_former_name_of_its_node_is_found() {
+    let mut world = alpha();
+    world.nodes[0].former_name = Some("a0".to_owned());
+    let task = Task {
+        node: "a0".into(),
+        pid: 161,
+        pstart: 2860,
+        starts: 1_739_268_864,
+        ends: Some(1_739_268_871),
+        kind: "qmshutdown".into(),
+        id: "204".into(),
+        user: "ops@pve".into(),
+        outcome: "OK".into(),
+    };
+    let upid = task.upid();
+    world.tasks = vec![task];
+    let trio = Trio::with(&[], world).await;
+    let url = format!("/sync/individual/task-history?cluster_name=alpha&node=a0&type=qemu&vmid=204&upid={upid}");
+    let made = done(&trio, &url, "created").await;
+    assert_eq!(made["proxmox_resource"]["selected_upid"], json!(upid), "{made}");
+    done(&trio, &url, "unchanged").await;
+    trio.proxmox.world().change(|world| world.nodes[0].online = false);
+    let (status, body) = trio.app.get(&format!("{url}&dry_run=true")).await;
+    assert!(
+        body["error"].to_string().contains("a1"),
+        "a node that is offline may be the one: {status} {body}"
+    );
 }
 
 /// What each answer says of what its object hangs on, without the action.

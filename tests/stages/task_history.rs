@@ -1,7 +1,5 @@
 //! Stage `task-history`.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use proxbox_api::netbox::standin::{Fault, FaultRule, Standin, StandinOptions};
 use proxbox_api::proxmox::mock::world::{GuestKind, Task};
 use proxbox_api::proxmox::mock::{Guest, World};
@@ -10,9 +8,10 @@ use proxbox_api::sync::SyncRequest;
 use serde_json::json;
 
 use crate::clusters::{Estate, MACHINE_STATES, MACHINES, alpha, rows_where};
-use crate::harness::Bench;
+use crate::harness::{Bench, now};
 
 const TASKS: &str = "/api/plugins/proxbox/task-history/";
+const DAY: i64 = 86_400;
 
 async fn bench() -> Estate {
     let bench = Estate::start(vec![World::estate(3, 12)]).await;
@@ -231,8 +230,7 @@ const MANY: usize = 600;
 
 /// The cluster `alpha` with a second guest, 205, whose one task on `a1` is the oldest there; all others are of 204.
 fn busy() -> World {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let now = i64::try_from(now).unwrap();
+    let now = now();
     let mut world = alpha();
     world.add_guest(Guest::new(GuestKind::Qemu, 205, "mail", "a2"));
     world.tasks = (0..MANY)
@@ -365,4 +363,167 @@ async fn tasks_of_a_guest_that_two_virtual_machines_claim_to_be_are_skipped_and_
     let result = bench.run(Stage::TaskHistory).await.result();
     let told = ["count", "created", "skipped", "errors", "degraded"].map(|key| result[key].clone());
     assert_eq!(told, [json!(1), json!(1), json!(2), json!(2), json!(true)], "{result}");
+}
+
+/// The cluster of [`busy`] with 40 tasks on `a1`, of which the older 20 ran while it was called `a0`; the oldest 10 are older
+/// than what is looked up as recent.
+fn renamed() -> World {
+    let mut world = busy();
+    world.tasks.drain(..MANY - 40);
+    for (place, task) in world.tasks.iter_mut().take(20).enumerate() {
+        task.node = "a0".into();
+        if place < 10 {
+            task.starts -= 40 * DAY;
+            task.ends = task.ends.map(|ends| ends - 40 * DAY);
+        }
+    }
+    let node = world.nodes.iter_mut().find(|node| node.name == "a1").unwrap();
+    node.former_name = Some("a0".to_owned());
+    world
+}
+
+#[tokio::test]
+async fn tasks_that_ran_under_a_former_name_of_a_node_are_known_again() {
+    let bench = Estate::start(vec![renamed()]).await;
+    bench.add_machines(0);
+    let report = bench.run(Stage::TaskHistory).await;
+    assert_eq!((report.counts().created, bench.netbox.count(TASKS)), (40, 40));
+    assert_eq!(rows_where(&bench, TASKS, "node", &json!("a0")).len(), 20);
+    for pass in 1..3 {
+        bench.netbox.clear_requests();
+        let report = bench.run(Stage::TaskHistory).await;
+        assert_eq!(
+            report.result()["degraded"],
+            json!(null),
+            "pass {pass}: {}",
+            report.result()
+        );
+        assert_eq!(bench.netbox.writes(), [], "pass {pass}");
+        assert_eq!(reads(&bench), 2, "recent rows, and those of the former name");
+    }
+    let row = rows_where(&bench, TASKS, "node", &json!("a0")).remove(0);
+    let wrong = json!({"virtual_machine": bench.machine(205)});
+    bench.netbox.change(TASKS, row["id"].as_u64().unwrap(), &wrong).unwrap();
+    let counts = bench.run(Stage::TaskHistory).await.counts();
+    assert_eq!((counts.updated, counts.created, counts.failed), (1, 0, 0));
+}
+
+/// How many tasks the node `a1` of [`quiet`] tells of.
+const QUIET: usize = 1_500;
+
+/// The cluster of [`busy`] whose node `a1` tells of [`QUIET`] tasks of guest 204, ten a day: a page spans 50 days. The
+/// latest one failed with more words than are kept.
+fn quiet() -> World {
+    let mut world = busy();
+    let latest = world.tasks.pop().unwrap();
+    world.tasks = (0..QUIET)
+        .map(|place| {
+            let starts = now() - 3_600 - DAY / 10 * i64::try_from(QUIET - 1 - place).unwrap();
+            Task {
+                pid: u32::try_from(place).unwrap(),
+                starts,
+                ends: Some(starts + 7),
+                ..latest.clone()
+            }
+        })
+        .collect();
+    let command = "-device virtio-net-pci ".repeat(200);
+    world.tasks[QUIET - 1].outcome = format!("start failed: command '/usr/bin/kvm {command}' failed").into();
+    world
+}
+
+/// How often NetBox was asked for rows of tasks since the last look.
+fn reads(bench: &Estate) -> usize {
+    let requests = bench.netbox.requests().into_iter();
+    let reads = requests.filter(|request| request.method == "GET" && request.path == TASKS);
+    let count = reads.count();
+    bench.netbox.clear_requests();
+    count
+}
+
+/// How many pages of the archive of `node` were read since the last look.
+fn pages(bench: &Estate, node: &str) -> usize {
+    let proxmox = &bench.clusters[0].proxmox;
+    let path = format!("/nodes/{node}/tasks");
+    let count = proxmox
+        .requests()
+        .iter()
+        .filter(|asked| asked.path.ends_with(&path))
+        .count();
+    proxmox.clear_requests();
+    count
+}
+
+#[tokio::test]
+async fn quiet_node_has_its_first_page_read_and_no_old_rows() {
+    let bench = Estate::start(vec![quiet()]).await;
+    bench.add_machines(0);
+    bench.run(Stage::TaskHistory).await;
+    assert_eq!(bench.netbox.count(TASKS), QUIET);
+    pages(&bench, "a1");
+    assert_eq!(bench.writes(Stage::TaskHistory).await, []);
+    assert_eq!((pages(&bench, "a1"), reads(&bench)), (1, 1));
+    bench.clusters[0].proxmox.world().change(|world| {
+        let mut next = world.tasks[0].clone();
+        (next.starts, next.ends) = (now() - 60, Some(now() - 50));
+        world.tasks.push(next);
+    });
+    let counts = bench.run(Stage::TaskHistory).await.counts();
+    assert_eq!((counts.created, counts.updated, counts.failed), (1, 0, 0));
+    assert_eq!(
+        (pages(&bench, "a1"), reads(&bench)),
+        (2, 1),
+        "up to a page of old tasks alone"
+    );
+    assert_eq!(bench.netbox.count(TASKS), QUIET + 1);
+}
+
+#[tokio::test]
+async fn node_without_recent_tasks_has_its_first_page_read() {
+    let mut world = quiet();
+    for task in &mut world.tasks {
+        task.starts -= 40 * DAY;
+        task.ends = task.ends.map(|ends| ends - 40 * DAY);
+    }
+    let bench = Estate::start(vec![world]).await;
+    bench.add_machines(0);
+    bench.run(Stage::TaskHistory).await;
+    pages(&bench, "a1");
+    assert_eq!(bench.writes(Stage::TaskHistory).await, []);
+    assert_eq!((pages(&bench, "a1"), reads(&bench)), (1, 1));
+    assert_eq!(bench.netbox.count(TASKS), QUIET);
+}
+
+#[tokio::test]
+async fn task_that_took_weeks_is_kept_as_soon_as_it_ends() {
+    let bench = Estate::start(vec![quiet()]).await;
+    bench.add_machines(0);
+    bench.run(Stage::TaskHistory).await;
+    bench.clusters[0].proxmox.world().change(|world| {
+        let mut console = world.tasks[0].clone();
+        console.kind = "vncproxy".into();
+        (console.starts, console.ends) = (now() - 45 * DAY, Some(now() - 50));
+        world.tasks.push(console);
+    });
+    let counts = bench.run(Stage::TaskHistory).await.counts();
+    assert_eq!((counts.created, counts.failed), (1, 0));
+    assert_eq!(bench.writes(Stage::TaskHistory).await, []);
+    assert_eq!(rows_where(&bench, TASKS, "task_type", &json!("vncproxy")).len(), 1);
+}
+
+#[tokio::test]
+async fn old_tasks_of_a_node_that_was_away_are_looked_for_once_it_is_back() {
+    let mut world = quiet();
+    world.tasks.drain(QUIET - 400..);
+    let bench = Estate::start(vec![world]).await;
+    bench.add_machines(0);
+    let proxmox = &bench.clusters[0].proxmox;
+    proxmox.world().change(|world| world.nodes[0].online = false);
+    bench.look_around().await;
+    bench.run(Stage::TaskHistory).await;
+    assert_eq!(bench.netbox.count(TASKS), 0);
+    proxmox.world().change(|world| world.nodes[0].online = true);
+    bench.look_around().await;
+    bench.run(Stage::TaskHistory).await;
+    assert_eq!(bench.netbox.count(TASKS), QUIET - 400);
 }

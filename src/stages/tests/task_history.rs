@@ -4,7 +4,7 @@ use super::guests::{machine, machine_state, plan_over, with_guests};
 use super::*;
 use crate::inventory::{Collected, Gap, Task, Tasks, Vmid};
 use crate::netbox::objects::TaskHistory as TaskRow;
-use crate::stages::task_history::{TaskHistory, has_holes, holders, older, recent, recorded, unowned};
+use crate::stages::task_history::{TaskHistory, TaskPass, has_holes, holders, older, recent, recorded, unowned};
 
 const UPID: &str = "UPID:pve2:000A1:0B2C:67AB1F00:qmshutdown:204:ops@pve:";
 
@@ -171,14 +171,55 @@ fn rows_are_looked_up_as_far_back_as_proxmox_tells() {
             ("start_time__lt", since),
             ("start_time__gte", "2025-02-11T10:14:24Z".to_owned()),
         ],
-        ..Selection::any_of("node", &nodes).below::<VirtualMachine>(facts.known.machine_ids())
+        ..Selection::any_of("node", ["pve2"]).below::<VirtualMachine>(facts.known.machine_ids())
     };
     assert_eq!(older(&facts), [expected]);
+    let nobodys = task(&json!({"id": "999", "node": "pve1", "starttime": 1_739_268_864}));
+    guests::fill::<Tasks>(&mut facts, vec![nobodys]);
+    assert_eq!(older(&facts), []);
     facts.options.guests.only = Some([ObjectId(31)].into());
     assert_eq!(
         (recent(&facts), older(&facts)),
         (vec![Selection::any_of("task_id", [204])], vec![])
     );
+}
+
+#[test]
+fn rows_of_nodes_that_bear_another_name_now_are_looked_up_by_the_former_one() {
+    let former = |starttime: i64, node: &str| task(&json!({"starttime": starttime, "node": node}));
+    let tasks = vec![
+        task(&json!({})),
+        former(1_795_000_000, "old2"),
+        former(1_739_268_864, "old1"),
+    ];
+    let facts = facts(tasks);
+    let expected = Selection {
+        filters: vec![("start_time__gte", "2025-02-11T10:14:24Z".to_owned())],
+        ..Selection::any_of("node", ["old1", "old2"]).below::<VirtualMachine>(facts.known.machine_ids())
+    };
+    assert_eq!(older(&facts), [expected]);
+}
+
+#[test]
+fn pass_continues_the_one_before_unless_tasks_may_have_grown_old_unseen() {
+    let mut facts = facts(vec![]);
+    let now = facts.now.clone();
+    facts.now = "2026-10-27T12:00:00Z".to_owned();
+    let before = TaskPass::of(&facts);
+    facts.now = "2026-10-27T11:59:59Z".to_owned();
+    let long_before = TaskPass::of(&facts);
+    facts.now = now;
+    let pass = TaskPass::of(&facts);
+    assert!(pass.continues(&before) && !pass.continues(&long_before), "28 days");
+    assert_eq!(recorded(&facts).since, Some(1_793_102_400));
+    facts.cluster.nodes[0].is_online = false;
+    let without_a_node = TaskPass::of(&facts);
+    assert!(without_a_node.continues(&pass) && !pass.continues(&without_a_node));
+    facts.known.machine_states.pop();
+    let without_a_guest = TaskPass::of(&facts);
+    assert!(without_a_guest.continues(&pass) && !without_a_node.continues(&without_a_guest));
+    facts.options.guests.only = Some([ObjectId(31)].into());
+    assert_eq!(recorded(&facts).since, None, "all rows of its guest are known");
 }
 
 #[test]

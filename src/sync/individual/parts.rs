@@ -146,7 +146,8 @@ impl EndpointRun<'_> {
         Ok(located.of(guest, self.node_of(guest)))
     }
 
-    /// Finds a task by its id, else the latest one of the guest on the node.
+    /// Finds a task by its id, else the latest one of the guest on the node. The id may name the node as it was called when
+    /// the task ran: then any node may tell of it.
     pub(super) async fn locate_task(&mut self, wanted: &Individual, guest: WantedGuest) -> Result<Located, Error> {
         self.limit_to(guest.vmid);
         let upid = wanted.name.as_deref();
@@ -154,7 +155,11 @@ impl EndpointRun<'_> {
             .and_then(|upid| upid.split(':').nth(1))
             .filter(|node| !node.is_empty());
         let node = its_node.or(wanted.node.as_deref()).unwrap_or_default();
-        self.facts.options.only.name(Part::Node, node);
+        let mut nodes = self.facts.cluster.nodes.iter();
+        let is_former = its_node.is_some_and(|node| nodes.all(|known| known.name != node));
+        if !is_former {
+            self.facts.options.only.name(Part::Node, node);
+        }
         self.read::<Guests>().await?;
         self.read::<Tasks>().await?;
         let tasks = self.facts.inventory.items::<Tasks>().iter();
@@ -164,14 +169,8 @@ impl EndpointRun<'_> {
             None => tasks.iter().max_by_key(|task| task.starttime),
         };
         let chosen = chosen.and_then(|task| task.upid.clone());
-        if chosen.is_none()
-            && self
-                .facts
-                .cluster
-                .nodes
-                .iter()
-                .any(|known| known.name == node && !known.is_online)
-        {
+        let mut gaps = self.facts.inventory.gaps::<Tasks>().iter();
+        if chosen.is_none() && gaps.any(|gap| is_former || gap.is_offline_node()) {
             return Err(self.absent::<Tasks>(format!("the tasks of node {node}")));
         }
         let mut located = Located::found(json!({

@@ -1,14 +1,13 @@
 //! Stage `task-history`: what was done to guests.
 
-use std::collections::BTreeSet;
-
 use super::Summary;
 use crate::inventory::{RecordedTasks, Tasks};
 use crate::netbox::objects::VirtualMachineState;
-use crate::reconcile::ObjectId;
 use crate::stages::Selection;
 use crate::stages::guests::{bindings, stateless};
-use crate::stages::task_history::{TaskHistory, disputed, has_holes, holders, older, recent, recorded, unowned};
+use crate::stages::task_history::{
+    TaskHistory, TaskPass, disputed, has_holes, holders, older, recent, recorded, unowned,
+};
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
 use crate::sync::report::{Counts, Outcome};
@@ -75,8 +74,8 @@ impl EndpointRun<'_> {
 
     async fn write_tasks(&mut self) -> Result<Outcome, Error> {
         self.facts.known.tasks = self.list(recent(&self.facts)).await?;
-        let machines: BTreeSet<ObjectId> = bindings(&self.facts).bound.iter().map(|bound| bound.id).collect();
-        let is_full = self.facts.options.guests.all_tasks || self.place().is_full_task_pass(&machines);
+        let pass = TaskPass::of(&self.facts);
+        let is_full = self.facts.options.guests.all_tasks || self.place().is_full_task_pass(&pass);
         self.recorded = if is_full {
             RecordedTasks::default()
         } else {
@@ -94,7 +93,7 @@ impl EndpointRun<'_> {
         let mut outcome = self.pass::<TaskHistory>().await?;
         outcome.left_out += unowned(&self.facts);
         if !has_holes && self.facts.options.guests.only.is_none() && !self.is_dry_run {
-            self.place().count_task_pass(machines);
+            self.place().count_task_pass(pass);
         }
         Ok(outcome)
     }

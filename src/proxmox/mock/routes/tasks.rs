@@ -68,11 +68,11 @@ fn list(call: &Call<'_>, world: &World) -> Answer {
     let node = call.variable("node");
     let sees_all = call.has(world, &format!("/nodes/{node}"), "Sys.Audit");
     let own = call.identity.as_ref().map(super::Identity::id).unwrap_or_default();
-    let rows = world
-        .tasks
-        .iter()
-        .rev()
-        .filter(|task| *task.node == *node && (sees_all || *task.user == *own));
+    let former = world.nodes.iter().find(|known| known.name == node);
+    let former = former.and_then(|known| known.former_name.as_deref());
+    let ran_here = |task: &Task| *task.node == *node || former == Some(&*task.node);
+    let rows = world.tasks.iter().rev();
+    let rows = rows.filter(|task| ran_here(task) && (sees_all || *task.user == *own));
     let matching: Vec<&Task> = rows.filter(|task| is_wanted(call, task)).collect();
     let start = usize::try_from(call.number("start").unwrap_or(0)).unwrap_or(0);
     let limit = usize::try_from(call.number("limit").unwrap_or(50)).unwrap_or(0);

@@ -36,6 +36,8 @@ impl NodeInterface {
 pub struct Node {
     /// Its short name.
     pub name: String,
+    /// What it was called before; its archive of tasks tells of those that ran under that name too.
+    pub former_name: Option<String>,
     /// Its number in the cluster, from 1; 0 when standalone.
     pub id: u32,
     /// Its address in the cluster network.
@@ -73,6 +75,7 @@ impl Node {
     pub fn new(name: &str, id: u32, ip: &str) -> Self {
         Self {
             name: name.to_owned(),
+            former_name: None,
             id,
             ip: ip.to_owned(),
             online: true,
