@@ -935,6 +935,11 @@ async fn overrides_reach_netbox_once() {
             "cluster": cluster, "device": device, "site": site, "virtual_machine_type": own, "disk": 99
         })));
         world.add_guest(elsewhere);
+        let mut disked = Guest::new(GuestKind::Qemu, 902, "disked", "pve1");
+        disked.config.set("scsi0", "local:vm-902-disk-0,size=4G");
+        disked.config.set("net0", "virtio=BC:24:11:CC:00:01,bridge=vmbr0");
+        disked.description = Some(notes(&json!({"cluster": cluster, "device": device, "site": site})));
+        world.add_guest(disked);
         let mut sized = Guest::new(GuestKind::Qemu, 901, "sized", "pve1");
         sized.config.set("scsi0", "/dev/sdb");
         sized.description = Some(notes(&json!({"disk": 77})));
@@ -946,10 +951,21 @@ async fn overrides_reach_netbox_once() {
     for run in 1..=2 {
         bench.forget();
         bench.take_writes();
-        for stage in [Stage::VirtualMachines, Stage::VirtualDisks] {
+        for stage in [Stage::VirtualMachines, Stage::VirtualDisks, Stage::VmInterfaces] {
             let report = bench.stage_with(stage, request.clone()).await;
-            assert_eq!(report.counts().failed, 0, "{}", warnings(&report));
+            assert_eq!(
+                (report.counts().failed, warnings(&report)),
+                (0, String::new()),
+                "{}",
+                stage.as_str()
+            );
         }
+        let count_of = |path: &str| {
+            let rows = bench.netbox.rows(path).into_iter();
+            rows.filter(|row| row["virtual_machine"]["id"] == bench.machine_of(902)["id"])
+                .count()
+        };
+        assert_eq!((count_of(DISKS), count_of(INTERFACES)), (1, 1), "{run}");
         let machine = bench.machine_of(900);
         let told = ["cluster", "device", "site", "virtual_machine_type"].map(|field| &machine[field]["id"]);
         assert_eq!(

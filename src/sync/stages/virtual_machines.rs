@@ -105,7 +105,9 @@ impl EndpointRun<'_> {
         let in_named = Selection::any_of("cluster_id", elsewhere);
         let claimed = Selection::any_of("id", claimed_elsewhere(&self.facts));
         let more = self.list::<VirtualMachine>(vec![in_named, claimed]).await?;
-        self.facts.known.machines.extend(more);
+        let known: BTreeSet<ObjectId> = self.facts.known.machine_ids().collect();
+        let new = more.into_iter().filter(|stored| !known.contains(&stored.id));
+        self.facts.known.machines.extend(new);
         Ok(())
     }
 
