@@ -777,16 +777,21 @@ async fn guest_that_was_first_listed_without_a_name_gets_it_with_the_next_run() 
         guest.status = GuestStatus::Unknown;
         world.add_guest(guest);
     });
-    bench.stage(Stage::VirtualMachines).await;
+    let report = bench.stage(Stage::VirtualMachines).await;
     assert_eq!(bench.machine_of(901)["name"], "vm-901");
+    let told = warnings(&report);
+    assert!(told.contains("guest 901 is listed without a name"), "{told}");
     bench
         .proxmox
         .world()
         .change(|world| world.guest(901).unwrap().status = GuestStatus::Running);
     for _ in 0..2 {
         bench.forget();
-        bench.stage(Stage::VirtualMachines).await;
-        assert_eq!(bench.machine_of(901)["name"], "fresh");
+        let report = bench.stage(Stage::VirtualMachines).await;
+        assert_eq!(
+            (&bench.machine_of(901)["name"], warnings(&report)),
+            (&json!("fresh"), String::new())
+        );
     }
 }
 

@@ -139,6 +139,8 @@ impl EndpointRun<'_> {
         self.facts.guests.matches = identities.matches;
         self.facts.guests.refused = identities.refused;
         self.facts.guests.names = names::resolve(&self.facts);
+        let nameless = names::stand_ins(&self.facts).into_iter();
+        self.warnings.extend(nameless.map(Warning::from));
         let resolved = self.facts.guests.names.iter().filter(|(_, name)| name.is_resolved());
         for (vmid, name) in resolved {
             self.progress.name_resolved(&self.facts.cluster.name, *vmid, name);
