@@ -169,6 +169,34 @@ async fn changes_in_proxmox_are_followed_and_nothing_else_is_written() {
 }
 
 #[tokio::test]
+async fn guest_that_is_renamed_and_migrated_at_once_keeps_its_machine() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    let id = bench.machine_of(100)["id"].clone();
+    bench.proxmox.world().change(|world| {
+        world.migrate(100, "pve2");
+        world.guest(100).unwrap().name = "renamed".to_owned();
+    });
+    for run in 1..=2 {
+        bench.forget();
+        bench.take_writes();
+        bench.stage(Stage::VirtualMachines).await;
+        let (machine, state) = (bench.machine_of(100), bench.machine_state(100));
+        assert_eq!(
+            (&machine["id"], &machine["name"], &machine["device"]["name"]),
+            (&id, &json!("renamed"), &json!("pve2")),
+            "{run}"
+        );
+        assert_eq!(
+            (&state["proxmox_vm_name"], &state["proxmox_node_name"]),
+            (&json!("renamed"), &json!("pve2")),
+            "{run}"
+        );
+    }
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn operators_edits_survive() {
     let bench = Bench::start().await;
     bench.stage(Stage::VirtualMachines).await;
