@@ -62,7 +62,7 @@ async fn colour_follows_the_style_of_the_one_cluster_that_has_the_tag() {
     let world = tagged(World::estate(2, 6), "prod:ff0000");
     let bench = Bench::with(world, StandinOptions::default()).await;
     for (color_map, expected) in [("prod:ff0000", "ff0000"), ("prod:00ff00", "00ff00"), ("", PLAIN)] {
-        bench.proxmox.change(|world| paint(world, color_map));
+        bench.proxmox.world().change(|world| paint(world, color_map));
         bench.forget();
         bench.stage(Stage::VirtualMachines).await;
         assert_eq!(color(&bench.netbox.rows(TAGS)), expected, "{color_map}");

@@ -4,7 +4,6 @@
 //! follows the cluster's style. Clusters share NetBox's tags and may give one different colours, so that none takes back
 //! what another has set: a colour of a style replaces only the one that the name decides, unless no one else bears the tag.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{machines, prepared};
@@ -26,10 +25,9 @@ fn all(facts: &Facts) -> BTreeMap<String, String> {
         return tags;
     }
     for (slug, name) in prepared(facts).flat_map(|prepared| guest_tags(prepared.config)) {
-        match tags.entry(slug) {
-            Entry::Vacant(entry) => drop(entry.insert(name)),
-            Entry::Occupied(mut entry) if name < *entry.get() => drop(entry.insert(name)),
-            Entry::Occupied(_) => {}
+        let first = tags.entry(slug).or_insert_with(|| name.clone());
+        if name < *first {
+            *first = name;
         }
     }
     tags
