@@ -34,6 +34,12 @@ pub fn tag(slug: &str, name: &str, colors: &BTreeMap<String, String>) -> Tag {
     Tag::new(slug).name(name).color(&color).description(SYNCED_TAG)
 }
 
+/// Whether a tag has the colour that its name decides.
+pub fn has_default_color(tag: &Tag) -> bool {
+    let decided = tag.name.as_deref().map(|name| default_color(&name.to_lowercase()));
+    tag.color == decided
+}
+
 fn default_color(name: &str) -> String {
     let digest: [u8; 16] = Md5::digest(name.as_bytes()).into();
     let [red, green, blue, ..] = digest;

@@ -5,6 +5,7 @@ use super::resource::Resource;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::Error as _;
 use serde_json::Value;
 
 use super::rows::Rows;
@@ -115,9 +116,16 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Any [`Error`] of the exchange.
+    /// Any [`Error`] of the exchange; [`Error::Decode`] where the answer holds no row at all.
     pub async fn list_snapshots(&self, node: &str, kind: GuestKind, vmid: Vmid) -> Result<Rows<Snapshot>, Error> {
-        self.nodes(node).guest(kind, vmid).snapshots().get_rows().await
+        let place = self.nodes(node).guest(kind, vmid).snapshots();
+        let rows = place.get_rows().await?;
+        if rows.items.is_empty() && rows.rejected.is_empty() {
+            return Err(place.undecodable(serde_json::Error::custom(
+                "the answer holds no row, not even of the guest as it is now",
+            )));
+        }
+        Ok(rows)
     }
 
     /// `nodes/{node}/network`: the node's network interfaces, all or of one `kind` such as `bridge`, for any identity.
@@ -161,7 +169,9 @@ impl Session {
         limit: Duration,
     ) -> Result<Vec<GuestInterface>, Error> {
         let place = self.nodes(node).qemu(vmid).agent("network-get-interfaces");
-        interfaces(&place.within(limit)).await
+        let place = place.within(limit);
+        let answer = place.get().await?;
+        interfaces(&place, answer.data)
     }
 
     /// `nodes/{node}/qemu/{vmid}/agent/get-host-name`: the name the guest gives itself, within `limit`.
@@ -181,7 +191,11 @@ impl Session {
     ///
     /// Any [`Error`] of the exchange.
     pub async fn container_interfaces(&self, node: &str, vmid: Vmid) -> Result<Vec<GuestInterface>, Error> {
-        interfaces(&self.nodes(node).lxc(vmid).interfaces()).await
+        let place = self.nodes(node).lxc(vmid).interfaces();
+        match place.get().await?.data {
+            Value::Null => Ok(Vec::new()),
+            told => interfaces(&place, told),
+        }
     }
 
     /// `access/permissions`: the session's own rights, for any identity.
@@ -198,15 +212,14 @@ impl Session {
             Value::Array(rows) if rows.is_empty() => Ok(Permissions::default()),
             Value::Array(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => Err(Error::Decode {
                 call: "GET access/permissions".to_owned(),
-                source: Arc::new(<serde_json::Error as serde::de::Error>::custom("the answer is no map")),
+                source: Arc::new(serde_json::Error::custom("the answer is no map")),
             }),
         }
     }
 }
 
-async fn interfaces(place: &Resource) -> Result<Vec<GuestInterface>, Error> {
-    let answer = place.get().await?;
-    GuestInterface::decode(answer.data).map_err(|message| Error::GuestUnavailable {
+fn interfaces(place: &Resource, told: Value) -> Result<Vec<GuestInterface>, Error> {
+    GuestInterface::decode(told).map_err(|message| Error::GuestUnavailable {
         answer: Refusal {
             call: format!("GET {}", place.plain_path().unwrap_or_default()),
             status: 200,

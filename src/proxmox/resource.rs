@@ -177,7 +177,7 @@ impl Resource {
         })
     }
 
-    fn undecodable(&self, source: serde_json::Error) -> Error {
+    pub(super) fn undecodable(&self, source: serde_json::Error) -> Error {
         Error::Decode {
             call: format!("GET {}", self.plain_path().unwrap_or_default()),
             source: Arc::new(source),

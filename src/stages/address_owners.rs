@@ -104,6 +104,8 @@ struct Court<'a> {
     may_take: bool,
     /// Hosts of the global table that a claim has got in this run, and which.
     given: HashMap<IpAddr, (ObjectId, String)>,
+    /// Rows that a claim has got in this run.
+    taken: BTreeSet<ObjectId>,
 }
 
 impl<'a> Court<'a> {
@@ -127,6 +129,7 @@ impl<'a> Court<'a> {
                 .collect(),
             may_take,
             given: HashMap::new(),
+            taken: BTreeSet::new(),
         }
     }
 
@@ -165,12 +168,15 @@ impl<'a> Court<'a> {
         }
         let rows = self.rows_of(claim);
         let free = rows.iter().find(|stored| self.is_free(stored, claim));
-        if let Some(free) = free.map(|stored| stored.id) {
+        if let Some(free) = free {
             if !self.may_take {
                 return Verdict::Skip;
             }
-            self.give(claim);
-            return Verdict::Met(Title::Taken(free));
+            self.taken.insert(free.id);
+            if free.object.vrf.is_none() {
+                self.give(claim);
+            }
+            return Verdict::Met(Title::Taken(free.id));
         }
         let blocks = |stored: &&&Stored<IpAddress>| stored.object.vrf.is_none() && !leftover.contains(&stored.id);
         if let Some(holder) = rows.iter().find(blocks) {
@@ -187,6 +193,9 @@ impl<'a> Court<'a> {
 
     /// Whether nobody has the row, or an interface of the same virtual machine which should not have it.
     fn is_free(&self, stored: &Stored<IpAddress>, claim: &Claim) -> bool {
+        if self.taken.contains(&stored.id) {
+            return false;
+        }
         match (&stored.object.assigned, stored.object.vm_interface()) {
             (None, _) => stored.object.vrf.is_none(),
             (Some(_), Some(interface)) => {

@@ -4,9 +4,12 @@
 //! where it has none. A row that bears our name but was never adopted and never described, as the plugin's migrations
 //! leave the guest roles, is taken over whole.
 
+use crate::inventory::GuestKind;
 use crate::mapping::bootstrap as mapping;
+use crate::mapping::virtual_machine::discovered_tag;
 use crate::netbox::objects::{
-    ClusterType, DeviceRole, DeviceType, Manufacturer, Named, NamedKind, PROXBOX_TAG, Tag, VirtualMachineType,
+    ClusterType, DeviceRole, DeviceType, MACHINE_TYPE, Manufacturer, Named, NamedKind, PROXBOX_TAG, Tag,
+    VirtualMachineType,
 };
 use crate::reconcile::{ObjectId, Resource, Stored};
 
@@ -84,7 +87,6 @@ macro_rules! named_pass {
     };
 }
 
-named_pass!(Tags, Tag, |_| mapping::tags());
 named_pass!(ClusterTypes, ClusterType, |facts| mapping::cluster_types(Some(
     facts.cluster.mode
 )));
@@ -93,6 +95,44 @@ named_pass!(Roles, DeviceRole, |_| mapping::roles());
 named_pass!(VirtualMachineTypes, VirtualMachineType, |_| {
     mapping::virtual_machine_types()
 });
+
+impl Pass for Tags {
+    type Object = Tag;
+
+    fn scope(_: &Facts) -> Vec<Selection> {
+        by_slug(&mapping::tags())
+    }
+
+    fn are_new(facts: &Facts) -> bool {
+        facts.known.is_first_run
+    }
+
+    fn desired(_: &Facts) -> Desired<Tag> {
+        Desired::by_key(mapping::tags())
+    }
+
+    fn settle(_: &Facts, desired: Desired<Tag>, actual: &[Stored<Tag>]) -> Desired<Tag> {
+        let mut desired = adopt(desired, actual);
+        for Stored { object: tag, .. } in actual.iter().filter(|stored| !stored.object.object_types.is_empty()) {
+            // A virtual machine does without the mark of its discovery; nothing is ours without the Proxbox tag.
+            let is_mark = [GuestKind::Qemu, GuestKind::Lxc]
+                .map(discovered_tag)
+                .contains(&tag.slug.as_str());
+            if is_mark && tag.is_for(MACHINE_TYPE) {
+                continue;
+            }
+            desired
+                .wanted
+                .retain(|wanted| !is_mark || wanted.object.slug != tag.slug);
+            desired.warnings.push(format!(
+                "tag {:?} is limited to {} in NetBox, which refuses it on all other objects",
+                tag.slug,
+                tag.object_types.join(", ")
+            ));
+        }
+        desired
+    }
+}
 
 impl Pass for DeviceTypes {
     type Object = DeviceType;

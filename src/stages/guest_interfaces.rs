@@ -1,12 +1,12 @@
 //! The plugin's rows of what guests see of their interfaces. They are never deleted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::ports::{guest_ports, interface_of};
 use super::vm_interfaces::of_machines;
 use super::{Desired, Facts, InterfaceNaming, Pass, Selection};
 use crate::mapping::guest_interface::guest_vm_interface;
-use crate::netbox::objects::{GuestVmInterface, Said, VirtualMachine};
+use crate::netbox::objects::{GuestVmInterface, PROXBOX_TAG, Said, VirtualMachine};
 use crate::reconcile::{Mode, ObjectId, Policy, Resource, Row, Stored, Wanted};
 
 /// Takes an interface from the row that has it, so that another row can have it: each is of one row at most, and NetBox
@@ -49,7 +49,27 @@ fn rows(facts: &Facts) -> Vec<GuestVmInterface> {
             }));
         }
     }
+    leave_to_operators(facts, &mut rows);
     rows
+}
+
+/// Claims no interface that a row has which is neither ours nor one of `rows`.
+fn leave_to_operators(facts: &Facts, rows: &mut [GuestVmInterface]) {
+    let wanted: HashSet<String> = rows.iter().map(Resource::key).collect();
+    let stored = facts.known.network.guest_interfaces.iter();
+    let foreign = stored
+        .map(|stored| &stored.object)
+        .filter(|row| !row.tags.contains(PROXBOX_TAG) && !wanted.contains(&row.key()));
+    let held: HashSet<ObjectId> = foreign.filter_map(|row| row.vm_interface.value().copied()).collect();
+    for row in rows {
+        if row
+            .vm_interface
+            .value()
+            .is_some_and(|interface| held.contains(interface))
+        {
+            row.vm_interface = Said::Nothing;
+        }
+    }
 }
 
 impl Pass for GuestInterfaceReleases {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::guests::bindings;
+use super::guests::{Bound, bindings};
 use super::ports::{GuestPorts, Port, guest_ports};
 use super::{Desired, Facts, Flag, Pass, Selection};
 use crate::inventory::Nic;
@@ -17,13 +17,21 @@ pub struct Vlans;
 #[derive(Debug)]
 pub struct VmInterfaces;
 
-/// Interfaces of the cluster's virtual machines, or of those that the request names.
+/// Interfaces of the cluster's virtual machines and of those that guests' notes put into another cluster, or of those that
+/// the request names.
 pub fn interface_selection(facts: &Facts) -> Vec<Selection> {
-    of_machines(facts, || {
+    let mut selections = of_machines(facts, || {
         let cluster = facts.target.cluster;
         cluster
             .map(|cluster| Selection::with("cluster_id", &cluster).below::<VirtualMachine>(facts.known.machine_ids()))
-    })
+    });
+    let is_elsewhere = |bound: &Bound<'_>| bound.machine.cluster.is_some_and(|id| facts.target.cluster != Some(id));
+    let bound = bindings(facts).bound.into_iter();
+    let elsewhere: Vec<ObjectId> = bound.filter(is_elsewhere).map(|bound| bound.id).collect();
+    if facts.options.guests.only.is_none() && !elsewhere.is_empty() {
+        selections.push(Selection::any_of("virtual_machine_id", elsewhere));
+    }
+    selections
 }
 
 /// Rows of the virtual machines that the request names, else those of `all`.

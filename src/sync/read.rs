@@ -6,8 +6,9 @@ use super::error::Error;
 use super::pass::EndpointRun;
 use super::warning::Warning;
 use crate::inventory::{Area, Collected, Gap, Guests, Listener, Reader, RecordedTasks};
-use crate::netbox::objects::Storage;
+use crate::netbox::objects::{Storage, VirtualMachine};
 use crate::stages::guests::{Bindings, Unbound, bindings, machine_selection, state_selection};
+use crate::stages::machines::identity::claimed_elsewhere;
 use crate::stages::storages::Storages as StorageRows;
 use crate::stages::{Part, Pass, Selection};
 
@@ -106,6 +107,7 @@ impl EndpointRun<'_> {
         let (machines, states) = tokio::try_join!(self.recall(machines), self.recall(states))?;
         self.facts.known.machines = machines;
         self.facts.known.machine_states = states;
+        self.read_machines_elsewhere().await?;
         self.select_guest();
         if self.facts.options.guests.only.is_some() {
             self.select_guests()?;
@@ -115,6 +117,18 @@ impl EndpointRun<'_> {
             .map(|bound| (bound.id, bound.vmid))
             .collect();
         self.facts.known.guests = active;
+        Ok(())
+    }
+
+    /// Reads the virtual machines of guests whose notes may have put them into another cluster of NetBox; one that is in
+    /// no cluster at all is not told by its sync state alone.
+    async fn read_machines_elsewhere(&mut self) -> Result<(), Error> {
+        if self.facts.options.guests.parse_metadata {
+            let claimed = Selection::any_of("id", claimed_elsewhere(&self.facts));
+            let more = self.recall::<VirtualMachine>(vec![claimed]).await?.into_iter();
+            let in_cluster = more.filter(|stored| stored.object.cluster.is_some());
+            self.facts.known.machines.extend(in_cluster);
+        }
         Ok(())
     }
 
@@ -138,6 +152,7 @@ impl EndpointRun<'_> {
             return Ok(());
         }
         if self.facts.options.guests.only.is_some() {
+            self.read_machines_elsewhere().await?;
             self.select_guests()?;
             self.refuse_vanished()?;
             self.facts.guests.only.clone_from(&self.only);

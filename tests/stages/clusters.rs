@@ -254,3 +254,42 @@ async fn machine_that_is_asked_for_is_no_matter_of_the_other_clusters_in_the_run
     let unknown = bench.try_run(Stage::VirtualDisks, bench.only(9_999)).await;
     assert!(unknown.result()["warnings"].is_array());
 }
+
+/// Its guests bear the tag `prod` and are in VLAN 120, and a container of it has the address 10.20.0.30.
+fn alike(mut world: World, color_map: &str) -> World {
+    let node = world.nodes[0].name.clone();
+    world.add_guest(Guest::new(GuestKind::Lxc, 400, "proxy", &node));
+    for guest in world.guests.values_mut() {
+        guest.config.set("tags", "prod");
+        let vmid = guest.vmid;
+        let net = match guest.kind {
+            GuestKind::Qemu => format!("virtio=BC:24:11:00:{:02X}:01,bridge=vmbr0,tag=120", vmid % 256),
+            GuestKind::Lxc => {
+                let mac = "BC:24:11:00:FF:01";
+                format!("name=eth0,bridge=vmbr0,hwaddr={mac},ip=10.20.0.30/24,tag=120,type=veth")
+            }
+        };
+        guest.config.set("net0", net);
+    }
+    let style = json!({"color-map": color_map});
+    world.options.insert("tag-style".to_owned(), style);
+    world
+}
+
+#[tokio::test]
+async fn clusters_that_share_tags_vlans_and_hosts_leave_each_other_in_peace() {
+    let worlds = vec![alike(alpha(), "prod:ff0000"), alike(beta(), "prod:00ff00")];
+    let estate = Estate::empty(worlds).await;
+    for run in 1..=3 {
+        estate.netbox.clear_requests();
+        let report = estate.job(Job::FullUpdate, SyncRequest::default()).await;
+        assert_eq!(report.errors(), [""; 0], "{run}");
+    }
+    assert_eq!(estate.netbox.writes(), []);
+    assert_eq!(
+        rows_where(&estate, "/api/extras/tags/", "slug", &json!("prod")).len(),
+        1
+    );
+    let hosts = rows_where(&estate, "/api/ipam/ip-addresses/", "address", &json!("10.20.0.30/24"));
+    assert_eq!(hosts.len(), 1, "{hosts:#?}");
+}

@@ -27,6 +27,7 @@ mod sdn_bgp;
 mod snapshots;
 mod streams;
 mod sweep;
+mod tags;
 mod takeover;
 mod task_history;
 mod virtual_disks;

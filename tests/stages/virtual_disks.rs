@@ -121,6 +121,63 @@ async fn changes_in_proxmox_are_followed_and_an_operators_disk_stays() {
     assert_eq!(bench.machine_of(100)["disk"], 65_545);
 }
 
+/// The name of the storage that the sync state of a disk tells.
+fn storage_of(bench: &Bench, disk: &Value) -> String {
+    let states = bench.netbox.rows(DISK_STATES);
+    let own: Vec<&Value> = states
+        .iter()
+        .filter(|state| state["virtual_disk"]["id"] == disk["id"])
+        .collect();
+    assert_eq!(own.len(), 1, "{own:#?}");
+    own[0]["proxbox_storage"]["name"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn disks_that_move_between_storages_and_buses_are_followed_once() {
+    let bench = bench().await;
+    let set = |key: &'static str, value: &'static str| {
+        let world = bench.proxmox.world();
+        world.change(|world| world.guest(100).unwrap().config.set(key, value));
+    };
+    set("ide2", "local:iso/debian.iso,media=cdrom,size=631M");
+    bench.stage(Stage::VirtualDisks).await;
+    let before = disk(&bench, 100, "scsi0");
+    assert_eq!(
+        disk(&bench, 100, "ide2")["description"],
+        "CD-ROM drive | ISO: local:iso/debian.iso"
+    );
+
+    set("ide2", "none,media=cdrom");
+    set("scsi0", "ceph-rbd:vm-100-disk-0,size=128G");
+    bench.forget();
+    bench.stage(Stage::VirtualDisks).await;
+    assert_eq!(disk(&bench, 100, "ide2")["description"], "CD-ROM drive");
+    let moved = disk(&bench, 100, "scsi0");
+    assert_eq!(
+        (&moved["id"], &moved["description"]),
+        (&before["id"], &json!("Storage: ceph-rbd"))
+    );
+    assert_eq!(storage_of(&bench, &moved), "ceph-rbd");
+
+    bench
+        .proxmox
+        .world()
+        .change(|world| assert!(world.guest(100).unwrap().config.remove("scsi0")));
+    set("virtio0", "ceph-rbd:vm-100-disk-0,size=128G");
+    bench.forget();
+    bench.stage(Stage::VirtualDisks).await;
+    assert_eq!(
+        names(&disks(&bench, 100)),
+        ["efidisk0", "ide2", "ide3", "tpmstate0", "virtio0"]
+    );
+    assert_eq!(storage_of(&bench, &disk(&bench, 100, "virtio0")), "ceph-rbd");
+    assert_eq!(bench.machine_of(100)["disk"], 131_080);
+    bench.take_writes();
+    bench.forget();
+    bench.stage(Stage::VirtualDisks).await;
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn disks_of_a_dead_node_are_left_alone() {
     let bench = bench().await;

@@ -169,6 +169,34 @@ async fn changes_in_proxmox_are_followed_and_nothing_else_is_written() {
 }
 
 #[tokio::test]
+async fn guest_that_is_renamed_and_migrated_at_once_keeps_its_machine() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    let id = bench.machine_of(100)["id"].clone();
+    bench.proxmox.world().change(|world| {
+        world.migrate(100, "pve2");
+        world.guest(100).unwrap().name = "renamed".to_owned();
+    });
+    for run in 1..=2 {
+        bench.forget();
+        bench.take_writes();
+        bench.stage(Stage::VirtualMachines).await;
+        let (machine, state) = (bench.machine_of(100), bench.machine_state(100));
+        assert_eq!(
+            (&machine["id"], &machine["name"], &machine["device"]["name"]),
+            (&id, &json!("renamed"), &json!("pve2")),
+            "{run}"
+        );
+        assert_eq!(
+            (&state["proxmox_vm_name"], &state["proxmox_node_name"]),
+            (&json!("renamed"), &json!("pve2")),
+            "{run}"
+        );
+    }
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn operators_edits_survive() {
     let bench = Bench::start().await;
     bench.stage(Stage::VirtualMachines).await;
@@ -777,16 +805,21 @@ async fn guest_that_was_first_listed_without_a_name_gets_it_with_the_next_run() 
         guest.status = GuestStatus::Unknown;
         world.add_guest(guest);
     });
-    bench.stage(Stage::VirtualMachines).await;
+    let report = bench.stage(Stage::VirtualMachines).await;
     assert_eq!(bench.machine_of(901)["name"], "vm-901");
+    let told = warnings(&report);
+    assert!(told.contains("guest 901 is listed without a name"), "{told}");
     bench
         .proxmox
         .world()
         .change(|world| world.guest(901).unwrap().status = GuestStatus::Running);
     for _ in 0..2 {
         bench.forget();
-        bench.stage(Stage::VirtualMachines).await;
-        assert_eq!(bench.machine_of(901)["name"], "fresh");
+        let report = bench.stage(Stage::VirtualMachines).await;
+        assert_eq!(
+            (&bench.machine_of(901)["name"], warnings(&report)),
+            (&json!("fresh"), String::new())
+        );
     }
 }
 
@@ -935,6 +968,11 @@ async fn overrides_reach_netbox_once() {
             "cluster": cluster, "device": device, "site": site, "virtual_machine_type": own, "disk": 99
         })));
         world.add_guest(elsewhere);
+        let mut disked = Guest::new(GuestKind::Qemu, 902, "disked", "pve1");
+        disked.config.set("scsi0", "local:vm-902-disk-0,size=4G");
+        disked.config.set("net0", "virtio=BC:24:11:CC:00:01,bridge=vmbr0");
+        disked.description = Some(notes(&json!({"cluster": cluster, "device": device, "site": site})));
+        world.add_guest(disked);
         let mut sized = Guest::new(GuestKind::Qemu, 901, "sized", "pve1");
         sized.config.set("scsi0", "/dev/sdb");
         sized.description = Some(notes(&json!({"disk": 77})));
@@ -946,10 +984,21 @@ async fn overrides_reach_netbox_once() {
     for run in 1..=2 {
         bench.forget();
         bench.take_writes();
-        for stage in [Stage::VirtualMachines, Stage::VirtualDisks] {
+        for stage in [Stage::VirtualMachines, Stage::VirtualDisks, Stage::VmInterfaces] {
             let report = bench.stage_with(stage, request.clone()).await;
-            assert_eq!(report.counts().failed, 0, "{}", warnings(&report));
+            assert_eq!(
+                (report.counts().failed, warnings(&report)),
+                (0, String::new()),
+                "{}",
+                stage.as_str()
+            );
         }
+        let count_of = |path: &str| {
+            let rows = bench.netbox.rows(path).into_iter();
+            rows.filter(|row| row["virtual_machine"]["id"] == bench.machine_of(902)["id"])
+                .count()
+        };
+        assert_eq!((count_of(DISKS), count_of(INTERFACES)), (1, 1), "{run}");
         let machine = bench.machine_of(900);
         let told = ["cluster", "device", "site", "virtual_machine_type"].map(|field| &machine[field]["id"]);
         assert_eq!(

@@ -43,7 +43,7 @@ macro_rules! kinds {
 
 kinds! {
     /// Tags.
-    TagKind, "/api/extras/tags/", "extras.tag", "tag", "name", ["color", "description"];
+    TagKind, "/api/extras/tags/", "extras.tag", "tag", "name", ["color", "description", "object_types", "tagged_items"];
     /// Cluster types.
     ClusterTypeKind, "/api/virtualization/cluster-types/", "virtualization.clustertype", "cluster type", "name",
         ["description", "tags"];
@@ -85,6 +85,10 @@ pub struct Named<K> {
     pub status: Option<String>,
     /// Slugs of its tags.
     pub tags: BTreeSet<String>,
+    /// The only types of objects that may bear a tag, `dcim.device`; empty: all may. Never written.
+    pub object_types: Vec<String>,
+    /// How many objects bear a tag. Never written.
+    pub tagged_items: u64,
     kind: PhantomData<K>,
 }
 
@@ -100,6 +104,8 @@ impl<K> Named<K> {
             manufacturer: None,
             status: None,
             tags: BTreeSet::new(),
+            object_types: Vec::new(),
+            tagged_items: 0,
             kind: PhantomData,
         }
     }
@@ -130,6 +136,13 @@ impl<K> Named<K> {
     pub fn tagged(mut self) -> Self {
         self.tags.insert(super::PROXBOX_TAG.to_owned());
         self
+    }
+}
+
+impl Named<TagKind> {
+    /// Whether objects of the type, `dcim.device`, may bear the tag.
+    pub fn is_for(&self, object_type: &str) -> bool {
+        self.object_types.is_empty() || self.object_types.iter().any(|allowed| allowed == object_type)
     }
 }
 
@@ -169,6 +182,10 @@ pub struct NamedRead<K> {
     status: Option<Choice>,
     #[serde(default)]
     tags: Vec<Tagged>,
+    #[serde(default)]
+    object_types: Vec<String>,
+    #[serde(default)]
+    tagged_items: u64,
     #[serde(skip)]
     kind: PhantomData<K>,
 }
@@ -184,6 +201,8 @@ impl<K> From<NamedRead<K>> for Stored<Named<K>> {
             manufacturer: id(row.manufacturer),
             status: row.status.map(|status| status.value),
             tags: slugs(row.tags),
+            object_types: row.object_types,
+            tagged_items: row.tagged_items,
             kind: PhantomData,
         };
         Self { id: row.id, object }

@@ -1,5 +1,8 @@
 //! Network interfaces of guests as they look from inside: what a guest agent or the kernel of a container tells.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -47,8 +50,9 @@ impl GuestInterface {
                     (None, None) => Err("the answer holds no interfaces".to_owned()),
                 }
             }
-            Value::Null => Ok(Vec::new()),
-            Value::Bool(_) | Value::Number(_) | Value::String(_) => Err("the answer is no list".to_owned()),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+                Err("the answer is no list".to_owned())
+            }
         }
     }
 
@@ -111,7 +115,7 @@ struct Row {
     mac: Option<String>,
     #[serde(default, deserialize_with = "wire::text")]
     hwaddr: Option<String>,
-    #[serde(default, deserialize_with = "size")]
+    #[serde(default, deserialize_with = "count")]
     mtu: Option<u32>,
     #[serde(rename = "ip-addresses", alias = "ip_addresses", default, deserialize_with = "rows")]
     addresses: Option<Vec<AddressRow>>,
@@ -130,12 +134,17 @@ struct AddressRow {
         deserialize_with = "wire::text"
     )]
     address: Option<String>,
-    #[serde(default, deserialize_with = "wire::number")]
+    #[serde(default, deserialize_with = "count")]
     prefix: Option<i64>,
 }
 
-/// A number of bytes; one that is none costs nothing but itself.
-fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+/// A number; one that is none costs nothing but itself.
+fn count<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr,
+    T::Err: Display,
+{
     let value = Value::deserialize(deserializer)?;
     Ok(wire::number_of(&value).ok().flatten())
 }
@@ -228,7 +237,35 @@ mod tests {
             {"name": "wg0", "hardware-address": null, "ip-addresses": [{"ip-address": ["x"]}, {"ip-address": "10.9.0.2"}]},
         ]);
         assert_eq!(texts(answer), ["vrrp.1  ", "wg0  10.9.0.2"]);
-        assert_eq!(texts(Value::Null), Vec::<String>::new());
+    }
+
+    #[test]
+    fn address_whose_prefix_is_no_number_has_none() {
+        for prefix in [
+            json!("/24"),
+            json!("auto"),
+            json!([24]),
+            json!({}),
+            json!(""),
+            json!(null),
+        ] {
+            let answer = json!([{"name": "ens18", "ip-addresses": [{"ip-address": "10.0.0.1", "prefix": prefix}]}]);
+            assert_eq!(texts(answer), ["ens18  10.0.0.1"], "{prefix}");
+        }
+    }
+
+    #[test]
+    fn answer_without_a_list_is_no_empty_list() {
+        for answer in [
+            json!(null),
+            json!({"result": null}),
+            json!({"result": {"interfaces": null}}),
+            json!({}),
+            json!("none"),
+        ] {
+            assert!(GuestInterface::decode(answer.clone()).is_err(), "{answer}");
+        }
+        assert_eq!(GuestInterface::decode(json!({"result": []})), Ok(Vec::new()));
     }
 
     #[test]

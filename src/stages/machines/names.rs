@@ -74,6 +74,23 @@ pub fn resolve(facts: &Facts) -> BTreeMap<Vmid, GuestName> {
     names
 }
 
+/// One warning for each guest that is listed without a name and called by its number.
+pub fn stand_ins(facts: &Facts) -> Vec<String> {
+    let nameless = prepared(facts).filter_map(|prepared| {
+        let guest = prepared.guest;
+        let is_told = guest.name.as_deref().is_some_and(|name| !name.trim().is_empty());
+        let name = &facts.guests.names.get(&guest.vmid).filter(|_| !is_told)?.name;
+        let is_stand_in = is_variant(name, &guest.stand_in_name());
+        is_stand_in.then(|| {
+            format!(
+                "guest {} is listed without a name: its virtual machine is {name:?}",
+                guest.vmid
+            )
+        })
+    });
+    nameless.collect()
+}
+
 /// The name that a virtual machine keeps: one that an operator gave, being neither the guest's own nor the `last` one that
 /// the guest was seen with, which is that of nameless guests where it was seen with none; and whatever it has, where the
 /// guest is listed without a name.

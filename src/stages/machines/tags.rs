@@ -1,14 +1,15 @@
 //! The tags that guests bear in Proxmox.
 //!
 //! A tag of the same slug or name that an operator made is used as it is; only the colour of tags that this service made
-//! follows the cluster's style.
+//! follows the cluster's style. Clusters share NetBox's tags and may give one different colours, so that none takes back
+//! what another has set: a colour of a style replaces only the one that the name decides, unless no one else bears the tag.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::prepared;
+use super::{machines, prepared};
 use crate::inventory::{ClusterOptions, GuestConfig};
-use crate::mapping::tags::{SYNCED_TAG, guest_tags, tag, tag_colors};
-use crate::netbox::objects::Tag;
+use crate::mapping::tags::{SYNCED_TAG, guest_tags, has_default_color, tag, tag_colors};
+use crate::netbox::objects::{MACHINE_TYPE, Tag, VirtualMachine};
 use crate::reconcile::{Resource, Row, Stored, Wanted};
 use crate::stages::{Desired, Facts, Flag, Pass, Selection};
 
@@ -16,14 +17,42 @@ use crate::stages::{Desired, Facts, Flag, Pass, Selection};
 #[derive(Debug)]
 pub struct GuestTags;
 
-/// Every tag of the guests by its slug.
+/// Every tag of the guests by its slug. Of names that share a slug the first of the alphabet counts, in whatever order
+/// guests are listed.
 fn all(facts: &Facts) -> BTreeMap<String, String> {
+    let mut tags = BTreeMap::new();
     if !facts.options.overwrite.allows(Flag::VmProxmoxTags) {
-        return BTreeMap::new();
+        return tags;
     }
-    prepared(facts)
-        .flat_map(|prepared| guest_tags(prepared.config))
-        .collect()
+    for (slug, name) in prepared(facts).flat_map(|prepared| guest_tags(prepared.config)) {
+        let first = tags.entry(slug).or_insert_with(|| name.clone());
+        if name < *first {
+            *first = name;
+        }
+    }
+    tags
+}
+
+/// The virtual machines of the guests that bear each tag, by its slug; `None` for one that is yet to be made.
+fn bearers(facts: &Facts) -> BTreeMap<String, Vec<Option<&VirtualMachine>>> {
+    let machines = machines(facts);
+    let mut bearers: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for prepared in prepared(facts) {
+        let machine = prepared.matched.machine().and_then(|id| machines.get(&id));
+        for slug in guest_tags(prepared.config).into_keys() {
+            bearers
+                .entry(slug)
+                .or_default()
+                .push(machine.map(|stored| &stored.object));
+        }
+    }
+    bearers
+}
+
+/// Whether these virtual machines bear a tag of NetBox, and nothing else there does.
+fn bear_alone(bearers: &[Option<&VirtualMachine>], tag: &Tag) -> bool {
+    let bears = |machine: &Option<&VirtualMachine>| machine.is_some_and(|machine| machine.tags.contains(&tag.slug));
+    u64::try_from(bearers.len()) == Ok(tag.tagged_items) && bearers.iter().all(bears)
 }
 
 /// The names of tags that no tag of the same slug was found for; one may exist under another slug.
@@ -51,12 +80,19 @@ fn existing<'a>(tags: &'a [Stored<Tag>], slug: &str, name: &str) -> Option<&'a S
         .or_else(|| tags.iter().find(same_name))
 }
 
+/// Whether virtual machines may bear the existing tag that a guest's tag is.
+fn may_be_borne(facts: &Facts, slug: &str, name: &str) -> bool {
+    existing(&facts.known.tags, slug, name).is_none_or(|stored| stored.object.is_for(MACHINE_TYPE))
+}
+
 /// The slugs of NetBox's tags by the slugs of the guests' own, once the pass has run.
 pub fn tag_slugs(facts: &Facts) -> BTreeMap<String, String> {
     let standing = |(slug, name): (String, String)| {
-        let there = existing(&facts.known.tags, &slug, &name).map(|stored| stored.object.slug.clone());
-        let made = facts.ids.find::<Tag>(&slug).map(|_| slug.clone());
-        Some((slug, there.or(made)?))
+        let there = existing(&facts.known.tags, &slug, &name).map(|stored| &stored.object);
+        match there {
+            Some(tag) => tag.is_for(MACHINE_TYPE).then(|| (slug, tag.slug.clone())),
+            None => facts.ids.find::<Tag>(&slug).map(|_| (slug.clone(), slug)),
+        }
     };
     all(facts).into_iter().filter_map(standing).collect()
 }
@@ -82,20 +118,34 @@ impl Pass for GuestTags {
         let style = facts.inventory.items::<ClusterOptions>().first();
         let colors = style.and_then(|options| options.tag_style.as_deref()).map(tag_colors);
         let colors = colors.unwrap_or_default();
-        Desired::by_key(all(facts).iter().map(|(slug, name)| tag(slug, name, &colors)))
+        let tags = all(facts).into_iter();
+        let (fit, limited): (Vec<_>, Vec<_>) = tags.partition(|(slug, name)| may_be_borne(facts, slug, name));
+        let told = |(_, name): &(String, String)| {
+            format!("tag {name:?} is limited to other types of objects in NetBox: virtual machines do without it")
+        };
+        Desired {
+            warnings: limited.iter().map(told).collect(),
+            ..Desired::by_key(fit.iter().map(|(slug, name)| tag(slug, name, &colors)))
+        }
     }
 
     /// Colours follow only where the style was read: otherwise each failure to read it would recolour everything.
     fn settle(facts: &Facts, desired: Desired<Tag>, actual: &[Stored<Tag>]) -> Desired<Tag> {
         let knows_colors = facts.inventory.is_complete::<ClusterOptions>();
+        let bearers = bearers(facts);
         let wanted = desired.wanted.into_iter().map(|Wanted { object, row }| {
             let name = object.name.as_deref().unwrap_or_default();
             let Some(stored) = existing(actual, &object.slug, name) else {
                 return Wanted { object, row };
             };
             let is_ours = stored.object.description.as_deref() == Some(SYNCED_TAG);
+            let is_first = has_default_color(&stored.object) && !has_default_color(&object);
+            let are_alone = bearers
+                .get(&object.slug)
+                .is_some_and(|bearers| bear_alone(bearers, &stored.object));
+            let may_follow = is_ours && knows_colors && (is_first || are_alone);
             let mut kept = Tag::new(&stored.object.slug);
-            kept.color = object.color.filter(|_| is_ours && knows_colors);
+            kept.color = object.color.filter(|_| may_follow);
             Wanted {
                 object: kept,
                 row: Row::Is(stored.id),

@@ -1014,17 +1014,47 @@ mod tags_of_guests {
         assert_eq!(made, expected);
     }
 
+    /// The tag `prod`, which one of this cluster's virtual machines bears.
+    fn borne(description: &str, color: &str, tagged_items: u64) -> Facts {
+        let mut tag = known("prod", "Prod", description).color(color);
+        tag.tagged_items = tagged_items;
+        let mut facts = facts_with("prod", vec![tag]);
+        facts.known.machines[0].object.tags.insert("prod".to_owned());
+        facts
+    }
+
     #[test]
     fn only_the_colour_of_our_own_tags_follows() {
         for (description, is_recoloured) in [("Synced by Proxbox", true), ("", false), ("mine", false)] {
-            let facts = facts_with("prod", vec![known("prod", "Prod", description)]);
-            let planned = changes(&plan::<GuestTags>(&facts));
-            let expected = if is_recoloured {
-                json!({"1": {"color": "ff0000"}})
-            } else {
-                json!({})
-            };
-            assert_eq!(planned, expected, "{description:?}");
+            for (color, tagged_items) in [("00ff00", 1), ("d6e4a9", 2)] {
+                let planned = changes(&plan::<GuestTags>(&borne(description, color, tagged_items)));
+                let expected = if is_recoloured {
+                    json!({"1": {"color": "ff0000"}})
+                } else {
+                    json!({})
+                };
+                assert_eq!(planned, expected, "{description:?}, {color}, {tagged_items}");
+            }
+        }
+    }
+
+    #[test]
+    fn colour_that_others_may_have_set_stays() {
+        let mut shared = borne("Synced by Proxbox", "00ff00", 2);
+        assert!(plan::<GuestTags>(&shared).is_empty(), "another object bears it");
+        shared.known.machines[0].object.tags.remove("prod");
+        shared.known.tags[0].object.tagged_items = 1;
+        assert!(plan::<GuestTags>(&shared).is_empty(), "only another object bears it");
+        shared.known.tags[0].object.tagged_items = 0;
+        assert!(plan::<GuestTags>(&shared).is_empty(), "no object bears it");
+    }
+
+    #[test]
+    fn colour_of_a_name_takes_nothing_back_unless_the_tag_is_borne_here_alone() {
+        for (tagged_items, expected) in [(2, json!({})), (1, json!({"1": {"color": "d6e4a9"}}))] {
+            let mut facts = borne("Synced by Proxbox", "00ff00", tagged_items);
+            fill::<ClusterOptions>(&mut facts.inventory, vec![serde_json::from_value(json!({})).unwrap()]);
+            assert_eq!(changes(&plan::<GuestTags>(&facts)), expected, "{tagged_items}");
         }
     }
 
@@ -1048,6 +1078,27 @@ mod tags_of_guests {
             planned["1101"]["tags"],
             json!(["production", "proxbox", "proxbox-discovered-qemu"])
         );
+    }
+
+    #[test]
+    fn tag_that_is_for_other_types_of_objects_is_left_out_with_a_warning() {
+        let for_devices = |types: &[&str]| {
+            let mut tag = known("prod", "prod", "");
+            tag.object_types = types.iter().map(ToString::to_string).collect();
+            facts_with("prod;db", vec![tag])
+        };
+        let both = for_devices(&["dcim.device", "virtualization.virtualmachine"]);
+        assert_eq!(GuestTags::desired(&both).warnings, [""; 0]);
+        let mut facts = for_devices(&["dcim.device"]);
+        let warnings = GuestTags::desired(&facts).warnings;
+        assert!(
+            matches!(warnings.as_slice(), [one] if one.contains("\"prod\"")),
+            "{warnings:?}"
+        );
+        let planned = plan::<GuestTags>(&facts);
+        assert_eq!((planned.create.len(), planned.update.len()), (1, 0));
+        facts.ids.learn(<Tag as Resource>::PATH, "db".to_owned(), ObjectId(2));
+        assert_eq!(tag_slugs(&facts), BTreeMap::from([("db".to_owned(), "db".to_owned())]));
     }
 
     #[test]

@@ -749,6 +749,24 @@ fn interface_is_taken_from_one_row_before_another_gets_it() {
 }
 
 #[test]
+fn interface_of_an_operators_row_is_left_to_it() {
+    let (mut facts, _) = world();
+    let rows = &mut facts.known.network.guest_interfaces;
+    let row = &mut rows.iter_mut().find(|row| row.id == ObjectId(801)).unwrap().object;
+    row.name = "uplink".to_owned();
+    row.tags.clear();
+    assert!(plan::<GuestInterfaceReleases>(&facts).is_empty());
+    let planned = plan::<GuestInterfaces>(&facts);
+    assert_eq!((planned.update.len(), planned.create.len()), (0, 1), "{planned:#?}");
+    assert_eq!(planned.create[0].fields["name"], json!("ens18"));
+    assert_eq!(planned.create[0].fields.get("vm_interface"), None);
+    let own = make::<GuestInterfaces>(&mut facts, 810).into_iter();
+    let made = own.filter(|row| row.object.name == "ens18");
+    facts.known.network.guest_interfaces.extend(made);
+    assert!(plan::<GuestInterfaceReleases>(&facts).is_empty() && plan::<GuestInterfaces>(&facts).is_empty());
+}
+
+#[test]
 fn guests_that_nothing_is_known_of_are_left_alone() {
     let (mut facts, _) = world();
     facts.known.machines[0].object.status = Some("decommissioning".to_owned());

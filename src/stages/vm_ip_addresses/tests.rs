@@ -241,6 +241,25 @@ fn own_address_in_another_table_is_kept() {
 }
 
 #[test]
+fn address_taken_within_another_table_keeps_nobody_from_the_global_one() {
+    let mut facts = bare();
+    add(&mut facts, 50, "10.20.0.11", 24, Some(on(NET1))).vrf = Some(ObjectId(4));
+    configure(
+        &mut facts,
+        202,
+        json!({"net0": "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:BB:00:01,ip=10.20.0.11/24"}),
+    );
+    let estate = estate(&facts, &facts.known.network.addresses);
+    assert_eq!(estate.foreign, []);
+    let titles = estate
+        .met
+        .iter()
+        .filter(|(claim, _)| claim.address.host.to_string() == "10.20.0.11");
+    let titles: Vec<_> = titles.map(|(claim, title)| (claim.machine, *title)).collect();
+    assert_eq!(titles, [(SHOP, Title::Taken(ObjectId(50))), (PROXY, Title::New)]);
+}
+
+#[test]
 fn address_moves_between_interfaces_of_one_virtual_machine() {
     let mut facts = full();
     row(&mut facts, "10.20.0.12").object.assigned = Some(on(NET1));

@@ -105,7 +105,9 @@ impl EndpointRun<'_> {
         let in_named = Selection::any_of("cluster_id", elsewhere);
         let claimed = Selection::any_of("id", claimed_elsewhere(&self.facts));
         let more = self.list::<VirtualMachine>(vec![in_named, claimed]).await?;
-        self.facts.known.machines.extend(more);
+        let known: BTreeSet<ObjectId> = self.facts.known.machine_ids().collect();
+        let new = more.into_iter().filter(|stored| !known.contains(&stored.id));
+        self.facts.known.machines.extend(new);
         Ok(())
     }
 
@@ -137,6 +139,8 @@ impl EndpointRun<'_> {
         self.facts.guests.matches = identities.matches;
         self.facts.guests.refused = identities.refused;
         self.facts.guests.names = names::resolve(&self.facts);
+        let nameless = names::stand_ins(&self.facts).into_iter();
+        self.warnings.extend(nameless.map(Warning::from));
         let resolved = self.facts.guests.names.iter().filter(|(_, name)| name.is_resolved());
         for (vmid, name) in resolved {
             self.progress.name_resolved(&self.facts.cluster.name, *vmid, name);

@@ -7,6 +7,7 @@ mod devices;
 mod interfaces;
 mod machines;
 mod plugin;
+mod tags;
 mod unique;
 
 pub(super) use consequences::{deleted, saved};
@@ -99,6 +100,7 @@ pub(super) fn check(mut draft: Draft<'_>) -> Result<Row, Refusal> {
         _ if draft.collection.rules.is_sidecar() => plugin::sidecar(&mut draft)?,
         _ => {}
     }
+    tags::check(&draft)?;
     unique::check(&mut draft);
     if draft.errors.is_empty() {
         Ok(draft.row)
