@@ -8,7 +8,7 @@ use crate::inventory::GuestKind;
 use crate::mapping::bootstrap as mapping;
 use crate::mapping::virtual_machine::discovered_tag;
 use crate::netbox::objects::{
-    ClusterType, DeviceRole, DeviceType, MACHINE_TYPE, Manufacturer, Named, NamedKind, PROXBOX_TAG, Tag,
+    ClusterType, DeviceRole, DeviceType, Manufacturer, Named, NamedKind, Object as _, PROXBOX_TAG, Tag, VirtualMachine,
     VirtualMachineType,
 };
 use crate::reconcile::{ObjectId, Resource, Stored};
@@ -118,7 +118,7 @@ impl Pass for Tags {
             let is_mark = [GuestKind::Qemu, GuestKind::Lxc]
                 .map(discovered_tag)
                 .contains(&tag.slug.as_str());
-            if is_mark && tag.is_for(MACHINE_TYPE) {
+            if is_mark && tag.is_for(VirtualMachine::MODEL) {
                 continue;
             }
             desired

@@ -71,7 +71,7 @@ pub use snapshot::Snapshot;
 pub use storage::{STORAGE_TEXTS, Storage};
 pub use task_history::TaskHistory;
 pub use virtual_disk::{VirtualDisk, VirtualDiskState};
-pub use virtual_machine::{DECOMMISSIONING, MACHINE_TYPE, SOFT_DELETED_TAG, VirtualMachine};
+pub use virtual_machine::{DECOMMISSIONING, SOFT_DELETED_TAG, VirtualMachine};
 pub use virtual_machine_state::VirtualMachineState;
 pub use vlan::Vlan;
 pub use vm_interface::{VmInterface, VmInterfaceState};

@@ -9,8 +9,6 @@ use super::Object;
 use super::shape::{Choice, Nested, Tagged, id, put, put_id, put_tags, slugs};
 use crate::reconcile::{Fields, ObjectId, Resource, SideBySide, Stored};
 
-/// What virtual machines are called among the types of objects that a tag is for.
-pub const MACHINE_TYPE: &str = "virtualization.virtualmachine";
 /// The status of a virtual machine whose guest is gone.
 pub const DECOMMISSIONING: &str = "decommissioning";
 /// The slug of the tag on a virtual machine whose guest is gone.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{machines, prepared};
 use crate::inventory::{ClusterOptions, GuestConfig};
 use crate::mapping::tags::{SYNCED_TAG, guest_tags, has_default_color, tag, tag_colors};
-use crate::netbox::objects::{MACHINE_TYPE, Tag, VirtualMachine};
+use crate::netbox::objects::{Object as _, Tag, VirtualMachine};
 use crate::reconcile::{Resource, Row, Stored, Wanted};
 use crate::stages::{Desired, Facts, Flag, Pass, Selection};
 
@@ -82,7 +82,7 @@ fn existing<'a>(tags: &'a [Stored<Tag>], slug: &str, name: &str) -> Option<&'a S
 
 /// Whether virtual machines may bear the existing tag that a guest's tag is.
 fn may_be_borne(facts: &Facts, slug: &str, name: &str) -> bool {
-    existing(&facts.known.tags, slug, name).is_none_or(|stored| stored.object.is_for(MACHINE_TYPE))
+    existing(&facts.known.tags, slug, name).is_none_or(|stored| stored.object.is_for(VirtualMachine::MODEL))
 }
 
 /// The slugs of NetBox's tags by the slugs of the guests' own, once the pass has run.
@@ -90,7 +90,7 @@ pub fn tag_slugs(facts: &Facts) -> BTreeMap<String, String> {
     let standing = |(slug, name): (String, String)| {
         let there = existing(&facts.known.tags, &slug, &name).map(|stored| &stored.object);
         match there {
-            Some(tag) => tag.is_for(MACHINE_TYPE).then(|| (slug, tag.slug.clone())),
+            Some(tag) => tag.is_for(VirtualMachine::MODEL).then(|| (slug, tag.slug.clone())),
             None => facts.ids.find::<Tag>(&slug).map(|_| (slug.clone(), slug)),
         }
     };
