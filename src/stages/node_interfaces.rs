@@ -37,6 +37,8 @@ pub struct NodePorts<'a> {
     pub ports: BTreeMap<&'a str, &'a NodeInterface>,
     /// All interfaces: what the others are part of.
     all: BTreeMap<&'a str, &'a NodeInterface>,
+    /// Whether those are all that the node has.
+    is_complete: bool,
 }
 
 impl NodePorts<'_> {
@@ -67,6 +69,7 @@ pub fn node_ports(facts: &Facts) -> Vec<NodePorts<'_>> {
                 site: facts.known.device_sites.get(&device).copied(),
                 ports: ports.collect(),
                 all,
+                is_complete: network.is_complete,
             })
         })
         .collect()
@@ -288,8 +291,8 @@ fn was_of_vlan(stored: &DeviceInterface) -> bool {
         && stored.tagged_vlans.as_ref().is_some_and(|vlans| vlans.len() == 1)
 }
 
-/// What is said of an interface's relations. One to an interface that this node does not list is cleared, one to an
-/// interface that could not be written is left alone.
+/// What is said of an interface's relations. One to an interface that this node does not list is cleared, unless not all
+/// that it lists could be read. One to an interface that could not be written is left alone.
 fn linked(
     facts: &Facts,
     node: &NodePorts<'_>,
@@ -298,7 +301,8 @@ fn linked(
 ) -> DeviceInterface {
     let relation = |other: Option<&str>| match other.filter(|other| node.all.contains_key(other)) {
         Some(other) => node.find(facts, other).map_or(Said::Nothing, Said::Is),
-        None => Said::Empty,
+        None if node.is_complete => Said::Empty,
+        None => Said::Nothing,
     };
     let mut interface = DeviceInterface {
         device_name: Some(node.node.to_owned()),
@@ -460,6 +464,28 @@ mod tests {
             facts.known.node_network.vlans = rows;
             assert_eq!(find_vlan(&facts, 110, here), expected.map(ObjectId));
             assert_eq!(plan::<NodeVlans>(&facts).create.is_empty(), expected.is_some());
+        }
+    }
+
+    #[test]
+    fn relations_of_a_node_of_which_a_row_could_not_be_read_are_left_alone() {
+        for is_complete in [true, false] {
+            let mut facts = world(true);
+            make_interfaces(&mut facts);
+            row(&mut facts, "eno1").lag = Said::Is(ObjectId(1));
+            row(&mut facts, "vmbr0.110").parent = Said::Is(ObjectId(3));
+            let port = json!({"iface": "vmbr0.110", "type": "vlan", "vlan-id": "110", "vlan-raw-device": "vmbr0"});
+            network(
+                &mut facts,
+                &[("pve1", json!([{"iface": "eno1", "type": "eth", "active": 1}, port]))],
+            );
+            let mut networks = facts.inventory.node_networks.get().unwrap().clone();
+            networks.items[0].is_complete = is_complete;
+            facts.inventory.node_networks.fill(networks);
+            let changed = changes(&plan::<NodeLinks>(&facts));
+            let cleared = |id: &str, field: &str| changed[id].as_object().is_some_and(|row| row.contains_key(field));
+            assert_eq!(cleared("2", "lag"), is_complete, "{changed}");
+            assert_eq!(cleared("4", "parent"), is_complete, "{changed}");
         }
     }
 

@@ -425,3 +425,21 @@ async fn records_name_interfaces_as_their_node_does_with_their_addresses() {
     let given = interface(&bench, "pve1", "vmbr7");
     assert_eq!(record(&report, &given)["mac_address"], "BC:24:11:00:00:01");
 }
+
+#[tokio::test]
+async fn row_of_a_node_that_cannot_be_read_clears_no_relation() {
+    let bench = bench().await;
+    topology(&bench).await;
+    bench.proxmox.world().change(|world| {
+        let interfaces = &mut world.node("pve1").unwrap().interfaces;
+        for port in interfaces.iter_mut().filter(|port| port.iface == "bond0") {
+            port.settings.set("active", "maybe");
+        }
+    });
+    bench.forget();
+    bench.take_writes();
+    let report = topology(&bench).await;
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+    let warnings = warnings(&report);
+    assert!(warnings.contains("network interface"), "{warnings}");
+}
