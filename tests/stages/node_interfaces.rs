@@ -488,7 +488,7 @@ async fn vlan_of_a_node_stays_when_guests_bring_one_of_the_same_number_into_the_
         });
         let mut request = SyncRequest::default();
         request.options.sync_node_topology = is_topology;
-        let stages = [Stage::VirtualMachines, Stage::NodeInterfaces, Stage::VmInterfaces];
+        let stages = [Stage::NodeInterfaces, Stage::VirtualMachines, Stage::VmInterfaces];
         bench.stage(Stage::Devices).await;
         for stage in stages {
             bench.stage_with(stage, request.clone()).await;
