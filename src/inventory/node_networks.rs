@@ -15,6 +15,8 @@ pub struct NodeNetwork {
     pub node: String,
     /// Its interfaces, in the order sent.
     pub interfaces: Vec<NodeInterface>,
+    /// Whether every row that was sent could be read.
+    pub is_complete: bool,
 }
 
 impl Area for NodeNetworks {
@@ -50,6 +52,7 @@ impl Area for NodeNetworks {
                         .extend(rows.rejected.iter().map(|row| Gap::row("network interface", row)));
                     collected.items.push(NodeNetwork {
                         node: node.to_owned(),
+                        is_complete: rows.rejected.is_empty(),
                         interfaces: rows.items,
                     });
                 }

@@ -67,6 +67,7 @@ pub fn vlan(vid: u16, site: Option<ObjectId>, tenant: Option<ObjectId>) -> Vlan 
     Vlan {
         vid,
         site,
+        group: None,
         tenant,
         name: Some(format!("VLAN {vid}")),
         status: Some("active".to_owned()),

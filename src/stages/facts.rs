@@ -10,7 +10,7 @@ use crate::netbox::ids::Ids;
 use crate::netbox::objects::{
     Asn, Cluster, Device, DeviceInterface, DeviceState, GuestVmInterface, GuestVmInterfaceAddress, IpAddress,
     L2vpnTermination, MacAddress, PluginEndpoint, Prefix, SdnBinding, Storage, Tag, TaskHistory, TrackingCluster,
-    VirtualMachine, VirtualMachineState, Vlan, VmInterface, VmInterfaceState,
+    VirtualMachine, VirtualMachineState, Vlan, VlanGroup, VmInterface, VmInterfaceState,
 };
 use crate::reconcile::{ObjectId, Stored};
 
@@ -106,6 +106,8 @@ pub struct Known {
     pub network: KnownNetwork,
     /// Rows about the network interfaces of the nodes' devices.
     pub node_network: KnownNodeNetwork,
+    /// Groups of the VLANs that a stage has read and that no site has.
+    pub vlan_groups: Vec<Stored<VlanGroup>>,
     /// Rows about software-defined networks.
     pub sdn: KnownSdn,
     /// The configured site.

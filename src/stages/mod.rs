@@ -33,6 +33,7 @@ pub mod stale_addresses;
 pub mod storages;
 pub mod task_history;
 pub mod virtual_disks;
+pub mod vlans;
 pub mod vm_addresses;
 pub mod vm_interfaces;
 pub mod vm_ip_addresses;

@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use super::node_interfaces::{NodePorts, node_ports};
-use super::vm_interfaces::take_oldest;
 use super::{Desired, Facts, Flag, Pass, Selection};
 use crate::inventory::NodeNetworks;
 use crate::mapping::ip_address::Address;
 use crate::mapping::node_interface::{addresses, ip_address, mac_address};
-use crate::netbox::objects::{Assignment, Device, IpAddress, MacAddress};
+use crate::netbox::objects::{Assignment, Device, IpAddress, MacAddress, PROXBOX_TAG};
 use crate::reconcile::{ObjectId, Policy, Resource, Row, Stored, Wanted};
 
 /// The IP addresses.
@@ -142,7 +141,8 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The row that the claim gets: its own, else one that nobody has, else a new one.
+    /// The row that the claim gets: its own, else one that nobody has, else a new one. One of a VRF is another address,
+    /// unless it bears our tag.
     fn judge(&mut self, claim: &Claim) -> Result<Option<&'a Stored<IpAddress>>, String> {
         let rows = self.by_host.get(&claim.address.host).map_or(&[][..], Vec::as_slice);
         let own = rows
@@ -150,7 +150,11 @@ impl<'a> Rows<'a> {
             .find(|stored| interface_of(stored.object.assigned.as_ref()) == Some(claim.interface));
         let free = || {
             let mut rows = rows.iter();
-            rows.find(|stored| stored.object.assigned.is_none() && !self.given.contains(&stored.id))
+            rows.find(|stored| {
+                let row = &stored.object;
+                let is_usable = row.vrf.is_none() || row.tags.contains(PROXBOX_TAG);
+                row.assigned.is_none() && is_usable && !self.given.contains(&stored.id)
+            })
         };
         if let Some(stored) = own.or_else(free) {
             self.given.insert(stored.id);
@@ -229,8 +233,19 @@ impl Pass for NodeMacs {
         Desired::by_key(distinct.into_values())
     }
 
-    fn settle(_: &Facts, desired: Desired<MacAddress>, actual: &[Stored<MacAddress>]) -> Desired<MacAddress> {
-        take_oldest(desired, actual)
+    /// Of several rows of the same address on an interface the oldest is taken.
+    fn settle(_: &Facts, mut desired: Desired<MacAddress>, actual: &[Stored<MacAddress>]) -> Desired<MacAddress> {
+        let mut oldest: BTreeMap<String, ObjectId> = BTreeMap::new();
+        for stored in actual {
+            let id = oldest.entry(stored.object.key()).or_insert(stored.id);
+            *id = stored.id.min(*id);
+        }
+        for wanted in &mut desired.wanted {
+            if let Some(id) = oldest.get(&wanted.object.key()) {
+                wanted.row = Row::Is(*id);
+            }
+        }
+        desired
     }
 
     fn policy(facts: &Facts) -> Policy {
@@ -357,6 +372,17 @@ mod tests {
         assert!(refused.is_empty() && refused.refused.len() == 1, "{refused:#?}");
         row.object.vrf = Some(ObjectId(8));
         assert_eq!(plan_against::<NodeAddresses>(&one_address(), &[row]).create.len(), 1);
+    }
+
+    #[test]
+    fn address_of_a_vrf_that_nobody_has_is_adopted_only_where_it_is_ours() {
+        let mut row = stored(4, None);
+        row.object.vrf = Some(ObjectId(8));
+        let adopted = plan_against::<NodeAddresses>(&one_address(), std::slice::from_ref(&row));
+        assert_eq!((adopted.create.len(), adopted.update.len()), (0, 1));
+        row.object.tags = ["gold".to_owned()].into();
+        let made = plan_against::<NodeAddresses>(&one_address(), &[row]);
+        assert_eq!((made.create.len(), made.update.len()), (1, 0), "{made:#?}");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::vlans::{nearness, take_nearest};
 use super::{Desired, Facts, Flag, Part, Pass, Selection};
 use crate::inventory::{NodeInterface, NodeNetworks};
 use crate::mapping::node_interface::{
@@ -37,6 +38,8 @@ pub struct NodePorts<'a> {
     pub ports: BTreeMap<&'a str, &'a NodeInterface>,
     /// All interfaces: what the others are part of.
     all: BTreeMap<&'a str, &'a NodeInterface>,
+    /// Whether those are all that the node has.
+    is_complete: bool,
 }
 
 impl NodePorts<'_> {
@@ -67,6 +70,7 @@ pub fn node_ports(facts: &Facts) -> Vec<NodePorts<'_>> {
                 site: facts.known.device_sites.get(&device).copied(),
                 ports: ports.collect(),
                 all,
+                is_complete: network.is_complete,
             })
         })
         .collect()
@@ -88,16 +92,21 @@ pub fn vlan_selection(facts: &Facts) -> Selection {
     Selection::any_of("vid", vids)
 }
 
-/// The VLAN of a device in `site`: one of that site, else a global one; of several the oldest.
-fn find_vlan(facts: &Facts, vid: u16, site: Option<ObjectId>) -> Option<ObjectId> {
+/// The VLAN of an interface in `site`: the one that it is in already, else the nearest; of several the oldest.
+fn find_vlan(facts: &Facts, vid: u16, site: Option<ObjectId>, interface: Option<&DeviceInterface>) -> Option<ObjectId> {
+    let is_in = |id| {
+        interface.is_some_and(|interface| {
+            interface.untagged_vlan == Said::Is(id)
+                || interface.tagged_vlans.as_ref().is_some_and(|vlans| vlans.contains(&id))
+        })
+    };
     let rows = facts.known.node_network.vlans.iter();
-    let usable = rows.filter(|stored| {
-        let vlan = &stored.object;
-        vlan.vid == vid && (vlan.site.is_none() || vlan.site == site)
+    let usable = rows.filter(|stored| stored.object.vid == vid).filter_map(|stored| {
+        let nearness = nearness(facts, &stored.object, site)?;
+        Some((!is_in(stored.id), nearness, stored.id))
     });
-    let best = usable.min_by_key(|stored| (stored.object.site.is_none(), stored.id));
-    best.map(|stored| stored.id)
-        .or_else(|| facts.ids.find::<Vlan>(&Vlan::key_of(vid, None, None)))
+    let best = usable.min().map(|(.., id)| id);
+    best.or_else(|| facts.ids.find::<Vlan>(&Vlan::key_of(vid, None, None)))
 }
 
 fn policy(facts: &Facts) -> Policy {
@@ -121,9 +130,13 @@ impl Pass for NodeVlans {
         let mut missing = BTreeSet::new();
         for node in node_ports(facts) {
             let vids = node.ports.values().filter_map(|port| vlan_id(port));
-            missing.extend(vids.filter(|vid| find_vlan(facts, *vid, node.site).is_none()));
+            missing.extend(vids.filter(|vid| find_vlan(facts, *vid, node.site, None).is_none()));
         }
         Desired::by_key(missing.into_iter().map(|vid| vlan(vid, None, None)))
+    }
+
+    fn settle(facts: &Facts, desired: Desired<Vlan>, actual: &[Stored<Vlan>]) -> Desired<Vlan> {
+        take_nearest(facts, desired, actual)
     }
 
     fn policy(facts: &Facts) -> Policy {
@@ -156,12 +169,14 @@ impl Pass for NodeInterfaces {
             );
         }
         let is_topology = facts.options.sync_node_topology;
+        let stored = by_key(&facts.known.node_network.interfaces);
         let mut interfaces = Vec::new();
         for node in node_ports(facts) {
             interfaces.extend(node.ports.iter().map(|(name, port)| {
                 let mut interface = device_interface(port, name, node.device, is_topology);
                 interface.device_name = Some(node.node.to_owned());
-                let vlan = vlan_id(port).and_then(|vid| find_vlan(facts, vid, node.site));
+                let stored = stored.get(&interface.key()).copied();
+                let vlan = vlan_id(port).and_then(|vid| find_vlan(facts, vid, node.site, stored));
                 if let Some(vlan) = vlan.filter(|_| !is_topology) {
                     interface.mode = Said::Is("access".to_owned());
                     interface.untagged_vlan = Said::Is(vlan);
@@ -229,13 +244,15 @@ impl Pass for NodeLinks {
     }
 
     fn desired(facts: &Facts) -> Desired<DeviceInterface> {
+        let stored = by_key(&facts.known.node_network.interfaces);
         let mut interfaces = Vec::new();
         for node in node_ports(facts) {
             let all: Vec<&NodeInterface> = node.all.values().copied().collect();
             let links = links(&all);
             interfaces.extend(node.ports.iter().map(|(name, port)| {
                 let link = links.get(name).copied().unwrap_or_default();
-                linked(facts, &node, (name, port), link)
+                let stored = stored.get(&DeviceInterface::key_of(node.device, name)).copied();
+                linked(facts, &node, (name, port), link, stored)
             }));
         }
         Desired::by_key(interfaces)
@@ -288,17 +305,19 @@ fn was_of_vlan(stored: &DeviceInterface) -> bool {
         && stored.tagged_vlans.as_ref().is_some_and(|vlans| vlans.len() == 1)
 }
 
-/// What is said of an interface's relations. One to an interface that this node does not list is cleared, one to an
-/// interface that could not be written is left alone.
+/// What is said of an interface's relations. One to an interface that this node does not list is cleared, unless not all
+/// that it lists could be read. One to an interface that could not be written is left alone.
 fn linked(
     facts: &Facts,
     node: &NodePorts<'_>,
     (name, port): (&str, &NodeInterface),
     link: Links<'_>,
+    stored: Option<&DeviceInterface>,
 ) -> DeviceInterface {
     let relation = |other: Option<&str>| match other.filter(|other| node.all.contains_key(other)) {
         Some(other) => node.find(facts, other).map_or(Said::Nothing, Said::Is),
-        None => Said::Empty,
+        None if node.is_complete => Said::Empty,
+        None => Said::Nothing,
     };
     let mut interface = DeviceInterface {
         device_name: Some(node.node.to_owned()),
@@ -308,7 +327,7 @@ fn linked(
     };
     if let Some(vid) = vlan_id(port) {
         interface.parent = relation(link.parent);
-        if let Some(vlan) = find_vlan(facts, vid, node.site) {
+        if let Some(vlan) = find_vlan(facts, vid, node.site, stored) {
             interface.mode = Said::Is("tagged".to_owned());
             interface.tagged_vlans = Some([vlan].into());
         }
@@ -328,6 +347,7 @@ mod tests {
 
     use super::super::tests::{changes, converged, make_interfaces, network, plan, plan_against};
     use super::*;
+    use crate::netbox::objects::VlanGroup;
     use crate::reconcile::Plan;
 
     fn ports() -> Value {
@@ -458,8 +478,95 @@ mod tests {
         ] {
             let mut facts = world(false);
             facts.known.node_network.vlans = rows;
-            assert_eq!(find_vlan(&facts, 110, here), expected.map(ObjectId));
+            assert_eq!(find_vlan(&facts, 110, here, None), expected.map(ObjectId));
             assert_eq!(plan::<NodeVlans>(&facts).create.is_empty(), expected.is_some());
+        }
+    }
+
+    /// VLANs 110 without a site, of groups: 61 for the site 20, 62 for another, 63 for anything, 64 for a region.
+    fn grouped(facts: &mut Facts, rows: &[(u64, Option<u64>)]) {
+        let group = |id, scope: Option<(&str, u64)>| Stored {
+            id: ObjectId(id),
+            object: VlanGroup {
+                name: id.to_string(),
+                scope_type: scope.map(|(kind, _)| kind.to_owned()),
+                scope_id: scope.map(|(_, id)| ObjectId(id)),
+            },
+        };
+        facts.known.vlan_groups = vec![
+            group(61, Some(("dcim.site", 20))),
+            group(62, Some(("dcim.site", 21))),
+            group(63, None),
+            group(64, Some(("dcim.region", 20))),
+        ];
+        let rows = rows.iter().map(|(id, group)| Stored {
+            id: ObjectId(*id),
+            object: Vlan {
+                group: group.map(ObjectId),
+                ..vlan(110, None, None)
+            },
+        });
+        facts.known.node_network.vlans = rows.collect();
+    }
+
+    #[test]
+    fn vlan_of_a_group_is_as_near_as_what_the_group_is_for() {
+        for (rows, expected) in [
+            (vec![(1, None), (2, Some(61)), (3, Some(61))], Some(2)),
+            (vec![(1, Some(63)), (2, None)], Some(2)),
+            (vec![(1, Some(64)), (2, Some(63))], Some(2)),
+            (vec![(1, Some(62)), (2, Some(64))], Some(2)),
+            (vec![(1, Some(62)), (2, Some(99))], Some(2)),
+            (vec![(1, Some(62))], None),
+        ] {
+            let mut facts = world(false);
+            grouped(&mut facts, &rows);
+            let found = find_vlan(&facts, 110, Some(ObjectId(20)), None);
+            assert_eq!(found, expected.map(ObjectId), "{rows:?}");
+            let made = plan::<NodeVlans>(&facts);
+            assert_eq!(made.create.is_empty(), expected.is_some(), "{rows:?}");
+            assert!(made.update.is_empty() && made.refused.is_empty(), "{made:#?}");
+        }
+    }
+
+    #[test]
+    fn vlan_that_an_interface_is_in_stays_unless_it_is_another_sites() {
+        for (is_in, is_moved) in [(2, false), (3, true), (9, true)] {
+            let (mut facts, mut topology) = (world(false), world(true));
+            for facts in [&mut facts, &mut topology] {
+                grouped(facts, &[(1, Some(61)), (2, None), (3, Some(62))]);
+                make_interfaces(facts);
+            }
+            let port = row(&mut facts, "vmbr0.110");
+            (port.mode, port.untagged_vlan) = (Said::Is("access".to_owned()), Said::Is(ObjectId(is_in)));
+            let changed = changes(&plan::<NodeInterfaces>(&facts))["5"]["untagged_vlan"].clone();
+            assert_eq!(changed, if is_moved { json!(1) } else { Value::Null }, "{is_in}");
+            let port = row(&mut topology, "vmbr0.110");
+            (port.mode, port.tagged_vlans) = (Said::Is("tagged".to_owned()), Some([ObjectId(is_in)].into()));
+            let changed = changes(&plan::<NodeLinks>(&topology))["4"]["tagged_vlans"].clone();
+            assert_eq!(changed, if is_moved { json!([1]) } else { Value::Null }, "{is_in}");
+        }
+    }
+
+    #[test]
+    fn relations_of_a_node_of_which_a_row_could_not_be_read_are_left_alone() {
+        for is_complete in [true, false] {
+            let mut facts = world(true);
+            make_interfaces(&mut facts);
+            row(&mut facts, "eno1").lag = Said::Is(ObjectId(1));
+            row(&mut facts, "vmbr0.110").parent = Said::Is(ObjectId(3));
+            let port = json!({"iface": "vmbr0.110", "type": "vlan", "vlan-id": "110", "vlan-raw-device": "vmbr0"});
+            network(
+                &mut facts,
+                &[("pve1", json!([{"iface": "eno1", "type": "eth", "active": 1}, port]))],
+            );
+            let mut networks = facts.inventory.node_networks.get().unwrap().clone();
+            networks.items[0].is_complete = is_complete;
+            facts.inventory.node_networks.fill(networks);
+            let changed = changes(&plan::<NodeLinks>(&facts));
+            let cleared = |id: &str, field: &str| changed[id].as_object().is_some_and(|row| row.contains_key(field));
+            assert_eq!(cleared("2", "lag"), is_complete, "{changed}");
+            assert_eq!(cleared("4", "parent"), is_complete, "{changed}");
         }
     }
 

@@ -429,6 +429,7 @@ mod tests {
             object: Vlan {
                 vid,
                 site: None,
+                group: None,
                 tenant: None,
                 name: None,
                 status: None,

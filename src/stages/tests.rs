@@ -200,6 +200,7 @@ pub(super) fn network(facts: &mut Facts, nodes: &[(&str, Value)]) {
         .map(|(node, rows)| NodeNetwork {
             node: (*node).to_owned(),
             interfaces: serde_json::from_value(rows.clone()).unwrap(),
+            is_complete: true,
         })
         .collect();
     let gaps = Vec::new();

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::guests::{Bound, bindings};
 use super::ports::{GuestPorts, Port, guest_ports};
+use super::vlans::{nearness, take_nearest};
 use super::{Desired, Facts, Flag, Pass, Selection};
 use crate::inventory::Nic;
 use crate::mapping::vm_interface::{vlan, vm_interface, with_link};
 use crate::netbox::objects::{PROXBOX_TAG, Said, VirtualMachine, Vlan, VmInterface};
-use crate::reconcile::{ObjectId, Policy, Resource, Row, Stored};
+use crate::reconcile::{ObjectId, Policy, Resource, Stored};
 
 /// VLANs that the interfaces' configurations name.
 #[derive(Debug)]
@@ -114,9 +115,8 @@ impl Pass for Vlans {
         Desired::by_key(places.into_iter().map(|(vid, site, tenant)| vlan(vid, site, tenant)))
     }
 
-    /// Of several VLANs with the same number, site and tenant the oldest is taken.
-    fn settle(_: &Facts, desired: Desired<Vlan>, actual: &[Stored<Vlan>]) -> Desired<Vlan> {
-        take_oldest(desired, actual)
+    fn settle(facts: &Facts, desired: Desired<Vlan>, actual: &[Stored<Vlan>]) -> Desired<Vlan> {
+        take_nearest(facts, desired, actual)
     }
 
     /// A VLAN that exists is an operator's.
@@ -128,19 +128,27 @@ impl Pass for Vlans {
     }
 }
 
-/// Takes the oldest of several rows with the same key.
-pub(super) fn take_oldest<R: Resource>(mut desired: Desired<R>, actual: &[Stored<R>]) -> Desired<R> {
-    let mut oldest: BTreeMap<R::Key, ObjectId> = BTreeMap::new();
-    for stored in actual {
-        let id = oldest.entry(stored.object.key()).or_insert(stored.id);
-        *id = stored.id.min(*id);
+/// Puts in place of VLANs that `wanted` should be in those that `row` is in, where they do as well: with the same number, site
+/// and tenant, and no other site's.
+fn keep_equals(facts: &Facts, vlans: &BTreeMap<ObjectId, &Vlan>, wanted: &mut VmInterface, row: &VmInterface) {
+    let place = |vlan: &Vlan| (vlan.vid, vlan.site, vlan.tenant);
+    let does_as_well = |wanted: ObjectId, id: ObjectId| match (vlans.get(&wanted), vlans.get(&id)) {
+        (Some(wanted), Some(other)) => place(wanted) == place(other) && nearness(facts, other, other.site).is_some(),
+        (None, _) | (_, None) => false,
+    };
+    if let (Said::Is(wanted), Said::Is(id)) = (&mut wanted.untagged_vlan, row.untagged_vlan)
+        && does_as_well(*wanted, id)
+    {
+        *wanted = id;
     }
-    for wanted in &mut desired.wanted {
-        if let Some(id) = oldest.get(&wanted.object.key()) {
-            wanted.row = Row::Is(*id);
-        }
+    if let (Some(wanted), Some(ids)) = (&mut wanted.tagged_vlans, &row.tagged_vlans) {
+        let kept = wanted.iter().map(|wanted| {
+            let mut equals = ids.iter().filter(|id| does_as_well(*wanted, **id));
+            let kept = ids.get(wanted).or_else(|| equals.next());
+            *kept.unwrap_or(wanted)
+        });
+        *wanted = kept.collect();
     }
-    desired
 }
 
 impl Pass for VmInterfaces {
@@ -172,17 +180,16 @@ impl Pass for VmInterfaces {
         Desired::by_key(wanted)
     }
 
-    /// A VLAN is taken from an interface only where this service has put it there.
+    /// A VLAN is taken from an interface only where this service has put it there. Of several that would do an interface
+    /// keeps the one that it is in.
     fn settle(
         facts: &Facts,
         mut desired: Desired<VmInterface>,
         actual: &[Stored<VmInterface>],
     ) -> Desired<VmInterface> {
         let vlans = facts.known.network.vlans.iter();
-        let ours: BTreeSet<ObjectId> = vlans
-            .filter(|stored| stored.object.tags.contains(PROXBOX_TAG))
-            .map(|stored| stored.id)
-            .collect();
+        let vlans: BTreeMap<ObjectId, &Vlan> = vlans.map(|stored| (stored.id, &stored.object)).collect();
+        let is_ours = |id: &ObjectId| vlans.get(id).is_some_and(|vlan| vlan.tags.contains(PROXBOX_TAG));
         let has_ours = |interface: &VmInterface| {
             let is_mode = match interface.mode.value().map(String::as_str) {
                 Some("access") => true,
@@ -190,7 +197,7 @@ impl Pass for VmInterfaces {
                 _ => false,
             };
             let mut vlans = vlans_of(interface).peekable();
-            is_mode && vlans.peek().is_some() && vlans.all(|vlan| ours.contains(&vlan))
+            is_mode && vlans.peek().is_some() && vlans.all(|vlan| is_ours(&vlan))
         };
         let rows: BTreeMap<String, &VmInterface> = actual
             .iter()
@@ -199,13 +206,16 @@ impl Pass for VmInterfaces {
         for wanted in &mut desired.wanted {
             let interface = &mut wanted.object;
             let row = rows.get(&interface.key());
+            if let Some(row) = row {
+                keep_equals(facts, &vlans, interface, row);
+            }
             if interface.mode == Said::Empty {
                 if !row.is_some_and(|row| has_ours(row)) {
                     (interface.mode, interface.untagged_vlan) = (Said::Nothing, Said::Nothing);
                 }
             } else if interface.untagged_vlan == Said::Empty {
                 let untagged = row.and_then(|row| row.untagged_vlan.value());
-                if !untagged.is_some_and(|vlan| ours.contains(vlan)) {
+                if !untagged.is_some_and(is_ours) {
                     interface.untagged_vlan = Said::Nothing;
                 }
             }

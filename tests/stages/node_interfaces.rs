@@ -1,7 +1,8 @@
 //! The stage `node-interfaces`, from a Proxmox to a NetBox.
 
-use proxbox_api::netbox::standin::StandinOptions;
+use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
 use proxbox_api::proxmox::mock::World;
+use proxbox_api::proxmox::mock::world::NodeInterface;
 use proxbox_api::reconcile::Mode;
 use proxbox_api::stages::Stage;
 use proxbox_api::sync::{Event, Report, SyncRequest};
@@ -424,4 +425,99 @@ async fn records_name_interfaces_as_their_node_does_with_their_addresses() {
     );
     let given = interface(&bench, "pve1", "vmbr7");
     assert_eq!(record(&report, &given)["mac_address"], "BC:24:11:00:00:01");
+}
+
+#[tokio::test]
+async fn vlan_of_a_group_is_taken_only_where_the_group_is_not_another_sites() {
+    let bench = bench().await;
+    let own = find(&bench, "dcim/devices", "name", &json!("pve2"))["site"]["id"].clone();
+    let other = bench
+        .netbox
+        .seed("dcim/sites", &json!({"name": "DC1", "slug": "dc1"}))
+        .unwrap();
+    let mut vlans = Vec::new();
+    for (name, site) in [("dc1", json!(other)), ("dc2", own)] {
+        let group = json!({"name": name, "slug": name, "scope_type": "dcim.site", "scope_id": site});
+        let group = bench.netbox.seed("ipam/vlan-groups", &group).unwrap();
+        let vlan = json!({"vid": 100, "name": name, "group": group});
+        vlans.push(bench.netbox.seed(VLANS, &vlan).unwrap());
+    }
+    bench.stage(Stage::NodeInterfaces).await;
+    let port = interface(&bench, "pve2", "vmbr0.100");
+    assert_eq!(port["untagged_vlan"]["id"], vlans[1]);
+    let is_hundred = |row: &Value| row["vid"] == 100;
+    assert_eq!(bench.netbox.rows(VLANS).iter().filter(|row| is_hundred(row)).count(), 2);
+    bench.forget();
+    bench.take_writes();
+    bench.stage(Stage::NodeInterfaces).await;
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+    let denied = FaultRule::on("ipam/vlan-groups", Fault::Status(403));
+    bench.netbox.faults().add(denied);
+    let report = bench.stage(Stage::NodeInterfaces).await;
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+    let warnings = warnings(&report);
+    assert!(warnings.contains("vlan-groups"), "{warnings}");
+}
+
+#[tokio::test]
+async fn vlan_that_only_another_sites_group_has_is_made_anew() {
+    let bench = bench().await;
+    let other = bench
+        .netbox
+        .seed("dcim/sites", &json!({"name": "DC1", "slug": "dc1"}))
+        .unwrap();
+    let group = json!({"name": "dc1", "slug": "dc1", "scope_type": "dcim.site", "scope_id": other});
+    let group = bench.netbox.seed("ipam/vlan-groups", &group).unwrap();
+    let foreign = json!({"vid": 100, "name": "storage", "group": group});
+    let foreign = bench.netbox.seed(VLANS, &foreign).unwrap();
+    bench.stage(Stage::NodeInterfaces).await;
+    let port = interface(&bench, "pve2", "vmbr0.100");
+    assert_eq!(port["untagged_vlan"]["name"], "VLAN 100");
+    assert_eq!(find(&bench, VLANS, "id", &json!(foreign))["name"], "storage");
+}
+
+#[tokio::test]
+async fn vlan_of_a_node_stays_when_guests_bring_one_of_the_same_number_into_the_site() {
+    for is_topology in [false, true] {
+        let bench = Bench::start().await;
+        bench.proxmox.world().change(|world| {
+            let port = NodeInterface::new("vmbr0.120", "vlan")
+                .with("vlan-id", "120")
+                .with("vlan-raw-device", "vmbr0");
+            world.node("pve1").unwrap().interfaces.push(port);
+        });
+        let mut request = SyncRequest::default();
+        request.options.sync_node_topology = is_topology;
+        let stages = [Stage::NodeInterfaces, Stage::VirtualMachines, Stage::VmInterfaces];
+        bench.stage(Stage::Devices).await;
+        for stage in stages {
+            bench.stage_with(stage, request.clone()).await;
+        }
+        let twins = bench.netbox.rows(VLANS).iter().filter(|row| row["vid"] == 120).count();
+        assert_eq!(twins, 2, "one of the node's, one of the site's");
+        bench.forget();
+        bench.take_writes();
+        for stage in stages {
+            bench.stage_with(stage, request.clone()).await;
+        }
+        assert_eq!(bench.take_writes(), Vec::<String>::new(), "topology: {is_topology}");
+    }
+}
+
+#[tokio::test]
+async fn row_of_a_node_that_cannot_be_read_clears_no_relation() {
+    let bench = bench().await;
+    topology(&bench).await;
+    bench.proxmox.world().change(|world| {
+        let interfaces = &mut world.node("pve1").unwrap().interfaces;
+        for port in interfaces.iter_mut().filter(|port| port.iface == "bond0") {
+            port.settings.set("active", "maybe");
+        }
+    });
+    bench.forget();
+    bench.take_writes();
+    let report = topology(&bench).await;
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+    let warnings = warnings(&report);
+    assert!(warnings.contains("network interface"), "{warnings}");
 }

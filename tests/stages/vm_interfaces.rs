@@ -467,3 +467,25 @@ async fn interfaces_on_a_node_with_several_devices_have_no_bridge_and_the_others
                 .all(|row| !row["device"]["name"].to_string().contains("pve1"))
     );
 }
+
+#[tokio::test]
+async fn operators_choice_among_equal_vlans_survives() {
+    let bench = synced().await;
+    let interface = bench.interface_of(100, "net0");
+    let id = |row: &Value| row["id"].as_u64().unwrap();
+    let vlans = bench.netbox.rows(VLANS);
+    let oldest = vlans
+        .iter()
+        .find(|row| id(row) == id(&interface["untagged_vlan"]))
+        .unwrap();
+    let group = json!({"name": "Rack B", "slug": "rack-b"});
+    let group = bench.netbox.seed("ipam/vlan-groups", &group).unwrap();
+    let twin = json!({"vid": oldest["vid"], "name": "Servers", "site": oldest["site"]["id"], "group": group});
+    let twin = bench.netbox.seed(VLANS, &twin).unwrap();
+    let choice = json!({"untagged_vlan": twin});
+    bench.netbox.change(INTERFACES, id(&interface), &choice).unwrap();
+    bench.forget();
+    bench.take_writes();
+    bench.stage(Stage::VmInterfaces).await;
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+}

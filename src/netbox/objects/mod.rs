@@ -73,7 +73,7 @@ pub use task_history::TaskHistory;
 pub use virtual_disk::{VirtualDisk, VirtualDiskState};
 pub use virtual_machine::{DECOMMISSIONING, SOFT_DELETED_TAG, VirtualMachine};
 pub use virtual_machine_state::VirtualMachineState;
-pub use vlan::Vlan;
+pub use vlan::{Vlan, VlanGroup};
 pub use vm_interface::{VmInterface, VmInterfaceState};
 pub use write::{create_body, update_body};
 

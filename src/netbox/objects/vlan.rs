@@ -1,4 +1,4 @@
-//! VLANs.
+//! VLANs and their groups.
 
 use std::collections::BTreeSet;
 
@@ -15,6 +15,8 @@ pub struct Vlan {
     pub vid: u16,
     /// Its site; one without is global.
     pub site: Option<ObjectId>,
+    /// Its group; never written.
+    pub group: Option<ObjectId>,
     /// Its tenant.
     pub tenant: Option<ObjectId>,
     /// Its name, at most 64 characters.
@@ -63,6 +65,7 @@ pub struct VlanRead {
     id: ObjectId,
     vid: u16,
     site: Option<Nested>,
+    group: Option<Nested>,
     tenant: Option<Nested>,
     name: String,
     status: Option<Choice>,
@@ -74,6 +77,7 @@ impl From<VlanRead> for Stored<Vlan> {
         let object = Vlan {
             vid: row.vid,
             site: id(row.site),
+            group: id(row.group),
             tenant: id(row.tenant),
             name: Some(row.name),
             status: row.status.map(|status| status.value),
@@ -86,5 +90,64 @@ impl From<VlanRead> for Stored<Vlan> {
 impl Object for Vlan {
     type Read = VlanRead;
     const MODEL: &'static str = "ipam.vlan";
-    const READ_FIELDS: &'static [&'static str] = &["id", "vid", "site", "tenant", "name", "status", "tags"];
+    const READ_FIELDS: &'static [&'static str] = &["id", "vid", "site", "group", "tenant", "name", "status", "tags"];
+}
+
+/// A group of VLANs; read only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VlanGroup {
+    /// Its name, which several groups may share.
+    pub name: String,
+    /// What `scope_id` is, such as `dcim.site`; `None`: the group has no scope.
+    pub scope_type: Option<String>,
+    /// What the group is for.
+    pub scope_id: Option<ObjectId>,
+}
+
+impl VlanGroup {
+    /// The site that the group is for, where it is for one.
+    pub fn site(&self) -> Option<ObjectId> {
+        self.scope_id
+            .filter(|_| self.scope_type.as_deref() == Some("dcim.site"))
+    }
+}
+
+impl Resource for VlanGroup {
+    const PATH: &'static str = "/api/ipam/vlan-groups/";
+    const KIND: &'static str = "VLAN group";
+    type Key = String;
+
+    fn key(&self) -> String {
+        self.name.clone()
+    }
+
+    fn fields(&self) -> Fields {
+        Fields::new()
+    }
+}
+
+/// A row as NetBox answers it.
+#[derive(Debug, Deserialize)]
+pub struct VlanGroupRead {
+    id: ObjectId,
+    name: String,
+    scope_type: Option<String>,
+    scope_id: Option<ObjectId>,
+}
+
+impl From<VlanGroupRead> for Stored<VlanGroup> {
+    fn from(row: VlanGroupRead) -> Self {
+        let object = VlanGroup {
+            name: row.name,
+            scope_type: row.scope_type,
+            scope_id: row.scope_id,
+        };
+        Self { id: row.id, object }
+    }
+}
+
+impl Object for VlanGroup {
+    type Read = VlanGroupRead;
+    const MODEL: &'static str = "ipam.vlangroup";
+    const READ_FIELDS: &'static [&'static str] = &["id", "name", "scope_type", "scope_id"];
 }

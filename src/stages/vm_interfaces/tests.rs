@@ -8,7 +8,7 @@ use crate::inventory::{
     Vmid,
 };
 use crate::netbox::objects::{
-    Assignment, DeviceInterface, MacAddress, VirtualMachine, VirtualMachineState, VmInterfaceState,
+    Assignment, DeviceInterface, MacAddress, VirtualMachine, VirtualMachineState, VlanGroup, VmInterfaceState,
 };
 use crate::reconcile::Mode;
 use crate::stages::bridges::{Bridges, VmInterfaceStates};
@@ -352,6 +352,57 @@ fn oldest_of_several_equal_vlans_is_taken() {
     let plan = plan::<Vlans>(&facts);
     assert!(plan.is_empty() && plan.refused.is_empty(), "{plan:#?}");
     assert_eq!(plan.unchanged[0].id, ObjectId(88));
+}
+
+#[test]
+fn interface_keeps_the_one_of_several_equal_vlans_that_it_is_in() {
+    let (mut facts, _) = world();
+    let net = "virtio=BC:24:11:AA:00:01,bridge=vmbr0,tag=120,trunks=120";
+    configure(&mut facts, 101, json!({"net0": net}));
+    facts.options.guests.sync_links = true;
+    let double = Stored {
+        id: ObjectId(99),
+        object: facts.known.network.vlans[0].object.clone(),
+    };
+    facts.known.network.vlans.push(double);
+    let row = interface(&mut facts, 900);
+    (row.mode, row.untagged_vlan) = (Said::Is("tagged".to_owned()), Said::Is(ObjectId(99)));
+    row.tagged_vlans = Some([ObjectId(99)].into());
+    let kept = plan::<VmInterfaces>(&facts);
+    assert_eq!(changes(&kept)["900"]["untagged_vlan"], Value::Null, "{kept:#?}");
+    assert_eq!(changes(&kept)["900"]["tagged_vlans"], Value::Null, "{kept:#?}");
+    facts.known.network.vlans[1].object.tenant = Some(ObjectId(5));
+    let moved = changes(&plan::<VmInterfaces>(&facts));
+    assert_eq!(
+        (&moved["900"]["untagged_vlan"], &moved["900"]["tagged_vlans"]),
+        (&json!(88), &json!([88]))
+    );
+}
+
+#[test]
+fn machine_without_a_site_gets_no_vlan_of_a_sites_group() {
+    let mut facts = empty_world();
+    for machine in &mut facts.known.machines {
+        machine.object.site = None;
+    }
+    let group = VlanGroup {
+        name: "DC1".to_owned(),
+        scope_type: Some("dcim.site".to_owned()),
+        scope_id: Some(SITE),
+    };
+    let id = ObjectId(60);
+    facts.known.vlan_groups = vec![Stored { id, object: group }];
+    let object = Vlan {
+        group: Some(id),
+        ..vlan(120, None, None)
+    };
+    let id = ObjectId(88);
+    facts.known.network.vlans = vec![Stored { id, object }];
+    let made = plan::<Vlans>(&facts);
+    assert_eq!((made.create.len(), made.refused.len()), (1, 0), "{made:#?}");
+    facts.known.vlan_groups[0].object.scope_type = None;
+    facts.known.vlan_groups[0].object.scope_id = None;
+    assert_eq!(plan::<Vlans>(&facts).unchanged[0].id, id);
 }
 
 #[test]

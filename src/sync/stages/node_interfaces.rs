@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::{Summary, require_some};
 use crate::inventory::{NodeInterface, NodeNetworks};
 use crate::mapping::node_interface::{addresses as wanted_addresses, mac_address, vlan_id};
-use crate::netbox::objects::{Assignment, DeviceInterface, IpAddress, MacAddress, Vlan};
-use crate::reconcile::{Mode, ObjectId, Resource as _};
+use crate::netbox;
+use crate::netbox::objects::{Assignment, DeviceInterface, IpAddress, MacAddress, Vlan, VlanGroup};
+use crate::reconcile::{Mode, ObjectId, Resource as _, Stored};
 use crate::stages::Part;
 use crate::stages::node_addresses::{
     NodeAddresses, NodeMacs, NodePrimaryAddresses, address_selection, claim_label, standing_addresses,
@@ -16,6 +17,7 @@ use crate::stages::node_addresses::{
 use crate::stages::node_interfaces::{
     NodeInterfaces, NodeLinks, NodePorts, NodeVlans, interface_selection, node_ports, vlan_selection,
 };
+use crate::stages::vlans::group_selection;
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
 use crate::sync::report::{Counts, Outcome};
@@ -61,10 +63,24 @@ impl EndpointRun<'_> {
             self.list::<Vlan>(vec![vlan_selection(facts)]),
             self.list::<IpAddress>(vec![address_selection(facts)]),
         )?;
+        self.read_vlan_groups(&vlans).await?;
         let known = &mut self.facts.known.node_network;
         known.interfaces = interfaces;
         known.vlans = vlans;
         known.addresses = addresses;
+        Ok(())
+    }
+
+    /// Reads the groups of `vlans`, where those matter. That they may not be read is told.
+    pub(super) async fn read_vlan_groups(&mut self, vlans: &[Stored<Vlan>]) -> Result<(), Error> {
+        let groups = self.list::<VlanGroup>(vec![group_selection(vlans)]).await;
+        self.facts.known.vlan_groups = match groups {
+            Err(error @ Error::NetBox(netbox::Error::PermissionDenied { .. })) => {
+                self.warnings.push(error.to_string().into());
+                Vec::new()
+            }
+            groups => groups?,
+        };
         Ok(())
     }
 

@@ -41,7 +41,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.warn_of_doubles();
     let interfaces = run.list::<VmInterface>(interface_selection(&run.facts)).await?;
     run.learn_interfaces(interfaces);
-    run.facts.known.network.vlans = run.list(vlan_selections(&run.facts)).await?;
+    run.read_vlans().await?;
     let vlans = run.pass::<Vlans>().await?;
     run.warn(PHASE, &vlans);
     let outcome = run.pass::<VmInterfaces>().await?;
@@ -76,6 +76,14 @@ impl EndpointRun<'_> {
             .map(|(machine, name)| json!({"name": format!("{machine} {name}"), "item_type": "vm_interface"}))
             .collect();
         self.progress.discovered(PHASE, "interface", &items);
+    }
+
+    /// Reads the VLANs that interfaces are or should be in.
+    async fn read_vlans(&mut self) -> Result<(), Error> {
+        let vlans = self.list(vlan_selections(&self.facts)).await?;
+        self.read_vlan_groups(&vlans).await?;
+        self.facts.known.network.vlans = vlans;
+        Ok(())
     }
 
     /// Reads, side by side, what hangs on the interfaces.
