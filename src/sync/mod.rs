@@ -5,6 +5,7 @@
 
 mod ahead;
 mod apply;
+mod entry;
 mod error;
 mod event;
 mod full_update;

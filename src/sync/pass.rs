@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::apply::{Round, Writer, apply};
+use super::apply::{Round, apply};
+use super::entry::Writer;
 use super::error::Error;
 use super::event::Progress;
 use super::individual::Trace;
@@ -175,6 +176,7 @@ impl<'a> EndpointRun<'a> {
         }
         let mut passed = Passed::default();
         let mut pending: Option<BTreeSet<String>> = None;
+        let mut perhaps_made = BTreeSet::new();
         let is_blind = P::are_new(&self.facts) && !self.is_dry_run;
         for round in 0..=ROUNDS {
             let actual = if is_blind && round == 0 {
@@ -213,10 +215,11 @@ impl<'a> EndpointRun<'a> {
             let scope = P::scope(&self.facts);
             let which = which(round, is_blind);
             let mut applied = apply(&plan, self.writer(&scope, is_beside), which).await;
-            if round > 0 && !is_blind {
-                // What is there now and was not before came from the batch whose answer was lost.
-                applied.outcome.created.append(&mut applied.outcome.unchanged);
-            }
+            // What is there now came from the batch whose answer was lost.
+            let made = |row: &mut Written| perhaps_made.contains(&row.key);
+            let made = applied.outcome.unchanged.extract_if(.., made);
+            applied.outcome.created.extend(made);
+            perhaps_made.append(&mut applied.perhaps_made);
             passed.outcome.absorb(applied.outcome);
             if applied.unresolved.is_empty() {
                 break;

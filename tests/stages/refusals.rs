@@ -72,6 +72,73 @@ async fn rows_that_came_just_after_the_look_are_found_by_a_second_one() {
     }
 }
 
+/// The same where NetBox names the rows that exist already, among others that it would take.
+#[tokio::test]
+async fn rows_refused_by_name_as_duplicates_are_found_by_a_second_look() {
+    let bench = filled().await;
+    let before = bench.netbox.fingerprint();
+    for (stage, path) in [
+        (Stage::Devices, "extras/tags"),
+        (Stage::Devices, "virtualization/cluster-types"),
+        (Stage::Devices, "dcim/manufacturers"),
+        (Stage::Devices, "dcim/device-types"),
+        (Stage::Devices, "dcim/device-roles"),
+        (Stage::VirtualDisks, DISKS),
+    ] {
+        bench.forget();
+        let late = FaultRule::on(path, Fault::Unseen).method("GET").only(1);
+        bench.netbox.faults().add(late);
+        let report = bench.stage(stage).await;
+        let writes = bench.take_writes();
+        let is_refused = |write: &String| write.contains(path) && write.ends_with("400");
+        assert!(
+            !writes.is_empty() && writes.iter().all(is_refused),
+            "{path}: {writes:?}"
+        );
+        assert_eq!(
+            (report.counts().created, report.counts().failed, warnings(&report)),
+            (0, 0, String::new()),
+            "{path}"
+        );
+        assert_eq!(bench.netbox.fingerprint(), before, "{path}");
+        bench.netbox.faults().clear();
+    }
+}
+
+#[tokio::test]
+async fn rows_beside_duplicates_are_made_and_counted_alone() {
+    let bench = filled().await;
+    let rows = bench.netbox.rows(DISKS);
+    let gone = rows[0]["id"].as_u64().unwrap();
+    bench.netbox.remove(DISKS, gone).unwrap();
+    bench.forget();
+    let late = FaultRule::on(DISKS, Fault::Unseen).method("GET").only(1);
+    bench.netbox.faults().add(late);
+    let report = bench.stage(Stage::VirtualDisks).await;
+    assert_eq!(
+        (report.counts().created, report.counts().failed, warnings(&report)),
+        (1, 0, String::new())
+    );
+    assert_eq!(bench.netbox.count(DISKS), rows.len());
+}
+
+/// A permission hides a row, which is in the way all the same.
+#[tokio::test]
+async fn duplicate_that_the_second_look_does_not_show_has_failed() {
+    let bench = filled().await;
+    let hidden = bench.netbox.rows(DISKS).remove(0);
+    bench.netbox.hide(DISKS, hidden["id"].as_u64().unwrap());
+    bench.forget();
+    let report = bench.stage(Stage::VirtualDisks).await;
+    let told = warnings(&report);
+    assert_eq!(report.counts().failed, 1, "{told}");
+    assert!(
+        told.contains(hidden["name"].as_str().unwrap()) && told.contains("already exists"),
+        "{told}"
+    );
+    assert_eq!(made(&bench, DISKS).len(), 2);
+}
+
 #[tokio::test]
 async fn rows_found_by_the_second_look_are_brought_up_to_date() {
     let bench = filled().await;
