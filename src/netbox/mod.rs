@@ -12,6 +12,7 @@
 
 mod answer;
 mod branch;
+mod breaker;
 mod chunk;
 mod client;
 mod endpoint;
