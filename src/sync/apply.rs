@@ -17,8 +17,11 @@ use super::queue::Queue;
 use super::report::{Failure, Outcome, Written};
 use super::shelf::Shelf;
 use crate::error::ErrorKind;
-use crate::netbox::{RowRefusal, WriteError};
+use crate::netbox::{self, RowRefusal, WriteError};
 use crate::reconcile::{ObjectId, Plan};
+
+/// How many single rows in a row NetBox may leave without an answer before nothing more of the plan is sent.
+const MOST_SILENCES: u32 = 3;
 
 /// What came of a plan.
 #[derive(Debug, Default)]
@@ -59,6 +62,7 @@ pub(super) async fn apply(plan: &Plan, writer: Writer<'_>, round: Round) -> Appl
         writer,
         round,
         applied,
+        silences: 0,
     };
     batches.write(&plan.create).await;
     batches.write(&plan.update).await;
@@ -71,6 +75,8 @@ struct Batches<'a> {
     writer: Writer<'a>,
     round: Round,
     applied: Applied,
+    /// How often in a row NetBox has given no answer to what cannot be halved.
+    silences: u32,
 }
 
 /// What to do with a batch that was not written.
@@ -109,6 +115,7 @@ impl<'a> Batches<'a> {
             queue.done(&batch);
             match result {
                 Ok(ids) => {
+                    self.silences = 0;
                     self.writer.pace(|pace| pace.took(began.elapsed()));
                     self.took(batch, ids);
                 }
@@ -160,6 +167,8 @@ impl<'a> Batches<'a> {
         }
         if is_perhaps_too_much(&error) {
             self.writer.pace(|pace| pace.failed(batch.len()));
+        } else {
+            self.silences = 0;
         }
         let are_new = batch.iter().all(|row| row.id().is_none());
         match error {
@@ -176,16 +185,21 @@ impl<'a> Batches<'a> {
             WriteError::Batch { status, detail } => {
                 self.halve(batch, ErrorKind::Validation, &format!("HTTP {status}: {detail}"))
             }
-            WriteError::Uncertain(error) if E::IS_REPEATABLE && batch.len() > 1 => {
+            WriteError::Uncertain(error) if E::IS_REPEATABLE && batch.len() > 1 && self.silences < MOST_SILENCES => {
                 self.halve(batch, error.kind(), &error.to_string())
             }
             WriteError::Uncertain(error) => {
                 for row in batch {
                     self.fail(row, error.kind(), &format!("its fate is unknown: {error}"));
                 }
-                Next::Done
+                self.silences += u32::from(error.is_transient());
+                if self.silences < MOST_SILENCES {
+                    Next::Done
+                } else {
+                    Next::Stop(error.kind(), format!("not sent, since others got no answer: {error}"))
+                }
             }
-            WriteError::Failed(error) if error.is_transient() && batch.len() > 1 => {
+            WriteError::Failed(error) if is_to_be_halved(&error) && batch.len() > 1 => {
                 self.halve(batch, error.kind(), &error.to_string())
             }
             WriteError::Failed(error) => {
@@ -258,7 +272,12 @@ impl<'a> Batches<'a> {
 fn is_perhaps_too_much(error: &WriteError) -> bool {
     match error {
         WriteError::Uncertain(_) => true,
-        WriteError::Failed(error) => error.is_transient(),
+        WriteError::Failed(error) => is_to_be_halved(error),
         WriteError::Rows { .. } | WriteError::Batch { .. } => false,
     }
+}
+
+/// Whether fewer rows may pass where these did not. What NetBox was not even asked says nothing of that.
+const fn is_to_be_halved(error: &netbox::Error) -> bool {
+    error.is_transient() && !matches!(error, netbox::Error::Down { .. })
 }

@@ -77,8 +77,17 @@ impl<'a> EndpointRun<'a> {
         }
     }
 
-    /// Every row of kind `R` in any of `selections`, each once. Nothing is asked for where nothing can be found.
+    /// Every row of kind `R` in any of `selections`, each once. Nothing is asked for where nothing can be found. A run that
+    /// is asked to stop does not wait for the rest.
     pub(super) async fn list<R: Object>(&self, selections: Vec<Selection>) -> Result<Vec<Stored<R>>, Error> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(Error::Cancelled),
+            rows = self.list_all(selections) => rows,
+        }
+    }
+
+    async fn list_all<R: Object>(&self, selections: Vec<Selection>) -> Result<Vec<Stored<R>>, Error> {
         let mut rows: Vec<Stored<R>> = Vec::new();
         let mut seen = BTreeSet::new();
         for selection in &selections {
@@ -288,7 +297,7 @@ impl<'a> EndpointRun<'a> {
             };
         }
         // Whatever hung on the parents before, the write whose fate is unknown may have added to it.
-        let mut scope = P::scope(&self.facts);
+        let mut scope = P::scope_again(&self.facts);
         for selection in &mut scope {
             selection.parents = None;
         }
