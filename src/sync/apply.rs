@@ -237,7 +237,7 @@ impl<'a> Batches<'a> {
                 Some(refusal) if E::IS_DONE_WHEN_GONE && refusal.kind() == ErrorKind::NotFound => {
                     self.took(vec![row], vec![row.id()]);
                 }
-                Some(refusal) if row.id().is_none() && self.round == Round::First && refusal.is_duplicate() => {
+                Some(refusal) if self.may_be_there(row) && refusal.is_duplicate() => {
                     self.applied.unresolved.insert(row.key().to_owned());
                 }
                 Some(refusal) => self.fail(row, refusal.kind(), &refusal.to_string()),
@@ -245,6 +245,11 @@ impl<'a> Batches<'a> {
             }
         }
         Next::Again(rest)
+    }
+
+    /// Whether what is in the way of a row may be that row, made by somebody else just now.
+    fn may_be_there(&self, row: &impl Entry) -> bool {
+        self.round == Round::First && row.id().is_none() && !self.writer.distinct.contains(row.key())
     }
 
     /// Splits a batch in two; a row that is alone has failed.

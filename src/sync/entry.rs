@@ -1,5 +1,7 @@
 //! A row of a plan, and how a batch of them is sent.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +26,8 @@ pub(super) struct Writer<'a> {
     pub(super) place: Place<'a>,
     /// Which rows the plan was made of.
     pub(super) scope: &'a [Selection],
+    /// Keys of new rows that are known by more than their key: what is there already under it is somebody else's.
+    pub(super) distinct: &'a BTreeSet<String>,
     /// Whether another plan is written meanwhile.
     pub(super) is_beside: bool,
 }

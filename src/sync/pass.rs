@@ -18,7 +18,7 @@ use crate::netbox::ids::Ids;
 use crate::netbox::objects::Object;
 use crate::netbox::{Client, NetBoxVersion, Query};
 use crate::proxmox::{Session, Vmid};
-use crate::reconcile::{Create, Limits, Mode, Plan, Resource, Retire, Stored, check, diff};
+use crate::reconcile::{Create, Limits, Mode, Plan, Resource, Retire, Row, Stored, check, diff};
 use crate::stages::{Facts, Pass, Selection, Stage, Whole};
 
 /// How often NetBox is read again in one pass because a write's fate was unknown. Each time the batches are half as large:
@@ -200,6 +200,8 @@ impl<'a> EndpointRun<'a> {
                     .retain(|wanted| pending.contains(&wanted.object.key().to_string()));
                 desired.refused.clear();
             }
+            let distinct = desired.wanted.iter().filter(|wanted| wanted.row == Row::New);
+            let distinct = distinct.map(|wanted| wanted.object.key().to_string()).collect();
             // A later round is about the rows whose fate is unknown alone.
             let may_retire = round == 0 && self.facts.may_retire();
             let mut plan = diff(desired.wanted, &actual, &policy, |stored| {
@@ -223,7 +225,7 @@ impl<'a> EndpointRun<'a> {
             }
             let scope = P::scope(&self.facts);
             let which = which(round, is_blind);
-            let mut applied = apply(&plan, self.writer(&scope, is_beside), which).await;
+            let mut applied = apply(&plan, self.writer((&scope, &distinct), is_beside), which).await;
             // What is there now came from the batch whose answer was lost.
             let made = |row: &mut Written| perhaps_made.contains(&row.key);
             let made = applied.outcome.unchanged.extract_if(.., made);
@@ -275,16 +277,19 @@ impl<'a> EndpointRun<'a> {
         if self.is_dry_run {
             return Outcome::default();
         }
-        apply(&plan, self.writer(&[], false), Round::Last).await.outcome
+        apply(&plan, self.writer((&[], &BTreeSet::new()), false), Round::Last)
+            .await
+            .outcome
     }
 
-    fn writer<'b>(&'b self, scope: &'b [Selection], is_beside: bool) -> Writer<'b> {
+    fn writer<'b>(&'b self, (scope, distinct): (&'b [Selection], &'b BTreeSet<String>), is_beside: bool) -> Writer<'b> {
         Writer {
             client: self.netbox,
             has_add_tags: self.version.has_add_tags(),
             cancel: &self.cancel,
             place: self.place(),
             scope,
+            distinct,
             is_beside,
         }
     }

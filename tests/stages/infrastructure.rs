@@ -13,7 +13,7 @@ use proxbox_api::stages::{Flag, Modes, Stage};
 use proxbox_api::sync::SyncRequest;
 use serde_json::{Value, json};
 
-use crate::clusters::Estate;
+use crate::clusters::{Estate, alpha};
 use crate::harness::{Bench, warnings};
 use crate::kill::{differences, holdings};
 
@@ -94,7 +94,7 @@ async fn endpoint_that_hangs_lets_the_next_be_looked_at_meanwhile() {
 /// Neither run sees a tag when it looks, and both make them.
 #[tokio::test]
 async fn endpoints_that_are_new_at_the_same_moment_share_the_supporting_objects() {
-    let estate = Estate::empty(vec![named("alpha"), named("beta")]).await;
+    let estate = Estate::empty(vec![alpha(), named("beta")]).await;
     estate.netbox.faults().add(FaultRule {
         times: Some(2),
         ..FaultRule::on("extras/tags", Fault::Unseen).method("GET")
