@@ -139,6 +139,12 @@ pub enum Error {
         /// The limit that passed.
         limit: Duration,
     },
+    /// Several calls got no answer just now: this one was not sent.
+    #[error("NetBox is not asked for some seconds, since it does not answer: {last}")]
+    Down {
+        /// What the latest of them met.
+        last: String,
+    },
     /// NetBox, or something in front of it, does not accept the credentials.
     #[error("NetBox refuses the credentials: {problem} ({detail})")]
     Unauthenticated {
@@ -292,6 +298,7 @@ impl Error {
             | Self::Dns { .. }
             | Self::Tls { .. }
             | Self::Lost { .. }
+            | Self::Down { .. }
             | Self::Unavailable { .. } => ErrorKind::Connection,
             Self::Timeout { .. } => ErrorKind::Timeout,
             Self::Unauthenticated { .. } => ErrorKind::Authentication,
@@ -318,6 +325,7 @@ impl Error {
             Self::Connect { .. }
                 | Self::Dns { .. }
                 | Self::Lost { .. }
+                | Self::Down { .. }
                 | Self::Timeout { .. }
                 | Self::RateLimited { .. }
                 | Self::Unavailable { .. }
@@ -331,6 +339,7 @@ impl Error {
             Self::Connect { .. }
                 | Self::Dns { .. }
                 | Self::Tls { .. }
+                | Self::Down { .. }
                 | Self::Endpoint { .. }
                 | Self::Request { .. }
                 | Self::Branch { .. }
@@ -343,7 +352,7 @@ impl Error {
         match self {
             Self::Endpoint { .. } => "netbox_endpoint_invalid",
             Self::Request { .. } => "netbox_request_invalid",
-            Self::Connect { .. } | Self::Lost { .. } => "netbox_unreachable",
+            Self::Connect { .. } | Self::Lost { .. } | Self::Down { .. } => "netbox_unreachable",
             Self::Dns { .. } => "netbox_name_unresolved",
             Self::Tls { .. } => "netbox_tls_failed",
             Self::Timeout { .. } => "netbox_timeout",

@@ -13,6 +13,7 @@
 
 mod answer;
 mod branch;
+mod breaker;
 mod chunk;
 mod client;
 mod endpoint;

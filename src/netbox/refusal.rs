@@ -11,6 +11,14 @@ use crate::error::ErrorKind;
 const LONGEST_DETAIL: usize = 500;
 /// The names under which NetBox puts what concerns no single field.
 const WHOLE_ROW: [&str; 2] = ["__all__", "non_field_errors"];
+/// How NetBox and what it is built upon say that a row is there already, in lower case.
+const DUPLICATE: [&str; 5] = [
+    "already exists",
+    "must be unique",
+    "make a unique set",
+    "duplicate key value",
+    "unique constraint",
+];
 
 /// What NetBox says about one field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +56,15 @@ impl RowRefusal {
         } else {
             ErrorKind::Validation
         }
+    }
+
+    /// Whether the row is refused for nothing but being there already.
+    pub fn is_duplicate(&self) -> bool {
+        let mut messages = self.errors.iter().flat_map(|error| &error.messages);
+        messages.all(|message| {
+            let message = message.to_lowercase();
+            DUPLICATE.iter().any(|words| message.contains(words))
+        })
     }
 }
 
@@ -292,6 +309,39 @@ mod tests {
             [(0, "name: taken".to_owned())]
         );
         assert!(told(&json!({"detail": "no"}), 1, &[]).is_empty());
+    }
+
+    #[test]
+    fn duplicate_is_a_row_that_is_refused_for_nothing_else() {
+        let cases = [
+            (
+                json!({"name": ["manufacturer with this name already exists."], "slug": ["manufacturer with this slug already exists."]}),
+                true,
+            ),
+            (
+                json!({"__all__": ["Device name must be unique per site and tenant."]}),
+                true,
+            ),
+            (
+                json!({"non_field_errors": ["The fields group, name must make a unique set."]}),
+                true,
+            ),
+            (json!({"__all__": ["Constraint \u{201c}x\u{201d} is violated."]}), false),
+            (
+                json!({"name": ["tag with this name already exists."], "color": ["Enter a valid value."]}),
+                false,
+            ),
+            (
+                json!({"name": ["tag with this name already exists.", "Too long."]}),
+                false,
+            ),
+        ];
+        for (body, expected) in cases {
+            let [refusal] = &refused_rows(&body, 1, &[])[..] else {
+                panic!("{body}")
+            };
+            assert_eq!(refusal.is_duplicate(), expected, "{body}");
+        }
     }
 
     #[test]

@@ -961,6 +961,48 @@ async fn status_is_kept_while_its_failure_is_soon_forgotten() {
 }
 
 #[tokio::test]
+async fn write_that_is_not_sent_while_netbox_rests_is_certainly_not_written() {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .respond_with(ResponseTemplate::new(502))
+        .up_to_n_times(3)
+        .mount(&server)
+        .await;
+    answer(&server, "GET", TAGS, page(None, [1])).await;
+    let patient = Endpoint {
+        max_retries: 0,
+        ..endpoint(server.address().port())
+    };
+    let client = Client::new(patient).unwrap();
+    for _ in 0..3 {
+        client.list::<Value>(TAGS, &Query::new()).await.unwrap_err();
+    }
+    let error = client.create(TAGS, &[json!({"name": "x"})]).await.unwrap_err();
+    assert!(matches!(error, WriteError::Failed(Error::Down { .. })), "{error}");
+    assert_eq!(requests(&server).await.len(), 3);
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(6)).await;
+    tokio::time::resume();
+    client.list::<Value>(TAGS, &Query::new()).await.unwrap();
+}
+
+/// What may take minutes each time is not tried many times.
+#[tokio::test]
+async fn read_that_runs_out_of_time_is_repeated_once() {
+    let server = MockServer::start().await;
+    let never = page(None, [1]).set_delay(Duration::from_mins(1));
+    answer(&server, "GET", TAGS, never).await;
+    let hurried = Endpoint {
+        timeout: Duration::from_millis(100),
+        max_retries: 5,
+        ..endpoint(server.address().port())
+    };
+    let client = Client::new(hurried).unwrap();
+    client.list::<Value>(TAGS, &Query::new()).await.unwrap_err();
+    assert_eq!(client.traffic().retries, 1);
+}
+
+#[tokio::test]
 async fn overload_lowers_the_number_of_simultaneous_requests() {
     let server = MockServer::start().await;
     Mock::given(method("GET"))

@@ -1,4 +1,4 @@
-//! One request and its answer: credentials, limits of size and time, the gate, and repetitions.
+//! One request and its answer: credentials, limits of size and time, the breaker, the gate, and repetitions.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::answer::{Answer, redirect_target, sort};
+use super::breaker::Breaker;
 use super::endpoint::Endpoint;
 use super::error::Error;
 use super::gate::{Gate, Load};
@@ -128,6 +129,7 @@ pub(super) struct Transport {
     authorization: HeaderValue,
     reads: Arc<Gate>,
     writes: Arc<Gate>,
+    breaker: Breaker,
     budget: Budget,
     pub(super) counters: Counters,
 }
@@ -147,6 +149,7 @@ impl Transport {
             authorization,
             reads: Gate::new(endpoint.limits.read),
             writes: Gate::new(endpoint.limits.write),
+            breaker: Breaker::default(),
             budget: Budget::new(),
             counters: Counters::default(),
             endpoint,
@@ -191,7 +194,8 @@ impl Transport {
 
     /// Sends `call`, again where that is safe and promising, and returns the last answer.
     pub(super) async fn call(&self, call: &Call<'_>) -> Result<Answer, Failure> {
-        check_path(call.path).map_err(|error| Failure {
+        let turn = check_path(call.path).and_then(|()| self.breaker.enter());
+        let turn = turn.map_err(|error| Failure {
             error,
             may_have_landed: false,
         })?;
@@ -212,6 +216,7 @@ impl Transport {
                 attempt += 1;
                 continue;
             }
+            turn.end(call, &outcome);
             return match outcome {
                 Ok(answer) => Ok(Answer {
                     is_repeated: may_have_landed,
@@ -232,9 +237,10 @@ impl Transport {
         attempt: u32,
         outcome: &Result<Answer, Error>,
     ) -> Option<Duration> {
-        let limit = match call.class {
-            Class::Probe => self.endpoint.max_retries.min(1),
-            Class::Rows => self.endpoint.max_retries,
+        let limit = match (call.class, outcome) {
+            // All the time that an answer may take has gone by already.
+            (Class::Probe, _) | (_, Err(Error::Timeout { .. })) => self.endpoint.max_retries.min(1),
+            (Class::Rows, _) => self.endpoint.max_retries,
         };
         let asked = match outcome {
             Ok(answer) if matches!(answer.status.as_u16(), 429 | 502..=504) => answer.retry_after,

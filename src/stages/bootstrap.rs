@@ -1,8 +1,10 @@
 //! The supporting objects: tags, types, roles, the manufacturer.
 //!
-//! They are found by slug. A row that exists is left as an operator has it: it gets the Proxbox tag, and a description
-//! where it has none. A row that bears our name but was never adopted and never described, as the plugin's migrations
-//! leave the guest roles, is taken over whole.
+//! They are found by slug; where NetBox refuses a new row, by name too, and such a row keeps its slug. A row that exists is
+//! left as an operator has it: it gets the Proxbox tag, and a description where it has none. A row that bears our name but
+//! was never adopted and never described, as the plugin's migrations leave the guest roles, is taken over whole.
+
+use std::collections::HashSet;
 
 use crate::inventory::GuestKind;
 use crate::mapping::bootstrap as mapping;
@@ -11,7 +13,7 @@ use crate::netbox::objects::{
     ClusterType, DeviceRole, DeviceType, Manufacturer, Named, NamedKind, Object as _, PROXBOX_TAG, Tag, VirtualMachine,
     VirtualMachineType,
 };
-use crate::reconcile::{ObjectId, Resource, Stored};
+use crate::reconcile::{ObjectId, Policy, Resource, Row, Stored};
 
 use super::{Desired, Facts, Pass, Selection};
 
@@ -38,15 +40,47 @@ fn by_slug<K: NamedKind>(objects: &[Named<K>]) -> Vec<Selection> {
     vec![Selection::any_of("slug", objects.iter().map(|object| &object.slug))]
 }
 
+fn by_name<K: NamedKind>(objects: &[Named<K>]) -> Selection {
+    Selection::any_of(K::NAME_FILTER, objects.iter().filter_map(|object| object.name.as_ref()))
+}
+
+/// The row that has the name of `wanted` and a slug that is none of ours.
+fn namesake<'a, K: NamedKind>(
+    wanted: &Named<K>,
+    actual: &'a [Stored<Named<K>>],
+    slugs: &HashSet<String>,
+) -> Option<&'a Stored<Named<K>>> {
+    let name = wanted.name.as_deref()?.to_lowercase();
+    let is_namesake = |stored: &&Stored<Named<K>>| {
+        let has = stored.object.name.as_deref().unwrap_or_default();
+        has.to_lowercase() == name && !slugs.contains(&stored.object.slug)
+    };
+    let found: Vec<_> = actual.iter().filter(is_namesake).collect();
+    let is_exact = |stored: &&&Stored<Named<K>>| stored.object.name == wanted.name;
+    match found.as_slice() {
+        [one] => Some(*one),
+        several => match several.iter().filter(is_exact).collect::<Vec<_>>()[..] {
+            [one] => Some(*one),
+            _ => None,
+        },
+    }
+}
+
 /// `desired` without what an operator owns of the rows that exist.
 fn adopt<K: NamedKind>(mut desired: Desired<Named<K>>, actual: &[Stored<Named<K>>]) -> Desired<Named<K>> {
+    let slugs: HashSet<String> = desired.wanted.iter().map(|wanted| wanted.object.key()).collect();
     for wanted in &mut desired.wanted {
-        let Some(stored) = actual.iter().find(|stored| stored.object.key() == wanted.object.key()) else {
+        let same = actual.iter().find(|stored| stored.object.key() == wanted.object.key());
+        let Some(stored) = same.or_else(|| namesake(&wanted.object, actual, &slugs)) else {
             continue;
         };
+        if same.is_none() {
+            wanted.row = Row::Is(stored.id);
+        }
         let has = &stored.object;
         let is_described = has.description.as_ref().is_some_and(|text| !text.is_empty());
-        let is_untouched = !is_described && !has.tags.contains(PROXBOX_TAG) && has.name == wanted.object.name;
+        let is_bare = !is_described && !has.tags.contains(PROXBOX_TAG);
+        let is_untouched = is_bare && same.is_some() && has.name == wanted.object.name;
         if is_untouched {
             continue;
         }
@@ -70,6 +104,13 @@ macro_rules! named_pass {
                 by_slug(&desired(facts))
             }
 
+            fn scope_again(facts: &Facts) -> Vec<Selection> {
+                let desired: fn(&Facts) -> Vec<$object> = $desired;
+                let mut scope = Self::scope(facts);
+                scope.push(by_name(&desired(facts)));
+                scope
+            }
+
             fn are_new(facts: &Facts) -> bool {
                 // The plugin's migrations make roles.
                 facts.known.is_first_run && <$object>::PATH != DeviceRole::PATH
@@ -82,6 +123,10 @@ macro_rules! named_pass {
 
             fn settle(_: &Facts, desired: Desired<$object>, actual: &[Stored<$object>]) -> Desired<$object> {
                 adopt(desired, actual)
+            }
+
+            fn policy(_: &Facts) -> Policy {
+                keep_slugs()
             }
         }
     };
@@ -101,6 +146,16 @@ impl Pass for Tags {
 
     fn scope(_: &Facts) -> Vec<Selection> {
         by_slug(&mapping::tags())
+    }
+
+    fn scope_again(facts: &Facts) -> Vec<Selection> {
+        let mut scope = Self::scope(facts);
+        scope.push(by_name(&mapping::tags()));
+        scope
+    }
+
+    fn policy(_: &Facts) -> Policy {
+        keep_slugs()
     }
 
     fn are_new(facts: &Facts) -> bool {
@@ -144,6 +199,16 @@ impl Pass for DeviceTypes {
             .collect()
     }
 
+    fn scope_again(facts: &Facts) -> Vec<Selection> {
+        let mut scope = Self::scope(facts);
+        let named = manufacturer(facts).map(|manufacturer| Selection {
+            filters: vec![("manufacturer_id", manufacturer.to_string())],
+            ..by_name(&device_types(facts))
+        });
+        scope.extend(named);
+        scope
+    }
+
     fn desired(facts: &Facts) -> Desired<DeviceType> {
         Desired::by_key(device_types(facts))
     }
@@ -151,6 +216,14 @@ impl Pass for DeviceTypes {
     fn settle(_: &Facts, desired: Desired<DeviceType>, actual: &[Stored<DeviceType>]) -> Desired<DeviceType> {
         adopt(desired, actual)
     }
+
+    fn policy(_: &Facts) -> Policy {
+        keep_slugs()
+    }
+}
+
+fn keep_slugs() -> Policy {
+    Policy::default().update_if("slug", false)
 }
 
 fn manufacturer(facts: &Facts) -> Option<ObjectId> {
@@ -176,7 +249,7 @@ pub fn label(kind: &str, slug: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reconcile::{Policy, Retire, diff};
+    use crate::reconcile::{Retire, diff};
 
     fn plan_for(role: DeviceRole) -> Vec<String> {
         let wanted = mapping::roles().into_iter().filter(|wanted| wanted.slug == role.slug);

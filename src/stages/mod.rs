@@ -256,6 +256,12 @@ pub trait Pass {
     /// Which rows are compared; several selections are put together. Empty: nothing is read.
     fn scope(facts: &Facts) -> Vec<Selection>;
 
+    /// Which rows are looked at once more after NetBox has refused some as there already, or has perhaps made them: those
+    /// of [`Self::scope`], and any other that may be in the way.
+    fn scope_again(facts: &Facts) -> Vec<Selection> {
+        Self::scope(facts)
+    }
+
     /// The same rows where an earlier step of the run has just read them.
     fn at_hand(_facts: &Facts) -> Option<Vec<Stored<Self::Object>>> {
         None

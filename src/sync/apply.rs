@@ -1,50 +1,27 @@
 //! From a plan to NetBox, in batches, several side by side.
 //!
-//! NetBox takes a batch whole or not at all. A refusal that names rows drops those and sends the rest again; one that
-//! names none is first answered by reading NetBox again (the rows may be there by now), then by halving the batch until
-//! the odd row is alone. New rows whose fate is unknown are never sent again before NetBox has been read, and then in
-//! smaller batches; changes are.
+//! NetBox takes a batch whole or not at all. A refusal that names rows drops those and sends the rest again; new rows that
+//! are there already as it says are looked up first. One that names none is first answered by reading NetBox again (the
+//! rows may be there by now), then by halving the batch until the odd row is alone. New rows whose fate is unknown are
+//! never sent again before NetBox has been read, and then in smaller batches; changes are.
 
 use std::collections::BTreeSet;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use serde_json::Value;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use super::memo::Place;
+use super::entry::{Entry, Writer};
 use super::pace::Pace;
-use super::queue::{Keyed, Queue};
+use super::queue::Queue;
 use super::report::{Failure, Outcome, Written};
 use super::shelf::Shelf;
 use crate::error::ErrorKind;
-use crate::netbox::objects::{create_body, update_body};
-use crate::netbox::{Client, RowRefusal, WriteError};
-use crate::reconcile::{Create, Delete, ObjectId, Plan, Update};
-use crate::stages::Selection;
+use crate::netbox::{self, RowRefusal, WriteError};
+use crate::reconcile::{ObjectId, Plan};
 
-/// Who writes, and how.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Writer<'a> {
-    pub(super) client: &'a Client,
-    /// Whether NetBox merges tags itself.
-    pub(super) has_add_tags: bool,
-    pub(super) cancel: &'a CancellationToken,
-    /// Where rows are put away for later stages.
-    pub(super) place: Place<'a>,
-    /// Which rows the plan was made of.
-    pub(super) scope: &'a [Selection],
-    /// Whether another plan is written meanwhile.
-    pub(super) is_beside: bool,
-}
-
-impl Writer<'_> {
-    /// Asks or changes the pace at which NetBox is written to, by all plans of the endpoint.
-    fn pace<T>(self, change: impl FnOnce(&mut Pace) -> T) -> T {
-        self.place.shelf(|shelf| change(&mut shelf.pace))
-    }
-}
+/// How many single rows in a row NetBox may leave without an answer before nothing more of the plan is sent.
+const MOST_SILENCES: u32 = 3;
 
 /// What came of a plan.
 #[derive(Debug, Default)]
@@ -52,122 +29,8 @@ pub(super) struct Applied {
     pub(super) outcome: Outcome,
     /// Keys of rows that may be there by now: NetBox has to be read again.
     pub(super) unresolved: BTreeSet<String>,
-}
-
-/// A row of a batch.
-trait Entry: Keyed + Sync {
-    /// Whether the row may be sent again although it may have been written.
-    const IS_REPEATABLE: bool = false;
-    /// Whether a row that is not there is as it should be.
-    const IS_DONE_WHEN_GONE: bool = false;
-
-    fn label(&self) -> &str;
-    /// The row it is in NetBox; `None` where it has yet to be made.
-    fn id(&self) -> Option<ObjectId>;
-    /// Where it is listed once it is written.
-    fn done<'o>(&self, outcome: &'o mut Outcome) -> &'o mut Vec<Written>;
-    /// Writes a batch and returns the rows' ids, in order.
-    fn send(
-        writer: Writer<'_>,
-        path: &'static str,
-        batch: &[&Self],
-    ) -> impl Future<Output = Result<Vec<Option<ObjectId>>, WriteError>> + Send;
-}
-
-impl Keyed for Create {
-    fn key(&self) -> &str {
-        &self.key
-    }
-}
-
-impl Entry for Create {
-    fn label(&self) -> &str {
-        &self.label
-    }
-    fn id(&self) -> Option<ObjectId> {
-        None
-    }
-    fn done<'o>(&self, outcome: &'o mut Outcome) -> &'o mut Vec<Written> {
-        &mut outcome.created
-    }
-    async fn send(
-        writer: Writer<'_>,
-        path: &'static str,
-        batch: &[&Self],
-    ) -> Result<Vec<Option<ObjectId>>, WriteError> {
-        let bodies: Vec<Value> = batch.iter().map(|row| create_body(&row.fields)).collect();
-        writer.place.shelf(|shelf| shelf.about_to_make(path));
-        let rows = writer.client.create(path, &bodies).await?;
-        writer.place.shelf(|shelf| shelf.made(path, writer.scope, &rows));
-        let id = |row: &Value| row.get("id").and_then(Value::as_u64).map(ObjectId);
-        Ok(rows.iter().map(id).collect())
-    }
-}
-
-impl Keyed for Update {
-    fn key(&self) -> &str {
-        &self.key
-    }
-}
-
-impl Entry for Update {
-    const IS_REPEATABLE: bool = true;
-
-    fn label(&self) -> &str {
-        &self.label
-    }
-    fn id(&self) -> Option<ObjectId> {
-        Some(self.id)
-    }
-    fn done<'o>(&self, outcome: &'o mut Outcome) -> &'o mut Vec<Written> {
-        if self.is_retirement {
-            &mut outcome.marked
-        } else {
-            &mut outcome.updated
-        }
-    }
-    async fn send(
-        writer: Writer<'_>,
-        path: &'static str,
-        batch: &[&Self],
-    ) -> Result<Vec<Option<ObjectId>>, WriteError> {
-        let body = |row: &&Self| update_body(row.id, &row.changes, writer.has_add_tags);
-        let bodies: Vec<Value> = batch.iter().map(body).collect();
-        let rows = writer.client.update(path, &bodies).await?;
-        writer.place.shelf(|shelf| shelf.changed(path, &rows));
-        Ok(batch.iter().map(|row| Some(row.id)).collect())
-    }
-}
-
-impl Keyed for Delete {
-    fn key(&self) -> &str {
-        &self.key
-    }
-}
-
-impl Entry for Delete {
-    const IS_REPEATABLE: bool = true;
-    const IS_DONE_WHEN_GONE: bool = true;
-
-    fn label(&self) -> &str {
-        &self.label
-    }
-    fn id(&self) -> Option<ObjectId> {
-        Some(self.id)
-    }
-    fn done<'o>(&self, outcome: &'o mut Outcome) -> &'o mut Vec<Written> {
-        &mut outcome.deleted
-    }
-    async fn send(
-        writer: Writer<'_>,
-        path: &'static str,
-        batch: &[&Self],
-    ) -> Result<Vec<Option<ObjectId>>, WriteError> {
-        let ids: Vec<ObjectId> = batch.iter().map(|row| row.id).collect();
-        writer.place.shelf(Shelf::clear);
-        writer.client.delete(path, &ids).await?;
-        Ok(ids.into_iter().map(Some).collect())
-    }
+    /// Those of them that may have been made by what was sent, and not by somebody else.
+    pub(super) perhaps_made: BTreeSet<String>,
 }
 
 /// Which time it is that a pass compares and writes.
@@ -175,7 +38,8 @@ impl Entry for Delete {
 pub(super) enum Round {
     /// Nothing was read before. New rows that are refused may be there: they are left to the next round too.
     Blind,
-    /// Batches that are refused whole, and those whose fate is unknown, are left to the next round.
+    /// New rows that are refused for being there, batches that are refused whole, and those whose fate is unknown are left
+    /// to the next round.
     First,
     /// Only those whose fate is unknown are.
     Later,
@@ -198,6 +62,7 @@ pub(super) async fn apply(plan: &Plan, writer: Writer<'_>, round: Round) -> Appl
         writer,
         round,
         applied,
+        silences: 0,
     };
     batches.write(&plan.create).await;
     batches.write(&plan.update).await;
@@ -210,6 +75,8 @@ struct Batches<'a> {
     writer: Writer<'a>,
     round: Round,
     applied: Applied,
+    /// How often in a row NetBox has given no answer to what cannot be halved.
+    silences: u32,
 }
 
 /// What to do with a batch that was not written.
@@ -248,6 +115,7 @@ impl<'a> Batches<'a> {
             queue.done(&batch);
             match result {
                 Ok(ids) => {
+                    self.silences = 0;
                     self.writer.pace(|pace| pace.took(began.elapsed()));
                     self.took(batch, ids);
                 }
@@ -299,6 +167,8 @@ impl<'a> Batches<'a> {
         }
         if is_perhaps_too_much(&error) {
             self.writer.pace(|pace| pace.failed(batch.len()));
+        } else {
+            self.silences = 0;
         }
         let are_new = batch.iter().all(|row| row.id().is_none());
         match error {
@@ -307,20 +177,29 @@ impl<'a> Batches<'a> {
             }
             WriteError::Rows { refused, .. } => self.drop_refused(&refused, batch),
             WriteError::Batch { .. } if are_new && self.round == Round::First => self.read_again(&batch),
-            WriteError::Uncertain(_) if are_new && self.round != Round::Last => self.read_again(&batch),
+            WriteError::Uncertain(_) if are_new && self.round != Round::Last => {
+                let keys = batch.iter().map(|row| row.key().to_owned());
+                self.applied.perhaps_made.extend(keys);
+                self.read_again(&batch)
+            }
             WriteError::Batch { status, detail } => {
                 self.halve(batch, ErrorKind::Validation, &format!("HTTP {status}: {detail}"))
             }
-            WriteError::Uncertain(error) if E::IS_REPEATABLE && batch.len() > 1 => {
+            WriteError::Uncertain(error) if E::IS_REPEATABLE && batch.len() > 1 && self.silences < MOST_SILENCES => {
                 self.halve(batch, error.kind(), &error.to_string())
             }
             WriteError::Uncertain(error) => {
                 for row in batch {
                     self.fail(row, error.kind(), &format!("its fate is unknown: {error}"));
                 }
-                Next::Done
+                self.silences += u32::from(error.is_transient());
+                if self.silences < MOST_SILENCES {
+                    Next::Done
+                } else {
+                    Next::Stop(error.kind(), format!("not sent, since others got no answer: {error}"))
+                }
             }
-            WriteError::Failed(error) if error.is_transient() && batch.len() > 1 => {
+            WriteError::Failed(error) if is_to_be_halved(&error) && batch.len() > 1 => {
                 self.halve(batch, error.kind(), &error.to_string())
             }
             WriteError::Failed(error) => {
@@ -358,11 +237,19 @@ impl<'a> Batches<'a> {
                 Some(refusal) if E::IS_DONE_WHEN_GONE && refusal.kind() == ErrorKind::NotFound => {
                     self.took(vec![row], vec![row.id()]);
                 }
+                Some(refusal) if self.may_be_there(row) && refusal.is_duplicate() => {
+                    self.applied.unresolved.insert(row.key().to_owned());
+                }
                 Some(refusal) => self.fail(row, refusal.kind(), &refusal.to_string()),
                 None => rest.push(row),
             }
         }
         Next::Again(rest)
+    }
+
+    /// Whether what is in the way of a row may be that row, made by somebody else just now.
+    fn may_be_there(&self, row: &impl Entry) -> bool {
+        self.round == Round::First && row.id().is_none() && !self.writer.distinct.contains(row.key())
     }
 
     /// Splits a batch in two; a row that is alone has failed.
@@ -390,7 +277,12 @@ impl<'a> Batches<'a> {
 fn is_perhaps_too_much(error: &WriteError) -> bool {
     match error {
         WriteError::Uncertain(_) => true,
-        WriteError::Failed(error) => error.is_transient(),
+        WriteError::Failed(error) => is_to_be_halved(error),
         WriteError::Rows { .. } | WriteError::Batch { .. } => false,
     }
+}
+
+/// Whether fewer rows may pass where these did not. What NetBox was not even asked says nothing of that.
+const fn is_to_be_halved(error: &netbox::Error) -> bool {
+    error.is_transient() && !matches!(error, netbox::Error::Down { .. })
 }

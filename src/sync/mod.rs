@@ -6,6 +6,7 @@
 mod ahead;
 mod apply;
 mod context;
+mod entry;
 mod error;
 mod event;
 mod full_update;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::apply::{Round, Writer, apply};
+use super::apply::{Round, apply};
+use super::entry::Writer;
 use super::error::Error;
 use super::event::Progress;
 use super::individual::Trace;
@@ -18,7 +19,7 @@ use crate::netbox::ids::Ids;
 use crate::netbox::objects::Object;
 use crate::netbox::{Client, NetBoxVersion, Query};
 use crate::proxmox::{Session, Vmid};
-use crate::reconcile::{Create, Limits, Mode, Plan, Resource, Retire, Stored, check, diff};
+use crate::reconcile::{Create, Limits, Mode, Plan, Resource, Retire, Row, Stored, check, diff};
 use crate::stages::{Facts, Pass, Selection, Stage, Whole};
 
 /// How often NetBox is read again in one pass because a write's fate was unknown. Each time the batches are half as large:
@@ -79,8 +80,17 @@ impl<'a> EndpointRun<'a> {
         }
     }
 
-    /// Every row of kind `R` in any of `selections`, each once. Nothing is asked for where nothing can be found.
+    /// Every row of kind `R` in any of `selections`, each once. Nothing is asked for where nothing can be found. A run that
+    /// is asked to stop does not wait for the rest.
     pub(super) async fn list<R: Object>(&self, selections: Vec<Selection>) -> Result<Vec<Stored<R>>, Error> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(Error::Cancelled),
+            rows = self.list_all(selections) => rows,
+        }
+    }
+
+    async fn list_all<R: Object>(&self, selections: Vec<Selection>) -> Result<Vec<Stored<R>>, Error> {
         let mut rows: Vec<Stored<R>> = Vec::new();
         let mut seen = BTreeSet::new();
         let before = self.place().shelf(|shelf| shelf.state_of(R::PATH));
@@ -183,6 +193,7 @@ impl<'a> EndpointRun<'a> {
         }
         let mut passed = Passed::default();
         let mut pending: Option<BTreeSet<String>> = None;
+        let mut perhaps_made = BTreeSet::new();
         let is_blind = P::are_new(&self.facts) && !self.is_dry_run;
         for round in 0..=ROUNDS {
             let actual = if is_blind && round == 0 {
@@ -197,6 +208,8 @@ impl<'a> EndpointRun<'a> {
                     .retain(|wanted| pending.contains(&wanted.object.key().to_string()));
                 desired.refused.clear();
             }
+            let distinct = desired.wanted.iter().filter(|wanted| wanted.row == Row::New);
+            let distinct = distinct.map(|wanted| wanted.object.key().to_string()).collect();
             // A later round is about the rows whose fate is unknown alone.
             let may_retire = round == 0 && self.facts.may_retire();
             let mut plan = diff(desired.wanted, &actual, &policy, |stored| {
@@ -221,11 +234,12 @@ impl<'a> EndpointRun<'a> {
             }
             let scope = P::scope(&self.facts);
             let which = which(round, is_blind);
-            let mut applied = apply(&plan, self.writer(&scope, is_beside), which).await;
-            if round > 0 && !is_blind {
-                // What is there now and was not before came from the batch whose answer was lost.
-                applied.outcome.created.append(&mut applied.outcome.unchanged);
-            }
+            let mut applied = apply(&plan, self.writer((&scope, &distinct), is_beside), which).await;
+            // What is there now came from the batch whose answer was lost.
+            let made = |row: &mut Written| perhaps_made.contains(&row.key);
+            let made = applied.outcome.unchanged.extract_if(.., made);
+            applied.outcome.created.extend(made);
+            perhaps_made.append(&mut applied.perhaps_made);
             passed.outcome.absorb(applied.outcome);
             if applied.unresolved.is_empty() {
                 break;
@@ -272,16 +286,19 @@ impl<'a> EndpointRun<'a> {
         if self.is_dry_run {
             return Outcome::default();
         }
-        apply(&plan, self.writer(&[], false), Round::Last).await.outcome
+        apply(&plan, self.writer((&[], &BTreeSet::new()), false), Round::Last)
+            .await
+            .outcome
     }
 
-    fn writer<'b>(&'b self, scope: &'b [Selection], is_beside: bool) -> Writer<'b> {
+    fn writer<'b>(&'b self, (scope, distinct): (&'b [Selection], &'b BTreeSet<String>), is_beside: bool) -> Writer<'b> {
         Writer {
             client: self.netbox,
             has_add_tags: self.version.has_add_tags(),
             cancel: &self.cancel,
             place: self.place(),
             scope,
+            distinct,
             is_beside,
         }
     }
@@ -294,7 +311,7 @@ impl<'a> EndpointRun<'a> {
             };
         }
         // Whatever hung on the parents before, the write whose fate is unknown may have added to it.
-        let mut scope = P::scope(&self.facts);
+        let mut scope = P::scope_again(&self.facts);
         for selection in &mut scope {
             selection.parents = None;
         }

@@ -49,7 +49,7 @@ impl EndpointRun<'_> {
         Ok(())
     }
 
-    /// What an area holds; `None` where it was read before.
+    /// What an area holds; `None` where it was read before. A run that is asked to stop does not wait for the rest.
     async fn collect<A: Area>(&self, listener: Option<&dyn Listener>) -> Result<Option<Collected<A::Item>>, Error> {
         if A::slot(&self.facts.inventory).get().is_some() {
             return Ok(None);
@@ -66,7 +66,12 @@ impl EndpointRun<'_> {
             agent_timeout: self.agent_timeout,
             listener,
         };
-        Ok(Some(match A::collect(&reader).await {
+        let collected = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return Err(Error::Cancelled),
+            collected = A::collect(&reader) => collected,
+        };
+        Ok(Some(match collected {
             Ok(collected) => collected,
             Err(error) => Collected::refused(&error).ok_or(error)?,
         }))

@@ -178,6 +178,13 @@ impl Bench {
         report
     }
 
+    /// Asks every run that is under way to stop.
+    pub(crate) fn stop_runs(&self) {
+        for run in self.registry.active() {
+            self.registry.cancel(&run.id);
+        }
+    }
+
     /// Forgets what runs have read, as if a while had passed.
     pub(crate) fn forget(&self) {
         self.registry.memo.forget();

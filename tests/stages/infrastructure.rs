@@ -13,7 +13,7 @@ use proxbox_api::stages::{Flag, Modes, Stage};
 use proxbox_api::sync::SyncRequest;
 use serde_json::{Value, json};
 
-use crate::clusters::Estate;
+use crate::clusters::{Estate, alpha};
 use crate::harness::{Bench, warnings};
 use crate::kill::{differences, holdings};
 
@@ -89,6 +89,50 @@ async fn endpoint_that_hangs_lets_the_next_be_looked_at_meanwhile() {
     };
     // Shorter than an answer is waited for.
     assert_eq!(tokio::time::timeout(Duration::from_secs(3), run).await, Ok(()));
+}
+
+/// Neither run sees a tag when it looks, and both make them.
+#[tokio::test]
+async fn endpoints_that_are_new_at_the_same_moment_share_the_supporting_objects() {
+    let estate = Estate::empty(vec![alpha(), named("beta")]).await;
+    estate.netbox.faults().add(FaultRule {
+        times: Some(2),
+        ..FaultRule::on("extras/tags", Fault::Unseen).method("GET")
+    });
+    let (first, second) = tokio::join!(estate.run_for(0, Stage::Devices), estate.run_for(1, Stage::Devices));
+    for report in [&first, &second] {
+        assert_eq!((report.counts().created, report.counts().failed), (2, 0), "{report:?}");
+    }
+    let made = |path: &str| estate.netbox.count(path);
+    assert_eq!(
+        (
+            made("extras/tags"),
+            made("dcim/manufacturers"),
+            made("dcim/device-types")
+        ),
+        (6, 1, 1)
+    );
+}
+
+#[tokio::test]
+async fn devices_and_clusters_whose_answer_is_lost_are_made_once() {
+    for (path, rows) in [(CLUSTERS, 1), (DEVICES, 2)] {
+        let bench = Bench::with(World::estate(2, 4), StandinOptions::default()).await;
+        let lost = FaultRule::on(path, Fault::LoseAnswer).method("POST").only(1);
+        bench.netbox.faults().add(lost);
+        let report = bench.stage(Stage::Devices).await;
+        assert_eq!(
+            (report.counts().failed, warnings(&report)),
+            (0, String::new()),
+            "{path}"
+        );
+        assert_eq!(report.counts().created, 2, "{path}");
+        assert_eq!(bench.netbox.count(path), rows, "{path}");
+        bench.take_writes();
+        bench.forget();
+        bench.stage(Stage::Devices).await;
+        assert_eq!(bench.take_writes(), [""; 0], "{path}");
+    }
 }
 
 #[tokio::test]

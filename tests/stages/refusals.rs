@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
-use proxbox_api::proxmox::mock::World;
 use proxbox_api::proxmox::mock::world::Task;
+use proxbox_api::proxmox::mock::{Fault as ProxmoxFault, World};
 use proxbox_api::stages::Stage;
+use proxbox_api::sync::SyncRequest;
+use serde_json::json;
 
-use crate::harness::{Bench, MACHINE_STATES, MACHINES, warnings};
+use crate::harness::{Bench, MACHINE_STATES, MACHINES, tags, warnings};
 
 const CLOUD_INITS: &str = "plugins/proxbox/vm-cloudinit";
 const DISKS: &str = "virtualization/virtual-disks";
@@ -70,6 +72,73 @@ async fn rows_that_came_just_after_the_look_are_found_by_a_second_one() {
         assert_eq!(bench.netbox.fingerprint(), before, "{path}");
         bench.netbox.faults().clear();
     }
+}
+
+/// The same where NetBox names the rows that exist already, among others that it would take.
+#[tokio::test]
+async fn rows_refused_by_name_as_duplicates_are_found_by_a_second_look() {
+    let bench = filled().await;
+    let before = bench.netbox.fingerprint();
+    for (stage, path) in [
+        (Stage::Devices, "extras/tags"),
+        (Stage::Devices, "virtualization/cluster-types"),
+        (Stage::Devices, "dcim/manufacturers"),
+        (Stage::Devices, "dcim/device-types"),
+        (Stage::Devices, "dcim/device-roles"),
+        (Stage::VirtualDisks, DISKS),
+    ] {
+        bench.forget();
+        let late = FaultRule::on(path, Fault::Unseen).method("GET").only(1);
+        bench.netbox.faults().add(late);
+        let report = bench.stage(stage).await;
+        let writes = bench.take_writes();
+        let is_refused = |write: &String| write.contains(path) && write.ends_with("400");
+        assert!(
+            !writes.is_empty() && writes.iter().all(is_refused),
+            "{path}: {writes:?}"
+        );
+        assert_eq!(
+            (report.counts().created, report.counts().failed, warnings(&report)),
+            (0, 0, String::new()),
+            "{path}"
+        );
+        assert_eq!(bench.netbox.fingerprint(), before, "{path}");
+        bench.netbox.faults().clear();
+    }
+}
+
+#[tokio::test]
+async fn rows_beside_duplicates_are_made_and_counted_alone() {
+    let bench = filled().await;
+    let rows = bench.netbox.rows(DISKS);
+    let gone = rows[0]["id"].as_u64().unwrap();
+    bench.netbox.remove(DISKS, gone).unwrap();
+    bench.forget();
+    let late = FaultRule::on(DISKS, Fault::Unseen).method("GET").only(1);
+    bench.netbox.faults().add(late);
+    let report = bench.stage(Stage::VirtualDisks).await;
+    assert_eq!(
+        (report.counts().created, report.counts().failed, warnings(&report)),
+        (1, 0, String::new())
+    );
+    assert_eq!(bench.netbox.count(DISKS), rows.len());
+}
+
+/// A permission hides a row, which is in the way all the same.
+#[tokio::test]
+async fn duplicate_that_the_second_look_does_not_show_has_failed() {
+    let bench = filled().await;
+    let hidden = bench.netbox.rows(DISKS).remove(0);
+    bench.netbox.hide(DISKS, hidden["id"].as_u64().unwrap());
+    bench.forget();
+    let report = bench.stage(Stage::VirtualDisks).await;
+    let told = warnings(&report);
+    assert_eq!(report.counts().failed, 1, "{told}");
+    assert!(
+        told.contains(hidden["name"].as_str().unwrap()) && told.contains("already exists"),
+        "{told}"
+    );
+    assert_eq!(made(&bench, DISKS).len(), 2);
 }
 
 #[tokio::test]
@@ -183,4 +252,141 @@ async fn batches_begin_with_a_hundred_rows_and_grow_while_answers_are_quick() {
         "{sizes:?}"
     );
     assert!(sizes.iter().all(|size| *size <= 200), "{sizes:?}");
+}
+
+/// NetBox still reads, and answers no change at all.
+#[tokio::test]
+async fn changes_that_get_no_answer_whatever_their_number_are_given_up() {
+    for fault in [Fault::Html(504), Fault::Reset] {
+        let mut bench = filled().await;
+        bench.proxmox.world().change(|world| {
+            for guest in world.guests.values_mut() {
+                guest.memory_mib += 1;
+            }
+        });
+        bench.restart(true);
+        bench.netbox.clear_requests();
+        let never = FaultRule::on(MACHINES, fault.clone()).method("PATCH");
+        bench.netbox.faults().add(never);
+        let report = bench.job(Stage::VirtualMachines, SyncRequest::default()).await;
+        let report = report.into_stage().unwrap();
+        let writes = bench.netbox.writes().into_iter();
+        let changes = writes.filter(|write| write.method == "PATCH" && write.path.contains(MACHINES));
+        let changes = changes.count();
+        assert!(changes <= 5 + 4, "{fault:?}: {changes} requests for 24 rows");
+        assert!(
+            report.counts().failed >= 24 || !report.errors().is_empty(),
+            "{fault:?}: {report:?}"
+        );
+    }
+}
+
+/// One row alone is in the way, and the others are written.
+#[tokio::test]
+async fn row_that_gets_no_answer_loses_no_other() {
+    let mut bench = filled().await;
+    bench.proxmox.world().change(|world| {
+        for guest in world.guests.values_mut() {
+            guest.memory_mib += 1;
+        }
+    });
+    bench.restart(true);
+    // 24, 12, 6, 3, 1: the first row alone.
+    bench.netbox.faults().add(FaultRule {
+        times: Some(5),
+        ..FaultRule::on(MACHINES, Fault::Html(504)).method("PATCH")
+    });
+    let report = bench.stage(Stage::VirtualMachines).await;
+    assert_eq!((report.counts().updated, report.counts().failed), (23, 1));
+}
+
+/// Either side hangs, and an answer of NetBox is waited for minutes.
+#[tokio::test]
+async fn run_that_is_asked_to_stop_waits_for_no_answer_to_a_read() {
+    let never = Duration::from_hours(1);
+    for hung in ["netbox", "proxmox"] {
+        let bench = filled().await;
+        bench.forget();
+        match hung {
+            "netbox" => bench
+                .netbox
+                .faults()
+                .add(FaultRule::on(MACHINES, Fault::Hang).method("GET")),
+            _ => {
+                let slow = ProxmoxFault::Latency(never);
+                bench.proxmox.faults().on_path("/nodes/*/qemu/*/config", slow);
+            }
+        }
+        let open = bench.proxmox.open_requests();
+        let is_asked = || {
+            let asked = bench.netbox.requests();
+            match hung {
+                "netbox" => asked.iter().any(|request| request.status == 0),
+                // These are read just before the guests' configurations.
+                _ => *open.borrow() > 0 && asked.iter().any(|request| request.path.contains(MACHINE_STATES)),
+            }
+        };
+        let stop = async {
+            while !is_asked() {
+                tokio::task::yield_now().await;
+            }
+            bench.stop_runs();
+        };
+        let run = bench.job(Stage::VirtualDisks, SyncRequest::default());
+        let both = async { tokio::join!(run, stop).0 };
+        let report = tokio::time::timeout(Duration::from_secs(5), both).await;
+        let report = report.unwrap_or_else(|_| panic!("the run waits for {hung}"));
+        assert!(report.is_cancelled(), "{hung}");
+    }
+}
+
+/// An operator has made some of the supporting objects before, under slugs of their own.
+#[tokio::test]
+async fn supporting_objects_of_the_same_name_are_taken_and_keep_their_slugs() {
+    let bench = Bench::with(World::estate(2, 4), StandinOptions::default()).await;
+    let netbox = &bench.netbox;
+    let manufacturer = json!({"name": "Proxmox", "slug": "proxmox-ve", "description": "ours"});
+    let manufacturer = netbox.seed("dcim/manufacturers", &manufacturer).unwrap();
+    let model = json!({
+        "manufacturer": manufacturer, "model": "Proxmox Generic Device", "slug": "generic", "description": "ours"
+    });
+    netbox.seed("dcim/device-types", &model).unwrap();
+    let role = json!({"name": "Unknown", "slug": "to-be-found-out", "color": "ff0000"});
+    let role = netbox.seed("dcim/device-roles", &role).unwrap();
+    for run in 0..2 {
+        bench.forget();
+        let report = bench.stage(Stage::Devices).await;
+        assert_eq!(
+            (report.counts().failed, warnings(&report)),
+            (0, String::new()),
+            "run {run}"
+        );
+    }
+    let slugs = |path: &str| -> Vec<String> {
+        let rows = netbox.rows(path);
+        rows.iter()
+            .map(|row| row["slug"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(slugs("dcim/manufacturers"), ["proxmox-ve"]);
+    assert_eq!(slugs("dcim/device-types"), ["generic"]);
+    let devices = netbox.rows("dcim/devices");
+    assert_eq!(devices.len(), 2);
+    let roles = netbox.rows("dcim/device-roles");
+    let kept = roles.iter().find(|row| row["id"] == role).unwrap();
+    assert_eq!(
+        (&kept["slug"], &kept["color"], tags(kept)),
+        (&json!("to-be-found-out"), &json!("ff0000"), vec!["proxbox"])
+    );
+    let changes = bench
+        .netbox
+        .writes()
+        .into_iter()
+        .filter(|write| write.method == "PATCH");
+    assert_eq!(
+        changes
+            .filter(|write| write.path.contains("dcim/manufacturers"))
+            .count(),
+        1
+    );
 }

@@ -19,7 +19,9 @@ pub trait NamedKind: fmt::Debug + Send + Sync + Clone + 'static {
     /// What one is called in reports.
     const KIND: &'static str;
     /// The field that holds its name.
-    const NAME_FIELD: &'static str = "name";
+    const NAME_FIELD: &'static str;
+    /// The filter by that field, whatever the case.
+    const NAME_FILTER: &'static str;
     /// The keys of a row that are read.
     const READ_FIELDS: &'static [&'static str];
 }
@@ -36,6 +38,7 @@ macro_rules! kinds {
             const MODEL: &'static str = $model;
             const KIND: &'static str = $label;
             const NAME_FIELD: &'static str = $name;
+            const NAME_FILTER: &'static str = concat!($name, "__ie");
             const READ_FIELDS: &'static [&'static str] = &["id", $name, "slug", $($field),*];
         }
     )*};
