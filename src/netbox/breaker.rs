@@ -118,15 +118,15 @@ mod tests {
         }
     }
 
-    fn status(code: u16) -> Result<Answer, Error> {
-        Ok(Answer {
+    fn answer(code: u16) -> Answer {
+        Answer {
             status: StatusCode::from_u16(code).unwrap(),
             body: Bytes::new(),
             is_json: false,
             release: None,
             retry_after: None,
             is_repeated: false,
-        })
+        }
     }
 
     fn late() -> Result<Answer, Error> {
@@ -142,7 +142,7 @@ mod tests {
 
     fn tripped() -> Breaker {
         let breaker = Breaker::default();
-        for outcome in [late(), status(503), late()] {
+        for outcome in [late(), Ok(answer(503)), late()] {
             end(&breaker, 1, &outcome);
         }
         assert!(matches!(breaker.enter(), Err(Error::Down { last }) if last.contains("did not answer")));
@@ -158,7 +158,7 @@ mod tests {
         probe.end(&call(1), &late());
         assert!(breaker.enter().is_err());
         tokio::time::advance(REST).await;
-        end(&breaker, 1, &status(404));
+        end(&breaker, 1, &Ok(answer(404)));
         end(&breaker, 1, &late());
         assert!(breaker.enter().is_ok());
     }
@@ -168,7 +168,7 @@ mod tests {
         let breaker = tripped();
         tokio::time::advance(REST).await;
         drop(breaker.enter().unwrap());
-        end(&breaker, 1, &status(200));
+        end(&breaker, 1, &Ok(answer(200)));
         assert!(breaker.enter().is_ok());
     }
 
@@ -178,10 +178,10 @@ mod tests {
         for _ in 0..2 {
             for (rows, outcome) in [
                 (0, late()),
-                (1, status(502)),
+                (1, Ok(answer(502))),
                 (100, late()),
-                (2, status(504)),
-                (1, status(500)),
+                (2, Ok(answer(504))),
+                (1, Ok(answer(500))),
             ] {
                 end(&breaker, rows, &outcome);
             }

@@ -192,10 +192,11 @@ impl Session {
     /// Any [`Error`] of the exchange.
     pub async fn container_interfaces(&self, node: &str, vmid: Vmid) -> Result<Vec<GuestInterface>, Error> {
         let place = self.nodes(node).lxc(vmid).interfaces();
-        match place.get().await?.data {
-            Value::Null => Ok(Vec::new()),
-            told => interfaces(&place, told),
+        let told = place.get().await?.data;
+        if told.is_null() {
+            return Ok(Vec::new());
         }
+        interfaces(&place, told)
     }
 
     /// `access/permissions`: the session's own rights, for any identity.

@@ -215,7 +215,8 @@ impl Work<'_> {
     pub(super) async fn full_update(self) -> FullReport {
         let endpoints = self.context.endpoints.iter().map(|endpoint| endpoint.facts.key);
         let memo = self.memo.for_one_run(&self.context.netbox, endpoints);
-        let report = Work { memo: &memo, ..self }.all_stages().await;
+        // Boxed: it holds every stage.
+        let report = Box::pin(Work { memo: &memo, ..self }.all_stages()).await;
         let mut stages = report.stages.iter();
         if !report.is_cancelled && stages.all(|(_, stage)| stage.error_kind().is_none()) {
             self.memo.take_over(&memo);

@@ -12,6 +12,7 @@ mod event;
 mod full_update;
 mod individual;
 mod job;
+mod list;
 mod memo;
 mod needs;
 mod pace;

@@ -15,12 +15,10 @@ use super::needs::Needs;
 use super::report::{Outcome, Written};
 use super::warning::Warning;
 use crate::inventory::{Gap, RecordedTasks};
-use crate::netbox::ids::Ids;
-use crate::netbox::objects::Object;
-use crate::netbox::{Client, NetBoxVersion, Query};
+use crate::netbox::{Client, NetBoxVersion};
 use crate::proxmox::{Session, Vmid};
 use crate::reconcile::{Create, Limits, Mode, Plan, Resource, Retire, Row, Stored, check, diff};
-use crate::stages::{Facts, Pass, Selection, Stage, Whole};
+use crate::stages::{Facts, Pass, Selection, Stage};
 
 /// How often NetBox is read again in one pass because a write's fate was unknown. Each time the batches are half as large:
 /// so often that the largest comes down to single rows.
@@ -78,68 +76,6 @@ impl<'a> EndpointRun<'a> {
             session: self.session,
             ttl: self.inventory_ttl,
         }
-    }
-
-    /// Every row of kind `R` in any of `selections`, each once. Nothing is asked for where nothing can be found. A run that
-    /// is asked to stop does not wait for the rest.
-    pub(super) async fn list<R: Object>(&self, selections: Vec<Selection>) -> Result<Vec<Stored<R>>, Error> {
-        tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => Err(Error::Cancelled),
-            rows = self.list_all(selections) => rows,
-        }
-    }
-
-    async fn list_all<R: Object>(&self, selections: Vec<Selection>) -> Result<Vec<Stored<R>>, Error> {
-        let mut rows: Vec<Stored<R>> = Vec::new();
-        let mut seen = BTreeSet::new();
-        let before = self.place().shelf(|shelf| shelf.state_of(R::PATH));
-        for selection in &selections {
-            let selection = without_provisional(selection.clone());
-            if selection.is_empty() || self.is_barren::<R>(&selection) {
-                continue;
-            }
-            self.needs.view(R::MODEL);
-            let mut query = Query::new();
-            for (name, value) in &selection.filters {
-                query = query.with(name, value);
-            }
-            if !R::READ_FIELDS.is_empty() {
-                query = query.fields(R::READ_FIELDS);
-            }
-            let found: Vec<R::Read> = match (&selection.any_of, selection.whole) {
-                (Some((name, ids)), Some(Whole::By(related))) => {
-                    self.netbox.list_related(R::PATH, &query, (name, related), ids).await?
-                }
-                (Some((name, values)), Some(Whole::WithOthers)) => {
-                    self.netbox.list_or_whole(R::PATH, &query, name, values).await?
-                }
-                (Some((name, values)), None) => self.netbox.list_chunked(R::PATH, &query, name, values).await?,
-                (None, _) => self.netbox.list(R::PATH, &query).await?,
-            };
-            let found = found.into_iter().map(Into::into);
-            rows.extend(found.filter(|stored: &Stored<R>| seen.insert(stored.id)));
-        }
-        if R::IS_LOOKED_UP && !self.is_dry_run {
-            self.place().shelf(|shelf| shelf.put_as_of(before, &selections, &rows));
-        }
-        Ok(rows)
-    }
-
-    /// The rows of `selections`, as a stage has read or written them a short while ago, else as [`Self::list`] reads them.
-    pub(super) async fn recall<R: Object>(&self, selections: Vec<Selection>) -> Result<Vec<Stored<R>>, Error> {
-        match self.place().shelf(|shelf| shelf.find(&selections)) {
-            Some(rows) => {
-                self.needs.view(R::MODEL);
-                Ok(rows)
-            }
-            None => self.list(selections).await,
-        }
-    }
-
-    fn is_barren<R: Object>(&self, selection: &Selection) -> bool {
-        let parents = selection.parents.as_ref();
-        parents.is_some_and(|parents| self.place().shelf(|shelf| shelf.is_barren(parents, R::PATH)))
     }
 
     /// Runs one pass.
@@ -391,19 +327,4 @@ const fn which(round: usize, is_blind: bool) -> Round {
         ROUNDS => Round::Last,
         _ => Round::Later,
     }
-}
-
-/// The selection without values that stand for rows which do not exist yet.
-fn without_provisional(mut selection: Selection) -> Selection {
-    let is_real = |value: &String| {
-        value
-            .parse()
-            .map_or(true, |id| !Ids::is_provisional(crate::reconcile::ObjectId(id)))
-    };
-    if !selection.filters.iter().all(|(_, value)| is_real(value)) {
-        selection.any_of = Some(("id", Vec::new()));
-    } else if let Some((_, values)) = &mut selection.any_of {
-        values.retain(is_real);
-    }
-    selection
 }

@@ -307,15 +307,12 @@ async fn run_that_is_asked_to_stop_waits_for_no_answer_to_a_read() {
     for hung in ["netbox", "proxmox"] {
         let bench = filled().await;
         bench.forget();
-        match hung {
-            "netbox" => bench
-                .netbox
-                .faults()
-                .add(FaultRule::on(MACHINES, Fault::Hang).method("GET")),
-            _ => {
-                let slow = ProxmoxFault::Latency(never);
-                bench.proxmox.faults().on_path("/nodes/*/qemu/*/config", slow);
-            }
+        if hung == "netbox" {
+            let hangs = FaultRule::on(MACHINES, Fault::Hang).method("GET");
+            bench.netbox.faults().add(hangs);
+        } else {
+            let slow = ProxmoxFault::Latency(never);
+            bench.proxmox.faults().on_path("/nodes/*/qemu/*/config", slow);
         }
         let open = bench.proxmox.open_requests();
         let is_asked = || {

@@ -944,6 +944,16 @@ async fn agent_that_does_not_run_is_asked_once_in_a_run_that_writes_interfaces_t
     assert!(asked(101) > 1, "an agent that runs tells its interfaces too");
 }
 
+/// A guest with notes, and with these lines of its configuration.
+fn noted(vmid: u32, told: &Value, lines: &[(&'static str, &'static str)]) -> Guest {
+    let mut guest = Guest::new(GuestKind::Qemu, vmid, &format!("noted-{vmid}"), "pve1");
+    for (key, value) in lines.iter().copied() {
+        guest.config.set(key, value);
+    }
+    guest.description = Some(notes(told));
+    guest
+}
+
 #[tokio::test]
 async fn overrides_reach_netbox_once() {
     let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
@@ -962,21 +972,16 @@ async fn overrides_reach_netbox_once() {
         "virtualization/virtual-machine-types",
         json!({"name": "Own", "slug": "own"}),
     );
+    let told = json!({
+        "cluster": cluster, "device": device, "site": site, "virtual_machine_type": own, "disk": 99
+    });
+    let elsewhere = json!({"cluster": cluster, "device": device, "site": site});
+    let disk = ("scsi0", "local:vm-902-disk-0,size=4G");
+    let net = ("net0", "virtio=BC:24:11:CC:00:01,bridge=vmbr0");
     bench.proxmox.world().change(|world| {
-        let mut elsewhere = Guest::new(GuestKind::Qemu, 900, "elsewhere", "pve1");
-        elsewhere.description = Some(notes(&json!({
-            "cluster": cluster, "device": device, "site": site, "virtual_machine_type": own, "disk": 99
-        })));
-        world.add_guest(elsewhere);
-        let mut disked = Guest::new(GuestKind::Qemu, 902, "disked", "pve1");
-        disked.config.set("scsi0", "local:vm-902-disk-0,size=4G");
-        disked.config.set("net0", "virtio=BC:24:11:CC:00:01,bridge=vmbr0");
-        disked.description = Some(notes(&json!({"cluster": cluster, "device": device, "site": site})));
-        world.add_guest(disked);
-        let mut sized = Guest::new(GuestKind::Qemu, 901, "sized", "pve1");
-        sized.config.set("scsi0", "/dev/sdb");
-        sized.description = Some(notes(&json!({"disk": 77})));
-        world.add_guest(sized);
+        world.add_guest(noted(900, &told, &[]));
+        world.add_guest(noted(901, &json!({"disk": 77}), &[("scsi0", "/dev/sdb")]));
+        world.add_guest(noted(902, &elsewhere, &[disk, net]));
     });
     let mut request = SyncRequest::default();
     request.options.guests.parse_metadata = true;

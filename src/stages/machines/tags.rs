@@ -51,8 +51,9 @@ fn bearers(facts: &Facts) -> BTreeMap<String, Vec<Option<&VirtualMachine>>> {
 
 /// Whether these virtual machines bear a tag of NetBox, and nothing else there does.
 fn bear_alone(bearers: &[Option<&VirtualMachine>], tag: &Tag) -> bool {
-    let bears = |machine: &Option<&VirtualMachine>| machine.is_some_and(|machine| machine.tags.contains(&tag.slug));
-    u64::try_from(bearers.len()) == Ok(tag.tagged_items) && bearers.iter().all(bears)
+    let mut known = bearers.iter().flatten();
+    let are_all = u64::try_from(bearers.len()) == Ok(tag.tagged_items) && bearers.iter().all(Option::is_some);
+    are_all && known.all(|machine| machine.tags.contains(&tag.slug))
 }
 
 /// The names of tags that no tag of the same slug was found for; one may exist under another slug.
