@@ -140,6 +140,7 @@ async fn disks_that_move_between_storages_and_buses_are_followed_once() {
         world.change(|world| world.guest(100).unwrap().config.set(key, value));
     };
     set("ide2", "local:iso/debian.iso,media=cdrom,size=631M");
+    bench.forget();
     bench.stage(Stage::VirtualDisks).await;
     let before = disk(&bench, 100, "scsi0");
     assert_eq!(
