@@ -171,10 +171,7 @@ impl<'a> EndpointRun<'a> {
             let scope = P::scope(&self.facts);
             let which = which(round, is_blind);
             let mut applied = apply(&plan, self.writer((&scope, &distinct), is_beside), which).await;
-            // What is there now came from the batch whose answer was lost.
-            let made = |row: &mut Written| perhaps_made.contains(&row.key);
-            let made = applied.outcome.unchanged.extract_if(.., made);
-            applied.outcome.created.extend(made);
+            applied.outcome.take_for_made(&perhaps_made);
             perhaps_made.append(&mut applied.perhaps_made);
             passed.outcome.absorb(applied.outcome);
             if applied.unresolved.is_empty() {

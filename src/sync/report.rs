@@ -78,6 +78,12 @@ impl Outcome {
         self.left_out += other.left_out;
     }
 
+    /// Counts rows with these keys that are as they should be as made: an answer was lost, and there they are.
+    pub(super) fn take_for_made(&mut self, keys: &BTreeSet<String>) {
+        let made = self.unchanged.extract_if(.., |row| keys.contains(&row.key));
+        self.created.extend(made);
+    }
+
     /// Counts rows as failed although they stand, because what belongs to them could not be written: `object`, for the
     /// reason under the row's key.
     pub(super) fn fail(&mut self, object: &'static str, reasons: &BTreeMap<String, String>) {
