@@ -170,8 +170,8 @@ impl Session {
     ) -> Result<Vec<GuestInterface>, Error> {
         let place = self.nodes(node).qemu(vmid).agent("network-get-interfaces");
         let place = place.within(limit);
-        let answer = place.get().await?;
-        interfaces(&place, answer.data)
+        let told = place.get().await?.data;
+        interfaces(&place, GuestInterface::decode(told))
     }
 
     /// `nodes/{node}/qemu/{vmid}/agent/get-host-name`: the name the guest gives itself, within `limit`.
@@ -193,10 +193,7 @@ impl Session {
     pub async fn container_interfaces(&self, node: &str, vmid: Vmid) -> Result<Vec<GuestInterface>, Error> {
         let place = self.nodes(node).lxc(vmid).interfaces();
         let told = place.get().await?.data;
-        if told.is_null() {
-            return Ok(Vec::new());
-        }
-        interfaces(&place, told)
+        interfaces(&place, GuestInterface::decode_container(told))
     }
 
     /// `access/permissions`: the session's own rights, for any identity.
@@ -219,8 +216,8 @@ impl Session {
     }
 }
 
-fn interfaces(place: &Resource, told: Value) -> Result<Vec<GuestInterface>, Error> {
-    GuestInterface::decode(told).map_err(|message| Error::GuestUnavailable {
+fn interfaces(place: &Resource, told: Result<Vec<GuestInterface>, String>) -> Result<Vec<GuestInterface>, Error> {
+    told.map_err(|message| Error::GuestUnavailable {
         answer: Refusal {
             call: format!("GET {}", place.plain_path().unwrap_or_default()),
             status: 200,

@@ -76,14 +76,18 @@ const DECODERS: &[(&str, Decoder)] = &[
     ("/nodes/{node}/lxc/{vmid}/firewall/ipset/{name}", rows::<FirewallName>),
     ("/nodes/{node}/lxc/{vmid}/firewall/options", one::<FirewallOptions>),
     ("/nodes/{node}/lxc/{vmid}/firewall/rules", rows::<FirewallRule>),
-    ("/nodes/{node}/lxc/{vmid}/interfaces", interfaces),
+    ("/nodes/{node}/lxc/{vmid}/interfaces", |data| {
+        interfaces(data, GuestInterface::decode_container)
+    }),
     ("/nodes/{node}/lxc/{vmid}/migrate", one::<MigrationPreflight>),
     ("/nodes/{node}/lxc/{vmid}/snapshot", rows::<Snapshot>),
     ("/nodes/{node}/lxc/{vmid}/status/current", one::<GuestStatus>),
     ("/nodes/{node}/network", rows::<NodeInterface>),
     ("/nodes/{node}/qemu", rows::<GuestStatus>),
     ("/nodes/{node}/qemu/{vmid}/agent/get-osinfo", |data| os_of_guest(&data)),
-    ("/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces", interfaces),
+    ("/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces", |data| {
+        interfaces(data, GuestInterface::decode)
+    }),
     ("/nodes/{node}/qemu/{vmid}/config", |data| config(GuestKind::Qemu, data)),
     ("/nodes/{node}/qemu/{vmid}/firewall", rows::<FirewallName>),
     ("/nodes/{node}/qemu/{vmid}/firewall/aliases", rows::<FirewallName>),
@@ -137,11 +141,11 @@ fn config(kind: GuestKind, data: Value) -> Result<String, String> {
 }
 
 /// The interfaces inside a guest, of which none may be lost; or the guest's words.
-fn interfaces(data: Value) -> Result<String, String> {
+fn interfaces(data: Value, decode: fn(Value) -> Result<Vec<GuestInterface>, String>) -> Result<String, String> {
     let inner = data.get("result").unwrap_or(&data);
     let count = inner.as_array().map_or(0, Vec::len);
     let is_refusal = inner.get("error").is_some();
-    match GuestInterface::decode(data) {
+    match decode(data) {
         Ok(found) if found.len() == count => Ok(understood(&found)),
         Ok(found) => Err(format!("{} of {count} are read", found.len())),
         Err(words) if is_refusal => Ok(format!("refused: {words}")),

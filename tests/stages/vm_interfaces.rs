@@ -308,7 +308,7 @@ async fn what_hangs_on_an_interface_fails_without_it_and_is_made_by_the_next_run
 async fn stage_of_which_nothing_could_be_written_fails() {
     let bench = Bench::with(World::estate(2, 4), StandinOptions::default()).await;
     bench.stage(Stage::VirtualMachines).await;
-    let down = Fault::Status(503);
+    let down = Fault::Status(500);
     bench
         .netbox
         .faults()

@@ -56,6 +56,18 @@ impl GuestInterface {
         }
     }
 
+    /// The same for a container, which has none while it is stopped: then the answer is null.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::decode`].
+    pub fn decode_container(answer: Value) -> Result<Vec<Self>, String> {
+        if answer.is_null() {
+            return Ok(Vec::new());
+        }
+        Self::decode(answer)
+    }
+
     fn of_row(row: Value) -> Option<Self> {
         let row = Row::deserialize(row).ok()?;
         let name = row.name.filter(|name| !name.trim().is_empty())?;
