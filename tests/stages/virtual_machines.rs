@@ -968,10 +968,8 @@ async fn overrides_reach_netbox_once() {
         "role": id("dcim/device-roles")
     });
     let device = seed("dcim/devices", device);
-    let own = seed(
-        "virtualization/virtual-machine-types",
-        json!({"name": "Own", "slug": "own"}),
-    );
+    let own = json!({"name": "Own", "slug": "own"});
+    let own = seed("virtualization/virtual-machine-types", own);
     let told = json!({
         "cluster": cluster, "device": device, "site": site, "virtual_machine_type": own, "disk": 99
     });
