@@ -82,7 +82,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("PROXMOX_API_RETRIES", "1", "0", "repetitions of a failed request to Proxmox, where the endpoint sets none"),
     variable("PROXMOX_API_RETRY_BACKOFF", "0.5", "0.5", "seconds before the first repetition, where the endpoint sets none"),
     variable("PROXBOX_PROXMOX_FETCH_CONCURRENCY", "8", "8", "requests to one Proxmox that a stage makes side by side, where the request for it does not say"),
-    variable("PROXBOX_ENSURE_NETBOX_OBJECTS", "true", "true", "create tags, types and roles in NetBox"),
+    variable("PROXBOX_ENSURE_NETBOX_OBJECTS", "true", "true", "has no effect: every run makes tags, types and roles that are missing, and none is made at the start"),
     variable("PROXBOX_DELETE_ORPHANS", "false", "false", "sweep what Proxmox no longer has at the end of a full run"),
     variable("PROXBOX_NODE_DEVICE_NAME_TEMPLATE", "{node}", "{node}", "names of node devices"),
     variable("PROXBOX_ALLOW_INSECURE_INFLUX_TLS", "1", "0", "let queries of figures ask InfluxDB without a look at its certificate"),

@@ -186,7 +186,12 @@ fn vmid(facts: &Facts, state: &VirtualMachineState) -> Result<Vmid, &'static str
         return Err("its sync state belongs to another Proxmox endpoint");
     }
     let cluster = state.cluster_name.as_deref().unwrap_or_default().trim();
-    if cluster.to_lowercase() != facts.cluster.name.to_lowercase() {
+    // A state without a name may still hang on the plugin's row of the cluster.
+    let is_tracked = cluster.is_empty()
+        && state
+            .proxmox_cluster
+            .is_some_and(|id| facts.target.tracking == Some(id));
+    if !is_tracked && cluster.to_lowercase() != facts.cluster.name.to_lowercase() {
         return Err("its sync state names another cluster");
     }
     state

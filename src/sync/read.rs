@@ -12,6 +12,9 @@ use crate::stages::machines::identity::claimed_elsewhere;
 use crate::stages::storages::Storages as StorageRows;
 use crate::stages::{Part, Pass, Selection};
 
+/// How many sources that could not be read a line of the log names.
+const GAPS_NAMED: usize = 5;
+
 impl EndpointRun<'_> {
     /// Reads an area, unless this run or one that ended a short while ago has. Its gaps become warnings; one that the
     /// credentials may not see at all is a gap too.
@@ -101,6 +104,21 @@ impl EndpointRun<'_> {
             self.warnings.push(warning);
             self.gaps.push(gap.clone());
         }
+    }
+
+    /// Leaves a line in the log of what could not be read: of the events of a quick run the plugin's log keeps but a few.
+    pub(super) fn log_gaps(&self) {
+        if self.gaps.is_empty() {
+            return;
+        }
+        let named: Vec<String> = self.gaps.iter().take(GAPS_NAMED).map(Gap::to_string).collect();
+        tracing::warn!(
+            stage = self.stage.as_str(),
+            endpoint.id = %self.facts.endpoint.key,
+            count = self.gaps.len(),
+            sources = named.join("; "),
+            "not everything could be read"
+        );
     }
 
     /// Reads the guests, the cluster's virtual machines and their sync states; afterwards [`bindings`] tell which is

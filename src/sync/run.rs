@@ -223,6 +223,7 @@ impl<'a> Part<'a> {
         }
         let done = Box::pin(ahead::run_stage(&mut run)).await;
         run.tell_constraints().await;
+        run.log_gaps();
         match done {
             Ok(summary) => EndpointReport {
                 key: endpoint.facts.key,

@@ -71,5 +71,5 @@ async fn plugin_keeps_netbox_in_step() {
     networks::assert_networks(&netbox).await;
 
     changes::assert_changes(&netbox, &proxmox).await;
-    changes::assert_dead_node(&netbox, &proxmox).await;
+    changes::assert_dead_node(&netbox, &proxmox, &service).await;
 }

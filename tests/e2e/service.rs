@@ -1,16 +1,20 @@
 //! The service as a process of its own, and the Proxmox that it talks to.
 
-use std::process::{Child, Command, Stdio};
+use std::fs::File;
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use proxbox_api::proxmox::mock::{MockOptions, MockProxmox, World};
 use tokio::time::{Instant, sleep};
 
+/// Where it logs, below its own folder.
+const LOG: &str = "service.log";
+
 /// The running service; it ends with the test.
 pub(crate) struct Service {
     pub(crate) port: u16,
     child: Child,
-    _state: tempfile::TempDir,
+    state: tempfile::TempDir,
 }
 
 impl Service {
@@ -27,16 +31,17 @@ impl Service {
             .env("PROXBOX_BIND_HOST", "127.0.0.1")
             .env("PROXBOX_DATABASE_PATH", state.path().join("proxbox.db"))
             .env("PROXBOX_ENCRYPTION_KEY", "end-to-end-tests-only")
-            .stdout(Stdio::null())
+            .stdout(File::create(state.path().join(LOG)).unwrap())
             .spawn()
             .unwrap();
-        let service = Self {
-            port,
-            child,
-            _state: state,
-        };
+        let service = Self { port, child, state };
         service.wait().await;
         service
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.state.path().join(LOG)).unwrap()
     }
 
     async fn wait(&self) {

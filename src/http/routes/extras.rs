@@ -37,7 +37,7 @@ async fn latest(state: &AppState) -> Result<BootstrapStatus, ApiError> {
     let rows = state.store.list_netbox_endpoints().await?;
     let is_configured = rows.iter().any(|row| row.settings.enabled);
     Ok(BootstrapStatus::not_run(if is_configured {
-        "not_run_yet"
+        "bootstrap_not_run"
     } else {
         "no_netbox_session"
     }))

@@ -117,6 +117,18 @@ fn virtual_machine_without_a_sound_identity_is_left_out_by_name() {
 }
 
 #[test]
+fn state_without_a_clusters_name_is_of_the_one_that_it_hangs_on() {
+    for (tracked, is_bound) in [(7, true), (8, false)] {
+        let mut facts = with_guests();
+        facts.target.tracking = Some(ObjectId(7));
+        let state = &mut facts.known.machine_states[0].object;
+        state.cluster_name = Some(" ".to_owned());
+        state.proxmox_cluster = Some(ObjectId(tracked));
+        assert_eq!(bindings(&facts).of(Vmid(204)).is_some(), is_bound, "{tracked}");
+    }
+}
+
+#[test]
 fn virtual_machine_of_a_number_that_a_guest_of_another_kind_has_now_costs_its_heir_nothing() {
     let mut facts = with_guests();
     facts.known.machines.push(machine(33, "ct-gone"));
