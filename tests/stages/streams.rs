@@ -194,22 +194,24 @@ async fn machine_and_interface_without_an_address_are_told() {
     let [told @ .., end] = rows.as_slice() else {
         panic!("no rows");
     };
-    let row = told.iter().find(|row| row["rowid"] == format!("{bare} eth5")).unwrap();
-    let expected = json!({
-        "completed": true, "rowid": format!("{bare} eth5"), "name": "eth5", "vm": bare, "address": "No IP"
-    });
-    assert_eq!(
-        (&row["payload"]["data"], &row["status"]),
-        (&expected, &json!("completed"))
-    );
+    let rowid = format!("{bare}/eth5");
+    let rows: Vec<_> = told.iter().filter(|row| row["rowid"] == rowid).collect();
+    let expected = [
+        json!({"completed": false, "sync_status": "syncing", "rowid": rowid, "name": "eth5", "vm": bare}),
+        json!({"completed": true, "rowid": rowid, "name": "eth5", "vm": bare, "address": "No IP"}),
+    ];
+    let data = rows.iter().map(|row| &row["payload"]["data"]);
+    assert!(data.eq(&expected), "{rows:#?}");
+    let statuses = rows.iter().map(|row| row["status"].as_str().unwrap());
+    assert!(statuses.eq(["progress", "completed"]), "{rows:#?}");
     assert_eq!(end["rowid"], Value::Null, "{end}");
 }
 
 #[tokio::test]
-async fn interfaces_that_were_written_are_rows_of_the_plugins_table() {
+async fn interfaces_are_rows_of_the_plugins_table_that_begin_and_end() {
     let bench = small().await;
     bench.stage(Stage::VirtualMachines).await;
-    for (operation, is_told) in [("created", true), ("updated", true), ("unchanged", false)] {
+    for (status, counts) in [("created", "yes"), ("updated", "no"), ("unchanged", "no")] {
         bench.forget();
         let events = bench.events(Stage::VmInterfaces, SyncRequest::default()).await;
         let steps = found(&events, "step").into_iter();
@@ -219,23 +221,24 @@ async fn interfaces_that_were_written_are_rows_of_the_plugins_table() {
         };
         assert_eq!((&end["rowid"], &end["payload"]["end"]), (&Value::Null, &json!(true)));
         let interface = bench.interface_of(100, "net0");
-        let name = format!("{}/net0", bench.machine_of(100)["name"].as_str().unwrap());
-        let row = told.iter().find(|row| row["rowid"] == name);
-        assert_eq!(row.is_some(), is_told, "{operation}: {told:?}");
-        if let Some(row) = row {
-            let expected = json!({
-                "completed": true, "increment_count": "yes", "sync_status": operation, "rowid": name, "name": name,
-                "netbox_id": interface["id"]
-            });
-            assert_eq!(
-                (&row["payload"]["data"], &row["status"]),
-                (&expected, &json!("completed"))
-            );
-        }
-        let everything = operation == "created";
-        assert!(!everything || told.len() == bench.netbox.count("virtualization/interfaces"));
-        if everything {
-            let id = interface["id"].as_u64().unwrap();
+        let machine = bench.machine_of(100)["name"].clone();
+        let rowid = format!("{}/net0", machine.as_str().unwrap());
+        let own = told.iter().filter(|row| row["rowid"] == rowid);
+        let (statuses, data): (Vec<_>, Vec<_>) = own.map(|row| (&row["status"], &row["payload"]["data"])).unzip();
+        assert_eq!(statuses, ["progress", "completed"]);
+        let expected = [
+            json!({"completed": false, "sync_status": "syncing", "rowid": rowid, "name": "net0", "vm": machine}),
+            json!({
+                "completed": true, "increment_count": counts, "sync_status": status, "rowid": rowid, "name": "net0",
+                "vm": machine, "netbox_id": interface["id"], "error": null
+            }),
+        ];
+        assert!(data.into_iter().eq(&expected), "{status}: {told:#?}");
+        let all = bench.netbox.count("virtualization/interfaces");
+        let ended = told.iter().filter(|row| row["payload"]["data"]["completed"] == true);
+        assert_eq!((told.len(), ended.count()), (2 * all, all), "{status}");
+        let id = interface["id"].as_u64().unwrap();
+        if status == "created" {
             let off = json!({"enabled": false});
             bench.netbox.change("virtualization/interfaces", id, &off).unwrap();
         }
@@ -252,7 +255,7 @@ async fn address_that_was_made_is_told_with_its_interface_and_its_machine() {
     let steps = found(&events, "step").into_iter();
     let rows: Vec<&Value> = steps.filter(|data| data["step"] == "vm_ip").collect();
     let (vm, name) = (bench.machine_of(100)["name"].clone(), "net0");
-    let rowid = format!("{} {name}", vm.as_str().unwrap());
+    let rowid = format!("{}/{name}", vm.as_str().unwrap());
     let interface = bench.interface_of(100, name)["id"].clone();
     let mut expected: Vec<Value> = bench
         .netbox
@@ -267,7 +270,7 @@ async fn address_that_was_made_is_told_with_its_interface_and_its_machine() {
         .collect();
     let mut told: Vec<Value> = rows
         .iter()
-        .filter(|row| row["rowid"] == rowid)
+        .filter(|row| row["rowid"] == rowid && row["status"] == "completed")
         .map(|row| row["payload"]["data"].clone())
         .collect();
     expected.sort_by_key(ToString::to_string);

@@ -9,6 +9,7 @@ mod guest_frames;
 mod guest_network;
 mod node_interfaces;
 mod owners;
+mod port_frames;
 mod replications;
 mod sdn;
 mod sdn_bgp;

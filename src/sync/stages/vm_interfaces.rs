@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use super::port_frames::PORTS;
 use super::{Summary, require_some};
 use crate::inventory::GuestAgents;
 use crate::netbox::objects::VmInterface;
@@ -25,7 +26,7 @@ const INTERFACES: Subject = Subject {
     phase: PHASE,
     kind: "vm_interface",
     page: Some("/virtualization/interfaces/"),
-    row: Some("vm_interface"),
+    row: None,
 };
 
 pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
@@ -38,6 +39,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.read::<GuestAgents>().await?;
     run.warn_of_agents();
     run.discover_interfaces();
+    run.tell_ports_begun(PORTS);
     run.warn_of_doubles();
     let interfaces = run.list::<VmInterface>(interface_selection(&run.facts)).await?;
     run.learn_interfaces(interfaces);
@@ -61,7 +63,10 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
         run.warn(PHASE, &passed);
     }
     run.warnings.extend(Warning::shortfall(PHASE, "interfaces", &outcome));
-    let summary = run.tell(&INTERFACES, &outcome);
+    let summary = run.tell_items(&INTERFACES, &outcome);
+    run.tell_ports(&outcome);
+    run.sum_up(&INTERFACES, &summary.counts);
+    run.progress.rows_end(PORTS);
     Ok(Summary {
         records: run.interface_records(&outcome),
         ..summary

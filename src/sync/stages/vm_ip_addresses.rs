@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::Summary;
+use super::{Summary, port_frames};
 use crate::inventory::{Containers, GuestAgents};
-use crate::netbox::objects::{
-    Assignment, GuestVmInterface, GuestVmInterfaceAddress, IpAddress, IpAddressHolder, VmInterface,
-};
+use crate::netbox::objects::{GuestVmInterface, GuestVmInterfaceAddress, IpAddress, IpAddressHolder, VmInterface};
 use crate::reconcile::{Mode, ObjectId};
 use crate::stages::Selection;
 use crate::stages::address_owners::{estate, unknown_hosts};
@@ -21,11 +19,10 @@ use crate::stages::vm_ip_addresses::{
 };
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
-use crate::sync::report::{Counts, Outcome, Written};
+use crate::sync::report::{Counts, Outcome};
 use crate::sync::tell::Subject;
 
 const PHASE: &str = "vm-ip-addresses";
-const TABLE: &str = "vm_ip";
 const ADDRESSES: Subject = Subject {
     phase: PHASE,
     kind: "ip_address",
@@ -44,6 +41,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.warn_of_agents();
     run.read_addresses().await?;
     let left_out = run.discover_addresses();
+    run.tell_ports_begun(port_frames::ADDRESSES);
     run.warn_of_holders().await?;
     let mut outcome = run.clear_stale().await?;
     outcome.absorb(run.write_addresses().await?);
@@ -61,9 +59,9 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     outcome.left_out += left_out;
     let summary = run.tell_items(&ADDRESSES, &outcome);
     let texts = texts(&run.facts);
-    run.tell_rows(&outcome, &texts);
+    run.tell_addresses(&outcome, &texts);
     run.sum_up(&ADDRESSES, &summary.counts);
-    run.progress.rows_end(TABLE);
+    run.progress.rows_end(port_frames::ADDRESSES);
     let records = outcome
         .standing()
         .map(|row| json!({"ip_id": row.id, "address": texts.get(&row.key)}));
@@ -115,29 +113,6 @@ impl EndpointRun<'_> {
             self.warnings.push(text.into());
         }
         claims.left_out
-    }
-
-    /// Tells, as rows of the plugin's table, the addresses that were written and the interfaces that have none.
-    fn tell_rows(&self, outcome: &Outcome, texts: &BTreeMap<String, String>) {
-        let claims = claims(&self.facts);
-        let written = outcome.created.iter().chain(&outcome.updated);
-        let written: BTreeMap<&str, &Written> = written.map(|row| (row.key.as_str(), row)).collect();
-        for claim in &claims.claims {
-            let key = IpAddress::key_of(claim.address.host, Some(&Assignment::VmInterface(claim.interface)));
-            if let Some(row) = written.get(key.as_str()) {
-                let rowid = claim.label();
-                let columns = json!({
-                    "completed": true, "rowid": rowid, "name": claim.interface_name, "vm": claim.machine_name,
-                    "ip_id": row.id, "address": texts.get(&key),
-                });
-                self.progress.columns(TABLE, "sync", &rowid, &columns);
-            }
-        }
-        for (machine, name) in claims.bare {
-            let rowid = format!("{machine} {name}");
-            let columns = json!({"completed": true, "rowid": rowid, "name": name, "vm": machine, "address": "No IP"});
-            self.progress.columns(TABLE, "sync", &rowid, &columns);
-        }
     }
 
     /// Writes the addresses. Where NetBox fails as a whole that is a warning: the stage has done what it could.
