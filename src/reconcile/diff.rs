@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::{
     Change, Create, Delete, Fields, Mode, ObjectId, Plan, Policy, Refused, Resource, Retire, Row, Stored, Unchanged,
@@ -156,10 +158,13 @@ fn changes<R: Resource>(before: &Fields, wanted: Fields, policy: &Policy) -> BTr
     changes
 }
 
-/// Whether a stored time stamp is missing or older than `limit`. Both are ISO 8601 in UTC, so text order is time order.
+/// Whether a stored time stamp is missing or older than `limit`. The write side answers it in a time zone of its own.
 fn is_overdue(before: &Value, limit: Option<&str>) -> bool {
-    let Some(limit) = limit else { return false };
-    before.as_str().is_none_or(|stored| stored < limit)
+    let instant = |text| OffsetDateTime::parse(text, &Rfc3339).ok();
+    let Some(limit) = limit.and_then(instant) else {
+        return false;
+    };
+    before.as_str().and_then(instant).is_none_or(|stored| stored < limit)
 }
 
 /// The members of both lists, sorted, each once.

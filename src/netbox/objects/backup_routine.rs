@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::Object;
-use super::shape::{Choice, Nested, Said, id, put_or_null, put_said_id};
+use super::shape::{Choice, Nested, Said, id, is_same_instant, put_or_null, put_said_id};
 use crate::reconcile::{Fields, ObjectId, Resource, Stored};
 
 /// Keys of a job that change although nobody has changed the job.
@@ -123,6 +123,7 @@ impl Resource for BackupRoutine {
             ("selection", Value::Array(before), Value::Array(after)) => members(before) == members(after),
             ("fleecing", Value::String(before), Value::String(after)) => options(before) == options(after),
             ("raw_config", Value::Object(before), Value::Object(after)) => essence(before) == essence(after),
+            ("next_run", _, _) => before == after || is_same_instant(before, after),
             _ => before == after,
         }
     }
@@ -240,6 +241,14 @@ mod tests {
             ("raw_config", raw("21:00", 1), raw("21:00", 2), true),
             ("raw_config", raw("21:00", 1), raw("22:00", 1), false),
             ("keep_last", json!(3), Value::Null, false),
+            (
+                "next_run",
+                json!("2026-11-24T16:00:00-05:00"),
+                json!("2026-11-24T21:00:00Z"),
+                true,
+            ),
+            ("next_run", Value::Null, Value::Null, true),
+            ("next_run", json!("2026-11-24T16:00:00Z"), Value::Null, false),
         ] {
             let case = format!("{field}: {before} and {after}");
             assert_eq!(BackupRoutine::is_same(field, &before, &after), is_same, "{case}");

@@ -484,6 +484,21 @@ fn time_stamp_that_is_overdue_is_refreshed_with_the_run() {
 }
 
 #[test]
+fn time_stamp_is_overdue_whatever_the_time_zone_of_netbox() {
+    for (stored, is_overdue) in [
+        ("2026-11-23T14:00:01+02:00", false),
+        ("2026-11-23T13:59:59+02:00", true),
+        ("2026-11-23T07:00:01-05:00", false),
+        ("2026-11-23T06:59:59-05:00", true),
+    ] {
+        let mut pair = pair(101, "web");
+        pair.state.object.last_updated = Some(stored.to_owned());
+        let (_, states) = all_changes(&facts_of(&[pair]));
+        assert_eq!(states != json!({}), is_overdue, "{stored}: {states}");
+    }
+}
+
+#[test]
 fn states_flag_gates_all_but_who_the_guest_is() {
     let mut pair = pair(101, "web");
     pair.guest.status = Some("stopped".to_owned());
