@@ -1,4 +1,4 @@
-//! The circuit breaker: an endpoint that cannot be reached is not asked again by every caller in turn.
+//! The circuit breaker: an endpoint that cannot be reached, or a node that hangs, is not asked again by every caller in turn.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,14 +7,14 @@ use tokio::time::Instant;
 
 use super::error::Error;
 
-/// Connect failures in a row that open the circuit.
+/// Failures in a row that open the circuit.
 const FAILURES: u32 = 3;
 /// How long an open circuit answers at once.
 const REST: Duration = Duration::from_secs(10);
 /// What callers are told to wait while a probe is under way.
 const PROBE: Duration = Duration::from_secs(1);
 
-/// Counts failures to connect. Any answer at all, a refusal too, closes the circuit.
+/// Counts failures in a row. Any answer at all, a refusal too, closes the circuit.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     /// A plain lock: held for a few comparisons.
@@ -79,7 +79,7 @@ impl Admission<'_> {
         state.last = None;
     }
 
-    /// No connection came about.
+    /// No connection came about, or no answer.
     pub(super) fn failed(self, error: &Error) {
         let mut state = self.breaker.lock();
         state.failures = state.failures.saturating_add(1);

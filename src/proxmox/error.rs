@@ -240,6 +240,17 @@ pub enum Error {
         #[source]
         source: Option<Box<Error>>,
     },
+    /// The node left several reads without an answer and is not asked again for a while.
+    #[error("node {node} did not answer lately and is not asked again for {retry_after:?}")]
+    NodeSilent {
+        /// The node.
+        node: String,
+        /// When it will be asked again.
+        retry_after: Duration,
+        /// The last answer that did not come.
+        #[source]
+        source: Option<Box<Error>>,
+    },
     /// Neither the domain nor the IP address could be reached.
     #[error("neither address can be reached: {first}; {second}")]
     BothAddresses {

@@ -1,4 +1,5 @@
-//! How many calls may be in flight: a few per node, a few for the host itself, fewer still for guest agents.
+//! How many calls may be in flight: a few per node, a few for the host itself, fewer still for guest agents; and which
+//! nodes are not asked because they hang.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::breaker::Breaker;
 use super::classify::node_of;
 
 /// Guest agent calls in flight per node: a wedged agent holds a worker of the node for ten seconds.
@@ -30,6 +32,8 @@ pub(super) struct Gates {
 struct NodeGate {
     calls: Arc<Semaphore>,
     agents: Arc<Semaphore>,
+    /// Counts answers that did not come.
+    silence: Arc<Breaker>,
 }
 
 /// The right to have one call in flight, given back on drop.
@@ -37,6 +41,8 @@ struct NodeGate {
 pub(super) struct Pass {
     _agent: Option<OwnedSemaphorePermit>,
     _call: Option<OwnedSemaphorePermit>,
+    /// Counts answers of the call's node that did not come, where only the node can be to blame for that.
+    pub(super) silence: Option<Arc<Breaker>>,
 }
 
 impl Gates {
@@ -57,17 +63,22 @@ impl Gates {
             return Pass {
                 _agent: None,
                 _call: call,
+                silence: None,
             };
         };
         let gate = self.node(node);
-        let agent = match Class::of("GET", path) {
-            Class::Agent => gate.agents.acquire_owned().await.ok(),
-            Class::Login | Class::List | Class::Config | Class::StorageContent | Class::Generic => None,
-        };
+        let (mut agent, mut silence) = (None, None);
+        match Class::of("GET", path) {
+            Class::Agent => agent = gate.agents.acquire_owned().await.ok(),
+            Class::List | Class::Config => silence = Some(gate.silence),
+            // A storage or a guest may hang for itself.
+            Class::Login | Class::StorageContent | Class::Generic => {}
+        }
         let call = gate.calls.acquire_owned().await.ok();
         Pass {
             _agent: agent,
             _call: call,
+            silence,
         }
     }
 
@@ -77,6 +88,7 @@ impl Gates {
             calls: Arc::new(Semaphore::new(self.width)),
             // One place stays for other calls, unless there is only one.
             agents: Arc::new(Semaphore::new(AGENT_CALLS.min(self.width - 1).max(1))),
+            silence: Arc::default(),
         });
         gate.clone()
     }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tracing::debug;
 
+use super::classify::node_of;
 use super::client::{Call, Client, Success};
 use super::endpoint::{Address, Endpoint, Scheme};
 use super::error::Error;
@@ -141,7 +142,9 @@ impl Session {
         loop {
             let error = match self.attempt(call).await {
                 Ok(success) => return Ok(success),
-                Err(error @ Error::CircuitOpen { .. }) => return Err(first.unwrap_or(error)),
+                Err(error @ (Error::CircuitOpen { .. } | Error::NodeSilent { .. })) => {
+                    return Err(first.unwrap_or(error));
+                }
                 Err(error) => error,
             };
             let Some(pause) = self.pause_before_repeating(call, &error, attempt) else {
@@ -157,22 +160,37 @@ impl Session {
 
     /// One exchange; in ticket mode a 401 is answered by one new login and one repetition.
     async fn attempt(&self, call: &Call) -> Result<Success, Error> {
-        let Inner {
-            client, login, gates, ..
-        } = &*self.inner;
+        let Inner { client, login, .. } = &*self.inner;
         let proof = login.proof(client, call.is_read()).await?;
-        let refused = {
-            let _pass = gates.enter(&call.path.plain).await;
-            match client.exchange(call, &proof.headers).await {
-                Err(error @ Error::AuthFailed { .. }) => error,
-                other => return other,
-            }
+        let refused = match self.exchange(call, &proof.headers).await {
+            Err(error @ Error::AuthFailed { .. }) => error,
+            other => return other,
         };
         let Some(proof) = login.again(client, &proof, call.is_read()).await? else {
             return Err(refused);
         };
-        let _pass = gates.enter(&call.path.plain).await;
-        client.exchange(call, &proof.headers).await
+        self.exchange(call, &proof.headers).await
+    }
+
+    /// Sends `call` once there is a place for it. A read of a node that hangs is not sent: each would hold a place for as
+    /// long as it is waited for.
+    async fn exchange(&self, call: &Call, headers: &HeaderMap) -> Result<Success, Error> {
+        let Inner { client, gates, .. } = &*self.inner;
+        let pass = gates.enter(&call.path.plain).await;
+        let Some(silence) = pass.silence.as_deref().filter(|_| call.is_read()) else {
+            return client.exchange(call, headers).await;
+        };
+        let admission = silence.admit().map_err(|open| Error::NodeSilent {
+            node: node_of(&call.path.plain).unwrap_or_default().to_owned(),
+            retry_after: open.retry_after,
+            source: open.last,
+        })?;
+        let outcome = client.exchange(call, headers).await;
+        match &outcome {
+            Err(error @ (Error::Timeout { .. } | Error::NodeTimeout { .. })) => admission.failed(error),
+            Ok(_) | Err(_) => admission.reached(),
+        }
+        outcome
     }
 
     /// Sends a file with `headers` of its own, once.

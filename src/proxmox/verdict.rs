@@ -16,9 +16,11 @@ impl Error {
             | Self::GuestUnavailable { .. }
             | Self::InvalidPath { .. }
             | Self::InvalidEndpoint { .. } => ErrorKind::Validation,
-            Self::Busy { .. } | Self::GuestTimeout { .. } | Self::NodeTimeout { .. } | Self::Timeout { .. } => {
-                ErrorKind::Timeout
-            }
+            Self::Busy { .. }
+            | Self::GuestTimeout { .. }
+            | Self::NodeTimeout { .. }
+            | Self::NodeSilent { .. }
+            | Self::Timeout { .. } => ErrorKind::Timeout,
             Self::Unavailable { answer, .. } if answer.status == 429 => ErrorKind::RateLimit,
             Self::Unavailable { .. }
             | Self::NodeUnreachable { .. }
@@ -50,6 +52,7 @@ impl Error {
                 | Self::Dns { .. }
                 | Self::Lost { .. }
                 | Self::CircuitOpen { .. }
+                | Self::NodeSilent { .. }
                 | Self::BothAddresses { .. }
         )
     }
@@ -105,6 +108,7 @@ impl Error {
             | Self::Decode { .. }
             | Self::TooLarge { .. }
             | Self::CircuitOpen { .. }
+            | Self::NodeSilent { .. }
             | Self::BothAddresses { .. }
             | Self::InvalidPath { .. }
             | Self::InvalidEndpoint { .. }
@@ -152,6 +156,7 @@ impl Error {
             Self::Decode { .. } => "proxmox_unexpected_answer",
             Self::TooLarge { .. } => "proxmox_answer_too_large",
             Self::CircuitOpen { .. } => "proxmox_circuit_open",
+            Self::NodeSilent { .. } => "proxmox_node_silent",
             Self::InvalidPath { .. } => "proxmox_invalid_path",
             Self::InvalidEndpoint { .. } => "proxmox_invalid_endpoint",
             Self::Closed => "proxmox_closed",

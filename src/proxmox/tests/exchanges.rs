@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::endpoint;
 use super::server::{Reply, Server};
+use crate::error::ErrorKind;
 use crate::proxmox::{Error, Param, Scheme, Session, Vmid};
 
 /// A token session over plain HTTP.
@@ -294,4 +295,57 @@ async fn write_is_repeated_when_no_connection_was_made() {
     // Two failures so far: a third still connects, a fourth meets the open circuit.
     assert!(matches!(session.version_info().await, Err(Error::Connect { .. })));
     assert!(before.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn node_that_hangs_is_not_asked_by_every_caller_in_turn() {
+    let server = Server::plain(|seen| {
+        let call = seen.call();
+        let hangs = ["nodes/a/", "/agent/", "/content"]
+            .iter()
+            .any(|part| call.contains(part));
+        let patience = if hangs { Duration::from_hours(1) } else { Duration::ZERO };
+        Reply::data("[]").after(patience)
+    });
+    let mut definition = endpoint(None, Some("127.0.0.1"));
+    definition.port = server.address.port();
+    definition.timeout = Duration::from_millis(50);
+    let session = Session::with_scheme(definition, Scheme::Http).unwrap();
+    let all = async |paths: &[&str]| join_all(paths.iter().map(|path| get(&session, path))).await;
+    let configs = [
+        "nodes/a/qemu/100/config",
+        "nodes/a/lxc/101/config",
+        "nodes/a/qemu/102/config",
+    ];
+    for outcome in all(&configs).await {
+        assert!(matches!(outcome, Err(Error::Timeout { .. })), "{outcome:?}");
+    }
+    for outcome in all(&[
+        "nodes/a/qemu/103/config",
+        "nodes/a/qemu/100/snapshot",
+        "nodes/a/network",
+    ])
+    .await
+    {
+        let error = outcome.unwrap_err();
+        assert!(
+            matches!(&error, Error::NodeSilent { node, .. } if node == "a"),
+            "{error:?}"
+        );
+        assert_eq!(
+            (error.kind(), error.reason()),
+            (ErrorKind::Timeout, "proxmox_node_silent")
+        );
+    }
+    assert_eq!(server.calls().len(), 3, "nothing was sent");
+    let place = session.path(configs[0]).unwrap();
+    assert!(
+        matches!(place.post(&[]).await, Err(Error::Timeout { .. })),
+        "a write is sent"
+    );
+    let agent = "nodes/b/qemu/100/agent/network-get-interfaces";
+    for outcome in all(&[agent, agent, agent, "nodes/b/storage/nfs/content"]).await {
+        assert!(matches!(outcome, Err(Error::Timeout { .. })), "{outcome:?}");
+    }
+    get(&session, "nodes/b/qemu/100/config").await.unwrap();
 }
