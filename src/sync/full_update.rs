@@ -85,13 +85,16 @@ impl FullReport {
     }
 
     fn warnings(&self) -> Vec<Value> {
+        // Every stage says it.
+        let absent = self.stages.first().into_iter().flat_map(|(_, report)| &report.absent);
+        let absent = absent.map(|warning| json!(warning));
         let of_stages = self.stages.iter().flat_map(|(stage, report)| {
             let warnings = report.endpoints.iter().flat_map(|endpoint| &endpoint.warnings);
             warnings.map(move |warning| warning.in_phase(stage.as_str()))
         });
         let of_sweep = self.sweep.iter().flat_map(|sweep| &sweep.warnings);
         let of_sweep = of_sweep.map(|warning| warning.in_phase(sweep::STEP));
-        of_stages.chain(of_sweep).collect()
+        absent.chain(of_stages).chain(of_sweep).collect()
     }
 
     /// The plans of all stages and of the sweep, each row once: a stage plans again what it needs and an earlier one would
@@ -363,6 +366,7 @@ mod tests {
         Report {
             stage,
             endpoints: vec![endpoint],
+            absent: Vec::new(),
             is_dry_run: false,
             is_cancelled: false,
         }

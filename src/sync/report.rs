@@ -208,6 +208,8 @@ pub struct Report {
     pub stage: Stage,
     /// Endpoint by endpoint.
     pub endpoints: Vec<EndpointReport>,
+    /// That endpoints which were asked for are not there, one by one.
+    pub absent: Vec<Warning>,
     /// Whether nothing was written on purpose.
     pub is_dry_run: bool,
     /// Whether the run was asked to stop before its end.
@@ -300,7 +302,8 @@ impl Report {
     pub fn result(&self) -> Value {
         let mut members = self.members();
         let endpoints = self.endpoints.iter();
-        let warnings: Vec<&Warning> = endpoints.clone().flat_map(|endpoint| &endpoint.warnings).collect();
+        let of_endpoints = endpoints.clone().flat_map(|endpoint| &endpoint.warnings);
+        let warnings: Vec<&Warning> = self.absent.iter().chain(of_endpoints).collect();
         if !warnings.is_empty() {
             members.insert("warnings".to_owned(), json!(warnings));
             members.insert("degraded".to_owned(), json!(true));

@@ -20,6 +20,7 @@ use super::pass::EndpointRun;
 use super::report::{Counts, EndpointReport, Report};
 use super::request::SyncRequest;
 use super::step::Step;
+use super::warning::Warning;
 use crate::endpoint::EndpointKey;
 use crate::inventory::{self, Cluster, Inventory, RecordedTasks};
 use crate::mapping::names::endpoint_label;
@@ -85,6 +86,7 @@ impl<'a> Work<'a> {
         let mut report = Report {
             stage,
             endpoints: Vec::new(),
+            absent: self.context.missing.iter().copied().map(Warning::absent).collect(),
             is_dry_run: self.request.dry_run,
             is_cancelled: false,
         };

@@ -82,6 +82,11 @@ impl Warning {
         self
     }
 
+    /// That an endpoint which was asked for is not there.
+    pub(super) fn absent(endpoint: i64) -> Self {
+        format!("endpoint {endpoint} was left out: there is none with this id that is enabled").into()
+    }
+
     /// The warning with `phase`, where several stages are told of together.
     pub(super) fn in_phase(&self, phase: &str) -> Value {
         let mut value = json!(self);

@@ -147,6 +147,9 @@ async fn endpoint_that_is_not_there_is_an_empty_success_and_is_named() {
         let frames = frames(&response.text().await.unwrap());
         let end = complete(&frames);
         assert_eq!(end["ok"], true, "{path}: {end}");
+        let warnings = &end["result"]["warnings"];
+        let text = "endpoint 77 was left out: there is none with this id that is enabled";
+        assert_eq!(*warnings, json!([{"message": text}]), "{path}: {end}");
         let counts = end["result"]
             .as_object()
             .unwrap()
@@ -156,6 +159,13 @@ async fn endpoint_that_is_not_there_is_an_empty_success_and_is_named() {
         assert_eq!(counts.filter_map(Value::as_u64).sum::<u64>(), 0, "{path}: {end}");
     }
     assert_eq!(trio.netbox.writes(), []);
+    let response = trio.open("/full-update?proxmox_endpoint_ids=1,77").await;
+    let result: Value = response.json().await.unwrap();
+    let warnings = result["warnings"].as_array().unwrap();
+    let said = warnings
+        .iter()
+        .filter(|warning| warning["message"].as_str().unwrap().starts_with("endpoint 77 "));
+    assert_eq!(said.count(), 1, "{warnings:#?}");
 }
 
 #[tokio::test]
