@@ -62,7 +62,7 @@ impl EndpointFilter {
     /// [`BadParameter`]: an unknown source, or a list of ids that is empty, too long or not made of integers.
     pub fn parse(query: &Query) -> Result<Self, BadParameter> {
         let source = match query.get("source").map(|text| text.trim()) {
-            None | Some("" | "database") => Source::Database,
+            None | Some("database") => Source::Database,
             Some("netbox") => Source::NetBox,
             Some(_) => {
                 return Err(BadParameter::Scope {
@@ -72,18 +72,20 @@ impl EndpointFilter {
             }
         };
         let ids = query.get("proxmox_endpoint_ids").or_else(|| query.get("endpoint_ids"));
-        let text = |name: &str| {
-            query
-                .get(name)
-                .map(|text| text.trim().to_owned())
-                .filter(|text| !text.is_empty())
+        // One that is there and empty would choose all endpoints: a script's variable that is not set.
+        let text = |name: &'static str| match query.get(name).map(|text| text.trim()) {
+            Some("") => Err(BadParameter::Scope {
+                message: "Invalid Proxmox endpoint query parameter",
+                detail: format!("{name} is given but empty."),
+            }),
+            text => Ok(text.map(str::to_owned)),
         };
         Ok(Self {
             source,
             ids: ids.map(|text| endpoint_ids(text)).transpose()?,
-            ip_address: text("ip_address"),
-            domain: text("domain"),
-            name: text("name"),
+            ip_address: text("ip_address")?,
+            domain: text("domain")?,
+            name: text("name")?,
         })
     }
 }

@@ -197,6 +197,10 @@ async fn every_read_route_selects_endpoints_by_the_same_parameters() {
     for route in &routes {
         for selector in [
             "source=foo",
+            "source=",
+            "name=",
+            "domain=%20",
+            "ip_address=",
             "proxmox_endpoint_ids=x",
             "endpoint_ids=,",
             "name=nobody",
