@@ -279,19 +279,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn writes_have_the_limit_that_somebody_has_set_and_no_more_than_all_requests() {
+    async fn requests_have_the_limits_that_somebody_has_set() {
         let server = MockServer::start().await;
         let untouched = json!({"netbox_max_concurrent": 1, "netbox_write_concurrency": 8});
         for (page, variables, expected) in [
-            (&untouched, &[][..], (8, 4)),
-            (&untouched, &[("PROXBOX_NETBOX_MAX_CONCURRENT", "2")], (2, 2)),
-            (&untouched, &[("PROXBOX_NETBOX_WRITE_CONCURRENCY", "8")], (8, 8)),
-            (&json!({"netbox_max_concurrent": 3}), &[], (3, 3)),
-            (&json!({"netbox_write_concurrency": 6}), &[], (8, 6)),
+            (&untouched, &[][..], (8, 4, None)),
+            (&untouched, &[("PROXBOX_NETBOX_MAX_CONCURRENT", "2")], (2, 4, Some(2))),
+            (&untouched, &[("PROXBOX_NETBOX_WRITE_CONCURRENCY", "8")], (8, 8, None)),
+            (&json!({"netbox_max_concurrent": 3}), &[], (3, 4, Some(3))),
+            (&json!({"netbox_write_concurrency": 6}), &[], (8, 6, None)),
             (
                 &json!({"netbox_max_concurrent": 20, "netbox_write_concurrency": 6}),
                 &[],
-                (20, 6),
+                (20, 6, Some(20)),
             ),
         ] {
             answer(&server, ResponseTemplate::new(200).set_body_json(page)).await;
@@ -299,7 +299,11 @@ mod tests {
             refresh(&state).await;
             let row = state.store.list_netbox_endpoints().await.unwrap().remove(0);
             let limits = state.netbox_endpoint(&row).await.unwrap().limits;
-            assert_eq!((limits.read, limits.write), expected, "{page} {variables:?}");
+            assert_eq!(
+                (limits.read, limits.write, limits.total),
+                expected,
+                "{page} {variables:?}"
+            );
         }
     }
 

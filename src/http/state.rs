@@ -48,14 +48,14 @@ pub struct AppState {
 }
 
 impl AppState {
-    /// The client of the NetBox endpoint `id`, or of the first enabled one; `None` where there is none.
+    /// The client of the enabled NetBox endpoint `id`, or of the first enabled one; `None` where there is none.
     ///
     /// # Errors
     ///
     /// What the store or the client answers, such as secrets that do not open.
     pub async fn find_netbox(&self, id: Option<i64>) -> Result<Option<Client>, ApiError> {
         let rows = self.store.list_netbox_endpoints().await?;
-        let is_wanted = |row: &NetBoxEndpoint| id.map_or(row.settings.enabled, |id| row.id == id);
+        let is_wanted = |row: &NetBoxEndpoint| row.settings.enabled && id.is_none_or(|id| row.id == id);
         let Some(row) = rows.into_iter().find(is_wanted) else {
             return Ok(None);
         };
@@ -94,9 +94,7 @@ impl AppState {
         endpoint.retry_delay = tuning.retry_delay.unwrap_or(endpoint.retry_delay);
         endpoint.limits.read = tuning.max_concurrent.unwrap_or(endpoint.limits.read);
         endpoint.limits.write = tuning.write_concurrency.unwrap_or(endpoint.limits.write);
-        if let Some(most) = tuning.max_concurrent {
-            endpoint.limits.write = endpoint.limits.write.min(most);
-        }
+        endpoint.limits.total = tuning.max_concurrent;
         Ok(endpoint)
     }
 }

@@ -227,6 +227,14 @@ pub(super) async fn session(state: &AppState, key: EndpointKey, row: &ProxmoxEnd
 /// 400 where there is none.
 pub(super) async fn get_netbox(state: &AppState, id: Option<i64>) -> Result<Client, ApiError> {
     state.find_netbox(id).await?.ok_or_else(|| {
+        if let Some(id) = id {
+            let detail = "It is not stored here, or not enabled.";
+            return ApiError::message(
+                StatusCode::BAD_REQUEST,
+                format!("NetBox endpoint {id} not found"),
+                detail,
+            );
+        }
         let detail = "Store the NetBox endpoint first: POST /netbox/endpoint, or save it in the plugin.";
         ApiError::message(StatusCode::BAD_REQUEST, "No NetBox endpoint is configured", detail)
     })

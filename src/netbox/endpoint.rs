@@ -103,11 +103,17 @@ pub struct Limits {
     pub read: usize,
     /// Simultaneous writes, at least 1.
     pub write: usize,
+    /// Simultaneous requests of either kind, at least 1; `None` where nobody has set a limit.
+    pub total: Option<usize>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { read: 8, write: 4 }
+        Self {
+            read: 8,
+            write: 4,
+            total: None,
+        }
     }
 }
 

@@ -1031,6 +1031,31 @@ async fn answer_that_comes_late_lowers_the_number_of_simultaneous_requests() {
 }
 
 #[tokio::test]
+async fn limit_of_all_requests_holds_for_reads_and_writes_together() {
+    let server = MockServer::start().await;
+    let late = page(None, [1]).set_delay(Duration::from_millis(300));
+    answer(&server, "GET", TAGS, late).await;
+    let made = ResponseTemplate::new(201).set_body_json(json!([{"id": 2}]));
+    answer(&server, "POST", TAGS, made).await;
+    for (total, expected) in [(None, ["write", "read"]), (Some(1), ["read", "write"])] {
+        let mut limited = endpoint(server.address().port());
+        limited.limits.total = total;
+        let client = Client::new(limited).unwrap();
+        let ended = std::sync::Mutex::new(Vec::new());
+        let read = async {
+            client.list::<Value>(TAGS, &Query::new()).await.unwrap();
+            ended.lock().unwrap().push("read");
+        };
+        let write = async {
+            client.create(TAGS, &[json!({"name": "x"})]).await.unwrap();
+            ended.lock().unwrap().push("write");
+        };
+        tokio::join!(read, write);
+        assert_eq!(*ended.lock().unwrap(), expected, "{total:?}");
+    }
+}
+
+#[tokio::test]
 async fn scheme_of_an_unusual_port_is_found_without_showing_the_token() {
     let server = MockServer::start().await;
     Mock::given(method("GET"))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
 use super::answer::{Answer, redirect_target, sort};
@@ -129,6 +129,8 @@ pub(super) struct Transport {
     authorization: HeaderValue,
     reads: Arc<Gate>,
     writes: Arc<Gate>,
+    /// Places for requests of either kind, where their number is limited.
+    places: Option<Semaphore>,
     breaker: Breaker,
     budget: Budget,
     pub(super) counters: Counters,
@@ -149,6 +151,10 @@ impl Transport {
             authorization,
             reads: Gate::new(endpoint.limits.read),
             writes: Gate::new(endpoint.limits.write),
+            places: endpoint
+                .limits
+                .total
+                .map(|total| Semaphore::new(total.clamp(1, Semaphore::MAX_PERMITS))),
             breaker: Breaker::default(),
             budget: Budget::new(),
             counters: Counters::default(),
@@ -259,6 +265,11 @@ impl Transport {
         let base = self.base().await?;
         let gate = if call.is_write() { &self.writes } else { &self.reads };
         let pass = gate.enter().await;
+        // Never closed. Taken last, so that who holds one waits for nobody but NetBox.
+        let _place = match &self.places {
+            Some(places) => places.acquire().await.ok(),
+            None => None,
+        };
         let began = Instant::now();
         let outcome = self.exchange(base, call).await;
         let is_slow = call.class == Class::Rows && began.elapsed() > self.endpoint.timeout / SLOW;
