@@ -54,6 +54,14 @@ impl Metadata {
     pub fn name(&self) -> Option<&str> {
         self.mode.name().or(self.last_known_name.as_deref())
     }
+
+    /// What of it is still to be believed when it could not be asked for again.
+    fn outdated(&self) -> Arc<Self> {
+        Arc::new(Self {
+            capabilities: Capabilities::unknown(),
+            ..self.clone()
+        })
+    }
 }
 
 /// What kind of installation an endpoint is.
@@ -168,7 +176,11 @@ impl MetadataCell {
         let known = self.lock();
         let metadata = known.metadata.as_ref()?;
         let has_just_failed = known.failed.is_some_and(|when| when.elapsed() < AFTER_FAILURE);
-        (metadata.age() < FRESH || has_just_failed).then(|| Arc::clone(metadata))
+        if metadata.age() < FRESH {
+            Some(Arc::clone(metadata))
+        } else {
+            has_just_failed.then(|| metadata.outdated())
+        }
     }
 
     /// Keeps a new answer; an endpoint that is not to be believed any more loses the old one.
@@ -187,7 +199,7 @@ impl MetadataCell {
 
 impl Session {
     /// Release, mode, names and rights of the endpoint; at most a minute old, unless the endpoint cannot be asked:
-    /// then the last answer is served, with its [`Metadata::age`].
+    /// then the last answer is served, with its [`Metadata::age`] and without its rights, which may be others by now.
     ///
     /// # Errors
     ///
@@ -201,7 +213,7 @@ impl Session {
             Err(error) if error.is_transient() => {
                 let old = cell.last().ok_or(error)?;
                 warn!(endpoint.id = %self.endpoint().key, age_s = old.age().as_secs(), "serving old Proxmox metadata");
-                Ok(old)
+                Ok(old.outdated())
             }
             other => other,
         }

@@ -5,8 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
 
+use super::context::SyncEndpoint;
 use super::error::Error;
 use super::event::Item;
 use super::pass::EndpointRun;
@@ -185,6 +187,15 @@ impl Work<'_> {
         let version = version(&self.context.netbox).await.map_err(Stop::Fail)?;
         let part = self.part(Stage::VirtualMachines, version);
         let endpoints: Vec<_> = self.context.endpoints.iter().collect();
+        // What the credentials may see decides on what is gone, and not what they could see a minute ago.
+        let refresh = async |endpoint: &&SyncEndpoint| match &endpoint.session {
+            Ok(session) => session.refresh().await.map(drop),
+            Err(_) => Ok(()),
+        };
+        let refreshed = join_all(endpoints.iter().map(refresh)).await;
+        for (endpoint, refreshed) in endpoints.iter().zip(refreshed) {
+            refreshed.map_err(|error| unavailable(format!("{}: {error}", endpoint.facts.name)))?;
+        }
         let looks = part.looks(&endpoints).await;
         let mut runs = Vec::new();
         for (endpoint, metadata) in endpoints.into_iter().zip(looks) {

@@ -295,3 +295,14 @@ async fn sweep_marks_nothing_where_one_of_two_endpoints_cannot_be_read_and_says_
     );
     assert_eq!(marked(&estate.netbox.rows(MACHINES)), [""; 0]);
 }
+
+#[tokio::test]
+async fn guests_that_are_hidden_since_a_moment_ago_are_not_gone() {
+    let mut bench = small().await;
+    bench.sign_in_as("auditor@pve");
+    bench.stage(Stage::VirtualMachines).await;
+    bench.proxmox.world().change(|world| world.access.acl.clear());
+    let result = bench.job(SWEEP, lifted()).await.result();
+    assert_eq!(result["skipped_reason"], "live_inventory_unavailable", "{result}");
+    assert_eq!(marked(&bench.netbox.rows(MACHINES)), [""; 0]);
+}

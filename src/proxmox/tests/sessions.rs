@@ -330,6 +330,8 @@ async fn metadata_that_cannot_be_refreshed_is_served_old_and_asked_for_seldom() 
     for _ in 0..5 {
         let metadata = session.metadata().await.unwrap();
         assert!(metadata.age() >= Duration::from_mins(2));
+        assert_eq!(metadata.name(), Some("lab"));
+        assert!(!metadata.capabilities.known, "they may be others by now");
     }
     assert_eq!(server.calls().len(), 6, "one failed refresh, then a rest");
     assert!(session.refresh().await.is_err(), "an explicit refresh hides nothing");
