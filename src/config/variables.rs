@@ -120,6 +120,10 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
         "bulk requests find their size by themselves",
     ),
     (
+        "PROXBOX_VM_CONFIG_FETCH_TIMEOUT_SECONDS",
+        "a configuration may take as long as any call to Proxmox, see PROXMOX_API_TIMEOUT",
+    ),
+    (
         "PROXBOX_FETCH_MAX_CONCURRENCY",
         "storages are defined in one answer of Proxmox",
     ),

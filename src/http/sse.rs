@@ -77,13 +77,17 @@ impl Pulse {
     /// The frame that fills a silence.
     fn beat(&mut self) -> Bytes {
         self.silences += 1;
-        match &self.step {
-            Some(step) if self.silences.is_multiple_of(SILENCES) => frame(&Event {
-                name: "step",
-                data: json!({"step": step, "status": "progress", "message": "The work goes on."}),
-            }),
-            Some(_) | None => Bytes::from_static(KEEPALIVE),
+        if !self.silences.is_multiple_of(SILENCES) {
+            return Bytes::from_static(KEEPALIVE);
         }
+        let (step, message) = match &self.step {
+            Some(step) => (step.clone(), "The work goes on."),
+            None => (json!("sync"), "An earlier run is waited for."),
+        };
+        frame(&Event {
+            name: "step",
+            data: json!({"step": step, "status": "progress", "message": message}),
+        })
     }
 }
 
@@ -174,6 +178,16 @@ mod tests {
         let expected = event(json!({"step": "backups", "status": "progress", "message": "The work goes on."}));
         assert_eq!(frames.next().await.unwrap(), frame(&expected));
         assert_eq!(frames.next().await.unwrap(), KEEPALIVE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stream_that_waits_for_its_turn_says_so() {
+        let mut frames = std::pin::pin!(frames(stream::pending()));
+        for _ in 1..SILENCES {
+            assert_eq!(frames.next().await.unwrap(), KEEPALIVE);
+        }
+        let expected = event(json!({"step": "sync", "status": "progress", "message": "An earlier run is waited for."}));
+        assert_eq!(frames.next().await.unwrap(), frame(&expected));
     }
 
     #[test]

@@ -59,7 +59,8 @@ impl EndpointFilter {
     ///
     /// # Errors
     ///
-    /// [`BadParameter`]: an unknown source, or a list of ids that is empty, too long or not made of integers.
+    /// [`BadParameter`]: an unknown source, a list of ids that is empty, too long or not made of integers, another selector
+    /// that is empty, or a port that is none.
     pub fn parse(query: &Query) -> Result<Self, BadParameter> {
         let source = match query.get("source").map(|text| text.trim()) {
             None | Some("database") => Source::Database,
@@ -72,6 +73,13 @@ impl EndpointFilter {
             }
         };
         let ids = query.get("proxmox_endpoint_ids").or_else(|| query.get("endpoint_ids"));
+        let port = query.get("port").map(|text| text.trim().parse::<u16>().ok());
+        if port.is_some_and(|port| port.is_none_or(|port| port == 0)) {
+            return Err(BadParameter::Form {
+                name: "port",
+                message: "must be a number from 1 to 65535".to_owned(),
+            });
+        }
         // One that is there and empty would choose all endpoints: a script's variable that is not set.
         let text = |name: &'static str| match query.get(name).map(|text| text.trim()) {
             Some("") => Err(BadParameter::Scope {

@@ -110,6 +110,8 @@ async fn request_that_is_not_possible_fails_before_the_stream() {
     for (query, expected) in [
         ("proxmox_endpoint_ids=x", StatusCode::BAD_REQUEST),
         ("source=foo", StatusCode::BAD_REQUEST),
+        ("port=0", StatusCode::UNPROCESSABLE_ENTITY),
+        ("port=65536", StatusCode::UNPROCESSABLE_ENTITY),
         ("overwrite_device_role=maybe", StatusCode::UNPROCESSABLE_ENTITY),
         ("fetch_max_concurrency=0", StatusCode::UNPROCESSABLE_ENTITY),
         ("netbox_vm_ids=", StatusCode::UNPROCESSABLE_ENTITY),
