@@ -74,6 +74,14 @@ fn mode(facts: &Facts) -> Mode {
     facts.options.modes.effective_node()
 }
 
+/// To claim and to link a device is part of making or adopting it, also where rows are not kept in step.
+fn adoption(facts: &Facts) -> Policy {
+    match mode(facts) {
+        Mode::Disabled => Policy::with_mode(Mode::Disabled),
+        Mode::Always | Mode::BootstrapOnly => Policy::default(),
+    }
+}
+
 impl Pass for DeviceClaims {
     type Object = DeviceState;
 
@@ -103,7 +111,7 @@ impl Pass for DeviceClaims {
 
     /// The node's name is written with the rest, once the device is as it should be.
     fn policy(facts: &Facts) -> Policy {
-        Policy::with_mode(mode(facts)).update_if("proxmox_node_name", false)
+        adoption(facts).update_if("proxmox_node_name", false)
     }
 }
 
@@ -230,12 +238,8 @@ impl Pass for NodeLinks {
         desired
     }
 
-    /// To link a device is part of making it.
     fn policy(facts: &Facts) -> Policy {
-        match mode(facts) {
-            Mode::Disabled => Policy::with_mode(Mode::Disabled),
-            Mode::Always | Mode::BootstrapOnly => Policy::default(),
-        }
+        adoption(facts)
     }
 }
 

@@ -441,8 +441,12 @@ fn device_of_another_endpoint_is_never_touched() {
 fn unclaimed_device_is_claimed_before_anything_else_of_it_changes() {
     let mut facts = converged();
     facts.known.device_states[0].object.endpoint_raw_id = None;
-    let claims = plan::<devices::DeviceClaims>(&facts);
-    assert_eq!(changes(&claims), json!({"1101": {"proxmox_endpoint_raw_id": 1}}));
+    for mode in [Mode::BootstrapOnly, Mode::Always] {
+        facts.options.modes.node = mode;
+        let claims = plan::<devices::DeviceClaims>(&facts);
+        let expected = json!({"1101": {"proxmox_endpoint_raw_id": 1}});
+        assert_eq!(changes(&claims), expected, "{mode:?}");
+    }
     facts
         .refused_nodes
         .insert("pve1".to_owned(), "its device could not be claimed".to_owned());
