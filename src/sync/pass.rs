@@ -17,7 +17,7 @@ use super::warning::Warning;
 use crate::inventory::{Gap, RecordedTasks};
 use crate::netbox::{Client, NetBoxVersion};
 use crate::proxmox::{Session, Vmid};
-use crate::reconcile::{Create, Limits, Mode, Plan, Resource, Retire, Row, Stored, check, diff};
+use crate::reconcile::{Create, Limits, Mode, Plan, Resource, Retire, Row, Shrink, Stored, check, diff};
 use crate::stages::{Facts, Pass, Selection, Stage};
 
 /// How often NetBox is read again in one pass because a write's fate was unknown. Each time the batches are half as large:
@@ -30,6 +30,8 @@ struct Passed {
     outcome: Outcome,
     /// What would be written, where nothing is.
     plan: Option<Plan>,
+    /// That the plan would retire too much to be written.
+    refused: Option<Shrink>,
     warnings: Vec<Warning>,
 }
 
@@ -84,12 +86,16 @@ impl<'a> EndpointRun<'a> {
         self.take_in::<P>(passed)
     }
 
-    /// Whether the shrink guard lets a pass retire what it would, before anything of it is written.
+    /// Whether the shrink guard lets a pass retire what it would, before anything of it is written. A dry run shows it all the
+    /// same.
     pub(super) async fn check<P: Pass>(&mut self) -> Result<(), Error> {
         let is_dry_run = std::mem::replace(&mut self.is_dry_run, true);
         let checked = self.carry_out::<P>(false).await;
         self.is_dry_run = is_dry_run;
-        checked.map(drop)
+        match checked?.and_then(|passed| passed.refused) {
+            Some(refused) if !is_dry_run => Err(refused.into()),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Runs two passes side by side. Neither may need what the other writes, nor may one change rows that the other's hang
@@ -157,14 +163,15 @@ impl<'a> EndpointRun<'a> {
             });
             plan.refused.extend(desired.refused);
             self.needs.write::<P::Object>(&plan);
-            check(&plan, P::count_ours(&self.facts, &actual), self.limits)?;
+            let guarded = check(&plan, P::count_ours(&self.facts, &actual), self.limits);
             if round == 0 {
                 passed.warnings = desired.warnings.into_iter().map(Warning::from).collect();
             }
             if self.is_dry_run {
-                passed.plan = Some(plan);
+                (passed.plan, passed.refused) = (Some(plan), guarded.err());
                 break;
             }
+            guarded?;
             if self.cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
@@ -187,12 +194,14 @@ impl<'a> EndpointRun<'a> {
         let Some(Passed {
             mut outcome,
             plan,
+            refused,
             warnings,
         }) = passed?
         else {
             return Ok(Outcome::default());
         };
         self.warnings.extend(warnings);
+        self.warnings.extend(refused.map(|refused| refused.to_string().into()));
         if let Some(plan) = plan {
             outcome = self.pretend(&plan);
             self.plans.push(self.readable(plan));

@@ -4,7 +4,7 @@ use proxbox_api::netbox::standin::{Fault, FaultRule};
 use proxbox_api::proxmox::mock::world::{Backup, GuestKind, ServerBackup, Storage};
 use proxbox_api::proxmox::mock::{MockProxmox, World};
 use proxbox_api::stages::Stage;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::clusters::{Estate, MACHINES, alpha, rows_where};
 
@@ -153,6 +153,18 @@ async fn too_many_deletions_are_refused_and_the_refusal_says_how_to_allow_them()
         "{errors:?}"
     );
     assert_eq!(bench.netbox.fingerprint(), before);
+    bench.request.dry_run = true;
+    let result = bench.run(Stage::Backups).await.result();
+    let warnings = result["warnings"].as_array().unwrap();
+    assert!(
+        warnings.len() == 1 && warnings[0].to_string().contains("allow_shrink=true"),
+        "{warnings:?}"
+    );
+    let deletions = |plan: &Value| plan["delete"].as_array().unwrap().len();
+    let planned: usize = result["plan"].as_array().unwrap().iter().map(deletions).sum();
+    assert_eq!(planned, count_on(&bench, "nas-backups"));
+    assert_eq!(bench.netbox.fingerprint(), before);
+    bench.request.dry_run = false;
     bench.request.allow_shrink = true;
     let report = bench.run(Stage::Backups).await;
     assert!(report.counts().deleted >= 10, "{}", report.result());

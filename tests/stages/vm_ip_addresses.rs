@@ -607,6 +607,14 @@ async fn addresses_of_others_are_none_of_the_endpoints_for_the_guard() {
     let report = bench.job(Stage::VmIpAddresses, SyncRequest::default()).await;
     let errors = report.errors();
     assert!(errors.len() == 1 && errors[0].contains("15 of 20"), "{errors:?}");
+    let dry = SyncRequest {
+        dry_run: true,
+        ..SyncRequest::default()
+    };
+    let report = bench.stage_with(Stage::VmIpAddresses, dry).await;
+    let told = warnings(&report);
+    assert_eq!(told.matches("15 of 20").count(), 2, "links and addresses: {told}");
+    assert_eq!(report.counts().deleted, 15);
     assert_eq!(bench.take_writes(), Vec::<String>::new());
     let lifted = SyncRequest {
         allow_shrink: true,
