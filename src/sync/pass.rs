@@ -18,6 +18,7 @@ use crate::inventory::{Gap, RecordedTasks};
 use crate::netbox::{Client, NetBoxVersion};
 use crate::proxmox::{Session, Vmid};
 use crate::reconcile::{Create, Limits, Mode, Plan, Resource, Retire, Row, Shrink, Stored, check, diff};
+use crate::stages::guests::of_all_machines;
 use crate::stages::{Facts, Pass, Selection, Stage};
 
 /// How often NetBox is read again in one pass because a write's fate was unknown. Each time the batches are half as large:
@@ -163,7 +164,7 @@ impl<'a> EndpointRun<'a> {
             });
             plan.refused.extend(desired.refused);
             self.needs.write::<P::Object>(&plan);
-            let guarded = check(&plan, P::count_ours(&self.facts, &actual), self.limits);
+            let guarded = self.guard::<P>(&plan, &actual).await;
             if round == 0 {
                 passed.warnings = desired.warnings.into_iter().map(Warning::from).collect();
             }
@@ -187,6 +188,23 @@ impl<'a> EndpointRun<'a> {
             pending = Some(applied.unresolved);
         }
         Ok(Some(passed))
+    }
+
+    /// Whether the shrink guard lets `plan` pass. Where the request names virtual machines, the rows that were read are a few
+    /// of the endpoint's: of all of them the guard takes its share, where they can be told.
+    async fn guard<P: Pass>(&self, plan: &Plan, actual: &[Stored<P::Object>]) -> Result<(), Shrink> {
+        let guarded = check(plan, P::count_ours(&self.facts, actual), self.limits);
+        if guarded.is_ok() || self.facts.options.guests.only.is_none() {
+            return guarded;
+        }
+        let all = of_all_machines(&self.facts);
+        let Some(selection) = P::all_ours(&all) else {
+            return guarded;
+        };
+        match self.list::<P::Object>(vec![selection]).await {
+            Ok(rows) => check(plan, P::count_all(&all, &rows), self.limits),
+            Err(_) => guarded,
+        }
     }
 
     /// Learns from a pass.

@@ -172,6 +172,49 @@ async fn too_many_deletions_are_refused_and_the_refusal_says_how_to_allow_them()
 
 #[tokio::test]
 async fn broken_identity_costs_its_virtual_machine_and_no_other() {
+/// The nightly backups of guest 101 and of guest 102 on a storage that all nodes share.
+fn keep_nightly(bench: &Estate, counts: [i64; 2]) {
+    let nightly = |vmid: u32, kind, count: i64| {
+        (0..count).map(move |night| Backup {
+            storage: "nas-backups".to_owned(),
+            node: None,
+            vmid,
+            kind,
+            ctime: 1_739_264_400 + night * 86_400,
+            size: 1 << 30,
+            notes: None,
+            protected: false,
+            server: None,
+        })
+    };
+    bench.clusters[0].proxmox.world().change(|world| {
+        let [first, second] = [101, 102].map(|vmid| world.guests[&vmid].kind);
+        world.backups = nightly(101, first, counts[0])
+            .chain(nightly(102, second, counts[1]))
+            .collect();
+    });
+}
+
+/// Of few rows of one virtual machine many may go where the endpoint has many.
+#[tokio::test]
+async fn guard_of_a_run_for_one_virtual_machine_takes_its_share_of_the_endpoints_rows() {
+    let mut bench = bench().await;
+    bench.request.allow_shrink = false;
+    keep_nightly(&bench, [14, 40]);
+    bench.run(Stage::Backups).await;
+    assert_eq!(bench.netbox.count(BACKUPS), 54);
+    let request = bench.only(bench.machine(101));
+    keep_nightly(&bench, [3, 40]);
+    let report = bench.try_run(Stage::Backups, request).await;
+    assert_eq!((report.errors(), report.counts().deleted), (Vec::new(), 11));
+    assert_eq!(bench.netbox.count(BACKUPS), 43);
+    let request = bench.only(bench.machine(102));
+    keep_nightly(&bench, [3, 20]);
+    let errors = bench.try_run(Stage::Backups, request).await.errors();
+    assert!(errors.len() == 1 && errors[0].contains("20 of 43"), "{errors:?}");
+    assert_eq!(bench.netbox.count(BACKUPS), 43);
+}
+
     let bench = bench().await;
     bench.run(Stage::Backups).await;
     let machine = bench.machine(102);
