@@ -231,8 +231,8 @@ impl<'a> EndpointRun<'a> {
         Ok(outcome)
     }
 
-    /// Adds rows of a kind that is never read back, such as journal entries. One whose fate is unknown is not sent
-    /// again: better none than two.
+    /// Adds rows of a kind that is never read back, such as journal entries, even where the run is asked to stop: the next
+    /// one would find nothing to tell. One whose fate is unknown is not sent again: better none than two.
     pub(super) async fn append<R: Resource>(&self, rows: &[R]) -> Outcome {
         let create = rows.iter().map(|row| Create {
             key: row.key().to_string(),
@@ -246,9 +246,12 @@ impl<'a> EndpointRun<'a> {
         if self.is_dry_run {
             return Outcome::default();
         }
-        apply(&plan, self.writer((&[], &BTreeSet::new()), false), Round::Last)
-            .await
-            .outcome
+        let (distinct, cancel) = (BTreeSet::new(), CancellationToken::new());
+        let writer = Writer {
+            cancel: &cancel,
+            ..self.writer((&[], &distinct), false)
+        };
+        apply(&plan, writer, Round::Last).await.outcome
     }
 
     fn writer<'b>(&'b self, (scope, distinct): (&'b [Selection], &'b BTreeSet<String>), is_beside: bool) -> Writer<'b> {

@@ -1,12 +1,14 @@
 //! Stage `backups`.
 
-use proxbox_api::netbox::standin::{Fault, FaultRule};
+use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
 use proxbox_api::proxmox::mock::world::{Backup, GuestKind, ServerBackup, Storage};
 use proxbox_api::proxmox::mock::{MockProxmox, World};
 use proxbox_api::stages::Stage;
+use proxbox_api::sync::SyncRequest;
 use serde_json::{Value, json};
 
 use crate::clusters::{Estate, MACHINES, alpha, rows_where};
+use crate::harness::Bench;
 
 const BACKUPS: &str = "/api/plugins/proxbox/backups/";
 const JOURNAL: &str = "/api/extras/journal-entries/";
@@ -170,8 +172,6 @@ async fn too_many_deletions_are_refused_and_the_refusal_says_how_to_allow_them()
     assert!(report.counts().deleted >= 10, "{}", report.result());
 }
 
-#[tokio::test]
-async fn broken_identity_costs_its_virtual_machine_and_no_other() {
 /// The nightly backups of guest 101 and of guest 102 on a storage that all nodes share.
 fn keep_nightly(bench: &Estate, counts: [i64; 2]) {
     let nightly = |vmid: u32, kind, count: i64| {
@@ -215,6 +215,8 @@ async fn guard_of_a_run_for_one_virtual_machine_takes_its_share_of_the_endpoints
     assert_eq!(bench.netbox.count(BACKUPS), 43);
 }
 
+#[tokio::test]
+async fn broken_identity_costs_its_virtual_machine_and_no_other() {
     let bench = bench().await;
     bench.run(Stage::Backups).await;
     let machine = bench.machine(102);
@@ -428,4 +430,19 @@ async fn virtual_machine_of_a_gone_guest_of_another_kind_costs_its_heir_no_backu
     let report = bench.run(Stage::Backups).await;
     assert_eq!(report.counts().created, 1, "{}", report.result());
     assert_eq!(bench.netbox.rows(BACKUPS)[0]["virtual_machine"]["id"], json!(heir));
+}
+
+#[tokio::test]
+async fn backups_written_before_the_run_is_asked_to_stop_get_their_entries() {
+    let bench = Bench::with(World::estate(2, 12), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    let stop = async {
+        while bench.netbox.count(BACKUPS) == 0 {
+            tokio::task::yield_now().await;
+        }
+        bench.stop_runs();
+    };
+    let (report, ()) = tokio::join!(bench.job(Stage::Backups, SyncRequest::default()), stop);
+    assert!(report.is_cancelled(), "{:?}", report.errors());
+    assert_eq!(bench.netbox.count(JOURNAL), bench.netbox.count(BACKUPS));
 }
