@@ -536,6 +536,32 @@ async fn request_that_is_not_possible_is_refused() {
     assert_eq!(told(&trio.netbox.writes()), [""; 0]);
 }
 
+/// Whose name in NetBox an operator has changed.
+#[tokio::test]
+async fn cluster_may_be_called_as_in_netbox_where_one_endpoint_is_selected() {
+    let trio = converged().await;
+    let cluster = trio.netbox.rows(CLUSTERS)[0]["id"].as_u64().unwrap();
+    trio.netbox
+        .change(CLUSTERS, cluster, &json!({"name": "Hall 3"}))
+        .unwrap();
+    let endpoint = trio.netbox.rows("/api/plugins/proxbox/endpoints/proxmox/")[0]["id"].clone();
+    let tracked = json!({"endpoint": endpoint, "name": "lab", "mode": "cluster", "netbox_cluster": cluster});
+    trio.netbox
+        .seed("/api/plugins/proxbox/proxmox-clusters/", &tracked)
+        .unwrap();
+    let url = "/sync/individual/storage?storage_name=local&cluster_name=";
+    let selected = format!("&proxmox_endpoint_ids={}", trio.endpoint);
+    done(&trio, &format!("{url}hall%203{selected}"), "unchanged").await;
+    let (status, body) = trio.app.get(&format!("{url}Hall%204{selected}")).await;
+    assert_eq!(status, StatusCode::NOT_FOUND, "{body}");
+    // Of several it is not told which is meant.
+    let other = with(pushed("other", &trio.proxmox), &json!({"port": 1}));
+    store(&trio.app, &other).await;
+    let (status, body) = trio.app.get(&format!("{url}Hall%203")).await;
+    assert_ne!(status, StatusCode::OK, "{body}");
+    done(&trio, &format!("{url}Hall%203{selected}"), "unchanged").await;
+}
+
 #[tokio::test]
 async fn two_endpoints_with_one_name_are_never_guessed_between() {
     let trio = converged().await;

@@ -106,7 +106,7 @@ async fn run(kind: IndividualKind, state: AppState, mut scope: Scope) -> Result<
         scope.filter.ip_address = None;
     }
     let selected = select(&state, &scope.filter).await?;
-    let target = choose(selected.targets, wanted.cluster.as_deref()).await?;
+    let target = choose(&state, &scope, selected.targets, wanted.cluster.as_deref()).await?;
     let selected = Selected {
         targets: vec![target],
         ..Selected::default()
@@ -124,9 +124,14 @@ async fn run(kind: IndividualKind, state: AppState, mut scope: Scope) -> Result<
 }
 
 /// The one endpoint that the request is about: the one whose cluster or host is called so, else the only one there is.
-async fn choose(mut targets: Vec<Target>, cluster: Option<&str>) -> Result<Target, ApiError> {
+async fn choose(
+    state: &AppState,
+    scope: &Scope,
+    mut targets: Vec<Target>,
+    cluster: Option<&str>,
+) -> Result<Target, ApiError> {
     if let Some(cluster) = cluster {
-        return get_called(targets, cluster).await;
+        return get_called(state, scope, targets, cluster).await;
     }
     match (targets.pop(), targets.is_empty()) {
         (Some(target), true) => Ok(target),
