@@ -536,6 +536,20 @@ async fn request_that_is_not_possible_is_refused() {
     assert_eq!(told(&trio.netbox.writes()), [""; 0]);
 }
 
+/// The plugin sends one set of parameters for objects of many kinds.
+#[tokio::test]
+async fn parameters_that_a_kind_does_not_need_are_ignored() {
+    let trio = converged().await;
+    for query in [
+        "storage?storage_name=local&cluster_name=lab&vmid=101".to_owned(),
+        "node?node_name=pve1&cluster_name=lab&vmid=many&type=node".to_owned(),
+        format!("vm?{}&ip_address=10.50.0.102", guest(&trio)),
+        "cluster?cluster_name=lab&ip_address=10.50.0.102".to_owned(),
+    ] {
+        done(&trio, &format!("/sync/individual/{query}"), "unchanged").await;
+    }
+}
+
 /// Whose name in NetBox an operator has changed.
 #[tokio::test]
 async fn cluster_may_be_called_as_in_netbox_where_one_endpoint_is_selected() {

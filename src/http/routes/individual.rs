@@ -101,10 +101,8 @@ fn handler(kind: IndividualKind) -> MethodRouter<AppState> {
 
 async fn run(kind: IndividualKind, state: AppState, mut scope: Scope) -> Result<Response, ApiError> {
     let wanted = Individual::parse(kind, &scope.query)?;
-    if kind == IndividualKind::Address {
-        // Here it is the guest's, not the endpoint's.
-        scope.filter.ip_address = None;
-    }
+    // Here it is a guest's, not the endpoint's; most kinds have no use for it.
+    scope.filter.ip_address = None;
     let selected = select(&state, &scope.filter).await?;
     let target = choose(&state, &scope, selected.targets, wanted.cluster.as_deref()).await?;
     let selected = Selected {
