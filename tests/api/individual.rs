@@ -577,6 +577,30 @@ async fn cluster_may_be_called_as_in_netbox_where_one_endpoint_is_selected() {
 }
 
 #[tokio::test]
+async fn address_is_looked_for_on_the_interface_that_is_named() {
+    let trio = converged().await;
+    let url = format!(
+        "/sync/individual/ip?{}&ip_address=10.50.0.102&interface_name=",
+        guest(&trio)
+    );
+    for name in ["net0", "ens18", "ENS18"] {
+        let body = done(&trio, &format!("{url}{name}"), "unchanged").await;
+        assert_eq!(body["proxmox_resource"]["interface_name"], "net0", "{name}: {body}");
+    }
+    trio.netbox.clear_requests();
+    for name in ["net1", "net7"] {
+        let (status, body) = trio.app.get(&format!("{url}{name}")).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{name}: {body}");
+        let detail = body["detail"].as_str().unwrap();
+        assert!(
+            detail.contains(&format!("on interface {name} of guest {RICH}")),
+            "{detail}"
+        );
+    }
+    assert_eq!(told(&trio.netbox.writes()), [""; 0]);
+}
+
+#[tokio::test]
 async fn two_endpoints_with_one_name_are_never_guessed_between() {
     let trio = converged().await;
     let url = "/sync/individual/storage?storage_name=local&cluster_name=lab";
