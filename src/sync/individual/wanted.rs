@@ -123,7 +123,7 @@ pub struct Individual {
     /// Whether a virtual machine that is missing may be made.
     pub(super) may_create_machine: bool,
     /// Whether a storage that is missing may be made.
-    pub(super) may_create_storage: bool,
+    pub(in crate::sync) may_create_storage: bool,
 }
 
 /// The guest that a request is about.
