@@ -526,6 +526,10 @@ async fn request_that_is_not_possible_is_refused() {
             StatusCode::UNPROCESSABLE_ENTITY,
         ),
         (
+            &format!("cluster?cluster_name=lab&run_id={}", "r".repeat(256)),
+            StatusCode::UNPROCESSABLE_ENTITY,
+        ),
+        (
             "cluster?cluster_name=lab&netbox_branch_schema_id=none1",
             StatusCode::BAD_REQUEST,
         ),
