@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 use super::AppState;
 use super::error::ApiError;
 use super::scope::Scope;
-use super::targets::{Selected, Target, get_netbox};
+use super::targets::{Selected, Target, get_branch};
 use crate::netbox::{self, Client, ObjectId};
 use crate::proxmox::types::ClusterStatus;
 use crate::sync::{EndpointFacts, Limits, Lookup, Part, RunContext, SyncEndpoint, SyncRequest};
@@ -49,11 +49,7 @@ impl Job {
         selected: Selected,
     ) -> Result<Self, ApiError> {
         let mut request = SyncRequest::parse(&scope.query)?;
-        let main = get_netbox(state, request.netbox_id).await?;
-        let client = match &request.branch {
-            Some(branch) => main.on_branch(branch)?,
-            None => main,
-        };
+        let client = get_branch(state, &request).await?;
         if !request.dry_run {
             refuse_mock_data(state, &client)?;
         }

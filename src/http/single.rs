@@ -2,15 +2,43 @@
 
 use axum::http::StatusCode;
 use futures_util::future::join_all;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::AppState;
 use super::error::ApiError;
 use super::scope::Scope;
-use super::targets::{Selected, Target};
+use super::targets::{Selected, Target, get_branch};
+use crate::netbox::{Client, ObjectId, Query};
 use crate::proxmox::{Error, Session};
+use crate::sync::SyncRequest;
 
 /// The query key that chooses among several clusters.
 pub(super) const CLUSTER_NAME: &str = "cluster_name";
+
+/// Where the plugin keeps the clusters that it tracks.
+const TRACKED: &str = "/api/plugins/proxbox/proxmox-clusters/";
+/// Where NetBox keeps its clusters.
+const CLUSTERS: &str = "/api/virtualization/clusters/";
+
+/// A cluster that the plugin tracks.
+#[derive(Debug, Deserialize)]
+struct Tracked {
+    name: String,
+    netbox_cluster: Option<Identified>,
+}
+
+/// A row of which only the id counts.
+#[derive(Debug, Deserialize)]
+struct Identified {
+    id: ObjectId,
+}
+
+/// A row of which only the name counts.
+#[derive(Debug, Deserialize)]
+struct Named {
+    name: String,
+}
 
 /// One endpoint with its session.
 #[derive(Debug)]
@@ -70,16 +98,50 @@ fn no_session(cluster: &str) -> String {
     format!("No Proxmox session found for cluster: {cluster}")
 }
 
-/// The target whose cluster or host has this name, whatever its case.
+/// The target whose cluster or host has this name, whatever its case; the only one there is also where NetBox calls its
+/// cluster so, which an operator may have given another name.
 ///
 /// # Errors
 ///
-/// 404 where none has it; else as [`called`].
-pub(super) async fn get_called(targets: Vec<Target>, name: &str) -> Result<Target, ApiError> {
-    called(targets, name).await?.ok_or_else(|| {
-        let text = no_session(name);
-        ApiError::bare(StatusCode::NOT_FOUND, json!({"error": text, "detail": text}))
-    })
+/// 404 where none has it; 400 and the failures of endpoints as [`called`]; the failure of NetBox.
+pub(super) async fn get_called(
+    state: &AppState,
+    scope: &Scope,
+    targets: Vec<Target>,
+    name: &str,
+) -> Result<Target, ApiError> {
+    let only = targets.first().filter(|_| targets.len() == 1).cloned();
+    if let Some(found) = called(targets, name).await? {
+        return Ok(found);
+    }
+    if let Some(only) = only {
+        let client = get_branch(state, &SyncRequest::parse(&scope.query)?).await?;
+        if is_tracked_as(&client, &only, name).await? {
+            return Ok(only);
+        }
+    }
+    let text = no_session(name);
+    Err(ApiError::bare(
+        StatusCode::NOT_FOUND,
+        json!({"error": text, "detail": text}),
+    ))
+}
+
+/// Whether the plugin tracks the target's cluster under this name, or links a cluster of NetBox that has it.
+async fn is_tracked_as(client: &Client, target: &Target, name: &str) -> Result<bool, ApiError> {
+    let Some(endpoint) = target.plugin_id() else {
+        return Ok(false);
+    };
+    let query = Query::new().with("endpoint", endpoint).expect("endpoint.id", endpoint);
+    let query = query.fields(&["endpoint", "name", "netbox_cluster"]);
+    let rows: Vec<Tracked> = client.list(TRACKED, &query).await?;
+    let linked = rows.iter().filter_map(|row| row.netbox_cluster.as_ref());
+    let linked: Vec<String> = linked.map(|cluster| cluster.id.to_string()).collect();
+    let query = Query::new().fields(&["name"]).expect_chunk("id");
+    let clusters: Vec<Named> = client.list_chunked(CLUSTERS, &query, "id", &linked).await?;
+    let names = rows.iter().map(|row| &row.name);
+    let mut names = names.chain(clusters.iter().map(|cluster| &cluster.name));
+    Ok(names.any(|own| own.eq_ignore_ascii_case(name)))
 }
 
 /// The target whose cluster or host has this name, whatever its case; `None` where no endpoint has it.

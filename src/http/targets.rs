@@ -17,7 +17,7 @@ use crate::netbox::objects::PluginEndpoint;
 use crate::netbox::{Client, Query};
 use crate::proxmox::{Error, Metadata, Rows, Session};
 use crate::store::{ProxmoxEndpoint, ProxmoxSettings};
-use crate::sync::{EndpointFilter, endpoint_label, plugin_key};
+use crate::sync::{EndpointFilter, SyncRequest, endpoint_label, plugin_key};
 
 /// One endpoint that a request is about.
 #[derive(Debug, Clone)]
@@ -51,6 +51,14 @@ impl Target {
         // Boxed: reads are large, and handlers hold several of them.
         let (name, read) = (Box::pin(self.name()), Box::pin(read));
         async { tokio::try_join!(name, read) }
+    }
+
+    /// Its number in the plugin, where that is known.
+    pub(super) fn plugin_id(&self) -> Option<u64> {
+        match self.key.source {
+            Source::Database => plugin_key(&self.settings.name),
+            Source::NetBox => u64::try_from(self.key.id.0).ok(),
+        }
     }
 
     /// The operator's name for the endpoint.
@@ -237,6 +245,19 @@ pub(super) async fn get_netbox(state: &AppState, id: Option<i64>) -> Result<Clie
         }
         let detail = "Store the NetBox endpoint first: POST /netbox/endpoint, or save it in the plugin.";
         ApiError::message(StatusCode::BAD_REQUEST, "No NetBox endpoint is configured", detail)
+    })
+}
+
+/// The client of the NetBox that `request` is about, on its branch.
+///
+/// # Errors
+///
+/// 400 where there is none, or no such branch.
+pub(super) async fn get_branch(state: &AppState, request: &SyncRequest) -> Result<Client, ApiError> {
+    let main = get_netbox(state, request.netbox_id).await?;
+    Ok(match &request.branch {
+        Some(branch) => main.on_branch(branch)?,
+        None => main,
     })
 }
 

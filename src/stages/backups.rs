@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::guests::{bindings, of_guests};
+use super::guests::{bindings, of_guests, own_machines};
 use super::{Desired, Facts, Part, Pass, Selection};
 use crate::inventory::{self, StorageBackups, Storages, Volume};
 use crate::mapping::backup::{backup, storage_of};
@@ -129,6 +129,16 @@ impl Pass for Backups {
 
     fn count_ours(facts: &Facts, actual: &[Stored<Backup>]) -> usize {
         actual.iter().filter(|stored| is_ours(facts, stored)).count()
+    }
+
+    fn all_ours(all: &Facts) -> Option<Selection> {
+        Some(of_guests(all))
+    }
+
+    fn count_all(all: &Facts, rows: &[Stored<Backup>]) -> usize {
+        let own = own_machines(all);
+        let owners = rows.iter().map(|stored| stored.object.virtual_machine);
+        owners.filter(|owner| own.contains(owner)).count()
     }
 
     fn retire(facts: &Facts, stored: &Stored<Backup>) -> Retire {

@@ -113,6 +113,18 @@ pub fn bindings(facts: &Facts) -> Bindings<'_> {
     bindings
 }
 
+/// The virtual machines that stand for guests of the endpoint.
+pub(super) fn own_machines(facts: &Facts) -> BTreeSet<ObjectId> {
+    bindings(facts).bound.iter().map(|bound| bound.id).collect()
+}
+
+/// The same facts, as if the request named no virtual machines.
+pub fn of_all_machines(facts: &Facts) -> Facts {
+    let mut all = facts.clone();
+    all.options.guests.only = None;
+    all
+}
+
 /// The virtual machines of the cluster.
 pub fn machine_selection(facts: &Facts) -> Vec<Selection> {
     let of_cluster = |cluster| Selection::with("cluster_id", &cluster).below::<Cluster>([cluster]);

@@ -290,6 +290,17 @@ pub trait Pass {
         actual.len()
     }
 
+    /// All rows of the endpoint, of which a request for some virtual machines reads but theirs; `all` are the facts without
+    /// that limit. `None`: they cannot be told.
+    fn all_ours(_all: &Facts) -> Option<Selection> {
+        None
+    }
+
+    /// How many of the rows that [`Self::all_ours`] selects are the endpoint's own.
+    fn count_all(_all: &Facts, rows: &[Stored<Self::Object>]) -> usize {
+        rows.len()
+    }
+
     /// What may be changed.
     fn policy(_facts: &Facts) -> Policy {
         Policy::default()

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::guests::{bindings, of_guests};
+use super::guests::{bindings, of_guests, own_machines};
 use super::{Desired, Facts, Part, Pass, Selection};
 use crate::mapping::snapshot::{SnapshotOwner, snapshot};
 use crate::netbox::objects::Snapshot;
@@ -140,6 +140,16 @@ impl Pass for Snapshots {
 
     fn count_ours(facts: &Facts, actual: &[Stored<Snapshot>]) -> usize {
         actual.iter().filter(|stored| is_ours(facts, stored)).count()
+    }
+
+    fn all_ours(all: &Facts) -> Option<Selection> {
+        Some(of_guests(all))
+    }
+
+    fn count_all(all: &Facts, rows: &[Stored<Snapshot>]) -> usize {
+        let own = own_machines(all);
+        let owners = rows.iter().map(|stored| stored.object.virtual_machine);
+        owners.filter(|owner| own.contains(owner)).count()
     }
 
     fn retire(facts: &Facts, stored: &Stored<Snapshot>) -> Retire {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::address_owners::estate;
-use super::guests::bindings;
+use super::guests::own_machines;
 use super::ports::guest_ports;
 use super::vm_ip_addresses::{address_selection, hosts, link_selection, mode};
 use super::{Desired, Facts, Pass, Selection};
@@ -51,11 +51,6 @@ pub fn find_stale(facts: &Facts) -> (BTreeSet<ObjectId>, BTreeSet<ObjectId>) {
     });
     let links = links.map(|stored| stored.id).collect();
     (addresses, links)
-}
-
-/// The virtual machines that stand for guests of the endpoint.
-fn own_machines(facts: &Facts) -> BTreeSet<ObjectId> {
-    bindings(facts).bound.iter().map(|bound| bound.id).collect()
 }
 
 /// The addresses of those virtual machines' interfaces that are no operator's.
@@ -116,6 +111,10 @@ impl Pass for StaleLinks {
             .count()
     }
 
+    fn all_ours(all: &Facts) -> Option<Selection> {
+        Some(Selection::any_of("virtual_machine", own_machines(all)))
+    }
+
     fn policy(facts: &Facts) -> Policy {
         Policy::with_mode(mode(facts))
     }
@@ -148,6 +147,15 @@ impl Pass for StaleAddresses {
 
     fn count_ours(facts: &Facts, _: &[Stored<IpAddress>]) -> usize {
         own_addresses(facts).len()
+    }
+
+    fn all_ours(all: &Facts) -> Option<Selection> {
+        Some(Selection::any_of("virtual_machine_id", own_machines(all)))
+    }
+
+    fn count_all(_all: &Facts, rows: &[Stored<IpAddress>]) -> usize {
+        let tags = rows.iter().map(|stored| &stored.object.tags);
+        tags.filter(|tags| tags.contains(PROXBOX_TAG)).count()
     }
 
     fn policy(facts: &Facts) -> Policy {

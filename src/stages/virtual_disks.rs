@@ -3,7 +3,7 @@
 //! A disk that is gone from the guest's configuration is deleted, if it is ours and the configuration shows any disk at
 //! all. A drive that cannot be sized keeps the row it has.
 
-use super::guests::bindings;
+use super::guests::{bindings, own_machines};
 use super::{Desired, Facts, Part, Pass, Selection};
 use crate::mapping::notes::overrides;
 use crate::mapping::virtual_disk::{ParsedDisk, disks, virtual_disk};
@@ -57,6 +57,16 @@ impl Pass for VirtualDisks {
             disk.tags.contains(PROXBOX_TAG) && facts.known.guests.contains_key(&disk.virtual_machine)
         };
         disks.filter(is_ours).count()
+    }
+
+    fn all_ours(all: &Facts) -> Option<Selection> {
+        let machines = own_machines(all);
+        Some(Selection::related_to("virtual_machine_id", "virtual_machine", machines))
+    }
+
+    fn count_all(_all: &Facts, rows: &[Stored<VirtualDisk>]) -> usize {
+        let tags = rows.iter().map(|stored| &stored.object.tags);
+        tags.filter(|tags| tags.contains(PROXBOX_TAG)).count()
     }
 
     fn policy(facts: &Facts) -> Policy {

@@ -7,6 +7,7 @@ use super::ports::{GuestPorts, Port, Source, guest_ports, interface_of};
 use super::vm_interfaces::all_ports;
 use super::{Facts, Family, Part};
 use crate::mapping::ip_address::{Address, addresses_of};
+use crate::mapping::vm_interface::core_name;
 use crate::netbox::objects::{IpAddress, PROXBOX_TAG};
 use crate::reconcile::{ObjectId, Stored};
 
@@ -83,14 +84,21 @@ pub fn claims(facts: &Facts) -> Claims {
     claims
 }
 
-/// The key and the name of the interface that has the address `host`, among those that the request is about.
-pub fn port_with(facts: &Facts, host: IpAddr) -> Option<(String, String)> {
+/// The key and the name of the interface that has the address `host`, among those that the request is about; only one
+/// `called` so in the guest's configuration, in NetBox or by the guest, where that is given.
+pub fn port_with(facts: &Facts, host: IpAddr, called: Option<&str>) -> Option<(String, String)> {
     let ports = guest_ports(facts);
     let has_it = |(guest, port): &(&GuestPorts<'_>, &Port)| {
         let found = addresses(facts, guest, port).addresses;
         found.iter().any(|address| address.host == host)
     };
-    let (_, port) = all_ports(&ports).find(has_it)?;
+    let is_called = |port: &Port, name: &str| {
+        let seen = port.seen.as_ref().map(|seen| seen.name.as_str());
+        let core = [port.nic.key.as_str(), core_name(&port.nic), &port.name];
+        core.contains(&name) || seen.is_some_and(|seen| seen.eq_ignore_ascii_case(name))
+    };
+    let mut named = all_ports(&ports).filter(|(_, port)| called.is_none_or(|name| is_called(port, name)));
+    let (_, port) = named.find(has_it)?;
     Some((port.nic.key.clone(), port.name.clone()))
 }
 

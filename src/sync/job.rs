@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::full_update::FullReport;
-use super::individual::{Individual, IndividualReport};
+use super::individual::{Individual, IndividualKind, IndividualReport};
 use super::report::Report;
 use super::request::SyncRequest;
 use super::step::Step;
@@ -61,7 +61,7 @@ impl Job {
         let guests = &request.options.guests;
         let mut stages = match self {
             Self::Stage(stage) => BTreeSet::from([*stage]),
-            Self::Individual(wanted) => above(wanted.kind.stage()),
+            Self::Individual(wanted) => written_for(wanted),
             Self::FullUpdate => Stage::ORDER.iter().copied().collect(),
             Self::Sweep { .. } => BTreeSet::from([Stage::VirtualMachines]),
         };
@@ -84,6 +84,15 @@ impl Job {
         }
         stages
     }
+}
+
+/// The stages whose rows may be written for one object. What is on a storage may make the storage's row.
+fn written_for(wanted: &Individual) -> BTreeSet<Stage> {
+    let mut stages = above(wanted.kind.stage());
+    if wanted.may_create_storage && matches!(wanted.kind, IndividualKind::Disk | IndividualKind::Backup) {
+        stages.insert(Stage::Storage);
+    }
+    stages
 }
 
 /// A stage and those that make what its rows hang on.
@@ -225,6 +234,23 @@ mod tests {
             ["node-interfaces", "vm-interfaces"]
         );
         assert_eq!(held(Job::FullUpdate, &plain).len(), Stage::ORDER.len());
+        let disk = |more: &[(&str, &str)]| {
+            let guest = [
+                ("cluster_name", "lab"),
+                ("node", "pve1"),
+                ("type", "qemu"),
+                ("vmid", "101"),
+            ];
+            let query = guest.iter().chain(&[("disk_name", "scsi0")]).chain(more);
+            let query = query.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            Job::Individual(Individual::parse(IndividualKind::Disk, &query.collect()).unwrap())
+        };
+        let parents = ["devices", "virtual-machines", "virtual-disks"];
+        assert_eq!(held(disk(&[("auto_create_storage", "false")]), &plain), parents);
+        assert_eq!(
+            held(disk(&[]), &plain),
+            ["devices", "storage", "virtual-machines", "virtual-disks"]
+        );
         assert_eq!(above(Stage::VmIpAddresses).len(), 4);
         assert_eq!(above(Stage::Devices).len(), 1);
     }

@@ -187,6 +187,14 @@ impl Memo {
         self.forget_part(netbox, endpoint, forget);
     }
 
+    /// Forgets everything of the endpoints of a run that was broken off, and which passes over their tasks there were.
+    pub(super) fn forget_endpoints(&self, netbox: &Client, keys: impl Iterator<Item = EndpointKey>) {
+        for key in keys {
+            self.forget_endpoint(netbox, key);
+            self.with_history(|history| history.task_passes.remove(&(side(netbox), key)));
+        }
+    }
+
     fn forget_part(&self, netbox: &Client, endpoint: EndpointKey, forget: impl FnOnce(&mut Kept)) {
         let side = side(netbox);
         self.with(|state| {
@@ -370,6 +378,8 @@ impl Place<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use secrecy::SecretString;
 
     use super::*;
@@ -481,6 +491,30 @@ mod tests {
             pass(1).await;
         }
         assert!(place.nodes().is_none());
+    }
+
+    #[tokio::test]
+    async fn run_that_is_broken_off_costs_other_endpoints_nothing() {
+        let bench = Bench::new();
+        let place = bench.place(TTL);
+        let other = Place {
+            endpoint: EndpointKey {
+                id: EndpointId(2),
+                ..key()
+            },
+            ..place
+        };
+        other.keep_nodes(KnownNodes::default());
+        let pass = || TaskPass {
+            at: Some(1_700_000_000),
+            guests: BTreeSet::new(),
+            nodes: BTreeSet::new(),
+        };
+        place.count_task_pass(pass());
+        other.count_task_pass(pass());
+        bench.memo.forget_endpoints(&bench.netbox, [key()].into_iter());
+        let known = [place, other].map(|place| (place.nodes().is_some(), place.is_full_task_pass(&pass())));
+        assert_eq!(known, [(false, true), (true, false)]);
     }
 
     #[tokio::test(start_paused = true)]

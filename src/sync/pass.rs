@@ -17,7 +17,8 @@ use super::warning::Warning;
 use crate::inventory::{Gap, RecordedTasks};
 use crate::netbox::{Client, NetBoxVersion};
 use crate::proxmox::{Session, Vmid};
-use crate::reconcile::{Create, Limits, Mode, Plan, Resource, Retire, Row, Stored, check, diff};
+use crate::reconcile::{Create, Limits, Mode, Plan, Resource, Retire, Row, Shrink, Stored, check, diff};
+use crate::stages::guests::of_all_machines;
 use crate::stages::{Facts, Pass, Selection, Stage};
 
 /// How often NetBox is read again in one pass because a write's fate was unknown. Each time the batches are half as large:
@@ -30,6 +31,8 @@ struct Passed {
     outcome: Outcome,
     /// What would be written, where nothing is.
     plan: Option<Plan>,
+    /// That the plan would retire too much to be written.
+    refused: Option<Shrink>,
     warnings: Vec<Warning>,
 }
 
@@ -84,12 +87,16 @@ impl<'a> EndpointRun<'a> {
         self.take_in::<P>(passed)
     }
 
-    /// Whether the shrink guard lets a pass retire what it would, before anything of it is written.
+    /// Whether the shrink guard lets a pass retire what it would, before anything of it is written. A dry run shows it all the
+    /// same.
     pub(super) async fn check<P: Pass>(&mut self) -> Result<(), Error> {
         let is_dry_run = std::mem::replace(&mut self.is_dry_run, true);
         let checked = self.carry_out::<P>(false).await;
         self.is_dry_run = is_dry_run;
-        checked.map(drop)
+        match checked?.and_then(|passed| passed.refused) {
+            Some(refused) if !is_dry_run => Err(refused.into()),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Runs two passes side by side. Neither may need what the other writes, nor may one change rows that the other's hang
@@ -157,14 +164,15 @@ impl<'a> EndpointRun<'a> {
             });
             plan.refused.extend(desired.refused);
             self.needs.write::<P::Object>(&plan);
-            check(&plan, P::count_ours(&self.facts, &actual), self.limits)?;
+            let guarded = self.guard::<P>(&plan, &actual).await;
             if round == 0 {
                 passed.warnings = desired.warnings.into_iter().map(Warning::from).collect();
             }
             if self.is_dry_run {
-                passed.plan = Some(plan);
+                (passed.plan, passed.refused) = (Some(plan), guarded.err());
                 break;
             }
+            guarded?;
             if self.cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
@@ -182,17 +190,36 @@ impl<'a> EndpointRun<'a> {
         Ok(Some(passed))
     }
 
+    /// Whether the shrink guard lets `plan` pass. Where the request names virtual machines, the rows that were read are a few
+    /// of the endpoint's: of all of them the guard takes its share, where they can be told.
+    async fn guard<P: Pass>(&self, plan: &Plan, actual: &[Stored<P::Object>]) -> Result<(), Shrink> {
+        let guarded = check(plan, P::count_ours(&self.facts, actual), self.limits);
+        if guarded.is_ok() || self.facts.options.guests.only.is_none() {
+            return guarded;
+        }
+        let all = of_all_machines(&self.facts);
+        let Some(selection) = P::all_ours(&all) else {
+            return guarded;
+        };
+        match self.list::<P::Object>(vec![selection]).await {
+            Ok(rows) => check(plan, P::count_all(&all, &rows), self.limits),
+            Err(_) => guarded,
+        }
+    }
+
     /// Learns from a pass.
     fn take_in<P: Pass>(&mut self, passed: Result<Option<Passed>, Error>) -> Result<Outcome, Error> {
         let Some(Passed {
             mut outcome,
             plan,
+            refused,
             warnings,
         }) = passed?
         else {
             return Ok(Outcome::default());
         };
         self.warnings.extend(warnings);
+        self.warnings.extend(refused.map(|refused| refused.to_string().into()));
         if let Some(plan) = plan {
             outcome = self.pretend(&plan);
             self.plans.push(self.readable(plan));
@@ -204,8 +231,8 @@ impl<'a> EndpointRun<'a> {
         Ok(outcome)
     }
 
-    /// Adds rows of a kind that is never read back, such as journal entries. One whose fate is unknown is not sent
-    /// again: better none than two.
+    /// Adds rows of a kind that is never read back, such as journal entries, even where the run is asked to stop: the next
+    /// one would find nothing to tell. One whose fate is unknown is not sent again: better none than two.
     pub(super) async fn append<R: Resource>(&self, rows: &[R]) -> Outcome {
         let create = rows.iter().map(|row| Create {
             key: row.key().to_string(),
@@ -219,9 +246,12 @@ impl<'a> EndpointRun<'a> {
         if self.is_dry_run {
             return Outcome::default();
         }
-        apply(&plan, self.writer((&[], &BTreeSet::new()), false), Round::Last)
-            .await
-            .outcome
+        let (distinct, cancel) = (BTreeSet::new(), CancellationToken::new());
+        let writer = Writer {
+            cancel: &cancel,
+            ..self.writer((&[], &distinct), false)
+        };
+        apply(&plan, writer, Round::Last).await.outcome
     }
 
     fn writer<'b>(&'b self, (scope, distinct): (&'b [Selection], &'b BTreeSet<String>), is_beside: bool) -> Writer<'b> {

@@ -11,6 +11,8 @@ use crate::stages::{Family, Flag, GuestOptions, InterfaceNaming, Modes, Only, Op
 /// How many endpoint ids a list may hold, and how long its text may be.
 const MAX_IDS: usize = 100;
 const MAX_IDS_TEXT: usize = 255;
+/// So many characters NetBox keeps of the run that has written a sync state.
+const LONGEST_RUN_ID: usize = 255;
 
 /// A parameter that cannot be understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -157,13 +159,17 @@ impl SyncRequest {
             return Err(form("fetch_max_concurrency", "must be at least 1"));
         }
         let text = |name: &str| query.get(name).filter(|text| !text.is_empty()).cloned();
+        let run_id = text("run_id").unwrap_or_default();
+        if run_id.chars().count() > LONGEST_RUN_ID {
+            return Err(form("run_id", "must have at most 255 characters"));
+        }
         Ok(Self {
             options: Options {
                 overwrite,
                 modes: modes(query),
                 guests: guest_options(query)?,
                 sync_node_topology: switch(query, "sync_node_interfaces")?.unwrap_or_default(),
-                run_id: text("run_id").unwrap_or_default(),
+                run_id,
                 stamps_overdue_before: None,
                 only: Only::default(),
             },
@@ -420,7 +426,9 @@ mod tests {
 
     #[test]
     fn parameter_of_the_wrong_form_is_named() {
+        let long = "r".repeat(256);
         for (name, value) in [
+            ("run_id", long.as_str()),
             ("overwrite_vm_role", "maybe"),
             ("netbox_id", "one"),
             ("fetch_max_concurrency", "0"),

@@ -121,7 +121,8 @@ impl<'a> Work<'a> {
     /// Forgets what may be to blame for what could not be done.
     fn forget_after(self, report: &Report) {
         if report.is_cancelled {
-            return self.memo.forget();
+            let keys = report.endpoints.iter().map(|part| part.key);
+            return self.memo.forget_endpoints(&self.context.netbox, keys);
         }
         for part in &report.endpoints {
             if part.error.is_some() {

@@ -526,12 +526,80 @@ async fn request_that_is_not_possible_is_refused() {
             StatusCode::UNPROCESSABLE_ENTITY,
         ),
         (
+            &format!("cluster?cluster_name=lab&run_id={}", "r".repeat(256)),
+            StatusCode::UNPROCESSABLE_ENTITY,
+        ),
+        (
             "cluster?cluster_name=lab&netbox_branch_schema_id=none1",
             StatusCode::BAD_REQUEST,
         ),
     ] {
         let (status, body) = trio.app.get(&format!("/sync/individual/{query}")).await;
         assert_eq!(status, expected, "{query}: {body}");
+    }
+    assert_eq!(told(&trio.netbox.writes()), [""; 0]);
+}
+
+/// The plugin sends one set of parameters for objects of many kinds.
+#[tokio::test]
+async fn parameters_that_a_kind_does_not_need_are_ignored() {
+    let trio = converged().await;
+    for query in [
+        "storage?storage_name=local&cluster_name=lab&vmid=101".to_owned(),
+        "node?node_name=pve1&cluster_name=lab&vmid=many&type=node".to_owned(),
+        format!("vm?{}&ip_address=10.50.0.102", guest(&trio)),
+        "cluster?cluster_name=lab&ip_address=10.50.0.102".to_owned(),
+    ] {
+        done(&trio, &format!("/sync/individual/{query}"), "unchanged").await;
+    }
+}
+
+/// Whose name in NetBox an operator has changed.
+#[tokio::test]
+async fn cluster_may_be_called_as_in_netbox_where_one_endpoint_is_selected() {
+    let trio = converged().await;
+    let cluster = trio.netbox.rows(CLUSTERS)[0]["id"].as_u64().unwrap();
+    trio.netbox
+        .change(CLUSTERS, cluster, &json!({"name": "Hall 3"}))
+        .unwrap();
+    let endpoint = trio.netbox.rows("/api/plugins/proxbox/endpoints/proxmox/")[0]["id"].clone();
+    let tracked = json!({"endpoint": endpoint, "name": "lab", "mode": "cluster", "netbox_cluster": cluster});
+    trio.netbox
+        .seed("/api/plugins/proxbox/proxmox-clusters/", &tracked)
+        .unwrap();
+    let url = "/sync/individual/storage?storage_name=local&cluster_name=";
+    let selected = format!("&proxmox_endpoint_ids={}", trio.endpoint);
+    done(&trio, &format!("{url}hall%203{selected}"), "unchanged").await;
+    let (status, body) = trio.app.get(&format!("{url}Hall%204{selected}")).await;
+    assert_eq!(status, StatusCode::NOT_FOUND, "{body}");
+    // Of several it is not told which is meant.
+    let other = with(pushed("other", &trio.proxmox), &json!({"port": 1}));
+    store(&trio.app, &other).await;
+    let (status, body) = trio.app.get(&format!("{url}Hall%203")).await;
+    assert_ne!(status, StatusCode::OK, "{body}");
+    done(&trio, &format!("{url}Hall%203{selected}"), "unchanged").await;
+}
+
+#[tokio::test]
+async fn address_is_looked_for_on_the_interface_that_is_named() {
+    let trio = converged().await;
+    let url = format!(
+        "/sync/individual/ip?{}&ip_address=10.50.0.102&interface_name=",
+        guest(&trio)
+    );
+    for name in ["net0", "ens18", "ENS18"] {
+        let body = done(&trio, &format!("{url}{name}"), "unchanged").await;
+        assert_eq!(body["proxmox_resource"]["interface_name"], "net0", "{name}: {body}");
+    }
+    trio.netbox.clear_requests();
+    for name in ["net1", "net7"] {
+        let (status, body) = trio.app.get(&format!("{url}{name}")).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{name}: {body}");
+        let detail = body["detail"].as_str().unwrap();
+        assert!(
+            detail.contains(&format!("on interface {name} of guest {RICH}")),
+            "{detail}"
+        );
     }
     assert_eq!(told(&trio.netbox.writes()), [""; 0]);
 }

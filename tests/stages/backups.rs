@@ -1,12 +1,14 @@
 //! Stage `backups`.
 
-use proxbox_api::netbox::standin::{Fault, FaultRule};
+use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
 use proxbox_api::proxmox::mock::world::{Backup, GuestKind, ServerBackup, Storage};
 use proxbox_api::proxmox::mock::{MockProxmox, World};
 use proxbox_api::stages::Stage;
-use serde_json::json;
+use proxbox_api::sync::SyncRequest;
+use serde_json::{Value, json};
 
 use crate::clusters::{Estate, MACHINES, alpha, rows_where};
+use crate::harness::Bench;
 
 const BACKUPS: &str = "/api/plugins/proxbox/backups/";
 const JOURNAL: &str = "/api/extras/journal-entries/";
@@ -153,9 +155,64 @@ async fn too_many_deletions_are_refused_and_the_refusal_says_how_to_allow_them()
         "{errors:?}"
     );
     assert_eq!(bench.netbox.fingerprint(), before);
+    bench.request.dry_run = true;
+    let result = bench.run(Stage::Backups).await.result();
+    let warnings = result["warnings"].as_array().unwrap();
+    assert!(
+        warnings.len() == 1 && warnings[0].to_string().contains("allow_shrink=true"),
+        "{warnings:?}"
+    );
+    let deletions = |plan: &Value| plan["delete"].as_array().unwrap().len();
+    let planned: usize = result["plan"].as_array().unwrap().iter().map(deletions).sum();
+    assert_eq!(planned, count_on(&bench, "nas-backups"));
+    assert_eq!(bench.netbox.fingerprint(), before);
+    bench.request.dry_run = false;
     bench.request.allow_shrink = true;
     let report = bench.run(Stage::Backups).await;
     assert!(report.counts().deleted >= 10, "{}", report.result());
+}
+
+/// The nightly backups of guest 101 and of guest 102 on a storage that all nodes share.
+fn keep_nightly(bench: &Estate, counts: [i64; 2]) {
+    let nightly = |vmid: u32, kind, count: i64| {
+        (0..count).map(move |night| Backup {
+            storage: "nas-backups".to_owned(),
+            node: None,
+            vmid,
+            kind,
+            ctime: 1_739_264_400 + night * 86_400,
+            size: 1 << 30,
+            notes: None,
+            protected: false,
+            server: None,
+        })
+    };
+    bench.clusters[0].proxmox.world().change(|world| {
+        let [first, second] = [101, 102].map(|vmid| world.guests[&vmid].kind);
+        world.backups = nightly(101, first, counts[0])
+            .chain(nightly(102, second, counts[1]))
+            .collect();
+    });
+}
+
+/// Of few rows of one virtual machine many may go where the endpoint has many.
+#[tokio::test]
+async fn guard_of_a_run_for_one_virtual_machine_takes_its_share_of_the_endpoints_rows() {
+    let mut bench = bench().await;
+    bench.request.allow_shrink = false;
+    keep_nightly(&bench, [14, 40]);
+    bench.run(Stage::Backups).await;
+    assert_eq!(bench.netbox.count(BACKUPS), 54);
+    let request = bench.only(bench.machine(101));
+    keep_nightly(&bench, [3, 40]);
+    let report = bench.try_run(Stage::Backups, request).await;
+    assert_eq!((report.errors(), report.counts().deleted), (Vec::new(), 11));
+    assert_eq!(bench.netbox.count(BACKUPS), 43);
+    let request = bench.only(bench.machine(102));
+    keep_nightly(&bench, [3, 20]);
+    let errors = bench.try_run(Stage::Backups, request).await.errors();
+    assert!(errors.len() == 1 && errors[0].contains("20 of 43"), "{errors:?}");
+    assert_eq!(bench.netbox.count(BACKUPS), 43);
 }
 
 #[tokio::test]
@@ -373,4 +430,19 @@ async fn virtual_machine_of_a_gone_guest_of_another_kind_costs_its_heir_no_backu
     let report = bench.run(Stage::Backups).await;
     assert_eq!(report.counts().created, 1, "{}", report.result());
     assert_eq!(bench.netbox.rows(BACKUPS)[0]["virtual_machine"]["id"], json!(heir));
+}
+
+#[tokio::test]
+async fn backups_written_before_the_run_is_asked_to_stop_get_their_entries() {
+    let bench = Bench::with(World::estate(2, 12), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    let stop = async {
+        while bench.netbox.count(BACKUPS) == 0 {
+            tokio::task::yield_now().await;
+        }
+        bench.stop_runs();
+    };
+    let (report, ()) = tokio::join!(bench.job(Stage::Backups, SyncRequest::default()), stop);
+    assert!(report.is_cancelled(), "{:?}", report.errors());
+    assert_eq!(bench.netbox.count(JOURNAL), bench.netbox.count(BACKUPS));
 }

@@ -88,6 +88,35 @@ async fn guest_that_moved_takes_its_rows_along_and_one_gone_is_deleted() {
     assert_eq!(of(&bench, RICH), expected);
 }
 
+/// Of few rows of one virtual machine many may go where the endpoint has many.
+#[tokio::test]
+async fn guard_of_a_run_for_one_virtual_machine_takes_its_share_of_the_endpoints_rows() {
+    let mut bench = twins().await;
+    bench.request.allow_shrink = false;
+    let take = |vmid: u32, count: usize| {
+        let world = bench.clusters[0].proxmox.world();
+        world.change(|world| {
+            let snapshots = &mut world.guest(vmid).unwrap().snapshots;
+            let snapshot = |number| Snapshot {
+                name: format!("night-{number}"),
+                description: String::new(),
+                snaptime: 1_739_264_400,
+                parent: None,
+                vmstate: false,
+            };
+            *snapshots = (0..count).map(snapshot).collect();
+        });
+    };
+    take(RICH, 12);
+    take(102, 40);
+    bench.run_for(0, Stage::Snapshots).await;
+    take(RICH, 1);
+    let report = bench.try_run(Stage::Snapshots, bench.only(bench.machine(RICH))).await;
+    let own = &report.endpoints[0];
+    assert_eq!((&own.error, own.counts.deleted), (&None, 11));
+    assert_eq!(of(&bench, RICH).len(), 1);
+}
+
 #[tokio::test]
 async fn guest_that_cannot_be_read_keeps_its_rows_and_the_others_go_on() {
     let bench = bench().await;

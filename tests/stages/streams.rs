@@ -561,9 +561,19 @@ async fn dry_full_update_of_an_empty_netbox_plans_each_row_once() {
         dry_run: true,
         ..SyncRequest::default()
     };
-    let result = bench.job(Job::FullUpdate, request).await.result();
+    let events = bench.events(Job::FullUpdate, request).await;
+    let end = &events.last().unwrap().data;
+    assert_eq!(end["ok"], true, "{end}");
+    let result = &end["result"];
+    assert_eq!(result["status"], "completed", "{result}");
     assert_eq!(bench.take_writes(), [""; 0]);
     assert_eq!(result["orphan_sweep"]["dry_run"], true, "a dry run sweeps too");
+    let warnings = result["warnings"].as_array().unwrap();
+    for stage in ["node-interfaces", "vm-interfaces", "vm-ip-addresses"] {
+        let told: Vec<&Value> = warnings.iter().filter(|warning| warning["phase"] == stage).collect();
+        let is_one = told.len() == 1 && told[0].to_string().contains("is not in NetBox yet");
+        assert!(is_one, "{stage}: {told:?}");
+    }
     let plans = result["plan"].as_array().unwrap();
     let rows_of = |path: &str| -> Vec<&Value> {
         let plans = plans.iter().filter(|plan| plan["path"] == path);
@@ -576,6 +586,24 @@ async fn dry_full_update_of_an_empty_netbox_plans_each_row_once() {
     distinct.sort_by_key(ToString::to_string);
     distinct.dedup();
     assert!(!tags.is_empty() && tags.len() == distinct.len(), "{tags:?}");
+}
+
+#[tokio::test]
+async fn dry_run_of_the_machines_of_an_empty_netbox_plans_them_without_their_networks() {
+    let bench = small().await;
+    let request = SyncRequest {
+        dry_run: true,
+        ..SyncRequest::default()
+    };
+    let report = bench.stage_with(Stage::VirtualMachines, request.clone()).await;
+    assert!(report.counts().created > 0, "{}", report.result());
+    let report = bench.job(Stage::VmInterfaces, request).await;
+    assert!(
+        report.errors()[0].contains("run the stage devices first"),
+        "{:?}",
+        report.errors()
+    );
+    assert_eq!(bench.take_writes(), [""; 0]);
 }
 
 #[tokio::test]

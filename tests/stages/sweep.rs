@@ -68,6 +68,24 @@ async fn machines_made_by_hand_are_none_of_the_endpoints_for_the_guard() {
 }
 
 #[tokio::test]
+async fn dry_run_shows_what_the_guard_of_the_sweep_would_refuse() {
+    let bench = mostly_gone().await;
+    let events = bench.events(SWEEP, dry()).await;
+    let items = events.iter().filter(|event| event.name == "item_progress");
+    let operations: Vec<&Value> = items.map(|event| &event.data["operation"]).collect();
+    assert_eq!(operations, [&json!("would_delete"); 10]);
+    let end = &events.last().unwrap().data;
+    assert_eq!(end["ok"], true, "{end}");
+    let told = end["result"]["warnings"].to_string();
+    assert!(
+        told.contains("10 of 12") && told.contains("allow_shrink=true"),
+        "{told}"
+    );
+    assert_eq!(marks(&end["result"]).len(), 10);
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn guard_of_the_sweep_holds_in_a_full_update_and_is_lifted_there_too() {
     let bench = mostly_gone().await;
     let report = bench.job(Job::FullUpdate, SyncRequest::default()).await;

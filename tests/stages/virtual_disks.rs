@@ -270,3 +270,26 @@ async fn only_the_machines_that_were_asked_for_get_disks() {
     assert_eq!((report.counts().created, report.counts().total()), (1, 1));
     assert_eq!(bench.netbox.count(DISKS), disks(&bench, 103).len());
 }
+
+/// Of few rows of one virtual machine many may go where the endpoint has many.
+#[tokio::test]
+async fn guard_of_a_run_for_one_virtual_machine_takes_its_share_of_the_endpoints_rows() {
+    let bench = bench().await;
+    bench.stage(Stage::VirtualDisks).await;
+    let tag = disk(&bench, 100, "scsi0")["tags"][0]["id"].clone();
+    for (vmid, count) in [(100, 12), (103, 40)] {
+        let machine = bench.machine_of(vmid)["id"].clone();
+        for number in 0..count {
+            let row = json!({
+                "virtual_machine": machine, "name": format!("gone{number}"), "size": 1, "tags": [tag]
+            });
+            bench.netbox.seed(DISKS, &row).unwrap();
+        }
+    }
+    let mut request = SyncRequest::default();
+    let machine = bench.machine_of(100)["id"].as_u64().unwrap();
+    request.options.guests.only = Some([ObjectId(machine)].into());
+    let before = bench.netbox.count(DISKS);
+    bench.stage_with(Stage::VirtualDisks, request).await;
+    assert_eq!(bench.netbox.count(DISKS), before - 12);
+}

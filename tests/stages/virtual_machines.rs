@@ -1116,6 +1116,39 @@ async fn role_that_was_not_written_is_not_remembered_where_the_stage_breaks_off(
 }
 
 #[tokio::test]
+async fn role_that_was_not_written_is_not_remembered_where_the_run_is_asked_to_stop() {
+    let options = StandinOptions {
+        release: Release::V4_5,
+        ..StandinOptions::default()
+    };
+    let bench = Bench::with(World::estate(2, 10), options).await;
+    bench.stage(Stage::VirtualMachines).await;
+    let before = bench.machine_of(100)["role"]["id"].clone();
+    let own = json!({"name": "Own", "slug": "own", "vm_role": true});
+    let own = bench.netbox.seed("dcim/device-roles", &own).unwrap();
+    bench.proxmox.world().change(|world| {
+        world.guest(100).unwrap().description = Some(notes(&json!({"role": own})));
+    });
+    let mut request = alone();
+    request.options.guests.parse_metadata = true;
+    bench.forget();
+    let remembered = || bench.machine_state(100)["proxmox_last_synced_role_id"].clone();
+    // The role is remembered, and the machine is not written yet.
+    let stop = async {
+        while remembered() == before {
+            tokio::task::yield_now().await;
+        }
+        bench.stop_runs();
+    };
+    let (report, ()) = tokio::join!(bench.job(Stage::VirtualMachines, request), stop);
+    assert!(report.is_cancelled(), "{:?}", report.errors());
+    assert_eq!(
+        (&bench.machine_of(100)["role"]["id"], remembered()),
+        (&before, before.clone())
+    );
+}
+
+#[tokio::test]
 async fn state_follows_its_guest_to_a_node_that_the_plugin_does_not_track() {
     let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
     bench.stage(Stage::VirtualMachines).await;

@@ -607,6 +607,14 @@ async fn addresses_of_others_are_none_of_the_endpoints_for_the_guard() {
     let report = bench.job(Stage::VmIpAddresses, SyncRequest::default()).await;
     let errors = report.errors();
     assert!(errors.len() == 1 && errors[0].contains("15 of 20"), "{errors:?}");
+    let dry = SyncRequest {
+        dry_run: true,
+        ..SyncRequest::default()
+    };
+    let report = bench.stage_with(Stage::VmIpAddresses, dry).await;
+    let told = warnings(&report);
+    assert_eq!(told.matches("15 of 20").count(), 2, "links and addresses: {told}");
+    assert_eq!(report.counts().deleted, 15);
     assert_eq!(bench.take_writes(), Vec::<String>::new());
     let lifted = SyncRequest {
         allow_shrink: true,
@@ -617,4 +625,25 @@ async fn addresses_of_others_are_none_of_the_endpoints_for_the_guard() {
         15
     );
     assert_eq!((hosts(&bench, 100, "net0").len(), bench.netbox.count(LINKS)), (5, 105));
+}
+
+/// Of few rows of one virtual machine many may go where the endpoint has many.
+#[tokio::test]
+async fn guard_of_a_run_for_one_virtual_machine_takes_its_share_of_the_endpoints_rows() {
+    let bench = with_interfaces().await;
+    let told = |net: u8, count: u8| (1..=count).map(move |host| format!("10.99.{net}.{host}/24"));
+    for (vmid, net, count) in [(100, 1, 20), (102, 2, 60)] {
+        let told: Vec<String> = told(net, count).collect();
+        tell(&bench, vmid, &told.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    again(&bench).await;
+    assert_eq!((hosts(&bench, 100, "net0").len(), linked(&bench, 100).len()), (20, 20));
+    tell(&bench, 100, &["10.99.1.1/24"]);
+    bench.forget();
+    let mut request = SyncRequest::default();
+    let machine = bench.machine_of(100)["id"].as_u64().unwrap();
+    request.options.guests.only = Some([ObjectId(machine)].into());
+    let report = bench.stage_with(Stage::VmIpAddresses, request).await;
+    assert_eq!(report.counts().deleted, 19, "{}", warnings(&report));
+    assert_eq!((hosts(&bench, 100, "net0").len(), linked(&bench, 100).len()), (1, 1));
 }

@@ -101,12 +101,10 @@ fn handler(kind: IndividualKind) -> MethodRouter<AppState> {
 
 async fn run(kind: IndividualKind, state: AppState, mut scope: Scope) -> Result<Response, ApiError> {
     let wanted = Individual::parse(kind, &scope.query)?;
-    if kind == IndividualKind::Address {
-        // Here it is the guest's, not the endpoint's.
-        scope.filter.ip_address = None;
-    }
+    // Here it is a guest's, not the endpoint's; most kinds have no use for it.
+    scope.filter.ip_address = None;
     let selected = select(&state, &scope.filter).await?;
-    let target = choose(selected.targets, wanted.cluster.as_deref()).await?;
+    let target = choose(&state, &scope, selected.targets, wanted.cluster.as_deref()).await?;
     let selected = Selected {
         targets: vec![target],
         ..Selected::default()
@@ -124,9 +122,14 @@ async fn run(kind: IndividualKind, state: AppState, mut scope: Scope) -> Result<
 }
 
 /// The one endpoint that the request is about: the one whose cluster or host is called so, else the only one there is.
-async fn choose(mut targets: Vec<Target>, cluster: Option<&str>) -> Result<Target, ApiError> {
+async fn choose(
+    state: &AppState,
+    scope: &Scope,
+    mut targets: Vec<Target>,
+    cluster: Option<&str>,
+) -> Result<Target, ApiError> {
     if let Some(cluster) = cluster {
-        return get_called(targets, cluster).await;
+        return get_called(state, scope, targets, cluster).await;
     }
     match (targets.pop(), targets.is_empty()) {
         (Some(target), true) => Ok(target),

@@ -75,8 +75,9 @@ impl EndpointRun<'_> {
         }
     }
 
-    /// Finds the interface that has the address, and makes its row where there is none. One that nothing of the guest
-    /// tells of is left alone where it stands, and not made. Says whether there is anything left to do.
+    /// Finds the interface that has the address, where the request names one only that, and makes its row where there is
+    /// none. An address that nothing of the guest tells of is left alone where it stands, and not made. Says whether there
+    /// is anything left to do.
     pub(super) async fn prepare_address(
         &mut self,
         wanted: &Individual,
@@ -85,7 +86,13 @@ impl EndpointRun<'_> {
     ) -> Result<bool, Error> {
         let name = wanted.name.as_deref().unwrap_or_default();
         let host: Option<IpAddr> = name.parse().ok();
-        let port = host.and_then(|host| port_with(&self.facts, host));
+        let called = wanted.interface.as_deref();
+        let port_of = |called| host.and_then(|host| port_with(&self.facts, host, called));
+        let port = port_of(called);
+        if let (None, Some(called), Some((_, other))) = (&port, called, port_of(None)) {
+            let what = format!("address {name} on interface {called} of guest {vmid} (it is on {other})");
+            return Err(Error::Absent { what });
+        }
         let Some((key, interface)) = port else {
             return self.find_address(host, machine, name).await;
         };

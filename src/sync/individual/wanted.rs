@@ -123,7 +123,7 @@ pub struct Individual {
     /// Whether a virtual machine that is missing may be made.
     pub(super) may_create_machine: bool,
     /// Whether a storage that is missing may be made.
-    pub(super) may_create_storage: bool,
+    pub(in crate::sync) may_create_storage: bool,
 }
 
 /// The guest that a request is about.
@@ -152,12 +152,14 @@ impl Individual {
         if kind == IndividualKind::Address {
             name = name.map(|name| host(&name)).transpose()?;
         }
+        // What a kind does not need is not looked at: callers send what other kinds need.
+        let vmid = text(VMID).filter(|_| kind.required().contains(&VMID));
         let may = |flag: &'static str| Ok(switch(query, flag)?.unwrap_or(true));
         Ok(Self {
             kind,
             cluster: text(CLUSTER),
             node: text(NODE),
-            guest: text(VMID).map(|vmid| guest(kind, &vmid, query)).transpose()?,
+            guest: vmid.map(|vmid| guest(kind, &vmid, query)).transpose()?,
             name,
             storage: text("storage"),
             interface: text("interface_name"),

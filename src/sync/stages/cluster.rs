@@ -9,7 +9,7 @@ use crate::netbox::{self, Query};
 use crate::reconcile::{Mode, ObjectId};
 use crate::stages::claim::{self, Ambiguity, Claim};
 use crate::stages::clusters::{ClusterLinks, ClusterStates, Clusters, DefaultSite};
-use crate::stages::{Lookup, Pass as _, Selection};
+use crate::stages::{Lookup, Pass as _, Selection, Stage};
 use crate::sync::error::Error;
 use crate::sync::memo::KnownTarget;
 use crate::sync::pass::EndpointRun;
@@ -82,6 +82,23 @@ impl EndpointRun<'_> {
                 name: self.facts.cluster.name.clone(),
             }),
         }
+    }
+
+    /// Whether a dry run has planned the cluster and no more, so that nothing which hangs on it can be found; that is told. A
+    /// full update leaves out endpoints whose cluster could not be planned.
+    pub(super) async fn is_cluster_planned(&mut self) -> Result<bool, Error> {
+        let comes_later = self.memo.is_of_one_run || self.stage == Stage::VirtualMachines;
+        if !self.is_dry_run || !comes_later || self.find_cluster().await? != Claim::Create {
+            return Ok(false);
+        }
+        let text = format!(
+            "the cluster {:?} is not in NetBox yet: what hangs on it can be planned once it stands",
+            self.facts.cluster.name
+        );
+        if !self.warnings.iter().any(|warning| warning.message == text) {
+            self.warnings.push(text.into());
+        }
+        Ok(true)
     }
 
     /// Lets the next stages know which rows stand for the cluster, once there is one.

@@ -20,7 +20,7 @@ use crate::stages::node_interfaces::{
 use crate::stages::vlans::group_selection;
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
-use crate::sync::report::{Counts, Outcome};
+use crate::sync::report::Outcome;
 use crate::sync::tell::Subject;
 
 const PHASE: &str = "node-interfaces";
@@ -34,9 +34,8 @@ const INTERFACES: Subject = Subject {
 };
 
 pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
-    if run.facts.options.modes.effective_node() == Mode::Disabled {
-        run.progress.summary(PHASE, &Counts::default());
-        return Ok(Summary::default());
+    if run.facts.options.modes.effective_node() == Mode::Disabled || run.is_cluster_planned().await? {
+        return Ok(run.nothing(PHASE));
     }
     run.tell_nodes_begun();
     let (outcome, parts) = match run.write_node_network().await {

@@ -225,14 +225,16 @@ impl EndpointRun<'_> {
                 self.facts.guests.refused.insert(vmid, failure.message.clone());
             }
         }
+        let asked = std::mem::take(&mut self.cancel);
         let restored = self.restore_roles(&passed).await;
+        self.cancel = asked;
         let outcome = passed?;
         self.warn(PHASE, &restored?);
         Ok(outcome)
     }
 
-    /// Remembers the former roles of virtual machines that were not written, even where the run is asked to stop: the
-    /// next one would take them for an operator's.
+    /// Remembers the former roles of virtual machines that were not written. This is done, and read for, even where the
+    /// run is asked to stop: the next one would take them for an operator's.
     async fn restore_roles(&mut self, passed: &Result<Outcome, Error>) -> Result<Outcome, Error> {
         let matches = self.facts.guests.matches.iter();
         let mut changing: Vec<(Vmid, ObjectId, ObjectId)> = matches
@@ -254,10 +256,7 @@ impl EndpointRun<'_> {
             let refused = self.facts.guests.refused.entry(vmid);
             refused.or_insert_with(|| "it was not written".to_owned());
         }
-        let asked = std::mem::take(&mut self.cancel);
-        let restored = self.remember_roles().await;
-        self.cancel = asked;
-        restored
+        self.remember_roles().await
     }
 
     /// Those of virtual machines that have the role by now that they should be given.

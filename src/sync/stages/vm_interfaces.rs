@@ -17,7 +17,7 @@ use crate::stages::vm_macs::{MacAddresses, PrimaryMacs, mac_selection, untagged_
 use crate::stages::{Pass as _, Stage};
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
-use crate::sync::report::{Counts, Outcome};
+use crate::sync::report::Outcome;
 use crate::sync::tell::Subject;
 use crate::sync::warning::Warning;
 
@@ -30,9 +30,8 @@ const INTERFACES: Subject = Subject {
 };
 
 pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
-    if run.facts.options.modes.effective_interface() == Mode::Disabled {
-        run.progress.summary(PHASE, &Counts::default());
-        return Ok(Summary::default());
+    if run.facts.options.modes.effective_interface() == Mode::Disabled || run.is_cluster_planned().await? {
+        return Ok(run.nothing(PHASE));
     }
     run.bootstrap().await?;
     run.read_guests().await?;
@@ -43,9 +42,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.warn_of_doubles();
     let interfaces = run.list::<VmInterface>(interface_selection(&run.facts)).await?;
     run.learn_interfaces(interfaces);
-    run.read_vlans().await?;
-    let vlans = run.pass::<Vlans>().await?;
-    run.warn(PHASE, &vlans);
+    run.write_vlans().await?;
     let outcome = run.pass::<VmInterfaces>().await?;
     // Below the stage of the virtual machines those stand all the same, and each tells of its own interfaces.
     if run.stage == Stage::VmInterfaces {
@@ -83,11 +80,13 @@ impl EndpointRun<'_> {
         self.progress.discovered(PHASE, "interface", &items);
     }
 
-    /// Reads the VLANs that interfaces are or should be in.
-    async fn read_vlans(&mut self) -> Result<(), Error> {
+    /// Reads the VLANs that interfaces are or should be in, and makes those that are missing.
+    async fn write_vlans(&mut self) -> Result<(), Error> {
         let vlans = self.list(vlan_selections(&self.facts)).await?;
         self.read_vlan_groups(&vlans).await?;
         self.facts.known.network.vlans = vlans;
+        let outcome = self.pass::<Vlans>().await?;
+        self.warn(PHASE, &outcome);
         Ok(())
     }
 

@@ -19,7 +19,7 @@ use crate::stages::vm_ip_addresses::{
 };
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
-use crate::sync::report::{Counts, Outcome};
+use crate::sync::report::Outcome;
 use crate::sync::tell::Subject;
 
 const PHASE: &str = "vm-ip-addresses";
@@ -31,9 +31,8 @@ const ADDRESSES: Subject = Subject {
 };
 
 pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
-    if run.facts.options.modes.effective_ip_address() == Mode::Disabled {
-        run.progress.summary(PHASE, &Counts::default());
-        return Ok(Summary::default());
+    if run.facts.options.modes.effective_ip_address() == Mode::Disabled || run.is_cluster_planned().await? {
+        return Ok(run.nothing(PHASE));
     }
     run.bootstrap().await?;
     run.read_guests().await?;

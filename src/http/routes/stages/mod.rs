@@ -286,7 +286,7 @@ async fn run(
     let mut selected = select(&state, &scope.filter).await?;
     let cluster = scope.query.get(CLUSTER_NAME).map(|name| name.trim());
     if let Some(cluster) = cluster.filter(|name| place.path.contains(NODE) && !name.is_empty()) {
-        selected.targets = vec![get_called(selected.targets, cluster).await?];
+        selected.targets = vec![get_called(&state, &scope, selected.targets, cluster).await?];
     }
     let mut job = Job::between(&state, &scope, machine, selected).await?;
     if let Some(limits) = &place.limits {
