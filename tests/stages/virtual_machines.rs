@@ -1142,3 +1142,38 @@ async fn state_names_the_node_where_nodes_are_switched_off_too() {
     bench.stage_with(Stage::VirtualMachines, request).await;
     assert_eq!(bench.machine_state(100)["proxmox_node"]["name"], "pve1");
 }
+
+#[tokio::test]
+async fn guests_have_no_platform_where_those_cannot_be_read_and_lose_none() {
+    for status in [403, 500] {
+        let mut bench = Bench::with(World::estate(2, 6), StandinOptions::default()).await;
+        bench.stage(Stage::Devices).await;
+        bench.restart(true);
+        let refused = || FaultRule::on("dcim/platforms", Fault::Status(status)).method("GET");
+        bench.netbox.faults().add(refused());
+        let report = bench.stage(Stage::VirtualMachines).await;
+        let told = warnings(&report);
+        assert_eq!((report.counts().created, report.counts().failed), (6, 0), "{told}");
+        assert!(
+            told.contains("`/api/dcim/platforms/`") && told.lines().count() == 1,
+            "{told}"
+        );
+        assert_eq!(report.result()["degraded"], true);
+        assert_eq!(bench.netbox.count("dcim/platforms"), 0);
+
+        let overwrite = || {
+            let mut request = alone();
+            request.options.overwrite.set(Flag::VmPlatform, true);
+            request
+        };
+        bench.netbox.faults().clear();
+        bench.forget();
+        bench.stage_with(Stage::VirtualMachines, overwrite()).await;
+        let machines = bench.netbox.rows(MACHINES);
+        assert!(machines.iter().all(|machine| !machine["platform"].is_null()));
+        bench.netbox.faults().add(refused());
+        bench.forget();
+        bench.stage_with(Stage::VirtualMachines, overwrite()).await;
+        assert_eq!(bench.netbox.rows(MACHINES), machines);
+    }
+}

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::Summary;
 use crate::inventory::{ClusterOptions, GuestConfigs, GuestSystems, Vmid};
-use crate::netbox::objects::{Tag, VirtualMachine, VirtualMachineState};
+use crate::netbox::objects::{Platform, Tag, VirtualMachine, VirtualMachineState};
 use crate::reconcile::{Mode, ObjectId};
 use crate::stages::guests::owned_states;
 use crate::stages::machines::identity::{claimed_elsewhere, identify};
@@ -81,9 +81,10 @@ impl EndpointRun<'_> {
         let unverified = self.identify_guests();
         self.read_guest_tags().await?;
         self.read_systems().await?;
-        let [tags, platforms] = self.passes::<GuestTags, Platforms>().await?;
-        self.warn(PHASE, &tags);
+        let [tags, platforms] = self.try_passes::<GuestTags, Platforms>().await;
+        self.warn(PHASE, &tags?);
         self.facts.guests.tags = tag_slugs(&self.facts);
+        let platforms = self.or_without::<Platform, _>(platforms)?;
         self.warn(PHASE, &platforms);
         self.claim_states().await?;
         self.free_names().await?;
