@@ -1,7 +1,7 @@
 //! The stage `virtual-machines`, from a Proxmox to a NetBox.
 
 use proxbox_api::netbox::standin::{Fault, FaultRule, Release, StandinOptions};
-use proxbox_api::proxmox::mock::world::{Agent, GuestKind, GuestStatus};
+use proxbox_api::proxmox::mock::world::{Agent, AgentInterface, GuestKind, GuestStatus};
 use proxbox_api::proxmox::mock::{Guest, World};
 use proxbox_api::reconcile::{Mode, ObjectId};
 use proxbox_api::stages::{Flag, Modes, Stage};
@@ -14,6 +14,7 @@ use crate::harness::{Bench, INTERFACES, MACHINE_STATES, MACHINES, tags, warnings
 const CLOUD_INITS: &str = "plugins/proxbox/vm-cloudinit";
 const DISKS: &str = "virtualization/virtual-disks";
 const TAGS: &str = "extras/tags";
+const MORE_DISKS: &[&str] = &["scsi6", "scsi7", "scsi8", "scsi9"];
 
 /// A request for the stage alone, without interfaces, disks and tasks.
 fn alone() -> SyncRequest {
@@ -1176,4 +1177,97 @@ async fn guests_have_no_platform_where_those_cannot_be_read_and_lose_none() {
         bench.stage_with(Stage::VirtualMachines, overwrite()).await;
         assert_eq!(bench.netbox.rows(MACHINES), machines);
     }
+}
+
+/// The stages that follow in network mode: disks, interfaces and addresses.
+#[tokio::test]
+async fn stage_that_follows_and_fails_is_a_warning_and_the_next_is_done() {
+    let addresses = "ipam/ip-addresses";
+    let stages = [
+        (DISKS, "virtual disks: "),
+        (INTERFACES, "vm interfaces: "),
+        (addresses, "vm ip addresses: "),
+    ];
+    for (list, name) in stages {
+        let mut bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+        let mut request = SyncRequest::default();
+        request.options.guests.sync_task_history = false;
+        bench.stage_with(Stage::VirtualMachines, request.clone()).await;
+        bench.proxmox.world().change(|world| {
+            let mut guest = world.guest(100).unwrap().clone();
+            (guest.vmid, guest.name) = (990, "new".to_owned());
+            guest.config.set("net0", "virtio=BC:24:11:AA:09:90,bridge=vmbr0");
+            guest.agent = Agent::Interfaces(vec![AgentInterface::new(
+                "ens18",
+                "bc:24:11:aa:09:90",
+                &["10.99.0.7/24"],
+            )]);
+            world.add_guest(guest);
+        });
+        bench.restart(true);
+        bench
+            .netbox
+            .faults()
+            .add(FaultRule::on(list, Fault::Status(403)).method("GET"));
+        let report = bench.stage_with(Stage::VirtualMachines, request).await;
+        let told = warnings(&report);
+        assert_eq!(
+            (report.counts().created, report.counts().failed),
+            (1, 0),
+            "{list}: {told}"
+        );
+        assert!(told.lines().any(|line| line.starts_with(name)), "{list}: {told}");
+        assert_eq!(report.result()["degraded"], true, "{list}");
+        let machine = bench.machine_of(990);
+        let rows = [DISKS, INTERFACES].map(|path| {
+            let rows = bench.netbox.rows(path).into_iter();
+            rows.filter(|row| row["virtual_machine"]["id"] == machine["id"]).count()
+        });
+        assert_eq!(
+            rows.map(|count| count > 0),
+            [list != DISKS, list != INTERFACES],
+            "{list}"
+        );
+        assert_eq!(machine["primary_ip4"].is_null(), list != DISKS, "{list}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn stage_that_follows_and_would_delete_too_much_is_a_warning_too() {
+    let bench = Bench::with(World::estate(2, 12), StandinOptions::default()).await;
+    let mut request = SyncRequest::default();
+    request.options.guests.sync_task_history = false;
+    let all = |bench: &Bench, change: fn(&mut Guest)| {
+        bench
+            .proxmox
+            .world()
+            .change(|world| world.guests.values_mut().for_each(change));
+        bench.forget();
+    };
+    all(&bench, |guest| {
+        for key in MORE_DISKS {
+            guest.config.set(*key, format!("local-lvm:vm-{key},size=8G"));
+        }
+    });
+    bench.stage_with(Stage::VirtualMachines, request.clone()).await;
+    let before = bench.netbox.count(DISKS);
+    all(&bench, |guest| {
+        for key in MORE_DISKS {
+            guest.config.remove(key);
+        }
+        guest.config.set(
+            "net7",
+            format!("virtio=BC:24:11:AA:07:{:02X},bridge=vmbr0", guest.vmid % 250),
+        );
+    });
+    let report = bench.stage_with(Stage::VirtualMachines, request).await;
+    let told = warnings(&report);
+    assert!(
+        told.contains("virtual disks: ") && told.contains("allow_shrink=true"),
+        "{told}"
+    );
+    assert_eq!(bench.netbox.count(DISKS), before);
+    let rows = bench.netbox.rows(INTERFACES);
+    assert!(rows.iter().any(|row| row["name"] == "net7"), "{told}");
+    assert_eq!(report.counts().failed, 0, "{told}");
 }

@@ -324,21 +324,28 @@ impl EndpointRun<'_> {
             followed.failed_interfaces = self.see_to_networks(machines).await?;
         }
         if with_tasks {
-            // Boxed: a stage may run others.
-            match Box::pin(super::run(Stage::TaskHistory, self)).await {
-                Ok(summary) => followed.tasks = summary.tasks,
-                // The virtual machines stand; what was done to them is told another time.
-                Err(error @ (Error::Proxmox(_) | Error::NetBox(_))) => {
-                    self.warnings.push(format!("task history: {error}").into());
-                    followed.tasks = Some(TaskTally {
-                        errors: 1,
-                        ..TaskTally::default()
-                    });
-                }
-                Err(error) => return Err(error),
-            }
+            let lost = TaskTally {
+                errors: 1,
+                ..TaskTally::default()
+            };
+            let told = self.follow(Stage::TaskHistory).await?;
+            followed.tasks = told.map_or(Some(lost), |summary| summary.tasks);
         }
         Ok(followed)
+    }
+
+    /// Runs a stage for the same guests; `None` where it failed. The virtual machines stand all the same, and what is missing is
+    /// done another time.
+    async fn follow(&mut self, stage: Stage) -> Result<Option<Summary>, Error> {
+        // Boxed: a stage may run others.
+        match Box::pin(super::run(stage, self)).await {
+            Err(error @ (Error::Proxmox(_) | Error::NetBox(_) | Error::Shrink(_))) => {
+                let text = format!("{}: {error}", stage.as_str().replace('-', " "));
+                self.warnings.push(text.into());
+                Ok(None)
+            }
+            done => done.map(Some),
+        }
     }
 
     /// The disks, interfaces and addresses of the guests that the modes do not leave out; returns the keys of interfaces
@@ -352,14 +359,14 @@ impl EndpointRun<'_> {
             let served = known.chain(made.map(|row| row.id));
             self.facts.options.guests.only = Some(served.collect());
         }
-        let mut failed = BTreeSet::new();
-        Box::pin(super::run(Stage::VirtualDisks, self)).await?;
-        failed.extend(Box::pin(super::run(Stage::VmInterfaces, self)).await?.failed);
+        self.follow(Stage::VirtualDisks).await?;
+        let interfaces = self.follow(Stage::VmInterfaces).await?;
         if self.facts.options.guests.assign_addresses {
-            Box::pin(super::run(Stage::VmIpAddresses, self)).await?;
+            self.follow(Stage::VmIpAddresses).await?;
         }
         (self.facts.options.guests.only, self.only) = before;
-        Ok(failed)
+        let failed = interfaces.into_iter().flat_map(|summary| summary.failed);
+        Ok(failed.collect())
     }
 }
 
