@@ -660,6 +660,79 @@ async fn guest_that_two_machines_claim_to_be_is_left_alone_by_every_stage() {
     assert_eq!(bench.take_writes(), Vec::<String>::new());
 }
 
+/// An operator has moved it into another cluster of NetBox, so that the guest has a new one.
+#[tokio::test]
+async fn machine_that_was_moved_away_is_left_as_it_is_and_the_next_one_has_all_the_guest_has() {
+    for with_notes in [false, true] {
+        let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+        let mut request = SyncRequest::default();
+        request.options.guests.parse_metadata = with_notes;
+        bench.job(Job::FullUpdate, request.clone()).await;
+        let old = bench.machine_of(101);
+        let kind = old["cluster"]["id"].clone();
+        let clusters = bench.netbox.rows("virtualization/clusters").into_iter();
+        let kind = clusters
+            .filter(|row| row["id"] == kind)
+            .map(|row| row["type"]["id"].clone())
+            .next();
+        let archive = json!({"name": "Archive", "type": kind});
+        let archive = bench.netbox.seed("virtualization/clusters", &archive).unwrap();
+        let id = old["id"].as_u64().unwrap();
+        let away = json!({"cluster": archive, "device": null, "site": null});
+        bench.netbox.change(MACHINES, id, &away).unwrap();
+        let parts = |id: &Value| {
+            [DISKS, INTERFACES].map(|path| {
+                let mut rows = bench.netbox.rows(path);
+                rows.retain(|row| row["virtual_machine"]["id"] == *id);
+                rows
+            })
+        };
+        let before = parts(&old["id"]);
+        assert!(before.iter().all(|rows| !rows.is_empty()));
+        bench.forget();
+        let report = bench.job(Job::FullUpdate, request.clone()).await;
+        assert_eq!(report.errors(), [""; 0]);
+        let states = bench.netbox.rows(MACHINE_STATES).into_iter();
+        let mut claims = states.filter(|row| row["proxmox_vm_id"] == 101);
+        let new = claims.find(|row| row["virtual_machine"]["id"] != old["id"]).unwrap();
+        let new = &new["virtual_machine"]["id"];
+        let names = |rows: &[Vec<Value>; 2]| {
+            rows.each_ref()
+                .map(|rows| rows.iter().map(|row| row["name"].clone()).collect::<Vec<_>>())
+        };
+        assert_eq!(names(&parts(new)), names(&before), "{with_notes}");
+        assert_eq!(parts(&old["id"]), before, "{with_notes}");
+        let told = report.result()["warnings"].to_string();
+        assert!(told.contains("it is not in the cluster of guest 101"), "{told}");
+        assert!(!told.contains("claim to be guest"), "{told}");
+
+        // Nor does a run that names the old one write to it.
+        bench.proxmox.world().change(|world| {
+            let config = &mut world.guest(101).unwrap().config;
+            config.set("net7", "virtio=BC:24:11:AA:09:90,bridge=vmbr0");
+            config.set("scsi7", "local-lvm:vm-disk-7,size=8G");
+        });
+        request.options.guests.only = Some([ObjectId(id)].into());
+        bench.take_writes();
+        for stage in [
+            Stage::VirtualMachines,
+            Stage::VirtualDisks,
+            Stage::VmInterfaces,
+            Stage::VmIpAddresses,
+        ] {
+            bench.forget();
+            let report = bench.stage_with(stage, request.clone()).await;
+            let told = warnings(&report);
+            assert!(
+                told.contains("it is not in the cluster of guest 101"),
+                "{}: {told}",
+                stage.as_str()
+            );
+            assert_eq!(bench.take_writes(), [""; 0], "{}", stage.as_str());
+        }
+    }
+}
+
 #[tokio::test]
 async fn machine_of_a_guest_that_came_back_is_served_again_in_the_same_run() {
     let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
