@@ -333,7 +333,7 @@ impl Error {
     }
 
     /// Whether NetBox certainly did not act on the request.
-    pub(super) const fn is_certainly_unsent(&self) -> bool {
+    pub const fn is_certainly_unsent(&self) -> bool {
         matches!(
             self,
             Self::Connect { .. }

@@ -10,7 +10,7 @@ use super::sdn::Skipped;
 use super::{Facts, Selection};
 use crate::inventory::SdnNetworks;
 use crate::mapping::bgp::{self, BgpPlace, bgp_name};
-use crate::netbox::objects::{BgpKind, BgpPeerGroup, BgpSession};
+use crate::netbox::objects::{Asn, BgpKind, BgpPeerGroup, BgpRow, BgpSession, IpAddress};
 use crate::reconcile::ObjectId;
 
 /// A controller or fabric that speaks BGP.
@@ -77,7 +77,9 @@ impl BgpSource for BgpSession {
 
     fn projected(facts: &Facts, networks: &SdnNetworks) -> (Vec<Projected<Self>>, Vec<Skipped>) {
         let (mut rows, mut skipped) = (Vec::new(), Vec::new());
-        let Some(place) = place(facts) else {
+        let known = &facts.known;
+        let has_parts = !(known.is_unread::<IpAddress>() || known.is_unread::<Asn>());
+        let Some(place) = place(facts).filter(|_| has_parts && !known.is_unread::<BgpRow<BgpPeerGroup>>()) else {
             return (rows, skipped);
         };
         for speaker in speakers(networks) {

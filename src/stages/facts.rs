@@ -12,7 +12,7 @@ use crate::netbox::objects::{
     L2vpnTermination, MacAddress, PluginEndpoint, Prefix, SdnBinding, Storage, Tag, TaskHistory, TrackingCluster,
     VirtualMachine, VirtualMachineState, Vlan, VlanGroup, VmInterface, VmInterfaceState,
 };
-use crate::reconcile::{ObjectId, Stored};
+use crate::reconcile::{ObjectId, Resource, Stored};
 
 /// An existing object that an operator named in the endpoint's settings: by id, else slug, else name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -110,6 +110,9 @@ pub struct Known {
     pub vlan_groups: Vec<Stored<VlanGroup>>,
     /// Rows about software-defined networks.
     pub sdn: KnownSdn,
+    /// Paths of collections that the stage could not read and goes on without: what is there is not known, so nothing of it
+    /// is written or deleted.
+    pub unread: BTreeSet<&'static str>,
     /// The configured site.
     pub site: Option<ObjectId>,
     /// The configured tenant.
@@ -120,6 +123,11 @@ impl Known {
     /// The ids of the cluster's virtual machines.
     pub fn machine_ids(&self) -> impl Iterator<Item = ObjectId> {
         self.machines.iter().map(|stored| stored.id)
+    }
+
+    /// Whether the stage goes on without rows of kind `R`.
+    pub fn is_unread<R: Resource>(&self) -> bool {
+        self.unread.contains(R::PATH)
     }
 
     /// The cluster's storages, by name.
@@ -152,6 +160,9 @@ pub struct KnownNetwork {
     pub stale_addresses: BTreeSet<ObjectId>,
     /// Rows of which guest's interface has which address that have to go.
     pub stale_links: BTreeSet<ObjectId>,
+    /// Whether there may be rows of which guest's interface has which address that could not be read: NetBox does not let
+    /// those addresses go.
+    pub has_hidden_links: bool,
 }
 
 impl KnownNetwork {

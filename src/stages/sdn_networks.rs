@@ -9,7 +9,7 @@ use crate::inventory::{SdnSubnet, SdnVnet, SdnZone, Verbatim};
 use crate::mapping::l2vpn::{End, VnetPlace, end, l2vpn, l2vpn_slug, l2vpn_type, network, prefix, route_target};
 use crate::mapping::names::clean;
 use crate::mapping::sdn::node_source;
-use crate::netbox::objects::{Assignment, L2vpn, L2vpnTermination, Prefix, RouteTarget, SdnBinding};
+use crate::netbox::objects::{Assignment, L2vpn, L2vpnTermination, Prefix, RouteTarget, SdnBinding, Vlan};
 use crate::reconcile::{ObjectId, Policy, Resource, Row, Stored};
 use crate::stages::sdn_bindings::{PREFIX, SUBNET};
 
@@ -323,6 +323,7 @@ fn assigned(facts: &Facts, end: End) -> Result<Assignment, String> {
     let vlans = facts.known.sdn.vlans.iter().filter(|stored| stored.object.vid == vid);
     match vlans.collect::<Vec<_>>().as_slice() {
         [only] => Ok(Assignment::to("ipam.vlan".to_owned(), only.id)),
+        [] if facts.known.is_unread::<Vlan>() => Err(format!("which VLAN {vid} is could not be read")),
         several => Err(format!("NetBox has {} VLANs {vid}", several.len())),
     }
 }
@@ -497,6 +498,10 @@ mod tests {
             assert!(plan::<Terminations>(&facts).is_empty());
             assert_eq!(skipped_endings(&facts).len(), 2);
         }
+        facts.known.sdn.vlans.clear();
+        facts.known.unread.insert(Vlan::PATH);
+        let reasons: Vec<String> = skipped_endings(&facts).into_iter().map(|row| row.reason).collect();
+        assert_eq!(reasons, ["which VLAN 7 is could not be read"; 2]);
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub fn mac_selection(facts: &Facts) -> Vec<Selection> {
 }
 
 fn mode(facts: &Facts) -> Mode {
-    if facts.options.guests.sync_macs {
+    if facts.options.guests.sync_macs && !facts.known.is_unread::<MacAddress>() {
         facts.options.modes.effective_mac()
     } else {
         Mode::Disabled

@@ -148,6 +148,12 @@ impl Error {
         }
     }
 
+    /// Whether NetBox can be asked, and has failed or refused this one question.
+    pub(super) fn is_of_one_question(&self) -> bool {
+        matches!(self, Self::NetBox(error)
+            if !error.is_certainly_unsent() && error.kind() != ErrorKind::Authentication)
+    }
+
     /// The machine-readable reason.
     pub fn reason(&self) -> &'static str {
         match self {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::error::Error;
 use super::pass::EndpointRun;
+use super::warning::Warning;
 use crate::netbox::Query;
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::Object;
@@ -65,6 +66,22 @@ impl EndpointRun<'_> {
                 Ok(rows)
             }
             None => self.list(selections).await,
+        }
+    }
+
+    /// What came of reading rows of kind `R` that the stage can do without: that NetBox does not tell them is a warning, and
+    /// until the stage ends no pass looks at such rows.
+    pub(super) fn or_without<R: Object, T: Default>(&mut self, read: Result<T, Error>) -> Result<T, Error> {
+        match read {
+            Err(error) if error.is_of_one_question() => {
+                let warning = Warning::from(format!("went on without {}: {error}", R::PATH));
+                if !self.warnings.contains(&warning) {
+                    self.warnings.push(warning);
+                }
+                self.facts.known.unread.insert(R::PATH);
+                Ok(T::default())
+            }
+            read => read,
         }
     }
 

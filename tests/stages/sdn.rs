@@ -280,6 +280,55 @@ async fn collection_that_the_plugin_lacks_is_told_and_the_others_are_written() {
     }
 }
 
+/// A list of NetBox that cannot be read costs what depends on it; the bindings of everything else are written.
+#[tokio::test]
+async fn list_of_netbox_that_cannot_be_read_leaves_what_depends_on_it_alone() {
+    let dependent = [
+        (BINDINGS, vec![BINDINGS]),
+        (PREFIXES, vec![PREFIXES, SUBNETS]),
+        (L2VPNS, vec![L2VPNS]),
+        (ZONES, vec![ZONES]),
+    ];
+    let written = [BINDINGS, PREFIXES, SUBNETS, L2VPNS, ZONES, VNETS];
+    for (list, dependent) in dependent {
+        for status in [403, 500] {
+            let case = format!("{list} {status}");
+            let mut bench = bench().await;
+            bench.restart(true);
+            let refused = FaultRule::on(list, Fault::Status(status)).method("GET");
+            bench.netbox.faults().add(refused);
+            let result = sync(&bench).await.result();
+            assert_eq!(
+                (&result["ok"], &result["degraded"]),
+                (&json!(true), &json!(true)),
+                "{case}"
+            );
+            assert!(
+                result["counters"].to_string().contains(&format!("`/api/{list}/`")),
+                "{case}: {result:#}"
+            );
+            for path in written {
+                assert_eq!(
+                    bench.netbox.count(path) == 0,
+                    dependent.contains(&path),
+                    "{case}: {path}"
+                );
+            }
+            // What is there by then stays as it is.
+            bench.netbox.faults().clear();
+            sync(&bench).await;
+            let whole = written.map(|path| bench.netbox.rows(path));
+            bench
+                .netbox
+                .faults()
+                .add(FaultRule::on(list, Fault::Status(status)).method("GET"));
+            sync(&bench).await;
+            assert_eq!(bench.take_writes(), Vec::<String>::new(), "{case}");
+            assert_eq!(written.map(|path| bench.netbox.rows(path)), whole, "{case}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn prefix_and_route_target_of_an_operator_are_left_as_they_are() {
     let bench = bench().await;

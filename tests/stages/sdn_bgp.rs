@@ -1,6 +1,6 @@
 //! The last part of the stage `sdn`: rows of the plugin netbox-bgp.
 
-use proxbox_api::netbox::standin::StandinOptions;
+use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
 use proxbox_api::proxmox::mock::World;
 use proxbox_api::reconcile::Mode;
 use proxbox_api::stages::Stage;
@@ -138,4 +138,47 @@ async fn second_run_writes_nothing_to_the_plugin() {
     sync(&bench).await;
     sync(&bench).await;
     assert_eq!(bench.take_writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn list_that_cannot_be_read_leaves_what_depends_on_it_alone() {
+    let groups = "plugins/bgp/peer-group";
+    let all = [LISTS, LIST_RULES, POLICIES, POLICY_RULES, groups, SESSIONS];
+    let dependent = [
+        (groups, all.to_vec()),
+        ("ipam/prefixes", vec![LIST_RULES]),
+        ("ipam/ip-addresses", vec![SESSIONS]),
+        ("ipam/asns", vec![SESSIONS]),
+        (LISTS, vec![LISTS, LIST_RULES, POLICY_RULES]),
+    ];
+    for (list, dependent) in dependent {
+        for status in [403, 500] {
+            let case = format!("{list} {status}");
+            let mut bench = bench().await;
+            bench.restart(true);
+            let refused = || FaultRule::on(list, Fault::Status(status)).method("GET");
+            bench.netbox.faults().add(refused());
+            let result = sync(&bench).await;
+            let counters = result["counters"].to_string();
+            assert!(counters.contains(&format!("`/api/{list}/")), "{case}: {result:#}");
+            assert!(!counters.contains("NetBox has no ASN"), "{case}: {counters}");
+            for path in all {
+                assert_eq!(
+                    bench.netbox.count(path) == 0,
+                    dependent.contains(&path),
+                    "{case}: {path}"
+                );
+            }
+            let bound = bindings(&bench);
+            assert!(
+                bound.contains_key("vnet wide1/vnet2"),
+                "{case}: the bindings come all the same"
+            );
+            bench.netbox.faults().clear();
+            sync(&bench).await;
+            bench.netbox.faults().add(refused());
+            sync(&bench).await;
+            assert_eq!(bench.take_writes(), Vec::<String>::new(), "{case}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The stage `virtual-disks`, from a Proxmox to a NetBox.
 
-use proxbox_api::netbox::standin::StandinOptions;
+use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
 use proxbox_api::proxmox::mock::World;
 use proxbox_api::reconcile::ObjectId;
 use proxbox_api::stages::Stage;
@@ -292,4 +292,37 @@ async fn guard_of_a_run_for_one_virtual_machine_takes_its_share_of_the_endpoints
     let before = bench.netbox.count(DISKS);
     bench.stage_with(Stage::VirtualDisks, request).await;
     assert_eq!(bench.netbox.count(DISKS), before - 12);
+}
+
+#[tokio::test]
+async fn disks_are_written_where_their_storages_or_sync_states_cannot_be_read() {
+    let bench = &mut bench().await;
+    bench.stage(Stage::VirtualDisks).await;
+    for row in bench.netbox.rows(DISK_STATES) {
+        bench.netbox.remove(DISK_STATES, row["id"].as_u64().unwrap()).unwrap();
+    }
+    for list in ["plugins/proxbox/storage", DISK_STATES] {
+        for fault in [Fault::Status(403), Fault::Html(404), Fault::Status(500)] {
+            bench.proxmox.world().change(|world| {
+                let config = &mut world.guest(100).unwrap().config;
+                config.set("scsi7", "local-lvm:vm-100-disk-7,size=1G");
+            });
+            bench.restart(true);
+            let refused = FaultRule::on(list, fault.clone()).method("GET");
+            bench.netbox.faults().add(refused);
+            let report = bench.stage(Stage::VirtualDisks).await;
+            let warnings = warnings(&report);
+            let counts = report.counts();
+            assert_eq!((counts.created, counts.failed), (1, 0), "{list} {fault:?}: {warnings}");
+            assert_eq!(report.result()["degraded"], true);
+            assert!(
+                warnings.contains(&format!("`/api/{list}/`")),
+                "{list} {fault:?}: {warnings}"
+            );
+            assert_eq!((warnings.lines().count(), bench.netbox.count(DISK_STATES)), (1, 0));
+            bench.netbox.faults().clear();
+            let made = disk(bench, 100, "scsi7")["id"].as_u64().unwrap();
+            bench.netbox.remove(DISKS, made).unwrap();
+        }
+    }
 }

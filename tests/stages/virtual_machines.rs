@@ -1,7 +1,7 @@
 //! The stage `virtual-machines`, from a Proxmox to a NetBox.
 
 use proxbox_api::netbox::standin::{Fault, FaultRule, Release, StandinOptions};
-use proxbox_api::proxmox::mock::world::{Agent, GuestKind, GuestStatus};
+use proxbox_api::proxmox::mock::world::{Agent, AgentInterface, GuestKind, GuestStatus};
 use proxbox_api::proxmox::mock::{Guest, World};
 use proxbox_api::reconcile::{Mode, ObjectId};
 use proxbox_api::stages::{Flag, Modes, Stage};
@@ -14,6 +14,7 @@ use crate::harness::{Bench, INTERFACES, MACHINE_STATES, MACHINES, tags, warnings
 const CLOUD_INITS: &str = "plugins/proxbox/vm-cloudinit";
 const DISKS: &str = "virtualization/virtual-disks";
 const TAGS: &str = "extras/tags";
+const MORE_DISKS: &[&str] = &["scsi6", "scsi7", "scsi8", "scsi9"];
 
 /// A request for the stage alone, without interfaces, disks and tasks.
 fn alone() -> SyncRequest {
@@ -659,6 +660,79 @@ async fn guest_that_two_machines_claim_to_be_is_left_alone_by_every_stage() {
     assert_eq!(bench.take_writes(), Vec::<String>::new());
 }
 
+/// An operator has moved it into another cluster of NetBox, so that the guest has a new one.
+#[tokio::test]
+async fn machine_that_was_moved_away_is_left_as_it_is_and_the_next_one_has_all_the_guest_has() {
+    for with_notes in [false, true] {
+        let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+        let mut request = SyncRequest::default();
+        request.options.guests.parse_metadata = with_notes;
+        bench.job(Job::FullUpdate, request.clone()).await;
+        let old = bench.machine_of(101);
+        let kind = old["cluster"]["id"].clone();
+        let clusters = bench.netbox.rows("virtualization/clusters").into_iter();
+        let kind = clusters
+            .filter(|row| row["id"] == kind)
+            .map(|row| row["type"]["id"].clone())
+            .next();
+        let archive = json!({"name": "Archive", "type": kind});
+        let archive = bench.netbox.seed("virtualization/clusters", &archive).unwrap();
+        let id = old["id"].as_u64().unwrap();
+        let away = json!({"cluster": archive, "device": null, "site": null});
+        bench.netbox.change(MACHINES, id, &away).unwrap();
+        let parts = |id: &Value| {
+            [DISKS, INTERFACES].map(|path| {
+                let mut rows = bench.netbox.rows(path);
+                rows.retain(|row| row["virtual_machine"]["id"] == *id);
+                rows
+            })
+        };
+        let before = parts(&old["id"]);
+        assert!(before.iter().all(|rows| !rows.is_empty()));
+        bench.forget();
+        let report = bench.job(Job::FullUpdate, request.clone()).await;
+        assert_eq!(report.errors(), [""; 0]);
+        let states = bench.netbox.rows(MACHINE_STATES).into_iter();
+        let mut claims = states.filter(|row| row["proxmox_vm_id"] == 101);
+        let new = claims.find(|row| row["virtual_machine"]["id"] != old["id"]).unwrap();
+        let new = &new["virtual_machine"]["id"];
+        let names = |rows: &[Vec<Value>; 2]| {
+            rows.each_ref()
+                .map(|rows| rows.iter().map(|row| row["name"].clone()).collect::<Vec<_>>())
+        };
+        assert_eq!(names(&parts(new)), names(&before), "{with_notes}");
+        assert_eq!(parts(&old["id"]), before, "{with_notes}");
+        let told = report.result()["warnings"].to_string();
+        assert!(told.contains("it is not in the cluster of guest 101"), "{told}");
+        assert!(!told.contains("claim to be guest"), "{told}");
+
+        // Nor does a run that names the old one write to it.
+        bench.proxmox.world().change(|world| {
+            let config = &mut world.guest(101).unwrap().config;
+            config.set("net7", "virtio=BC:24:11:AA:09:90,bridge=vmbr0");
+            config.set("scsi7", "local-lvm:vm-disk-7,size=8G");
+        });
+        request.options.guests.only = Some([ObjectId(id)].into());
+        bench.take_writes();
+        for stage in [
+            Stage::VirtualMachines,
+            Stage::VirtualDisks,
+            Stage::VmInterfaces,
+            Stage::VmIpAddresses,
+        ] {
+            bench.forget();
+            let report = bench.stage_with(stage, request.clone()).await;
+            let told = warnings(&report);
+            assert!(
+                told.contains("it is not in the cluster of guest 101"),
+                "{}: {told}",
+                stage.as_str()
+            );
+            assert_eq!(bench.take_writes(), [""; 0], "{}", stage.as_str());
+        }
+    }
+}
+
 #[tokio::test]
 async fn machine_of_a_guest_that_came_back_is_served_again_in_the_same_run() {
     let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
@@ -1174,4 +1248,132 @@ async fn state_names_the_node_where_nodes_are_switched_off_too() {
     request.options.modes.node = Mode::Disabled;
     bench.stage_with(Stage::VirtualMachines, request).await;
     assert_eq!(bench.machine_state(100)["proxmox_node"]["name"], "pve1");
+}
+
+#[tokio::test]
+async fn guests_have_no_platform_where_those_cannot_be_read_and_lose_none() {
+    for status in [403, 500] {
+        let mut bench = Bench::with(World::estate(2, 6), StandinOptions::default()).await;
+        bench.stage(Stage::Devices).await;
+        bench.restart(true);
+        let refused = || FaultRule::on("dcim/platforms", Fault::Status(status)).method("GET");
+        bench.netbox.faults().add(refused());
+        let report = bench.stage(Stage::VirtualMachines).await;
+        let told = warnings(&report);
+        assert_eq!((report.counts().created, report.counts().failed), (6, 0), "{told}");
+        assert!(
+            told.contains("`/api/dcim/platforms/`") && told.lines().count() == 1,
+            "{told}"
+        );
+        assert_eq!(report.result()["degraded"], true);
+        assert_eq!(bench.netbox.count("dcim/platforms"), 0);
+
+        let overwrite = || {
+            let mut request = alone();
+            request.options.overwrite.set(Flag::VmPlatform, true);
+            request
+        };
+        bench.netbox.faults().clear();
+        bench.forget();
+        bench.stage_with(Stage::VirtualMachines, overwrite()).await;
+        let machines = bench.netbox.rows(MACHINES);
+        assert!(machines.iter().all(|machine| !machine["platform"].is_null()));
+        bench.netbox.faults().add(refused());
+        bench.forget();
+        bench.stage_with(Stage::VirtualMachines, overwrite()).await;
+        assert_eq!(bench.netbox.rows(MACHINES), machines);
+    }
+}
+
+/// The stages that follow in network mode: disks, interfaces and addresses.
+#[tokio::test]
+async fn stage_that_follows_and_fails_is_a_warning_and_the_next_is_done() {
+    let addresses = "ipam/ip-addresses";
+    let stages = [
+        (DISKS, "virtual disks: "),
+        (INTERFACES, "vm interfaces: "),
+        (addresses, "vm ip addresses: "),
+    ];
+    for (list, name) in stages {
+        let mut bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+        let mut request = SyncRequest::default();
+        request.options.guests.sync_task_history = false;
+        bench.stage_with(Stage::VirtualMachines, request.clone()).await;
+        bench.proxmox.world().change(|world| {
+            let mut guest = world.guest(100).unwrap().clone();
+            (guest.vmid, guest.name) = (990, "new".to_owned());
+            guest.config.set("net0", "virtio=BC:24:11:AA:09:90,bridge=vmbr0");
+            guest.agent = Agent::Interfaces(vec![AgentInterface::new(
+                "ens18",
+                "bc:24:11:aa:09:90",
+                &["10.99.0.7/24"],
+            )]);
+            world.add_guest(guest);
+        });
+        bench.restart(true);
+        bench
+            .netbox
+            .faults()
+            .add(FaultRule::on(list, Fault::Status(403)).method("GET"));
+        let report = bench.stage_with(Stage::VirtualMachines, request).await;
+        let told = warnings(&report);
+        assert_eq!(
+            (report.counts().created, report.counts().failed),
+            (1, 0),
+            "{list}: {told}"
+        );
+        assert!(told.lines().any(|line| line.starts_with(name)), "{list}: {told}");
+        assert_eq!(report.result()["degraded"], true, "{list}");
+        let machine = bench.machine_of(990);
+        let rows = [DISKS, INTERFACES].map(|path| {
+            let rows = bench.netbox.rows(path).into_iter();
+            rows.filter(|row| row["virtual_machine"]["id"] == machine["id"]).count()
+        });
+        assert_eq!(
+            rows.map(|count| count > 0),
+            [list != DISKS, list != INTERFACES],
+            "{list}"
+        );
+        assert_eq!(machine["primary_ip4"].is_null(), list != DISKS, "{list}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn stage_that_follows_and_would_delete_too_much_is_a_warning_too() {
+    let bench = Bench::with(World::estate(2, 12), StandinOptions::default()).await;
+    let mut request = SyncRequest::default();
+    request.options.guests.sync_task_history = false;
+    let all = |bench: &Bench, change: fn(&mut Guest)| {
+        bench
+            .proxmox
+            .world()
+            .change(|world| world.guests.values_mut().for_each(change));
+        bench.forget();
+    };
+    all(&bench, |guest| {
+        for key in MORE_DISKS {
+            guest.config.set(*key, format!("local-lvm:vm-{key},size=8G"));
+        }
+    });
+    bench.stage_with(Stage::VirtualMachines, request.clone()).await;
+    let before = bench.netbox.count(DISKS);
+    all(&bench, |guest| {
+        for key in MORE_DISKS {
+            guest.config.remove(key);
+        }
+        guest.config.set(
+            "net7",
+            format!("virtio=BC:24:11:AA:07:{:02X},bridge=vmbr0", guest.vmid % 250),
+        );
+    });
+    let report = bench.stage_with(Stage::VirtualMachines, request).await;
+    let told = warnings(&report);
+    assert!(
+        told.contains("virtual disks: ") && told.contains("allow_shrink=true"),
+        "{told}"
+    );
+    assert_eq!(bench.netbox.count(DISKS), before);
+    let rows = bench.netbox.rows(INTERFACES);
+    assert!(rows.iter().any(|row| row["name"] == "net7"), "{told}");
+    assert_eq!(report.counts().failed, 0, "{told}");
 }

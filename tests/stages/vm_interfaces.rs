@@ -489,3 +489,69 @@ async fn operators_choice_among_equal_vlans_survives() {
     bench.stage(Stage::VmInterfaces).await;
     assert_eq!(bench.take_writes(), Vec::<String>::new());
 }
+
+/// What hangs on a list that cannot be read is left as it is; everything else of the stage is written.
+#[tokio::test]
+async fn list_beside_the_interfaces_that_cannot_be_read_costs_its_own_rows_alone() {
+    let lists = [
+        (VLANS, vec![VLANS]),
+        (MACS, vec![MACS]),
+        (BRIDGES, vec![BRIDGES, STATES]),
+        ("dcim/devices", vec![BRIDGES, STATES]),
+        (STATES, vec![STATES]),
+        (GUEST_INTERFACES, vec![GUEST_INTERFACES]),
+    ];
+    let parts = [VLANS, MACS, BRIDGES, STATES, GUEST_INTERFACES];
+    let bench = &mut Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    for (list, hanging) in lists {
+        for fault in [Fault::Status(403), Fault::Html(404), Fault::Status(500)] {
+            let case = format!("{list} {fault:?}");
+            bench.netbox.faults().clear();
+            bench.forget();
+            bench.stage(Stage::VmInterfaces).await;
+            // Interfaces stand that have nothing yet, and some do not: what hangs on new ones alone is not looked for.
+            for path in parts {
+                for row in bench.netbox.rows(path) {
+                    bench.netbox.remove(path, row["id"].as_u64().unwrap()).unwrap();
+                }
+            }
+            let made = bench.interface_of(100, "net0")["id"].as_u64().unwrap();
+            bench.netbox.remove(INTERFACES, made).unwrap();
+            bench.restart(true);
+            let refused = FaultRule::on(list, fault).method("GET");
+            bench.netbox.faults().add(refused);
+            let report = bench.stage(Stage::VmInterfaces).await;
+            let (counts, warnings) = (report.counts(), warnings(&report));
+            assert_eq!((counts.created, counts.failed), (1, 0), "{case}: {warnings}");
+            assert_eq!(report.result()["degraded"], true, "{case}");
+            assert_eq!(warnings.lines().count(), 1, "{case}: {warnings}");
+            assert!(warnings.contains(&format!("`/api/{list}/`")), "{case}: {warnings}");
+            for part in parts {
+                let is_empty = bench.netbox.count(part) == 0;
+                assert_eq!(is_empty, hanging.contains(&part), "{case}: {part}");
+            }
+        }
+    }
+}
+
+/// The same where all of them stand, and a guest has changed.
+#[tokio::test]
+async fn rows_that_cannot_be_read_stay_as_they_are() {
+    let mut bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    bench.stage(Stage::VmInterfaces).await;
+    let lists = [VLANS, MACS, BRIDGES, STATES, GUEST_INTERFACES, INTERFACES];
+    let before = lists.map(|list| bench.netbox.rows(list));
+    let net = "virtio=BC:24:11:77:00:01,bridge=vmbr7,tag=777";
+    change_net0(&bench, 100, |_| net.to_owned());
+    for list in lists.into_iter().filter(|list| *list != INTERFACES) {
+        let refused = FaultRule::on(list, Fault::Status(403)).method("GET");
+        bench.netbox.faults().add(refused);
+    }
+    bench.restart(true);
+    bench.take_writes();
+    let report = bench.stage(Stage::VmInterfaces).await;
+    assert_eq!(bench.take_writes(), Vec::<String>::new(), "{}", warnings(&report));
+    assert_eq!(lists.map(|list| bench.netbox.rows(list)), before);
+}

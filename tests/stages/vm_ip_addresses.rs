@@ -647,3 +647,65 @@ async fn guard_of_a_run_for_one_virtual_machine_takes_its_share_of_the_endpoints
     assert_eq!(report.counts().deleted, 19, "{}", warnings(&report));
     assert_eq!((hosts(&bench, 100, "net0").len(), linked(&bench, 100).len()), (1, 1));
 }
+
+/// Addresses are written although it is not known who in the guest has them; none goes that such a row may hold.
+#[tokio::test]
+async fn list_of_the_guests_own_interfaces_that_cannot_be_read_costs_no_address() {
+    let rows = "plugins/proxbox/guest-vm-interfaces";
+    for naming in ["guest_os_model", "legacy_rename"] {
+        for (list, status) in [(rows, 403), (rows, 500), (LINKS, 403), (LINKS, 500)] {
+            let case = format!("{naming} {list} {status}");
+            let mut bench = with_interfaces().await;
+            tell(&bench, 100, &["10.99.0.7/24"]);
+            tell(&bench, 101, &["10.99.0.9/24"]);
+            bench.forget();
+            bench.stage(Stage::VmIpAddresses).await;
+            let links = bench.netbox.rows(LINKS);
+            tell(&bench, 100, &["10.99.0.8/24"]);
+            tell(&bench, 101, &["10.99.0.7/24", "10.99.0.9/24"]);
+            bench.restart(true);
+            let refused = FaultRule::on(list, Fault::Status(status)).method("GET");
+            bench.netbox.faults().add(refused);
+            let request = asked(&[
+                ("vm_interface_sync_strategy", naming),
+                ("use_guest_agent_interface_name", "false"),
+            ]);
+            let report = bench.stage_with(Stage::VmIpAddresses, request).await;
+            let warnings = warnings(&report);
+            assert_eq!(report.counts().failed, 0, "{case}: {warnings}");
+            assert!(warnings.contains(&format!("`/api/{list}/`")), "{case}: {warnings}");
+            assert!(warnings.contains("address 10.99.0.7 of"), "{case}: {warnings}");
+            assert_eq!(hosts(&bench, 100, "net0"), ["10.99.0.7/24", "10.99.0.8/24"], "{case}");
+            assert_eq!(hosts(&bench, 101, "net0"), ["10.99.0.9/24"], "{case}");
+            assert_eq!(bench.netbox.rows(LINKS), links, "{case}");
+        }
+    }
+}
+
+/// An older plugin keeps no such rows, so that none holds an address.
+#[tokio::test]
+async fn plugin_without_guests_interfaces_keeps_no_address_that_is_gone() {
+    let bench = with_interfaces().await;
+    for list in ["plugins/proxbox/guest-vm-interfaces", LINKS] {
+        bench.netbox.faults().add(FaultRule::on(list, Fault::Html(404)));
+    }
+    tell(&bench, 100, &["10.99.0.7/24"]);
+    again(&bench).await;
+    tell(&bench, 100, &["10.99.0.8/24"]);
+    let report = again(&bench).await;
+    assert_eq!(report.counts().failed, 0, "{}", warnings(&report));
+    assert_eq!(hosts(&bench, 100, "net0"), ["10.99.0.8/24"]);
+}
+
+#[tokio::test]
+async fn list_of_addresses_that_cannot_be_read_fails_the_stage() {
+    let mut bench = with_interfaces().await;
+    bench.restart(true);
+    bench
+        .netbox
+        .faults()
+        .add(FaultRule::on(ADDRESSES, Fault::Status(403)).method("GET"));
+    bench.take_writes();
+    let report = bench.job(Stage::VmIpAddresses, SyncRequest::default()).await;
+    assert_eq!((report.errors().len(), bench.take_writes()), (1, Vec::new()));
+}

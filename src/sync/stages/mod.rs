@@ -48,6 +48,8 @@ pub(super) struct Summary {
 
 /// Runs `stage` for one endpoint.
 pub(super) async fn run(stage: Stage, run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
+    // What an earlier one could not read this one tries again.
+    run.facts.known.unread.clear();
     match stage {
         Stage::Devices => devices::run(run).await,
         Stage::Storage => storage::run(run).await,

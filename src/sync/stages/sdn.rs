@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::Summary;
 use crate::inventory::{Sdn, SdnNetworks};
 use crate::netbox::objects::{
-    PluginEndpoint, Prefix, SdnBinding, SdnControllerBody, SdnFabricBody, SdnPrefixBody, SdnRouteMapBody,
-    SdnSubnetBody, SdnVnetBody, SdnZoneBody, Vlan,
+    L2vpnTermination, Object, PluginEndpoint, Prefix, SdnBinding, SdnControllerBody, SdnFabricBody, SdnPrefixBody,
+    SdnRouteMapBody, SdnSubnetBody, SdnVnetBody, SdnZoneBody, Vlan,
 };
 use crate::netbox::{self, Query};
 use crate::reconcile::{Mode, Resource};
@@ -90,8 +90,7 @@ impl Course {
             }
             Err(ambiguity) => {
                 let count = run.facts.inventory.networks().map_or(0, SdnNetworks::count);
-                self.tally.skip(count);
-                self.outcome.left_out += count;
+                self.skip(count);
                 run.warnings.push(ambiguity.to_string().into());
                 Ok(false)
             }
@@ -115,10 +114,12 @@ impl Course {
     async fn read_known(&mut self, run: &mut EndpointRun<'_>) -> Result<(), Error> {
         run.facts.known.sdn.bindings = match run.list::<SdnBinding>(SdnBindings::scope(&run.facts)).await {
             Err(Error::NetBox(netbox::Error::NoRoute { .. })) => None,
-            rows => Some(rows?),
+            rows => Some(self.or_without::<SdnBinding, _>(run, rows)?),
         };
-        run.facts.known.sdn.prefixes = run.list::<Prefix>(Prefixes::scope(&run.facts)).await?;
-        run.facts.known.sdn.vlans = run.list::<Vlan>(vec![vlan_selection(&run.facts)]).await?;
+        let prefixes = run.list::<Prefix>(Prefixes::scope(&run.facts)).await;
+        run.facts.known.sdn.prefixes = self.or_without::<Prefix, _>(run, prefixes)?;
+        let vlans = run.list::<Vlan>(vec![vlan_selection(&run.facts)]).await;
+        run.facts.known.sdn.vlans = self.or_without::<Vlan, _>(run, vlans)?;
         Ok(())
     }
 
@@ -126,8 +127,8 @@ impl Course {
         self.pass::<RouteTargets>(run, "route_targets").await?;
         self.pass::<L2vpns>(run, "l2vpns").await?;
         self.pass::<Prefixes>(run, "subnets").await?;
-        let terminations = run.list(vec![termination_selection(&run.facts)]).await?;
-        run.facts.known.sdn.terminations = terminations;
+        let terminations = run.list(vec![termination_selection(&run.facts)]).await;
+        run.facts.known.sdn.terminations = self.or_without::<L2vpnTermination, _>(run, terminations)?;
         self.pass::<Terminations>(run, "terminations").await
     }
 
@@ -138,7 +139,9 @@ impl Course {
         self.pass::<SdnRows<SdnPrefixBody>>(run, ROWS).await?;
         self.pass::<SdnRows<SdnZoneBody>>(run, ROWS).await?;
         self.pass::<SdnRows<SdnVnetBody>>(run, ROWS).await?;
-        self.pass::<SdnRows<SdnSubnetBody>>(run, ROWS).await
+        // These tell why no prefix stands for a subnet.
+        let has_prefixes = run.has_read::<Prefix>();
+        self.pass_where::<SdnRows<SdnSubnetBody>>(has_prefixes, run, ROWS).await
     }
 
     pub(super) fn leave_out(&mut self, skipped: Skipped) {
@@ -146,14 +149,51 @@ impl Course {
         self.tally.leave_out(skipped);
     }
 
-    /// One pass. That NetBox does not offer its collection, or does not let this service write to it, concerns no other
-    /// pass.
+    /// What came of reading rows of kind `R`. Where that is not known, what depends on them is left out.
+    pub(super) fn or_without<R: Object, T: Default>(
+        &mut self,
+        run: &mut EndpointRun<'_>,
+        read: Result<T, Error>,
+    ) -> Result<T, Error> {
+        if let Err(error) = read.as_ref()
+            && error.is_of_one_question()
+        {
+            self.tally.warn(R::KIND, String::new(), error.to_string());
+        }
+        run.or_without::<R, T>(read)
+    }
+
+    fn skip(&mut self, count: usize) {
+        self.tally.skip(count);
+        self.outcome.left_out += count;
+    }
+
+    /// One pass, where what its rows refer to `is_known`.
+    pub(super) async fn pass_where<P: Pass>(
+        &mut self,
+        is_known: bool,
+        run: &mut EndpointRun<'_>,
+        counter: &'static str,
+    ) -> Result<(), Error> {
+        if is_known {
+            return self.pass::<P>(run, counter).await;
+        }
+        self.skip(P::desired(&run.facts).wanted.len());
+        Ok(())
+    }
+
+    /// One pass. That NetBox does not offer its collection, does not let this service see it or write to it, or fails, concerns
+    /// those passes alone that build upon it.
     pub(super) async fn pass<P: Pass>(
         &mut self,
         run: &mut EndpointRun<'_>,
         counter: &'static str,
     ) -> Result<(), Error> {
         let wanted = P::desired(&run.facts).wanted.len();
+        if !run.has_read::<P::Object>() {
+            self.skip(wanted);
+            return Ok(());
+        }
         match run.pass::<P>().await {
             Ok(outcome) => {
                 self.tally.mark(outcome.marked.len());
@@ -165,14 +205,14 @@ impl Course {
             Err(Error::NetBox(netbox::Error::NoRoute { .. })) => {
                 let path = <P::Object as Resource>::PATH;
                 let warning = format!("NetBox has no {path}, so nothing was written to it; the plugin may be too old");
-                self.tally.skip(wanted);
-                self.outcome.left_out += wanted;
+                self.skip(wanted);
                 self.tally
                     .warn(<P::Object as Resource>::KIND, String::new(), warning.clone());
                 run.warnings.push(warning.into());
+                run.facts.known.unread.insert(path);
                 Ok(())
             }
-            Err(error @ (Error::Shrink(_) | Error::NetBox(netbox::Error::PermissionDenied { .. }))) => {
+            Err(error) if matches!(error, Error::Shrink(_)) || error.is_of_one_question() => {
                 let failure = Failure {
                     object: <P::Object as Resource>::KIND,
                     key: String::new(),
@@ -182,6 +222,7 @@ impl Course {
                 };
                 self.tally.fail(&failure);
                 self.outcome.failed.push(failure);
+                run.facts.known.unread.insert(<P::Object as Resource>::PATH);
                 Ok(())
             }
             Err(error) => Err(error),
@@ -190,6 +231,11 @@ impl Course {
 }
 
 impl EndpointRun<'_> {
+    /// Whether it is known which rows of kind `R` there are.
+    pub(super) fn has_read<R: Resource>(&self) -> bool {
+        !self.facts.known.is_unread::<R>()
+    }
+
     fn tell_processing(&self) {
         let message = format!(
             "Synchronizing software-defined networks of {}.",

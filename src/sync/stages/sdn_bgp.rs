@@ -6,7 +6,7 @@ use super::sdn::Course;
 use crate::netbox;
 use crate::netbox::objects::{
     Asn, BgpCommunity, BgpKind, BgpPeerGroup, BgpPrefixList, BgpPrefixListRule, BgpRoutingPolicy, BgpRoutingPolicyRule,
-    BgpSession, IpAddress, Prefix,
+    BgpRow, BgpSession, IpAddress, Prefix,
 };
 use crate::reconcile::Mode;
 use crate::stages::bgp::{BgpRows, prefix_selection, skipped};
@@ -31,11 +31,14 @@ impl Course {
                 });
                 return Ok(());
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return self.or_without::<BgpRow<BgpPeerGroup>, ()>(run, Err(error.into())),
         }
-        run.facts.known.sdn.rule_prefixes = run.list::<Prefix>(vec![prefix_selection(&run.facts)]).await?;
-        run.facts.known.sdn.addresses = run.list::<IpAddress>(vec![address_selection(&run.facts)]).await?;
-        run.facts.known.sdn.asns = run.list::<Asn>(vec![asn_selection(&run.facts)]).await?;
+        let prefixes = run.list::<Prefix>(vec![prefix_selection(&run.facts)]).await;
+        run.facts.known.sdn.rule_prefixes = self.or_without::<Prefix, _>(run, prefixes)?;
+        let addresses = run.list::<IpAddress>(vec![address_selection(&run.facts)]).await;
+        run.facts.known.sdn.addresses = self.or_without::<IpAddress, _>(run, addresses)?;
+        let asns = run.list::<Asn>(vec![asn_selection(&run.facts)]).await;
+        run.facts.known.sdn.asns = self.or_without::<Asn, _>(run, asns)?;
         self.write_bgp(run).await?;
         for skipped in skipped(&run.facts) {
             self.leave_out(skipped);
@@ -45,12 +48,14 @@ impl Course {
 
     async fn write_bgp(&mut self, run: &mut EndpointRun<'_>) -> Result<(), Error> {
         self.pass::<BgpRows<BgpPrefixList>>(run, "bgp_prefix_lists").await?;
-        self.pass::<BgpRows<BgpPrefixListRule>>(run, "bgp_prefix_list_rules")
+        let has_prefixes = run.has_read::<Prefix>();
+        self.pass_where::<BgpRows<BgpPrefixListRule>>(has_prefixes, run, "bgp_prefix_list_rules")
             .await?;
         self.pass::<BgpRows<BgpRoutingPolicy>>(run, "bgp_routing_policies")
             .await?;
         self.pass::<BgpRows<BgpCommunity>>(run, "bgp_communities").await?;
-        self.pass::<BgpRows<BgpRoutingPolicyRule>>(run, "bgp_routing_policy_rules")
+        let has_lists = run.has_read::<BgpRow<BgpPrefixList>>();
+        self.pass_where::<BgpRows<BgpRoutingPolicyRule>>(has_lists, run, "bgp_routing_policy_rules")
             .await?;
         self.pass::<BgpRows<BgpPeerGroup>>(run, "bgp_peer_groups").await?;
         self.pass::<BgpRows<BgpSession>>(run, "bgp_sessions").await

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Summary;
 use crate::inventory::GuestConfigs;
-use crate::netbox::objects::VirtualDisk;
+use crate::netbox::objects::{Storage, VirtualDisk, VirtualDiskState};
 use crate::reconcile::{Mode, Resource};
 use crate::stages::guests::bindings;
 use crate::stages::machines::unread;
@@ -37,9 +37,11 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.warn_of_unbound();
     run.tell_disks_begun();
     run.read::<GuestConfigs>().await?;
-    run.read_storages().await?;
+    let storages = run.read_storages().await;
+    run.or_without::<Storage, ()>(storages)?;
     let disks = run.pass::<VirtualDisks>().await?;
-    let states = run.pass::<VirtualDiskStates>().await?;
+    let states = run.pass::<VirtualDiskStates>().await;
+    let states: Outcome = run.or_without::<VirtualDiskState, _>(states)?;
     run.warn(PHASE, &states);
     if run.facts.options.only.is_everything() {
         let sizes = run.pass::<DisklessMachines>().await?;

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::Summary;
 use crate::inventory::{ClusterOptions, GuestConfigs, GuestSystems, Vmid};
-use crate::netbox::objects::{Tag, VirtualMachine, VirtualMachineState};
+use crate::netbox::objects::{Platform, Tag, VirtualMachine, VirtualMachineState};
 use crate::reconcile::{Mode, ObjectId};
 use crate::stages::guests::owned_states;
 use crate::stages::machines::identity::{claimed_elsewhere, identify};
@@ -81,9 +81,10 @@ impl EndpointRun<'_> {
         let unverified = self.identify_guests();
         self.read_guest_tags().await?;
         self.read_systems().await?;
-        let [tags, platforms] = self.passes::<GuestTags, Platforms>().await?;
-        self.warn(PHASE, &tags);
+        let [tags, platforms] = self.try_passes::<GuestTags, Platforms>().await;
+        self.warn(PHASE, &tags?);
         self.facts.guests.tags = tag_slugs(&self.facts);
+        let platforms = self.or_without::<Platform, _>(platforms)?;
         self.warn(PHASE, &platforms);
         self.claim_states().await?;
         self.free_names().await?;
@@ -322,21 +323,28 @@ impl EndpointRun<'_> {
             followed.failed_interfaces = self.see_to_networks(machines).await?;
         }
         if with_tasks {
-            // Boxed: a stage may run others.
-            match Box::pin(super::run(Stage::TaskHistory, self)).await {
-                Ok(summary) => followed.tasks = summary.tasks,
-                // The virtual machines stand; what was done to them is told another time.
-                Err(error @ (Error::Proxmox(_) | Error::NetBox(_))) => {
-                    self.warnings.push(format!("task history: {error}").into());
-                    followed.tasks = Some(TaskTally {
-                        errors: 1,
-                        ..TaskTally::default()
-                    });
-                }
-                Err(error) => return Err(error),
-            }
+            let lost = TaskTally {
+                errors: 1,
+                ..TaskTally::default()
+            };
+            let told = self.follow(Stage::TaskHistory).await?;
+            followed.tasks = told.map_or(Some(lost), |summary| summary.tasks);
         }
         Ok(followed)
+    }
+
+    /// Runs a stage for the same guests; `None` where it failed. The virtual machines stand all the same, and what is missing is
+    /// done another time.
+    async fn follow(&mut self, stage: Stage) -> Result<Option<Summary>, Error> {
+        // Boxed: a stage may run others.
+        match Box::pin(super::run(stage, self)).await {
+            Err(error @ (Error::Proxmox(_) | Error::NetBox(_) | Error::Shrink(_))) => {
+                let text = format!("{}: {error}", stage.as_str().replace('-', " "));
+                self.warnings.push(text.into());
+                Ok(None)
+            }
+            done => done.map(Some),
+        }
     }
 
     /// The disks, interfaces and addresses of the guests that the modes do not leave out; returns the keys of interfaces
@@ -350,14 +358,14 @@ impl EndpointRun<'_> {
             let served = known.chain(made.map(|row| row.id));
             self.facts.options.guests.only = Some(served.collect());
         }
-        let mut failed = BTreeSet::new();
-        Box::pin(super::run(Stage::VirtualDisks, self)).await?;
-        failed.extend(Box::pin(super::run(Stage::VmInterfaces, self)).await?.failed);
+        self.follow(Stage::VirtualDisks).await?;
+        let interfaces = self.follow(Stage::VmInterfaces).await?;
         if self.facts.options.guests.assign_addresses {
-            Box::pin(super::run(Stage::VmIpAddresses, self)).await?;
+            self.follow(Stage::VmIpAddresses).await?;
         }
         (self.facts.options.guests.only, self.only) = before;
-        Ok(failed)
+        let failed = interfaces.into_iter().flat_map(|summary| summary.failed);
+        Ok(failed.collect())
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::port_frames::PORTS;
 use super::{Summary, require_some};
 use crate::inventory::GuestAgents;
-use crate::netbox::objects::VmInterface;
+use crate::netbox::objects::{DeviceInterface, GuestVmInterface, MacAddress, Vlan, VmInterface, VmInterfaceState};
 use crate::reconcile::{Mode, ObjectId, Resource};
 use crate::stages::bridges::{Bridges, VmInterfaceStates, interface_state_selection};
 use crate::stages::guest_interfaces::{GuestInterfaces, guest_interface_selection};
@@ -80,31 +80,35 @@ impl EndpointRun<'_> {
         self.progress.discovered(PHASE, "interface", &items);
     }
 
-    /// Reads the VLANs that interfaces are or should be in, and makes those that are missing.
+    /// Reads the VLANs that interfaces are or should be in, and makes those that are missing; without them interfaces keep
+    /// those that they are in.
     async fn write_vlans(&mut self) -> Result<(), Error> {
-        let vlans = self.list(vlan_selections(&self.facts)).await?;
-        self.read_vlan_groups(&vlans).await?;
-        self.facts.known.network.vlans = vlans;
+        let vlans = self.list(vlan_selections(&self.facts)).await;
+        let vlans = self.or_without::<Vlan, _>(vlans)?;
+        let groups = self.read_vlan_groups(&vlans).await;
+        self.facts.known.network.vlans = self.or_without::<Vlan, _>(groups.map(|()| vlans))?;
         let outcome = self.pass::<Vlans>().await?;
         self.warn(PHASE, &outcome);
         Ok(())
     }
 
-    /// Reads, side by side, what hangs on the interfaces.
+    /// Reads, side by side, what hangs on the interfaces. They stand without any of it.
     async fn read_interface_parts(&mut self) -> Result<(), Error> {
-        self.find_node_devices().await?;
+        let devices = self.find_node_devices().await;
+        self.or_without::<DeviceInterface, ()>(devices)?;
         let facts = &self.facts;
-        let (untagged, states, guests) = tokio::try_join!(
+        let (untagged, states, guests) = tokio::join!(
             self.list(untagged_selection(facts)),
             self.list(interface_state_selection(facts)),
             self.list(guest_interface_selection(facts)),
-        )?;
-        let known = &mut self.facts.known;
-        known.network.untagged_macs = untagged;
-        known.network.interface_states = states;
-        known.network.guest_interfaces = guests;
-        self.facts.known.network.macs = self.list(mac_selection(&self.facts)).await?;
-        self.facts.known.node_network.interfaces = self.recall(Bridges::scope(&self.facts)).await?;
+        );
+        self.facts.known.network.untagged_macs = self.or_without::<MacAddress, _>(untagged)?;
+        self.facts.known.network.interface_states = self.or_without::<VmInterfaceState, _>(states)?;
+        self.facts.known.network.guest_interfaces = self.or_without::<GuestVmInterface, _>(guests)?;
+        let macs = self.list(mac_selection(&self.facts)).await;
+        self.facts.known.network.macs = self.or_without::<MacAddress, _>(macs)?;
+        let bridges = self.recall(Bridges::scope(&self.facts)).await;
+        self.facts.known.node_network.interfaces = self.or_without::<DeviceInterface, _>(bridges)?;
         Ok(())
     }
 

@@ -6,8 +6,11 @@ use serde_json::{Value, json};
 
 use super::{Summary, port_frames};
 use crate::inventory::{Containers, GuestAgents};
-use crate::netbox::objects::{GuestVmInterface, GuestVmInterfaceAddress, IpAddress, IpAddressHolder, VmInterface};
-use crate::reconcile::{Mode, ObjectId};
+use crate::netbox;
+use crate::netbox::objects::{
+    GuestVmInterface, GuestVmInterfaceAddress, IpAddress, IpAddressHolder, Object, VmInterface,
+};
+use crate::reconcile::{Mode, ObjectId, Stored};
 use crate::stages::Selection;
 use crate::stages::address_owners::{estate, unknown_hosts};
 use crate::stages::guest_interfaces::{GuestInterfaces, guest_interface_selection};
@@ -71,27 +74,37 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
 }
 
 impl EndpointRun<'_> {
-    /// Reads the interfaces, their addresses, and addresses of others that interfaces should have.
+    /// Reads the interfaces, their addresses, and addresses of others that interfaces should have. What the plugin knows of
+    /// guests can be done without.
     async fn read_addresses(&mut self) -> Result<(), Error> {
         let interfaces = self.recall::<VmInterface>(interface_selection(&self.facts)).await?;
         self.learn_interfaces(interfaces);
-        let (addresses, guests) = tokio::try_join!(
+        let (addresses, guests) = tokio::join!(
             self.list::<IpAddress>(address_selection(&self.facts)),
             self.recall::<GuestVmInterface>(guest_interface_selection(&self.facts)),
-        )?;
-        self.facts.known.network.addresses = addresses;
-        self.facts.known.network.guest_interfaces = guests;
+        );
+        self.facts.known.network.addresses = addresses?;
+        self.facts.known.network.guest_interfaces = self.take_links::<GuestVmInterface>(guests)?;
         let hosts = host_selection(&unknown_hosts(&self.facts));
-        let (others, links) = tokio::try_join!(
+        let (others, links) = tokio::join!(
             self.list::<IpAddress>(vec![hosts]),
             self.list::<GuestVmInterfaceAddress>(link_selection(&self.facts)),
-        )?;
+        );
+        let others = others?;
+        let links = self.take_links::<GuestVmInterfaceAddress>(links)?;
         let known = &mut self.facts.known;
         let listed: BTreeSet<ObjectId> = known.network.addresses.iter().map(|stored| stored.id).collect();
         let others = others.into_iter().filter(|stored| !listed.contains(&stored.id));
         known.network.addresses.extend(others);
         known.network.guest_addresses = links;
         Ok(())
+    }
+
+    /// What came of reading who in a guest has which address. A plugin that does not know the path has no such rows.
+    fn take_links<R: Object>(&mut self, read: Result<Vec<Stored<R>>, Error>) -> Result<Vec<Stored<R>>, Error> {
+        let is_hidden = !matches!(read, Ok(_) | Err(Error::NetBox(netbox::Error::NoRoute { .. })));
+        self.facts.known.network.has_hidden_links |= is_hidden;
+        self.or_without::<R, _>(read)
     }
 
     /// Tells what was found; returns how many addresses are nothing for NetBox.
