@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
@@ -140,6 +140,15 @@ impl Limited {
         let limiter = Arc::new(RateLimiter::new(state.config.access.rate_limit));
         Self { state, limiter }
     }
+}
+
+/// Refuses HEAD, for which a router takes a GET: a GET may be a whole run here.
+pub(super) async fn refuse_head(request: Request, next: Next) -> Response {
+    if request.method() != Method::HEAD {
+        return next.run(request).await;
+    }
+    let refusal = ApiError::plain(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+    ([(header::ALLOW, "GET")], refusal).into_response()
 }
 
 /// Refuses sources that ask too often.

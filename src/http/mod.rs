@@ -62,6 +62,7 @@ pub fn openapi_document() -> OpenApi {
 pub fn router(state: AppState) -> Router {
     let (routes, _) = routes::all().split_for_parts();
     routes
+        .layer(from_fn(layers::refuse_head))
         .merge(routes::docs::routes())
         .fallback(|| async { ApiError::plain(StatusCode::NOT_FOUND, "Not Found") })
         .method_not_allowed_fallback(|| async { ApiError::plain(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed") })

@@ -95,6 +95,7 @@ pub fn ip_address(address: Address, vm_interface: ObjectId, dns_name: Option<&st
         status: Some("active".to_owned()),
         dns_name: dns_name.map(str::to_owned),
         tags: [PROXBOX_TAG.to_owned()].into(),
+        is_annotated: false,
     }
 }
 

@@ -130,6 +130,7 @@ pub fn ip_address(address: Address, interface: ObjectId) -> IpAddress {
         status: Some("active".to_owned()),
         dns_name: Some(String::new()),
         tags: [PROXBOX_TAG.to_owned()].into(),
+        is_annotated: false,
     }
 }
 

@@ -3,22 +3,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use serde_json::Value;
+
 use super::address_owners::estate;
 use super::guests::own_machines;
 use super::ports::guest_ports;
 use super::vm_ip_addresses::{address_selection, hosts, link_selection, mode};
 use super::{Desired, Facts, Pass, Selection};
 use crate::mapping::guest_interface::row_name;
-use crate::netbox::objects::{GuestVmInterface, GuestVmInterfaceAddress, IpAddress, PROXBOX_TAG};
-use crate::reconcile::{ObjectId, Policy, Retire, Stored};
+use crate::netbox::objects::{GuestVmInterface, GuestVmInterfaceAddress, IpAddress, PROXBOX_TAG, PrimaryAddresses};
+use crate::reconcile::{Fields, ObjectId, Policy, Retire, Stored};
 
 /// Links between guests' interfaces and addresses that hold no more; while they stand NetBox does not let the addresses
 /// go.
 #[derive(Debug)]
 pub struct StaleLinks;
-/// Addresses that interfaces have no more. They go before others come, so that one may move to another guest.
+/// Addresses that interfaces have no more. They go before others come, so that one may move to another guest. What an
+/// operator has written something into stays, and is nobody's then.
 #[derive(Debug)]
 pub struct StaleAddresses;
+/// Primary addresses that are such a row: NetBox does not let them become nobody's.
+#[derive(Debug)]
+pub struct ReleasedPrimaries;
 
 /// Addresses that have to go, and the links that keep them or hold no more.
 pub fn find_stale(facts: &Facts) -> (BTreeSet<ObjectId>, BTreeSet<ObjectId>) {
@@ -51,6 +57,15 @@ pub fn find_stale(facts: &Facts) -> (BTreeSet<ObjectId>, BTreeSet<ObjectId>) {
     });
     let links = links.map(|stored| stored.id).collect();
     (addresses, links)
+}
+
+/// Those of the addresses that have to go which become nobody's and stay.
+fn released(facts: &Facts) -> BTreeSet<ObjectId> {
+    let network = &facts.known.network;
+    let is_released =
+        |stored: &&Stored<IpAddress>| stored.object.is_annotated && network.stale_addresses.contains(&stored.id);
+    let rows = network.addresses.iter().filter(is_released);
+    rows.map(|stored| stored.id).collect()
 }
 
 /// The addresses of those virtual machines' interfaces that are no operator's.
@@ -163,10 +178,53 @@ impl Pass for StaleAddresses {
     }
 
     fn retire(facts: &Facts, stored: &Stored<IpAddress>) -> Retire {
-        if facts.known.network.stale_addresses.contains(&stored.id) {
-            Retire::Delete
-        } else {
+        if !facts.known.network.stale_addresses.contains(&stored.id) {
             Retire::Keep
+        } else if stored.object.is_annotated {
+            let assignment = ["assigned_object_type", "assigned_object_id"];
+            Retire::Mark(assignment.map(|name| (name, Value::Null)).into())
+        } else {
+            Retire::Delete
+        }
+    }
+}
+
+impl Pass for ReleasedPrimaries {
+    type Object = PrimaryAddresses;
+
+    fn scope(facts: &Facts) -> Vec<Selection> {
+        let released = released(facts);
+        let is_released = |address: Option<ObjectId>| address.is_some_and(|address| released.contains(&address));
+        let machines = facts.known.machines.iter().filter(|stored| {
+            let machine = &stored.object;
+            is_released(machine.primary_ip4) || is_released(machine.primary_ip6)
+        });
+        vec![Selection::any_of("id", machines.map(|stored| stored.id))]
+    }
+
+    fn desired(_: &Facts) -> Desired<PrimaryAddresses> {
+        Desired::default()
+    }
+
+    fn count_ours(facts: &Facts, _: &[Stored<PrimaryAddresses>]) -> usize {
+        facts.known.machines.len()
+    }
+
+    fn policy(facts: &Facts) -> Policy {
+        Policy::with_mode(mode(facts))
+    }
+
+    fn retire(facts: &Facts, stored: &Stored<PrimaryAddresses>) -> Retire {
+        let released = released(facts);
+        let primaries = [("primary_ip4", stored.object.ip4), ("primary_ip6", stored.object.ip6)];
+        let gone = primaries
+            .into_iter()
+            .filter(|(_, address)| address.is_some_and(|address| released.contains(&address)));
+        let fields: Fields = gone.map(|(name, _)| (name, Value::Null)).collect();
+        if fields.is_empty() {
+            Retire::Keep
+        } else {
+            Retire::Mark(fields)
         }
     }
 }

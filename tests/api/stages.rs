@@ -8,7 +8,7 @@
 
 use proxbox_api::netbox::standin::{Account, Fault, FaultRule, StandinOptions, TOKEN};
 use proxbox_api::proxmox::mock::{PASSWORD, World};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::proxmox_endpoints::{mock, pushed, store, with};
@@ -428,4 +428,25 @@ async fn supporting_objects_that_an_operator_removed_come_back_after_a_repair() 
     assert_eq!((status, &body["ok"]), (StatusCode::OK, &json!(true)), "{body}");
     trio.stream(&format!("{DEVICES}/stream")).await;
     assert_eq!(trio.netbox.count("/api/extras/tags/"), tags.len());
+}
+
+#[tokio::test]
+async fn head_starts_no_run() {
+    let trio = Trio::start().await;
+    trio.netbox.clear_requests();
+    for path in [
+        "/full-update",
+        "/full-update/stream",
+        DEVICES,
+        STORAGE,
+        "/health",
+        "/version",
+    ] {
+        let answer = trio.app.request(Method::HEAD, path).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        assert_eq!(answer.headers()["allow"], "GET", "{path}");
+    }
+    assert_eq!(trio.netbox.requests(), []);
+    let answer = trio.app.request(Method::HEAD, "/openapi.json").send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
 }

@@ -212,6 +212,42 @@ async fn free_address_is_adopted_and_that_of_somebody_else_is_named() {
     assert_eq!(bench.take_writes(), Vec::<String>::new());
 }
 
+/// It was an operator's before, or an operator has written into it since: it becomes nobody's, and the next guest's.
+#[tokio::test]
+async fn address_with_an_operators_words_is_released_and_never_deleted() {
+    let bench = with_interfaces().await;
+    tell(&bench, 100, &["10.99.0.7/24"]);
+    let free = json!({"address": "10.99.0.7/32", "description": "reserved"});
+    let free = bench.netbox.seed(ADDRESSES, &free).unwrap();
+    again(&bench).await;
+    assert_eq!(bench.machine_of(100)["primary_ip4"]["id"], free);
+    tell(&bench, 100, &["10.99.0.8/24"]);
+    let report = again(&bench).await;
+    let counts = report.counts();
+    assert_eq!((counts.deleted, counts.failed), (0, 0), "{}", warnings(&report));
+    assert_eq!(hosts(&bench, 100, "net0"), ["10.99.0.8/24"]);
+    assert_eq!(bench.machine_of(100)["primary_ip4"]["address"], "10.99.0.8/24");
+    let row = address(&bench, "10.99.0.7").unwrap();
+    assert_eq!(
+        (&row["id"], &row["description"], &row["assigned_object_id"]),
+        (&json!(free), &json!("reserved"), &Value::Null)
+    );
+    again(&bench).await;
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+    // It goes from one guest to another in one run.
+    tell(&bench, 100, &["10.99.0.7/24"]);
+    again(&bench).await;
+    tell(&bench, 100, &["10.99.0.8/24"]);
+    tell(&bench, 101, &["10.99.0.7/24"]);
+    let report = again(&bench).await;
+    assert_eq!(report.counts().failed, 0, "{}", warnings(&report));
+    assert_eq!(hosts(&bench, 101, "net0"), ["10.99.0.7/32"]);
+    assert_eq!(bench.machine_of(101)["primary_ip4"]["id"], free);
+    assert_eq!(address(&bench, "10.99.0.7").unwrap()["description"], "reserved");
+    again(&bench).await;
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+}
+
 /// Rows of nobody, of an operator on the very interface, and of this service on another interface.
 #[tokio::test]
 async fn rows_with_other_masks_keep_them_and_the_second_run_writes_nothing() {

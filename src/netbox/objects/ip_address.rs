@@ -7,9 +7,9 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::Object;
 use super::assignment::{Assignment, assigned_key, put_assignment};
 use super::shape::{Choice, Nested, Tagged, id, put, put_tags, slugs};
+use super::{Object, PROXBOX_TAG};
 use crate::reconcile::{Fields, ObjectId, Resource, SideBySide, Stored};
 
 /// An IP address. In the global table NetBox takes each host address once, whatever its mask.
@@ -29,6 +29,8 @@ pub struct IpAddress {
     pub dns_name: Option<String>,
     /// Slugs of its tags.
     pub tags: BTreeSet<String>,
+    /// Whether an operator has written something into the row that this service never writes. Never written.
+    pub is_annotated: bool,
 }
 
 impl IpAddress {
@@ -80,6 +82,12 @@ pub struct IpAddressRead {
     vrf: Option<Nested>,
     status: Option<Choice>,
     dns_name: String,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    comments: String,
+    tenant: Option<Nested>,
+    role: Option<Choice>,
     tags: Vec<Tagged>,
 }
 
@@ -99,6 +107,9 @@ impl<'de> Deserialize<'de> for Cidr {
 impl From<IpAddressRead> for Stored<IpAddress> {
     fn from(row: IpAddressRead) -> Self {
         let Cidr(host, prefix) = row.address;
+        let tags = slugs(row.tags);
+        let has_text = !(row.description.is_empty() && row.comments.is_empty());
+        let has_tags = tags.iter().any(|slug| slug != PROXBOX_TAG);
         let object = IpAddress {
             host,
             prefix: Some(prefix),
@@ -106,7 +117,8 @@ impl From<IpAddressRead> for Stored<IpAddress> {
             vrf: id(row.vrf),
             status: row.status.map(|status| status.value),
             dns_name: Some(row.dns_name),
-            tags: slugs(row.tags),
+            tags,
+            is_annotated: has_text || has_tags || row.tenant.is_some() || row.role.is_some(),
         };
         Self { id: row.id, object }
     }
@@ -123,6 +135,10 @@ impl Object for IpAddress {
         "vrf",
         "status",
         "dns_name",
+        "description",
+        "comments",
+        "tenant",
+        "role",
         "tags",
     ];
 }

@@ -58,6 +58,7 @@ fn add<'a>(facts: &'a mut Facts, id: u64, host: &str, prefix: u8, assigned: Opti
         status: Some("active".to_owned()),
         dns_name: Some(String::new()),
         tags: [PROXBOX_TAG.to_owned()].into(),
+        is_annotated: false,
     };
     let rows = &mut facts.known.network.addresses;
     rows.push(Stored {

@@ -14,7 +14,7 @@ use crate::reconcile::{Mode, ObjectId, Stored};
 use crate::stages::Selection;
 use crate::stages::address_owners::{estate, unknown_hosts};
 use crate::stages::guest_interfaces::{GuestInterfaces, guest_interface_selection};
-use crate::stages::stale_addresses::{StaleAddresses, StaleLinks, find_stale};
+use crate::stages::stale_addresses::{ReleasedPrimaries, StaleAddresses, StaleLinks, find_stale};
 use crate::stages::vm_addresses::claims;
 use crate::stages::vm_interfaces::interface_selection;
 use crate::stages::vm_ip_addresses::{
@@ -162,7 +162,7 @@ impl EndpointRun<'_> {
         Ok(())
     }
 
-    /// Deletes addresses that interfaces have no more, after what protects them.
+    /// Lets addresses go that interfaces have no more, after what protects them.
     async fn clear_stale(&mut self) -> Result<Outcome, Error> {
         if !self.facts.may_retire() {
             return Ok(Outcome::default());
@@ -177,9 +177,16 @@ impl EndpointRun<'_> {
         let deleted: BTreeSet<ObjectId> = cleared.deleted.iter().map(|row| row.id).collect();
         let links = &mut self.facts.known.network.guest_addresses;
         links.retain(|stored| !deleted.contains(&stored.id));
+        let freed = self.pass::<ReleasedPrimaries>().await?;
+        self.warn(PHASE, &freed);
         let cleared = self.pass::<StaleAddresses>().await?;
+        let released: BTreeSet<ObjectId> = cleared.marked.iter().map(|row| row.id).collect();
+        let network = &mut self.facts.known.network;
+        let rows = network.addresses.iter_mut();
+        rows.filter(|stored| released.contains(&stored.id))
+            .for_each(|stored| stored.object.assigned = None);
         // One that NetBox has kept is a primary address as before.
-        self.facts.known.network.stale_addresses = cleared.deleted.iter().map(|row| row.id).collect();
+        network.stale_addresses = cleared.deleted.iter().map(|row| row.id).chain(released).collect();
         Ok(cleared)
     }
 }
