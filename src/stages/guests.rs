@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Facts, Selection};
 use crate::inventory::{Guest, GuestKind, Vmid};
+use crate::mapping::notes::overrides;
 use crate::netbox::objects::{Cluster, VirtualMachine, VirtualMachineState};
 use crate::reconcile::{ObjectId, Stored};
 
@@ -89,9 +90,21 @@ pub fn bindings(facts: &Facts) -> Bindings<'_> {
         // A number is one guest's: the virtual machine of another kind stands for one that had it before.
         let live = facts.inventory.guest(vmid).map(|guest| guest.kind);
         let is_rival = |state: &VirtualMachineState| live.is_none() || kind_of(state) == live;
-        let rivals = claimants.iter().filter(|(_, state)| is_rival(state)).count();
+        // One that was moved out of the guest's cluster has an heir there, if any virtual machine there claims to be the guest.
+        let home = Some(vmid)
+            .filter(|_| claimants.len() > 1)
+            .and_then(|vmid| home(facts, vmid));
+        let is_home = |id: &ObjectId| home.is_some() && machines.get(id).is_some_and(|machine| machine.cluster == home);
+        let has_heir = claimants.iter().any(|(id, state)| is_rival(state) && is_home(id));
+        let is_left = |id: &ObjectId| has_heir && !is_home(id);
+        let rivals = claimants.iter().filter(|(id, state)| is_rival(state) && !is_left(id));
+        let rivals = rivals.count();
         for (id, state) in claimants.into_iter().filter(|(id, _)| is_selected(facts, *id)) {
-            let bound = if rivals > 1 && is_rival(state) {
+            let bound = if is_rival(state) && is_left(&id) {
+                Err(format!(
+                    "it is not in the cluster of guest {vmid}, where another one stands for it"
+                ))
+            } else if rivals > 1 && is_rival(state) {
                 bindings.disputed.insert(vmid);
                 Err(format!("{rivals} virtual machines claim to be guest {vmid}"))
             } else {
@@ -162,6 +175,30 @@ impl Bindings<'_> {
             reason: reason.to_owned(),
         });
     }
+}
+
+/// Whether virtual machines of several clusters claim to be the same guest. Which cluster is the guest's own its notes may tell.
+pub fn is_claimed_across(facts: &Facts) -> bool {
+    let clusters = facts.known.machines.iter();
+    let clusters: BTreeMap<ObjectId, Option<ObjectId>> =
+        clusters.map(|stored| (stored.id, stored.object.cluster)).collect();
+    let mut claimed: BTreeMap<Vmid, Option<ObjectId>> = BTreeMap::new();
+    let states = facts.known.machine_states.iter().map(|stored| &stored.object);
+    let mut claims = states.filter_map(|state| {
+        let cluster = clusters.get(&state.virtual_machine)?;
+        Some((vmid(facts, state).ok()?, *cluster))
+    });
+    claims.any(|(vmid, cluster)| *claimed.entry(vmid).or_insert(cluster) != cluster)
+}
+
+/// The cluster that the virtual machine of a guest belongs in; `None` where the notes that may tell it were not read.
+fn home(facts: &Facts, vmid: Vmid) -> Option<ObjectId> {
+    if !facts.options.guests.parse_metadata {
+        return facts.target.cluster;
+    }
+    let config = facts.inventory.config(vmid)?;
+    let named = overrides(config.description()).get("cluster");
+    named.map(ObjectId).or(facts.target.cluster)
 }
 
 fn is_selected(facts: &Facts, id: ObjectId) -> bool {

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::error::Error;
 use super::pass::EndpointRun;
 use super::warning::Warning;
-use crate::inventory::{Area, Collected, Gap, Guests, Listener, Reader, RecordedTasks};
+use crate::inventory::{Area, Collected, Gap, GuestConfigs, Guests, Listener, Reader, RecordedTasks};
 use crate::netbox::objects::{Storage, VirtualMachine};
-use crate::stages::guests::{Bindings, Unbound, bindings, machine_selection, state_selection};
+use crate::stages::guests::{Bindings, Unbound, bindings, is_claimed_across, machine_selection, state_selection};
 use crate::stages::machines::identity::claimed_elsewhere;
 use crate::stages::storages::Storages as StorageRows;
 use crate::stages::{Part, Pass, Selection};
@@ -151,6 +151,9 @@ impl EndpointRun<'_> {
             let more = self.recall::<VirtualMachine>(vec![claimed]).await?.into_iter();
             let in_cluster = more.filter(|stored| stored.object.cluster.is_some());
             self.facts.known.machines.extend(in_cluster);
+            if is_claimed_across(&self.facts) {
+                self.read::<GuestConfigs>().await?;
+            }
         }
         Ok(())
     }

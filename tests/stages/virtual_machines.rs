@@ -660,6 +660,78 @@ async fn guest_that_two_machines_claim_to_be_is_left_alone_by_every_stage() {
     assert_eq!(bench.take_writes(), Vec::<String>::new());
 }
 
+/// Moves the virtual machine of a guest into another cluster of NetBox, as an operator may; returns its id.
+fn move_away(bench: &Bench, vmid: u32) -> u64 {
+    let machine = bench.machine_of(vmid);
+    let clusters = bench.netbox.rows("virtualization/clusters").into_iter();
+    let mut own = clusters.filter(|row| row["id"] == machine["cluster"]["id"]);
+    let archive = json!({"name": "Archive", "type": own.next().unwrap()["type"]["id"]});
+    let archive = bench.netbox.seed("virtualization/clusters", &archive).unwrap();
+    let id = machine["id"].as_u64().unwrap();
+    let away = json!({"cluster": archive, "device": null, "site": null});
+    bench.netbox.change(MACHINES, id, &away).unwrap();
+    id
+}
+
+/// The disks and the interfaces of a virtual machine.
+fn parts(bench: &Bench, machine: u64) -> [Vec<Value>; 2] {
+    [DISKS, INTERFACES].map(|path| {
+        let mut rows = bench.netbox.rows(path);
+        rows.retain(|row| row["virtual_machine"]["id"] == machine);
+        rows
+    })
+}
+
+fn names(parts: &[Vec<Value>; 2]) -> Vec<&Value> {
+    parts.iter().flatten().map(|row| &row["name"]).collect()
+}
+
+#[tokio::test]
+async fn machine_that_was_moved_away_is_left_as_it_is_and_the_next_one_has_all_the_guest_has() {
+    const WORDS: &str = "it is not in the cluster of guest 101, where another one stands for it";
+    for with_notes in [false, true] {
+        let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+        let mut request = SyncRequest::default();
+        request.options.guests.parse_metadata = with_notes;
+        bench.job(Job::FullUpdate, request.clone()).await;
+        let old = move_away(&bench, 101);
+        let before = parts(&bench, old);
+        assert!(before.iter().all(|rows| !rows.is_empty()));
+        bench.forget();
+        let report = bench.job(Job::FullUpdate, request.clone()).await;
+        assert_eq!(report.errors(), [""; 0]);
+        let states = bench.netbox.rows(MACHINE_STATES).into_iter();
+        let claims = states.filter(|row| row["proxmox_vm_id"] == 101);
+        let machines = claims.map(|row| row["virtual_machine"]["id"].as_u64().unwrap());
+        let new = machines.max().unwrap();
+        assert!(new != old, "{with_notes}");
+        assert_eq!(names(&parts(&bench, new)), names(&before), "{with_notes}");
+        assert_eq!(parts(&bench, old), before, "{with_notes}");
+        let told = report.result()["warnings"].to_string();
+        assert!(told.contains(WORDS) && !told.contains("claim to be guest"), "{told}");
+
+        // Nor does a run that names the old one write to it.
+        bench.proxmox.world().change(|world| {
+            let config = &mut world.guest(101).unwrap().config;
+            config.set("net7", "virtio=BC:24:11:AA:09:90,bridge=vmbr0");
+            config.set("scsi7", "local-lvm:vm-disk-7,size=8G");
+        });
+        request.options.guests.only = Some([ObjectId(old)].into());
+        bench.take_writes();
+        for stage in [
+            Stage::VirtualMachines,
+            Stage::VirtualDisks,
+            Stage::VmInterfaces,
+            Stage::VmIpAddresses,
+        ] {
+            bench.forget();
+            let told = warnings(&bench.stage_with(stage, request.clone()).await);
+            assert!(told.contains(WORDS), "{}: {told}", stage.as_str());
+            assert_eq!(bench.take_writes(), [""; 0], "{}", stage.as_str());
+        }
+    }
+}
+
 #[tokio::test]
 async fn machine_of_a_guest_that_came_back_is_served_again_in_the_same_run() {
     let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;

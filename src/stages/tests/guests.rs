@@ -1,9 +1,9 @@
 //! A cluster with guests, for the stages that write what belongs to them; and which virtual machine stands for which.
 
 use super::*;
-use crate::inventory::{Area, Collected, Guest, GuestKind, Guests, Vmid};
+use crate::inventory::{Area, Collected, ConfiguredGuest, Guest, GuestConfig, GuestConfigs, GuestKind, Guests, Vmid};
 use crate::netbox::objects::{VirtualMachine, VirtualMachineState};
-use crate::stages::guests::bindings;
+use crate::stages::guests::{bindings, is_claimed_across};
 
 /// Facts of the cluster `lab`: virtual machine 31 stands for the virtual machine 204 on `pve2`, 32 for the container 205
 /// on `pve1`.
@@ -143,4 +143,73 @@ fn virtual_machine_of_a_number_that_a_guest_of_another_kind_has_now_costs_its_he
         (33, "guest 204 is a qemu, not a lxc")
     );
     assert!(told.disputed.is_empty());
+}
+
+/// Virtual machine 33 stands in another cluster of NetBox, where an operator has moved it.
+#[test]
+fn virtual_machine_that_was_moved_away_costs_its_heir_nothing() {
+    let elsewhere = Some(ObjectId(99));
+    let moved = || {
+        let mut facts = with_guests();
+        facts.known.machines.push(machine(33, "archived"));
+        facts.known.machines[2].object.cluster = elsewhere;
+        facts.known.machine_states.insert(0, machine_state(33, 204, "qemu"));
+        facts
+    };
+    let told = |facts: &Facts| {
+        let bindings = bindings(facts);
+        assert!(bindings.disputed.is_empty(), "{bindings:?}");
+        let left_out: Vec<u64> = bindings.unbound.iter().map(|unbound| unbound.id.0).collect();
+        (bindings.of(Vmid(204)).map(|bound| bound.id.0), left_out)
+    };
+    let mut facts = moved();
+    assert_eq!(told(&facts), (Some(31), vec![33]));
+    for (only, expected) in [(33, (None, vec![33])), (31, (Some(31), vec![]))] {
+        facts.options.guests.only = Some([ObjectId(only)].into());
+        assert_eq!(told(&facts), expected, "{only} alone");
+    }
+    // Unless it was not even read.
+    let mut facts = moved();
+    facts.known.machines.pop();
+    assert_eq!(told(&facts), (Some(31), vec![33]));
+    // Two in the guest's cluster are rivals as ever, and so are two of which none is.
+    for clusters in [[Some(CLUSTER); 2], [elsewhere; 2]] {
+        let mut facts = moved();
+        facts.known.machines[0].object.cluster = clusters[0];
+        facts.known.machines[2].object.cluster = clusters[1];
+        let bindings = bindings(&facts);
+        assert_eq!(
+            (bindings.disputed.len(), bindings.unbound.len()),
+            (1, 2),
+            "{clusters:?}"
+        );
+    }
+}
+
+#[test]
+fn notes_tell_which_of_two_clusters_is_the_guests_own() {
+    let notes = |cluster: u64| {
+        let text = format!("```netbox-metadata\n{{\"cluster\": {cluster}}}\n```");
+        let config = json!({"description": text, "scsi0": "local:vm-204-disk-0,size=1G"});
+        ConfiguredGuest {
+            vmid: Vmid(204),
+            config: GuestConfig::decode(GuestKind::Qemu, config).unwrap(),
+        }
+    };
+    for (configs, expected) in [
+        (vec![notes(99)], Some(33)),
+        (vec![notes(CLUSTER.0)], Some(31)),
+        (vec![], None),
+    ] {
+        let mut facts = with_guests();
+        facts.options.guests.parse_metadata = true;
+        facts.known.machines.push(machine(33, "archived"));
+        facts.known.machines[2].object.cluster = Some(ObjectId(99));
+        assert!(!is_claimed_across(&facts));
+        facts.known.machine_states.push(machine_state(33, 204, "qemu"));
+        assert!(is_claimed_across(&facts));
+        fill::<GuestConfigs>(&mut facts, configs);
+        let bindings = bindings(&facts);
+        assert_eq!(bindings.of(Vmid(204)).map(|bound| bound.id.0), expected, "{bindings:?}");
+    }
 }
