@@ -1343,3 +1343,27 @@ async fn stage_that_follows_and_would_delete_too_much_is_a_warning_too() {
     assert!(rows.iter().any(|row| row["name"] == "net7"), "{told}");
     assert_eq!(report.counts().failed, 0, "{told}");
 }
+
+/// The plugin still has the endpoint that the virtual machines were made for; nodes, which would tell, are switched off.
+#[tokio::test]
+async fn machines_of_another_endpoint_of_the_same_cluster_are_not_made_a_second_time() {
+    let bench = Bench::with(World::estate(2, 6), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    let other = json!({"name": "former", "domain": "former.example.net", "mode": "cluster", "port": 8006});
+    let other = bench.netbox.seed("plugins/proxbox/endpoints/proxmox", &other).unwrap();
+    for state in bench.netbox.rows(MACHINE_STATES) {
+        let id = state["id"].as_u64().unwrap();
+        let change = json!({"proxmox_endpoint_raw_id": other});
+        bench.netbox.change(MACHINE_STATES, id, &change).unwrap();
+    }
+    let before = bench.netbox.rows(MACHINES);
+    bench.forget();
+    let mut request = alone();
+    request.options.modes.node = Mode::Disabled;
+    let report = bench.stage_with(Stage::VirtualMachines, request).await;
+    let told = warnings(&report);
+    assert_eq!((report.counts().created, report.counts().failed), (0, 6), "{told}");
+    let words = format!("of Proxmox endpoint {other}, which is not known to be gone; this is endpoint 1");
+    assert_eq!(told.matches(&words).count(), 6, "{told}");
+    assert_eq!(bench.netbox.rows(MACHINES), before);
+}
