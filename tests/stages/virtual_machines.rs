@@ -660,51 +660,55 @@ async fn guest_that_two_machines_claim_to_be_is_left_alone_by_every_stage() {
     assert_eq!(bench.take_writes(), Vec::<String>::new());
 }
 
-/// An operator has moved it into another cluster of NetBox, so that the guest has a new one.
+/// Moves the virtual machine of a guest into another cluster of NetBox, as an operator may; returns its id.
+fn move_away(bench: &Bench, vmid: u32) -> u64 {
+    let machine = bench.machine_of(vmid);
+    let clusters = bench.netbox.rows("virtualization/clusters").into_iter();
+    let mut own = clusters.filter(|row| row["id"] == machine["cluster"]["id"]);
+    let archive = json!({"name": "Archive", "type": own.next().unwrap()["type"]["id"]});
+    let archive = bench.netbox.seed("virtualization/clusters", &archive).unwrap();
+    let id = machine["id"].as_u64().unwrap();
+    let away = json!({"cluster": archive, "device": null, "site": null});
+    bench.netbox.change(MACHINES, id, &away).unwrap();
+    id
+}
+
+/// The disks and the interfaces of a virtual machine.
+fn parts(bench: &Bench, machine: u64) -> [Vec<Value>; 2] {
+    [DISKS, INTERFACES].map(|path| {
+        let mut rows = bench.netbox.rows(path);
+        rows.retain(|row| row["virtual_machine"]["id"] == machine);
+        rows
+    })
+}
+
+fn names(parts: &[Vec<Value>; 2]) -> Vec<&Value> {
+    parts.iter().flatten().map(|row| &row["name"]).collect()
+}
+
 #[tokio::test]
 async fn machine_that_was_moved_away_is_left_as_it_is_and_the_next_one_has_all_the_guest_has() {
+    const WORDS: &str = "it is not in the cluster of guest 101, where another one stands for it";
     for with_notes in [false, true] {
         let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
         let mut request = SyncRequest::default();
         request.options.guests.parse_metadata = with_notes;
         bench.job(Job::FullUpdate, request.clone()).await;
-        let old = bench.machine_of(101);
-        let kind = old["cluster"]["id"].clone();
-        let clusters = bench.netbox.rows("virtualization/clusters").into_iter();
-        let kind = clusters
-            .filter(|row| row["id"] == kind)
-            .map(|row| row["type"]["id"].clone())
-            .next();
-        let archive = json!({"name": "Archive", "type": kind});
-        let archive = bench.netbox.seed("virtualization/clusters", &archive).unwrap();
-        let id = old["id"].as_u64().unwrap();
-        let away = json!({"cluster": archive, "device": null, "site": null});
-        bench.netbox.change(MACHINES, id, &away).unwrap();
-        let parts = |id: &Value| {
-            [DISKS, INTERFACES].map(|path| {
-                let mut rows = bench.netbox.rows(path);
-                rows.retain(|row| row["virtual_machine"]["id"] == *id);
-                rows
-            })
-        };
-        let before = parts(&old["id"]);
+        let old = move_away(&bench, 101);
+        let before = parts(&bench, old);
         assert!(before.iter().all(|rows| !rows.is_empty()));
         bench.forget();
         let report = bench.job(Job::FullUpdate, request.clone()).await;
         assert_eq!(report.errors(), [""; 0]);
         let states = bench.netbox.rows(MACHINE_STATES).into_iter();
-        let mut claims = states.filter(|row| row["proxmox_vm_id"] == 101);
-        let new = claims.find(|row| row["virtual_machine"]["id"] != old["id"]).unwrap();
-        let new = &new["virtual_machine"]["id"];
-        let names = |rows: &[Vec<Value>; 2]| {
-            rows.each_ref()
-                .map(|rows| rows.iter().map(|row| row["name"].clone()).collect::<Vec<_>>())
-        };
-        assert_eq!(names(&parts(new)), names(&before), "{with_notes}");
-        assert_eq!(parts(&old["id"]), before, "{with_notes}");
+        let claims = states.filter(|row| row["proxmox_vm_id"] == 101);
+        let machines = claims.map(|row| row["virtual_machine"]["id"].as_u64().unwrap());
+        let new = machines.max().unwrap();
+        assert!(new != old, "{with_notes}");
+        assert_eq!(names(&parts(&bench, new)), names(&before), "{with_notes}");
+        assert_eq!(parts(&bench, old), before, "{with_notes}");
         let told = report.result()["warnings"].to_string();
-        assert!(told.contains("it is not in the cluster of guest 101"), "{told}");
-        assert!(!told.contains("claim to be guest"), "{told}");
+        assert!(told.contains(WORDS) && !told.contains("claim to be guest"), "{told}");
 
         // Nor does a run that names the old one write to it.
         bench.proxmox.world().change(|world| {
@@ -712,7 +716,7 @@ async fn machine_that_was_moved_away_is_left_as_it_is_and_the_next_one_has_all_t
             config.set("net7", "virtio=BC:24:11:AA:09:90,bridge=vmbr0");
             config.set("scsi7", "local-lvm:vm-disk-7,size=8G");
         });
-        request.options.guests.only = Some([ObjectId(id)].into());
+        request.options.guests.only = Some([ObjectId(old)].into());
         bench.take_writes();
         for stage in [
             Stage::VirtualMachines,
@@ -721,13 +725,8 @@ async fn machine_that_was_moved_away_is_left_as_it_is_and_the_next_one_has_all_t
             Stage::VmIpAddresses,
         ] {
             bench.forget();
-            let report = bench.stage_with(stage, request.clone()).await;
-            let told = warnings(&report);
-            assert!(
-                told.contains("it is not in the cluster of guest 101"),
-                "{}: {told}",
-                stage.as_str()
-            );
+            let told = warnings(&bench.stage_with(stage, request.clone()).await);
+            assert!(told.contains(WORDS), "{}: {told}", stage.as_str());
             assert_eq!(bench.take_writes(), [""; 0], "{}", stage.as_str());
         }
     }
@@ -1376,4 +1375,28 @@ async fn stage_that_follows_and_would_delete_too_much_is_a_warning_too() {
     let rows = bench.netbox.rows(INTERFACES);
     assert!(rows.iter().any(|row| row["name"] == "net7"), "{told}");
     assert_eq!(report.counts().failed, 0, "{told}");
+}
+
+/// The plugin still has the endpoint that the virtual machines were made for; nodes, which would tell, are switched off.
+#[tokio::test]
+async fn machines_of_another_endpoint_of_the_same_cluster_are_not_made_a_second_time() {
+    let bench = Bench::with(World::estate(2, 6), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    let other = json!({"name": "former", "domain": "former.example.net", "mode": "cluster", "port": 8006});
+    let other = bench.netbox.seed("plugins/proxbox/endpoints/proxmox", &other).unwrap();
+    for state in bench.netbox.rows(MACHINE_STATES) {
+        let id = state["id"].as_u64().unwrap();
+        let change = json!({"proxmox_endpoint_raw_id": other});
+        bench.netbox.change(MACHINE_STATES, id, &change).unwrap();
+    }
+    let before = bench.netbox.rows(MACHINES);
+    bench.forget();
+    let mut request = alone();
+    request.options.modes.node = Mode::Disabled;
+    let report = bench.stage_with(Stage::VirtualMachines, request).await;
+    let told = warnings(&report);
+    assert_eq!((report.counts().created, report.counts().failed), (0, 6), "{told}");
+    let words = format!("of Proxmox endpoint {other}, which is not known to be gone; this is endpoint 1");
+    assert_eq!(told.matches(&words).count(), 6, "{told}");
+    assert_eq!(bench.netbox.rows(MACHINES), before);
 }

@@ -58,6 +58,15 @@ pub fn identify(facts: &Facts) -> Identities {
                 identities.refused.insert(guest.vmid, reason);
                 continue;
             }
+            Verdict::Foreign { machine, endpoint } => {
+                let (vmid, ours) = (guest.vmid, facts.endpoint.key.id.0);
+                let reason = format!(
+                    "virtual machine {machine} stands for guest {vmid} of Proxmox endpoint {endpoint}, which is not known to be \
+                     gone; this is endpoint {ours}"
+                );
+                identities.refused.insert(vmid, reason);
+                continue;
+            }
             Verdict::Unverified { machine, reason } => {
                 let vmid = guest.vmid;
                 identities.unverified.push(Unverified { vmid, machine, reason });
@@ -148,6 +157,7 @@ enum Verdict {
     New,
     Ambiguous(usize),
     Unverified { machine: ObjectId, reason: &'static str },
+    Foreign { machine: ObjectId, endpoint: i64 },
 }
 
 /// A virtual machine that claims to be the guest with some number.
@@ -229,32 +239,56 @@ impl<'a> Claims<'a> {
                 machine: claim.id(),
                 needs_claim: true,
             },
-            _ => Verdict::New,
+            claims => {
+                let mut claims = claims.iter();
+                let foreign = claims.find_map(|claim| self.owner_of(guest, cluster, claim));
+                foreign.unwrap_or(Verdict::New)
+            }
         }
+    }
+
+    /// The other endpoint that the virtual machine of this very guest belongs to. The endpoint's cluster is no other's, so
+    /// that only one of two endpoints for it can be right.
+    fn owner_of(&self, guest: &Guest, cluster: ObjectId, claim: &Claim<'_>) -> Option<Verdict> {
+        let is_it = self.facts.target.cluster == Some(cluster) && self.is_of(guest, claim);
+        let endpoint = claim.state.endpoint_raw_id.filter(|id| is_it && !self.is_gone(*id))?;
+        Some(Verdict::Foreign {
+            machine: claim.id(),
+            endpoint,
+        })
+    }
+
+    /// Whether an endpoint is configured no more.
+    fn is_gone(&self, id: i64) -> bool {
+        let known = &self.facts.known;
+        let is_configured = known.endpoint_ids.as_ref().is_none_or(|ids| ids.contains(&id));
+        let in_plugin = known
+            .plugin_endpoints
+            .iter()
+            .any(|endpoint| u64::try_from(id) == Ok(endpoint.id.0));
+        !is_configured && !in_plugin
+    }
+
+    /// Whether the claim is about a guest of this kind, and names no other cluster.
+    fn is_of(&self, guest: &Guest, claim: &Claim<'_>) -> bool {
+        let cluster = claim.state.cluster_name.as_deref().unwrap_or_default();
+        claim.kind() == Some(guest.kind) && (cluster.trim().is_empty() || same(cluster, &self.facts.cluster.name))
     }
 
     /// Whether the claim's endpoint is configured no more, and everything else says that the guest is the one.
     fn is_stale(&self, guest: &Guest, claim: &Claim<'_>) -> bool {
-        let known = &self.facts.known;
-        let is_gone = |id: i64| {
-            let is_configured = known.endpoint_ids.as_ref().is_none_or(|ids| ids.contains(&id));
-            let in_plugin = known
-                .plugin_endpoints
-                .iter()
-                .any(|endpoint| u64::try_from(id) == Ok(endpoint.id.0));
-            !is_configured && !in_plugin
-        };
-        let same = |left: &str, right: &str| left.trim().to_lowercase() == right.trim().to_lowercase();
-        let cluster = claim.state.cluster_name.as_deref().unwrap_or_default();
         let names = [
             claim.machine.and_then(|machine| machine.name.as_deref()),
             claim.state.name.as_deref(),
         ];
-        claim.state.endpoint_raw_id.is_some_and(is_gone)
-            && claim.kind() == Some(guest.kind)
-            && (cluster.trim().is_empty() || same(cluster, &self.facts.cluster.name))
+        claim.state.endpoint_raw_id.is_some_and(|id| self.is_gone(id))
+            && self.is_of(guest, claim)
             && names.into_iter().flatten().any(|name| same(name, &guest.label()))
     }
+}
+
+fn same(left: &str, right: &str) -> bool {
+    left.trim().to_lowercase() == right.trim().to_lowercase()
 }
 
 /// The only claim of the guest's kind, else the only one at all: of no kind, or, where `may_change_kind`, of the other,

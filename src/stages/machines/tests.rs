@@ -858,27 +858,37 @@ mod identity_of_guests {
         }
     }
 
+    fn stale(facts: &mut Facts) {
+        first_state(facts).endpoint_raw_id = Some(GONE);
+    }
+
+    fn configured(facts: &mut Facts) {
+        stale(facts);
+        facts.known.endpoint_ids = Some([OURS, GONE].into());
+    }
+
     #[test]
     fn machine_of_another_endpoint_stays_unless_that_one_is_proven_gone() {
-        fn stale(facts: &mut Facts) {
-            first_state(facts).endpoint_raw_id = Some(GONE);
-        }
-        let cases: [(&str, Edit, &str); 3] = [
-            (
-                "still configured",
-                |facts| {
-                    stale(facts);
-                    facts.known.endpoint_ids = Some([OURS, GONE].into());
-                },
-                "New",
-            ),
+        const FOREIGN: &str = "refused: virtual machine 1101 stands for guest 101 of Proxmox endpoint 77, which is not known \
+                               to be gone; this is endpoint 1";
+        let cases: [(&str, Edit, &str); 4] = [
+            ("still configured", configured, FOREIGN),
             (
                 "unknown what is configured",
                 |facts| {
                     stale(facts);
                     facts.known.endpoint_ids = None;
                 },
-                "New",
+                FOREIGN,
+            ),
+            (
+                "of another name",
+                |facts| {
+                    configured(facts);
+                    facts.known.machines[0].object.name = Some("other".to_owned());
+                    first_state(facts).name = Some("other".to_owned());
+                },
+                FOREIGN,
             ),
             (
                 "two of them",
@@ -893,6 +903,38 @@ mod identity_of_guests {
         ];
         for (case, edit, expected) in cases {
             assert_eq!(verdict(edit), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn machine_that_may_be_another_guest_of_the_number_is_left_to_its_endpoint() {
+        let cases: [(&str, Edit); 3] = [
+            ("another kind", |facts| {
+                configured(facts);
+                first_state(facts).kind = Some("lxc".to_owned());
+            }),
+            ("of a cluster of that endpoint's, by its notes", |facts| {
+                configured(facts);
+                first_state(facts).cluster_name = Some("west".to_owned());
+            }),
+            (
+                "in a cluster that is not the endpoint's, by the guest's notes",
+                |facts| {
+                    configured(facts);
+                    facts.target.cluster = Some(ObjectId(99));
+                    facts.options.guests.parse_metadata = true;
+                    let text = "```netbox-metadata\n{\"cluster\": 10}\n```";
+                    let config = GuestConfig::decode(GuestKind::Qemu, json!({"description": text})).unwrap();
+                    let config = ConfiguredGuest {
+                        vmid: Vmid(101),
+                        config,
+                    };
+                    fill::<GuestConfigs>(&mut facts.inventory, vec![config]);
+                },
+            ),
+        ];
+        for (case, edit) in cases {
+            assert_eq!(verdict(edit), "New", "{case}");
         }
     }
 
