@@ -49,6 +49,25 @@ impl Ids {
         }
     }
 
+    /// The same in a text, such as a key.
+    pub fn spell_out_text(&self, text: &str) -> String {
+        let parts = text.split_inclusive(|letter: char| !letter.is_ascii_digit());
+        let spelled = parts.map(|part| {
+            let digits = part.trim_end_matches(|letter: char| !letter.is_ascii_digit());
+            let id = digits.parse().ok().map(ObjectId);
+            match id.and_then(|id| self.provisional.get(&id)) {
+                Some(name) => format!("{name}{}", part.strip_prefix(digits).unwrap_or_default()),
+                None => part.to_owned(),
+            }
+        });
+        spelled.collect()
+    }
+
+    /// `id`, unless it stands for a row that does not exist yet: nobody is to look for that.
+    pub fn told(id: ObjectId) -> Option<ObjectId> {
+        (!Self::is_provisional(id)).then_some(id)
+    }
+
     /// Whether `id` stands for a row that does not exist yet.
     pub fn is_provisional(id: ObjectId) -> bool {
         id.0 >= FIRST_PROVISIONAL

@@ -11,6 +11,7 @@ use super::error::Error;
 use super::report::{Counts, Failure};
 use super::stages::BootstrapStatus;
 use crate::inventory::{Gap, Vmid};
+use crate::netbox::ids::Ids;
 use crate::reconcile::ObjectId;
 use crate::stages::machines::names::GuestName;
 
@@ -249,7 +250,7 @@ impl Progress {
             "sync_status": operation,
             "rowid": name,
             "name": name,
-            "netbox_id": id,
+            "netbox_id": Ids::told(id),
         });
         self.columns(object, "create", name, &columns);
     }

@@ -290,6 +290,10 @@ impl<'a> EndpointRun<'a> {
 
     /// The plan as a person reads it: rows that it would make have no ids to be referred by.
     fn readable(&self, mut plan: Plan) -> Plan {
+        for row in &mut plan.create {
+            row.key = self.facts.ids.spell_out_text(&row.key);
+            row.label = self.facts.ids.spell_out_text(&row.label);
+        }
         let made = plan.create.iter_mut().flat_map(|row| row.fields.values_mut());
         made.for_each(|value| self.facts.ids.spell_out(value));
         let changed = plan.update.iter_mut().flat_map(|row| row.changes.values_mut());

@@ -6,6 +6,7 @@ use super::event::Item;
 use super::pass::EndpointRun;
 use super::report::{Counts, Outcome, Written};
 use super::stages::Summary;
+use crate::netbox::ids::Ids;
 use crate::reconcile::ObjectId;
 
 /// What a stage tells about.
@@ -53,11 +54,12 @@ impl EndpointRun<'_> {
             ("deleted", &outcome.deleted),
         ] {
             for row in rows {
-                let page = subject.page.map(|page| self.page(page, row.id));
+                let id = Ids::told(row.id);
+                let page = subject.page.zip(id).map(|(page, id)| self.page(page, id));
                 current += 1;
                 self.progress.item(Item {
                     name: &row.name,
-                    page: page.as_deref().map(|page| (row.id, page)),
+                    page: id.zip(page.as_deref()),
                     operation,
                     current,
                     ..base
@@ -104,5 +106,5 @@ impl EndpointRun<'_> {
 
 /// A row as a record: id, name and what was done.
 fn record(row: &Written, operation: &str) -> Value {
-    json!({"id": row.id, "name": row.name, "operation": operation})
+    json!({"id": Ids::told(row.id), "name": row.name, "operation": operation})
 }

@@ -562,10 +562,16 @@ async fn dry_full_update_of_an_empty_netbox_plans_each_row_once() {
         ..SyncRequest::default()
     };
     let events = bench.events(Job::FullUpdate, request).await;
+    for event in &events {
+        let told = event.data.to_string();
+        assert!(!told.contains("4503599627370"), "an id that stands for no row: {told}");
+    }
     let end = &events.last().unwrap().data;
     assert_eq!(end["ok"], true, "{end}");
     let result = &end["result"];
     assert_eq!(result["status"], "completed", "{result}");
+    let machines = result["virtual_machines"].as_array().unwrap();
+    assert!(!machines.is_empty() && machines.iter().all(|row| row["id"].is_null()));
     assert_eq!(bench.take_writes(), [""; 0]);
     assert_eq!(result["orphan_sweep"]["dry_run"], true, "a dry run sweeps too");
     let warnings = result["warnings"].as_array().unwrap();

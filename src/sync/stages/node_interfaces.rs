@@ -8,6 +8,7 @@ use super::{Summary, require_some};
 use crate::inventory::{NodeInterface, NodeNetworks};
 use crate::mapping::node_interface::{addresses as wanted_addresses, mac_address, vlan_id};
 use crate::netbox;
+use crate::netbox::ids::Ids;
 use crate::netbox::objects::{Assignment, DeviceInterface, IpAddress, MacAddress, Vlan, VlanGroup};
 use crate::reconcile::{Mode, ObjectId, Resource as _, Stored};
 use crate::stages::Part;
@@ -159,7 +160,7 @@ impl EndpointRun<'_> {
                     "completed": true,
                     "rowid": name,
                     "name": name,
-                    "netbox_id": node.find(&self.facts, name),
+                    "netbox_id": node.find(&self.facts, name).and_then(Ids::told),
                     "device": node.node,
                     "ip_address": port.cidr.as_ref().or(port.address.as_ref()),
                     "error": error,
@@ -249,7 +250,7 @@ impl EndpointRun<'_> {
                 let mac = mac.filter(|mac| self.facts.ids.find::<MacAddress>(&mac.key()).is_some());
                 record["mac_address"] = json!(mac.map(|mac| mac.mac_address));
             } else if let Some((id, address)) = standing.next() {
-                (record["ip_id"], record["ip_address"]) = (json!(id), json!(address));
+                (record["ip_id"], record["ip_address"]) = (json!(Ids::told(id)), json!(address));
             }
         }
     }

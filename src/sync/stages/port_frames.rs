@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
+use crate::netbox::ids::Ids;
 use crate::netbox::objects::{Assignment, IpAddress};
 use crate::reconcile::ObjectId;
 use crate::stages::ports::guest_ports;
@@ -52,7 +53,7 @@ impl EndpointRun<'_> {
                     "rowid": rowid,
                     "name": port.name,
                     "vm": machine,
-                    "netbox_id": fate.row,
+                    "netbox_id": fate.row.and_then(Ids::told),
                     "error": fate.error,
                 });
                 self.progress.columns(PORTS, "create", &rowid, &columns);
@@ -70,7 +71,7 @@ impl EndpointRun<'_> {
                 let rowid = row_id(&claim.machine_name, &claim.interface_name);
                 let columns = json!({
                     "completed": true, "rowid": rowid, "name": claim.interface_name, "vm": claim.machine_name,
-                    "ip_id": row.id, "address": texts.get(&key),
+                    "ip_id": Ids::told(row.id), "address": texts.get(&key),
                 });
                 self.progress.columns(ADDRESSES, "sync", &rowid, &columns);
             }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::port_frames::PORTS;
 use super::{Summary, require_some};
 use crate::inventory::GuestAgents;
+use crate::netbox::ids::Ids;
 use crate::netbox::objects::{DeviceInterface, GuestVmInterface, MacAddress, Vlan, VmInterface, VmInterfaceState};
 use crate::reconcile::{Mode, ObjectId, Resource};
 use crate::stages::bridges::{Bridges, VmInterfaceStates, interface_state_selection};
@@ -137,6 +138,7 @@ impl EndpointRun<'_> {
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect();
+            let id = Ids::told(id);
             interface.insert("id".to_owned(), json!(id));
             Some(json!({"id": id, "mac_address": port.nic.mac, "interface": interface}))
         });

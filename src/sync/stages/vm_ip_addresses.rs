@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{Summary, port_frames};
 use crate::inventory::{Containers, GuestAgents};
 use crate::netbox;
+use crate::netbox::ids::Ids;
 use crate::netbox::objects::{
     GuestVmInterface, GuestVmInterfaceAddress, IpAddress, IpAddressHolder, Object, VmInterface,
 };
@@ -66,7 +67,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.progress.rows_end(port_frames::ADDRESSES);
     let records = outcome
         .standing()
-        .map(|row| json!({"ip_id": row.id, "address": texts.get(&row.key)}));
+        .map(|row| json!({"ip_id": Ids::told(row.id), "address": texts.get(&row.key)}));
     Ok(Summary {
         records: records.collect(),
         ..summary
