@@ -2,6 +2,8 @@
 
 use proxbox_api::proxmox::mock::world::{Agent, AgentInterface};
 use proxbox_api::proxmox::mock::{MockProxmox, World};
+use reqwest::Method;
+use serde_json::json;
 
 use crate::assert_completed;
 use crate::netbox::NetBox;
@@ -32,18 +34,29 @@ fn tell(world: &mut World, vmid: u32, addresses: &[&str]) {
 
 /// Exactly the rows behind the changes change.
 pub(crate) async fn assert_changes(netbox: &NetBox, proxmox: &MockProxmox) {
+    // The address that moves, and that is a primary one: an operator has written into its row.
+    let moving = "/api/ipam/ip-addresses/?address=10.50.0.101";
+    let row = netbox.row(moving).await;
+    let path = format!("/api/ipam/ip-addresses/{}/", row["id"]);
+    let words = json!({"description": "of the shop"});
+    netbox.call(Method::PATCH, &path, Some(words)).await;
     let before = State::read(netbox).await;
     proxmox.world().change(change);
     assert_completed(&netbox.sync(&["all"]).await);
     let changes = State::read(netbox).await.changes_since(&before);
     assert_eq!(changes, CHANGES, "{changes:#?}");
+    let moved = netbox.row(moving).await;
+    assert_eq!(
+        (&moved["id"], &moved["description"]),
+        (&row["id"], &json!("of the shop"))
+    );
 }
 
 /// Nothing is lost with the two guests that are gone: only the job of one is stale.
 const CHANGES: &[&str] = &[
-    "ipam/ip-addresses + db-127/net0/10.50.0.101/16",
     "ipam/ip-addresses + web-100/net0/10.50.9.9/16",
-    "ipam/ip-addresses - web-100/net0/10.50.0.101/16",
+    r#"ipam/ip-addresses db-127/net0/10.50.0.101/16 assigned_object: "web-100/net0" -> "db-127/net0""#,
+    r#"ipam/ip-addresses db-127/net0/10.50.0.101/16 dns_name: "web-100" -> "db-127""#,
     r#"ipam/ip-addresses db-renamed/net0/10.50.0.125/16 dns_name: "db-124" -> "db-renamed""#,
     r#"ipam/ip-addresses db-renamed/net0/fd00:50::7c/64 dns_name: "db-124" -> "db-renamed""#,
     "plugins/proxbox/guest-vm-interface-addresses + db-127/ens18/ens18 - 10.50.0.101/16",

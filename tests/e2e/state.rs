@@ -51,8 +51,8 @@ const COLLECTIONS: &[&str] = &[
     "vpn/l2vpn-terminations",
     "vpn/l2vpns",
 ];
-/// Fields that say when a row was written, what it is called on a page, how busy something was at the moment, or how many
-/// others there are.
+/// Fields that say when a row was written, what it is called on a page, how busy something was at the moment, how many
+/// others there are, or what another field says by name.
 const LEFT_OUT: &[&str] = &[
     "id",
     "url",
@@ -70,6 +70,7 @@ const LEFT_OUT: &[&str] = &[
     "memory_usage_percent",
     "count_ipaddresses",
     "tagged_items",
+    "assigned_object_id",
 ];
 /// Rows that another one hangs below.
 const PARENTS: &[&str] = &[
