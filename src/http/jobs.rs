@@ -20,8 +20,8 @@ const MACHINES: &str = "/api/virtualization/virtual-machines/";
 
 /// A row of which only the id counts.
 #[derive(Debug, Deserialize)]
-struct Identified {
-    id: ObjectId,
+pub(super) struct Identified {
+    pub(super) id: ObjectId,
 }
 
 /// A run that can be started.

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use super::AppState;
 use super::error::ApiError;
+use super::jobs::Identified;
 use super::scope::Scope;
 use super::targets::{Selected, Target, get_branch};
-use crate::netbox::{Client, ObjectId, Query};
+use crate::netbox::{Client, Query};
 use crate::proxmox::{Error, Session};
 use crate::sync::SyncRequest;
 
@@ -26,12 +27,6 @@ const CLUSTERS: &str = "/api/virtualization/clusters/";
 struct Tracked {
     name: String,
     netbox_cluster: Option<Identified>,
-}
-
-/// A row of which only the id counts.
-#[derive(Debug, Deserialize)]
-struct Identified {
-    id: ObjectId,
 }
 
 /// A row of which only the name counts.

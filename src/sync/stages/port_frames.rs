@@ -18,6 +18,9 @@ pub(super) const PORTS: &str = "vm_interface";
 /// The table of interfaces' addresses.
 pub(super) const ADDRESSES: &str = "vm_ip";
 
+/// The status of an interface that was made.
+const CREATED: &str = "created";
+
 /// What the plugin's tables call the row of an interface.
 fn row_id(machine: &str, interface: &str) -> String {
     format!("{machine}/{interface}")
@@ -48,7 +51,7 @@ impl EndpointRun<'_> {
                 let fate = fates.get(guest.key(port).as_str()).copied().unwrap_or_default();
                 let columns = json!({
                     "completed": true,
-                    "increment_count": if fate.is_new { "yes" } else { "no" },
+                    "increment_count": if fate.status == CREATED { "yes" } else { "no" },
                     "sync_status": fate.status,
                     "rowid": rowid,
                     "name": port.name,
@@ -88,7 +91,6 @@ impl EndpointRun<'_> {
 #[derive(Debug, Clone, Copy)]
 struct Fate<'a> {
     status: &'static str,
-    is_new: bool,
     row: Option<ObjectId>,
     error: Option<&'a str>,
 }
@@ -97,7 +99,6 @@ impl Default for Fate<'_> {
     fn default() -> Self {
         Self {
             status: "skipped",
-            is_new: false,
             row: None,
             error: None,
         }
@@ -107,7 +108,7 @@ impl Default for Fate<'_> {
 /// What came of each object, by its key.
 fn fates(outcome: &Outcome) -> BTreeMap<&str, Fate<'_>> {
     let stand = [
-        ("created", &outcome.created),
+        (CREATED, &outcome.created),
         ("updated", &outcome.updated),
         ("unchanged", &outcome.unchanged),
     ];
@@ -115,7 +116,6 @@ fn fates(outcome: &Outcome) -> BTreeMap<&str, Fate<'_>> {
         rows.iter().map(move |row| {
             let fate = Fate {
                 status,
-                is_new: status == "created",
                 row: Some(row.id),
                 error: None,
             };
