@@ -30,6 +30,7 @@ mod retry;
 mod rights;
 mod scheme;
 pub mod settings;
+mod stagger;
 pub mod standin;
 mod tls;
 mod traffic;

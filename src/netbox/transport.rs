@@ -16,6 +16,7 @@ use super::error::Error;
 use super::gate::{Gate, Load};
 use super::retry::{self, Budget};
 use super::scheme;
+use super::stagger::Stagger;
 use super::tls;
 use super::traffic::Counters;
 use super::version::NetBoxVersion;
@@ -129,6 +130,7 @@ pub(super) struct Transport {
     authorization: HeaderValue,
     reads: Arc<Gate>,
     writes: Arc<Gate>,
+    write_turns: Stagger,
     /// Places for requests of either kind, where their number is limited.
     places: Option<Semaphore>,
     breaker: Breaker,
@@ -151,6 +153,7 @@ impl Transport {
             authorization,
             reads: Gate::new(endpoint.limits.read),
             writes: Gate::new(endpoint.limits.write),
+            write_turns: Stagger::default(),
             places: endpoint
                 .limits
                 .total
@@ -270,6 +273,9 @@ impl Transport {
             Some(places) => places.acquire().await.ok(),
             None => None,
         };
+        if call.is_write() {
+            self.write_turns.turn().await;
+        }
         let began = Instant::now();
         let outcome = self.exchange(base, call).await;
         let is_slow = call.class == Class::Rows && began.elapsed() > self.endpoint.timeout / SLOW;

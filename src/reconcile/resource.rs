@@ -28,6 +28,8 @@ pub enum SideBySide {
     /// Not those of one parent, which their keys name up to the first slash: the write side computes something of the
     /// parent from them.
     OfOtherParents,
+    /// Not those with one value of this field: the write side counts them in the row that it names.
+    OfOtherValues(&'static str),
     /// None: the write side would only let one request wait for the other.
     None,
 }

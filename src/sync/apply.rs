@@ -94,9 +94,11 @@ enum Next<'a, E> {
 impl<'a> Batches<'a> {
     /// Writes `rows`; a write that is under way is always waited for.
     async fn write<E: Entry>(&mut self, rows: &'a [E]) {
-        let mut queue = Queue::new(rows, self.plan.side_by_side);
+        let (millis, beside) = (self.plan.row_millis, self.writer.beside);
+        let is_worth_two = Pace::is_worth_two(rows.len(), millis, beside);
+        let mut queue = Queue::new(rows, self.plan.side_by_side, is_worth_two);
         let most = queue.most();
-        let cap = Pace::cap(rows.len(), self.plan.row_millis, most, self.writer.is_beside);
+        let cap = Pace::cap(rows.len(), millis, queue.most_shares(), beside);
         let mut under_way = FuturesUnordered::new();
         loop {
             while under_way.len() < most

@@ -28,8 +28,8 @@ pub(super) struct Writer<'a> {
     pub(super) scope: &'a [Selection],
     /// Keys of new rows that are known by more than their key: what is there already under it is somebody else's.
     pub(super) distinct: &'a BTreeSet<String>,
-    /// Whether another plan is written meanwhile.
-    pub(super) is_beside: bool,
+    /// How many other plans are written meanwhile.
+    pub(super) beside: usize,
 }
 
 impl Writer<'_> {
@@ -62,6 +62,9 @@ pub(super) trait Entry: Keyed + Sync {
 impl Keyed for Create {
     fn key(&self) -> &str {
         &self.key
+    }
+    fn value(&self, field: &str) -> Option<&Value> {
+        self.fields.get(field)
     }
 }
 

@@ -10,10 +10,11 @@ const LARGEST: usize = 200;
 const SMALLEST: usize = 25;
 /// A request that is answered faster than this lets the next one be larger.
 const QUICK: Duration = Duration::from_secs(4);
-/// How long rows have to take until they are worth another request beside the first, in ms.
+/// How long rows have to take until they are worth another request beside the first, in ms, for each other plan that is
+/// written meanwhile.
 const WANTED_MILLIS: usize = 2_200;
-/// The same for the second request where no other pass keeps NetBox busy meanwhile.
-const WANTED_ALONE_MILLIS: usize = 1_500;
+/// The same for the second request where no other plan keeps NetBox busy.
+const WANTED_ALONE_MILLIS: usize = 1_200;
 
 /// How NetBox takes what is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,13 +32,23 @@ impl Default for Pace {
 impl Pace {
     /// How many rows a request may have so that a plan of `rows`, each of which takes `row_millis`
     /// ([`Resource::ROW_MILLIS`](crate::reconcile::Resource::ROW_MILLIS)), keeps `side_by_side` requests busy if that is worth
-    /// it, which it is sooner where no other plan `is_beside` this one. A NetBox slower than that gets no more of them: what
-    /// makes it slow would only be shared among more.
-    pub(super) fn cap(rows: usize, row_millis: u32, side_by_side: usize, is_beside: bool) -> usize {
+    /// it, which it is sooner the fewer other plans are written `beside` this one. A NetBox slower than that gets no more of
+    /// them: what makes it slow would only be shared among more.
+    pub(super) fn cap(rows: usize, row_millis: u32, side_by_side: usize, beside: usize) -> usize {
         let millis = rows.saturating_mul(row_millis as usize);
-        let least = 1 + usize::from(!is_beside && millis > WANTED_ALONE_MILLIS);
-        let requests = millis.div_ceil(WANTED_MILLIS).max(least).min(side_by_side);
-        rows.div_ceil(requests).max(SMALLEST)
+        let least = 1 + usize::from(Self::is_worth_two(rows, row_millis, beside));
+        let requests = millis.div_ceil(WANTED_MILLIS * beside.max(1)).max(least);
+        rows.div_ceil(requests.min(side_by_side)).max(SMALLEST)
+    }
+
+    /// Whether a plan of `rows` is worth two requests side by side, where it can be had in two.
+    pub(super) fn is_worth_two(rows: usize, row_millis: u32, beside: usize) -> bool {
+        let wanted = if beside == 0 {
+            WANTED_ALONE_MILLIS
+        } else {
+            WANTED_MILLIS * beside
+        };
+        rows.saturating_mul(row_millis as usize) > wanted
     }
 
     /// How many of `rows` the next request gets, `cap` at most: shares of one size, so that the last is not a small one.
@@ -76,7 +87,7 @@ mod tests {
 
     /// How many rows each request of a plan gets.
     fn shares(pace: Pace, rows: usize, row_millis: u32) -> Vec<usize> {
-        let cap = Pace::cap(rows, row_millis, 4, true);
+        let cap = Pace::cap(rows, row_millis, 4, 1);
         let (mut shares, mut rest) = (Vec::new(), rows);
         while rest > 0 {
             shares.push(pace.share(rest, cap));
@@ -109,20 +120,20 @@ mod tests {
     }
 
     #[test]
-    fn second_request_comes_sooner_where_nothing_else_is_under_way() {
-        for (rows, row_millis, side_by_side, is_beside, expected) in [
-            (125, 15, 4, true, 125),
-            (125, 15, 4, false, 63),
-            (100, 15, 4, false, 100),
-            (125, 15, 1, false, 125),
-            (157, 26, 4, false, 79),
-            (400, 24, 4, false, 100),
+    fn second_request_comes_sooner_the_less_is_under_way() {
+        for (rows, row_millis, side_by_side, beside, expected) in [
+            (125, 15, 4, 1, 125),
+            (125, 15, 4, 0, 63),
+            (80, 15, 4, 0, 80),
+            (125, 15, 1, 0, 125),
+            (139, 26, 4, 1, 70),
+            (139, 26, 4, 2, 139),
+            (200, 26, 4, 2, 100),
+            (157, 26, 4, 0, 79),
+            (400, 24, 4, 0, 100),
         ] {
-            let cap = Pace::cap(rows, row_millis, side_by_side, is_beside);
-            assert_eq!(
-                cap, expected,
-                "{rows} rows of {row_millis} ms, {side_by_side} {is_beside}"
-            );
+            let cap = Pace::cap(rows, row_millis, side_by_side, beside);
+            assert_eq!(cap, expected, "{rows} rows of {row_millis} ms, {side_by_side} {beside}");
         }
     }
 

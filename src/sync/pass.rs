@@ -83,7 +83,7 @@ impl<'a> EndpointRun<'a> {
 
     /// Runs one pass.
     pub(super) async fn pass<P: Pass>(&mut self) -> Result<Outcome, Error> {
-        let passed = self.carry_out::<P>(false).await;
+        let passed = self.carry_out::<P>(0).await;
         self.take_in::<P>(passed)
     }
 
@@ -91,7 +91,7 @@ impl<'a> EndpointRun<'a> {
     /// same.
     pub(super) async fn check<P: Pass>(&mut self) -> Result<(), Error> {
         let is_dry_run = std::mem::replace(&mut self.is_dry_run, true);
-        let checked = self.carry_out::<P>(false).await;
+        let checked = self.carry_out::<P>(0).await;
         self.is_dry_run = is_dry_run;
         match checked?.and_then(|passed| passed.refused) {
             Some(refused) if !is_dry_run => Err(refused.into()),
@@ -108,11 +108,8 @@ impl<'a> EndpointRun<'a> {
 
     /// Runs three passes side by side.
     pub(super) async fn three_passes<P: Pass, Q: Pass, R: Pass>(&mut self) -> Result<[Outcome; 3], Error> {
-        let (first, second, third) = tokio::join!(
-            self.carry_out::<P>(true),
-            self.carry_out::<Q>(true),
-            self.carry_out::<R>(true)
-        );
+        let (first, second, third) =
+            tokio::join!(self.carry_out::<P>(2), self.carry_out::<Q>(2), self.carry_out::<R>(2));
         let (first, second, third) = (
             self.take_in::<P>(first),
             self.take_in::<Q>(second),
@@ -124,13 +121,13 @@ impl<'a> EndpointRun<'a> {
     /// Like [`Self::passes`], where one may do without the other.
     pub(super) async fn try_passes<P: Pass, Q: Pass>(&mut self) -> [Result<Outcome, Error>; 2] {
         // Not the first error ends both: a write that is under way is always waited for.
-        let (first, second) = tokio::join!(self.carry_out::<P>(true), self.carry_out::<Q>(true));
+        let (first, second) = tokio::join!(self.carry_out::<P>(1), self.carry_out::<Q>(1));
         [self.take_in::<P>(first), self.take_in::<Q>(second)]
     }
 
-    /// Compares and writes, perhaps while another pass does; `None` where the pass is turned off, or what is there is not
+    /// Compares and writes, while so many other passes do; `None` where the pass is turned off, or what is there is not
     /// known.
-    async fn carry_out<P: Pass>(&self, is_beside: bool) -> Result<Option<Passed>, Error> {
+    async fn carry_out<P: Pass>(&self, beside: usize) -> Result<Option<Passed>, Error> {
         let policy = P::policy(&self.facts);
         if policy.mode == Mode::Disabled || self.facts.known.is_unread::<P::Object>() {
             return Ok(None);
@@ -179,7 +176,7 @@ impl<'a> EndpointRun<'a> {
             }
             let scope = P::scope(&self.facts);
             let which = which(round, is_blind);
-            let mut applied = apply(&plan, self.writer((&scope, &distinct), is_beside), which).await;
+            let mut applied = apply(&plan, self.writer((&scope, &distinct), beside), which).await;
             applied.outcome.take_for_made(&perhaps_made);
             perhaps_made.append(&mut applied.perhaps_made);
             passed.outcome.absorb(applied.outcome);
@@ -250,12 +247,12 @@ impl<'a> EndpointRun<'a> {
         let (distinct, cancel) = (BTreeSet::new(), CancellationToken::new());
         let writer = Writer {
             cancel: &cancel,
-            ..self.writer((&[], &distinct), false)
+            ..self.writer((&[], &distinct), 0)
         };
         apply(&plan, writer, Round::Last).await.outcome
     }
 
-    fn writer<'b>(&'b self, (scope, distinct): (&'b [Selection], &'b BTreeSet<String>), is_beside: bool) -> Writer<'b> {
+    fn writer<'b>(&'b self, (scope, distinct): (&'b [Selection], &'b BTreeSet<String>), beside: usize) -> Writer<'b> {
         Writer {
             client: self.netbox,
             has_add_tags: self.version.has_add_tags(),
@@ -263,7 +260,7 @@ impl<'a> EndpointRun<'a> {
             place: self.place(),
             scope,
             distinct,
-            is_beside,
+            beside,
         }
     }
 

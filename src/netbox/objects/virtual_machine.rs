@@ -68,7 +68,8 @@ impl Resource for VirtualMachine {
     const PATH: &'static str = "/api/virtualization/virtual-machines/";
     const KIND: &'static str = "virtual machine";
     /// NetBox counts them in the row of their type: requests with rows of two types would each hold what the other needs.
-    const SIDE_BY_SIDE: SideBySide = SideBySide::None;
+    const SIDE_BY_SIDE: SideBySide = SideBySide::OfOtherValues("virtual_machine_type");
+    const ROW_MILLIS: u32 = 50;
     type Key = String;
 
     fn key(&self) -> String {

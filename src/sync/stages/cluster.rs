@@ -13,7 +13,7 @@ use crate::stages::{Lookup, Pass as _, Selection, Stage};
 use crate::sync::error::Error;
 use crate::sync::memo::KnownTarget;
 use crate::sync::pass::EndpointRun;
-use crate::sync::report::Failure;
+use crate::sync::report::{Failure, Outcome};
 
 impl EndpointRun<'_> {
     /// Reads what the plugin and NetBox know of the cluster, and tells which NetBox cluster it is.
@@ -213,8 +213,22 @@ impl EndpointRun<'_> {
         if outcome.updated.is_empty() || self.is_dry_run {
             return Ok(());
         }
+        if let [_] = self.facts.known.plugin_endpoints.as_slice() {
+            self.take_for_linked(&outcome, cluster);
+            return Ok(());
+        }
+        // Another endpoint may have come in between.
         self.facts.known.tracking = self.list::<TrackingCluster>(vec![Selection::all()]).await?;
         Ok(claim::verify(endpoint, cluster, &self.facts.known.tracking)?)
+    }
+
+    /// Knows of the rows that were `linked` without reading them again.
+    fn take_for_linked(&mut self, linked: &Outcome, cluster: ObjectId) {
+        for stored in &mut self.facts.known.tracking {
+            if linked.updated.iter().any(|row| row.id == stored.id) {
+                stored.object.netbox_cluster = Some(cluster);
+            }
+        }
     }
 
     /// Lets the plugin claim the cluster where it offers that; says whether it did.
