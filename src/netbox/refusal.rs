@@ -11,6 +11,8 @@ use crate::error::ErrorKind;
 const LONGEST_DETAIL: usize = 500;
 /// The names under which NetBox puts what concerns no single field.
 const WHOLE_ROW: [&str; 2] = ["__all__", "non_field_errors"];
+/// How NetBox says that a right does not hold for a row.
+const DENIED: &str = "You do not have permission";
 /// How NetBox and what it is built upon say that a row is there already, in lower case.
 const DUPLICATE: [&str; 5] = [
     "already exists",
@@ -48,11 +50,18 @@ pub struct RowRefusal {
 }
 
 impl RowRefusal {
-    /// [`ErrorKind::NotFound`] where the row is no longer there, else [`ErrorKind::Validation`].
+    /// [`ErrorKind::NotFound`] where the row is no longer there, [`ErrorKind::Permission`] where a right does not hold for
+    /// it, else [`ErrorKind::Validation`].
     pub fn kind(&self) -> ErrorKind {
         let is_gone = |error: &FieldError| error.field == "id" && error.to_string().contains("does not exist");
+        let is_denied = |error: &FieldError| {
+            let is_whole = WHOLE_ROW.contains(&error.field.as_str());
+            is_whole && error.messages.iter().all(|message| message.starts_with(DENIED))
+        };
         if self.errors.iter().all(is_gone) {
             ErrorKind::NotFound
+        } else if self.errors.iter().all(is_denied) {
+            ErrorKind::Permission
         } else {
             ErrorKind::Validation
         }
@@ -374,6 +383,25 @@ mod tests {
         ];
         for (body, expected) in cases {
             assert_eq!(detail(body.as_bytes()).0, expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn row_that_a_right_does_not_hold_for_is_told_from_others() {
+        let denied = "You do not have permission to perform this action on this object.";
+        for (errors, expected) in [
+            (json!({"__all__": [denied]}), ErrorKind::Permission),
+            (json!({"name": [denied]}), ErrorKind::Validation),
+            (json!({"__all__": [denied, "Too large."]}), ErrorKind::Validation),
+            (
+                json!({"__all__": [denied], "name": ["Too long."]}),
+                ErrorKind::Validation,
+            ),
+        ] {
+            let body =
+                json!({"detail": "1 of 2 objects could not be created.", "errors": [{"index": 1, "errors": errors}]});
+            let refused = refused_rows(&body, 2, &[]);
+            assert_eq!((refused[0].row, refused[0].kind()), (1, expected), "{errors}");
         }
     }
 }

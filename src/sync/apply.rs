@@ -2,8 +2,9 @@
 //!
 //! NetBox takes a batch whole or not at all. A refusal that names rows drops those and sends the rest again; new rows that
 //! are there already as it says are looked up first. One that names none is first answered by reading NetBox again (the
-//! rows may be there by now), then by halving the batch until the odd row is alone. New rows whose fate is unknown are
-//! never sent again before NetBox has been read, and then in smaller batches; changes are.
+//! rows may be there by now), then by halving the batch until the odd row is alone; so is one for want of a right, which
+//! may hold for some rows. New rows whose fate is unknown are never sent again before NetBox has been read, and then in
+//! smaller batches; changes are.
 
 use std::collections::BTreeSet;
 
@@ -22,6 +23,8 @@ use crate::reconcile::{ObjectId, Plan};
 
 /// How many single rows in a row NetBox may leave without an answer before nothing more of the plan is sent.
 const MOST_SILENCES: u32 = 3;
+/// How many single rows in a row may want a right before nothing more of the plan is sent.
+const MOST_DENIALS: u32 = 3;
 
 /// What came of a plan.
 #[derive(Debug, Default)]
@@ -63,6 +66,7 @@ pub(super) async fn apply(plan: &Plan, writer: Writer<'_>, round: Round) -> Appl
         round,
         applied,
         silences: 0,
+        denials: 0,
     };
     batches.write(&plan.create).await;
     batches.write(&plan.update).await;
@@ -77,6 +81,8 @@ struct Batches<'a> {
     applied: Applied,
     /// How often in a row NetBox has given no answer to what cannot be halved.
     silences: u32,
+    /// How often in a row a right was wanting for what cannot be halved.
+    denials: u32,
 }
 
 /// What to do with a batch that was not written.
@@ -117,7 +123,7 @@ impl<'a> Batches<'a> {
             queue.done(&batch);
             match result {
                 Ok(ids) => {
-                    self.silences = 0;
+                    (self.silences, self.denials) = (0, 0);
                     self.writer.pace(|pace| pace.took(began.elapsed()));
                     self.took(batch, ids);
                 }
@@ -201,7 +207,9 @@ impl<'a> Batches<'a> {
                     Next::Stop(error.kind(), format!("not sent, since others got no answer: {error}"))
                 }
             }
-            WriteError::Failed(error) if is_to_be_halved(&error) && batch.len() > 1 => {
+            WriteError::Failed(error)
+                if batch.len() > 1 && (is_to_be_halved(&error) || self.may_be_for_others(&error)) =>
+            {
                 self.halve(batch, error.kind(), &error.to_string())
             }
             WriteError::Failed(error) => {
@@ -209,13 +217,19 @@ impl<'a> Batches<'a> {
                 for row in batch {
                     self.fail(row, kind, &message);
                 }
-                if matches!(kind, ErrorKind::Validation | ErrorKind::Unknown) {
+                self.denials += u32::from(is_denial(&error));
+                if matches!(kind, ErrorKind::Validation | ErrorKind::Unknown) || self.may_be_for_others(&error) {
                     Next::Done
                 } else {
                     Next::Stop(kind, message)
                 }
             }
         }
+    }
+
+    /// Whether the right that is wanting may hold for other rows.
+    const fn may_be_for_others(&self, error: &netbox::Error) -> bool {
+        is_denial(error) && self.denials < MOST_DENIALS
     }
 
     /// Leaves a batch to the next round.
@@ -282,6 +296,11 @@ fn is_perhaps_too_much(error: &WriteError) -> bool {
         WriteError::Failed(error) => is_to_be_halved(error),
         WriteError::Rows { .. } | WriteError::Batch { .. } => false,
     }
+}
+
+/// Whether NetBox refuses for want of a right; before 4.7 it names no row for that.
+const fn is_denial(error: &netbox::Error) -> bool {
+    matches!(error, netbox::Error::PermissionDenied { .. })
 }
 
 /// Whether fewer rows may pass where these did not. What NetBox was not even asked says nothing of that.

@@ -71,7 +71,7 @@ impl<'a, E: Keyed> Queue<'a, E> {
     }
 
     fn take(&mut self, place: usize, share: impl Fn(usize) -> usize) -> Option<Vec<&'a E>> {
-        let mut batch = std::mem::take(self.waiting.get_mut(place)?);
+        let mut batch = self.waiting.remove(place)?;
         let mut rest = batch.split_off(share(batch.len()).min(batch.len()));
         if let Some(last) = batch.last().and_then(|row| self.group(row)) {
             let of_last = |row: &&&E| self.group(row).is_some_and(|group| group == last);
@@ -83,14 +83,12 @@ impl<'a, E: Keyed> Queue<'a, E> {
         let groups: Vec<_> = batch.iter().filter_map(|row| self.group(row)).collect();
         if batch.is_empty() || groups.iter().any(|group| self.busy.contains(group)) {
             batch.append(&mut rest);
-            self.waiting[place] = batch;
+            self.waiting.insert(place, batch);
             return None;
         }
         self.busy.extend(groups);
-        if rest.is_empty() {
-            self.waiting.remove(place);
-        } else {
-            self.waiting[place] = rest;
+        if !rest.is_empty() {
+            self.waiting.insert(place, rest);
         }
         Some(batch)
     }

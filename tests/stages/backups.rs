@@ -8,7 +8,7 @@ use proxbox_api::sync::SyncRequest;
 use serde_json::{Value, json};
 
 use crate::clusters::{Estate, MACHINES, alpha, rows_where};
-use crate::harness::Bench;
+use crate::harness::{Bench, until};
 
 const BACKUPS: &str = "/api/plugins/proxbox/backups/";
 const JOURNAL: &str = "/api/extras/journal-entries/";
@@ -437,9 +437,7 @@ async fn backups_written_before_the_run_is_asked_to_stop_get_their_entries() {
     let bench = Bench::with(World::estate(2, 12), StandinOptions::default()).await;
     bench.stage(Stage::VirtualMachines).await;
     let stop = async {
-        while bench.netbox.count(BACKUPS) == 0 {
-            tokio::task::yield_now().await;
-        }
+        until(|| bench.netbox.count(BACKUPS) > 0).await;
         bench.stop_runs();
     };
     let (report, ()) = tokio::join!(bench.job(Stage::Backups, SyncRequest::default()), stop);

@@ -238,6 +238,16 @@ pub(crate) fn warnings(report: &Report) -> String {
 }
 
 /// The time, in seconds since 1970.
+/// Lets others go on until it is so; what never comes to be so fails.
+pub(crate) async fn until(is_so: impl Fn() -> bool) {
+    let wait = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap();
+}
+
 pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     since.as_secs().try_into().unwrap()

@@ -14,7 +14,7 @@ use proxbox_api::sync::SyncRequest;
 use serde_json::{Value, json};
 
 use crate::clusters::{Estate, alpha};
-use crate::harness::{Bench, warnings};
+use crate::harness::{Bench, until, warnings};
 use crate::kill::{differences, holdings};
 
 const STAGES: [Stage; 5] = [
@@ -76,11 +76,7 @@ async fn endpoint_that_hangs_lets_the_next_be_looked_at_meanwhile() {
     let never = Duration::from_hours(1);
     hung.faults().on_path("/cluster/status", ProxmoxFault::Latency(never));
     other.clear_requests();
-    let looked_at = async {
-        while other.requests().is_empty() {
-            tokio::task::yield_now().await;
-        }
-    };
+    let looked_at = until(|| !other.requests().is_empty());
     let run = async {
         tokio::select! {
             _ = estate.try_run(Stage::Devices, estate.request.clone()) => panic!("it waits for the one that hangs"),

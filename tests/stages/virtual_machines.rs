@@ -9,7 +9,7 @@ use proxbox_api::sync::{Job, SyncRequest};
 use serde_json::{Value, json};
 
 use crate::clusters::{Estate, alpha, beta};
-use crate::harness::{Bench, INTERFACES, MACHINE_STATES, MACHINES, tags, warnings};
+use crate::harness::{Bench, INTERFACES, MACHINE_STATES, MACHINES, tags, until, warnings};
 
 const CLOUD_INITS: &str = "plugins/proxbox/vm-cloudinit";
 const DISKS: &str = "virtualization/virtual-disks";
@@ -1208,9 +1208,7 @@ async fn role_that_was_not_written_is_not_remembered_where_the_run_is_asked_to_s
     let remembered = || bench.machine_state(100)["proxmox_last_synced_role_id"].clone();
     // The role is remembered, and the machine is not written yet.
     let stop = async {
-        while remembered() == before {
-            tokio::task::yield_now().await;
-        }
+        until(|| remembered() != before).await;
         bench.stop_runs();
     };
     let (report, ()) = tokio::join!(bench.job(Stage::VirtualMachines, request), stop);

@@ -122,8 +122,8 @@ fn count_rows(body: &[u8]) -> usize {
 struct RowFault {
     path: String,
     name: String,
-    column: String,
-    message: String,
+    /// Column and message of the refusal; `None` where a right is missing.
+    words: Option<(String, String)>,
 }
 
 /// Rows that are refused because a test asked for it.
@@ -135,7 +135,11 @@ impl RowFaults {
     pub(super) fn check(&self, path: &str, body: &Map<String, Value>, known_as: Option<&str>) -> Result<(), Refusal> {
         let is_named = |name: &str| known_as == Some(name) || body.values().any(|value| value.as_str() == Some(name));
         match self.0.iter().find(|fault| fault.path == path && is_named(&fault.name)) {
-            Some(fault) => Err(Refusal::row(&fault.column, fault.message.clone())),
+            Some(RowFault {
+                words: Some((column, message)),
+                ..
+            }) => Err(Refusal::row(column, message.clone())),
+            Some(RowFault { words: None, .. }) => Err(Refusal::Denied),
             None => Ok(()),
         }
     }
@@ -172,11 +176,19 @@ impl FaultsHandle {
     /// Refuses every row of `path` that is named `name`, with this message under `column`. The name is looked for in all
     /// texts of a body, and for updates in the stored row's own name.
     pub fn refuse_row(&self, path: &str, name: &str, column: &str, message: &str) {
+        self.add_row(path, name, Some((column.to_owned(), message.to_owned())));
+    }
+
+    /// The same, as if the account's right held for other rows of `path` only.
+    pub fn deny_row(&self, path: &str, name: &str) {
+        self.add_row(path, name, None);
+    }
+
+    fn add_row(&self, path: &str, name: &str, words: Option<(String, String)>) {
         self.state().rows.0.push(RowFault {
             path: path.trim_matches('/').trim_start_matches("api/").to_owned(),
             name: name.to_owned(),
-            column: column.to_owned(),
-            message: message.to_owned(),
+            words,
         });
     }
 

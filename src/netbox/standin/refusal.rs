@@ -44,6 +44,8 @@ impl Errors {
 pub(super) enum Refusal {
     /// The row breaks rules; the others of the request are judged too.
     Row(Errors),
+    /// A constrained right does not hold for the row.
+    Denied,
     /// The row may not be deleted: how many others depend on it, and their names.
     Protected(Vec<String>),
     /// The request ends here, and its answer names no row.
@@ -106,6 +108,7 @@ impl Verb {
 pub(super) fn single(refusal: Refusal) -> (u16, Value) {
     match refusal {
         Refusal::Row(errors) => (400, errors.into_value()),
+        Refusal::Denied => forbidden(),
         Refusal::Protected(names) => {
             let text = format!(
                 "Unable to delete object. {} dependent objects were found: {}",
@@ -128,13 +131,23 @@ pub(super) fn forbidden() -> (u16, Value) {
 
 /// Status and body of the answer to a list of `rows` of which some were refused.
 pub(super) fn bulk(release: Release, verb: Verb, refused: Vec<RefusedRow>, rows: usize) -> (u16, Value) {
+    let is_denied = |row: &RefusedRow| matches!(row.refusal, Refusal::Denied);
     let mut status = 400;
+    if refused.iter().any(is_denied) {
+        if !release.names_refused_rows() {
+            return forbidden();
+        }
+        status = 403;
+    }
     let mut named = Vec::with_capacity(refused.len());
     for RefusedRow { index, id, refusal } in refused {
         let errors = match refusal {
             Refusal::Row(errors) => errors.into_value(),
+            Refusal::Denied => {
+                json!({ WHOLE_ROW: ["You do not have permission to perform this action on this object."] })
+            }
             Refusal::Protected(dependents) => {
-                status = 409;
+                status = if status == 403 { 403 } else { 409 };
                 let count = dependents.len();
                 let text = format!("Unable to delete: {count} dependent object(s) prevent deletion.");
                 json!({ WHOLE_ROW: [text] })
