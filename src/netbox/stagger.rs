@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A server with several processes leaves a new connection to the one that is the quickest to take it. Two that come at the
-/// same time are often taken by one process, which then works at both in turns while others are idle; one that comes while
-/// that process is at work goes to another. Measured on NetBox 4.7 with three processes: two requests of 2.0 s each took
-/// 4.3 s in every second case.
+/// A server with several processes leaves a new connection to the one that is the quickest to take it. Of two that come at the
+/// same time both are often taken by one process, which then works at them in turns while others are idle; one that comes
+/// while that process is at work goes to another as a rule. Measured on NetBox 4.7 with three processes: of 40 pairs begun
+/// together 18 shared one, of those begun 5 ms or more apart 8, and two requests of 2.0 s each took 3.8 s there.
 const GAP: Duration = Duration::from_millis(10);
 
 /// Gives turns, one every [`GAP`] at most.
