@@ -312,4 +312,15 @@ mod tests {
         assert_eq!((storage.volumes.len(), storage.is_complete, gaps.len()), (1, false, 1));
         assert!(storage.holds("nas:backup/a") && !storage.holds("nas:backup/b") && !storage.holds("nas:iso/c"));
     }
+
+    #[test]
+    fn two_equal_tellings_are_one_backup_and_no_dispute() {
+        let row = json!({"volid": "vault:backup/vm/204/2025-02-11T09:00:00Z", "content": "backup", "size": 5});
+        let (mut found, mut gaps) = (Found::default(), Vec::new());
+        for _ in 0..2 {
+            found.take(rows(std::slice::from_ref(&row)), &mut gaps);
+        }
+        let storage = found.finish("vault");
+        assert_eq!((storage.volumes.len(), storage.disputed.len(), gaps.len()), (1, 0, 0));
+    }
 }

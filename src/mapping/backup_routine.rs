@@ -195,4 +195,26 @@ mod tests {
         assert_eq!(fleecing_storage(&given).as_deref(), Some("local-lvm"));
         assert_eq!(fleecing_storage(&job(json!({"id": "x"}))), None);
     }
+
+    #[test]
+    fn options_of_a_job_fill_their_columns_and_it_is_enabled_unless_it_says_otherwise() {
+        let raw = json!({
+            "id": "backup-2", "vmid": "100", "bwlimit": "51200", "zstd": 4, "io_workers": 8, "repeat-missed": 1,
+            "pbs-change-detection-mode": "metadata", "comment": "weekly",
+        });
+        let fields = json!(routine(raw).unwrap().fields());
+        for (column, expected) in [
+            ("enabled", json!(true)),
+            ("bwlimit", json!(51_200)),
+            ("zstd", json!(4)),
+            ("io_workers", json!(8)),
+            ("repeat_missed", json!(true)),
+            ("pbs_change_detection_mode", json!("metadata")),
+            ("comment", json!("weekly")),
+            ("schedule", json!("")),
+            ("notes_template", json!("")),
+        ] {
+            assert_eq!(fields[column], expected, "{column}");
+        }
+    }
 }

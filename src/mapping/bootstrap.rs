@@ -6,6 +6,8 @@ use crate::netbox::objects::{ClusterType, DeviceRole, DeviceType, Manufacturer, 
 
 /// The tag of clusters that this service created.
 pub const DISCOVERED_CLUSTER_TAG: &str = "proxbox-discovered-cluster";
+/// The tag of a device that was found in Proxmox.
+pub const DISCOVERED_NODE_TAG: &str = "proxbox-discovered-node";
 /// The slug of the manufacturer of all nodes.
 pub const MANUFACTURER: &str = "proxmox";
 /// The slug of the device type of all nodes.
@@ -41,7 +43,7 @@ pub fn tags() -> Vec<Tag> {
             "Cluster first discovered by Proxbox (apply-on-create-only).",
         ),
         (
-            "proxbox-discovered-node",
+            DISCOVERED_NODE_TAG,
             "Proxbox: Discovered Node",
             "9c27b0",
             "Proxmox node first discovered by Proxbox (apply-on-create-only).",

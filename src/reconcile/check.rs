@@ -110,4 +110,20 @@ mod tests {
         };
         assert_eq!(check(&plan_that_deletes(100), 100, limits), Ok(()));
     }
+
+    #[test]
+    fn refusal_says_how_to_allow_it_and_what_to_change() {
+        let refused = check(&plan_that_deletes(12), 12, Limits::default())
+            .unwrap_err()
+            .to_string();
+        for words in [
+            "12 of 12 snapshot rows",
+            "30 % and 10 rows",
+            "allow_shrink=true",
+            "PROXBOX_SHRINK_LIMIT_PERCENT",
+            "PROXBOX_SHRINK_LIMIT_ROWS",
+        ] {
+            assert!(refused.contains(words), "{words}: {refused}");
+        }
+    }
 }

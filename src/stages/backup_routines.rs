@@ -197,4 +197,27 @@ mod tests {
         );
         assert!(plan::<BackupRoutines>(&facts).create.is_empty());
     }
+
+    #[test]
+    fn every_option_that_a_job_no_longer_has_is_cleared() {
+        let (mut facts, _) = world();
+        let full = json!({
+            "id": "backup-1", "vmid": "100", "bwlimit": 51_200, "zstd": 4, "io_workers": 8, "repeat-missed": 1,
+            "pbs-change-detection-mode": "metadata", "notes-template": "x", "next-run": 1_795_608_000,
+            "prune-backups": "keep-all=1,keep-daily=1,keep-weekly=2,keep-monthly=3,keep-yearly=4",
+        });
+        jobs(&mut facts, &[full]);
+        let object = BackupRoutines::desired(&facts).wanted.remove(0).object;
+        let id = ObjectId(1);
+        jobs(&mut facts, &[json!({"id": "backup-1", "vmid": "100"})]);
+        let plan = plan_against::<BackupRoutines>(&facts, &[Stored { id, object }]);
+        let mut changed = changes(&plan)["1"].clone();
+        changed.as_object_mut().unwrap().remove("raw_config");
+        let expected = json!({
+            "bwlimit": null, "io_workers": null, "keep_all": null, "keep_daily": null, "keep_monthly": null,
+            "keep_weekly": null, "keep_yearly": null, "next_run": null, "notes_template": "",
+            "pbs_change_detection_mode": "", "repeat_missed": null, "zstd": null,
+        });
+        assert_eq!(changed, expected);
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::nodes::{devices_of, names, resolve, states_at_hand};
 use super::{Desired, Facts, Flag, Pass, Selection};
-use crate::mapping::bootstrap::{DEVICE_TYPE, NODE_ROLE};
+use crate::mapping::bootstrap::{DEVICE_TYPE, DISCOVERED_NODE_TAG, NODE_ROLE};
 use crate::mapping::device::{DeviceParents, device};
 use crate::netbox::objects::{Device, DeviceRole, DeviceState, DeviceType, TrackingNode};
 use crate::reconcile::{Mode, ObjectId, Policy, Row, Stored, Wanted};
@@ -160,6 +160,9 @@ impl Pass for Devices {
             object.name = choice.name;
             object.description = choice.description;
             object.site = choice.site;
+            if choice.device.is_none() {
+                object.tags.insert(DISCOVERED_NODE_TAG.to_owned());
+            }
             desired.wanted.push(Wanted {
                 object,
                 row: choice.device.map_or(Row::New, Row::Is),

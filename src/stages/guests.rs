@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Facts, Selection};
 use crate::inventory::{Guest, GuestKind, Vmid};
 use crate::mapping::notes::overrides;
-use crate::netbox::objects::{Cluster, VirtualMachine, VirtualMachineState};
+use crate::netbox::objects::{Cluster, PROXBOX_TAG, VirtualMachine, VirtualMachineState};
 use crate::reconcile::{ObjectId, Stored};
 
 /// A virtual machine, and the guest that it stands for.
@@ -158,15 +158,23 @@ pub fn owned_states(facts: &Facts) -> Selection {
     Selection::with("proxmox_endpoint_raw_id", &facts.endpoint.key.id)
 }
 
-/// How many virtual machines of the cluster no sync state speaks of; none where the request names virtual machines.
-pub fn stateless(facts: &Facts) -> usize {
-    if facts.options.guests.only.is_some() {
-        return 0;
-    }
+/// The virtual machines of the cluster that no sync state speaks of; none where the request names virtual machines.
+pub fn stateless(facts: &Facts) -> impl Iterator<Item = &Stored<VirtualMachine>> {
     let states = facts.known.machine_states.iter();
     let known: BTreeSet<ObjectId> = states.map(|stored| stored.object.virtual_machine).collect();
-    let machines = facts.known.machines.iter();
-    machines.filter(|stored| !known.contains(&stored.id)).count()
+    let machines = facts
+        .known
+        .machines
+        .iter()
+        .filter(move |stored| !known.contains(&stored.id));
+    machines.filter(|_| facts.options.guests.only.is_none())
+}
+
+/// Sync states of virtual machines that this service has made and that none of the endpoint's speaks of: they may have lost
+/// what says whose they are.
+pub fn lost_states(facts: &Facts) -> Selection {
+    let ours = stateless(facts).filter(|stored| stored.object.tags.contains(PROXBOX_TAG));
+    Selection::any_of("virtual_machine_id", ours.map(|stored| stored.id))
 }
 
 /// Rows of a collection that the plugin tells apart by the guest's number, whatever virtual machine they hang on: those of
@@ -231,8 +239,10 @@ fn is_elsewhere(facts: &Facts, state: &VirtualMachineState) -> bool {
 
 /// The number of the guest of this cluster that a sync state names.
 fn vmid(facts: &Facts, state: &VirtualMachineState) -> Result<Vmid, &'static str> {
-    if state.endpoint_raw_id != Some(facts.endpoint.key.id.0) {
-        return Err("its sync state belongs to another Proxmox endpoint");
+    match state.endpoint_raw_id {
+        Some(id) if id == facts.endpoint.key.id.0 => {}
+        Some(_) => return Err("its sync state belongs to another Proxmox endpoint"),
+        None => return Err("its sync state names no Proxmox endpoint"),
     }
     let cluster = state.cluster_name.as_deref().unwrap_or_default().trim();
     // A state without a name may still hang on the plugin's row of the cluster.

@@ -687,4 +687,19 @@ mod tests {
         network(&mut facts, &[("pve1", ports()), ("pve2", ports())]);
         assert!(plan::<NodeInterfaces>(&facts).create.is_empty());
     }
+
+    #[test]
+    fn mode_stays_where_the_vlan_could_not_be_written() {
+        let mut facts = world(true);
+        make_interfaces(&mut facts);
+        let port = row(&mut facts, "vmbr0.110");
+        (port.mode, port.parent) = (Said::Is("tagged".to_owned()), Said::Is(ObjectId(3)));
+        port.tagged_vlans = Some([ObjectId(501)].into());
+        // No VLAN 111 stands.
+        let mut ports = ports();
+        ports[4]["vlan-id"] = json!("111");
+        network(&mut facts, &[("pve1", ports)]);
+        let expected = json!({"1": {"bridge": 3}, "2": {"lag": 1}});
+        assert_eq!(changes(&plan::<NodeLinks>(&facts)), expected);
+    }
 }

@@ -239,4 +239,29 @@ mod tests {
         twin.object.virtual_machine = ObjectId(311);
         assert_eq!(neighbours(&facts, &[states.remove(0), twin]), [].into(), "two of them");
     }
+
+    #[test]
+    fn everything_that_a_job_no_longer_has_is_cleared() {
+        let (mut facts, _) = world();
+        let full = json!({
+            "id": "101-0", "guest": 101, "jobnum": 0, "type": "local", "source": "pve1", "target": "pve2", "rate": 50,
+            "comment": "nightly", "schedule": "*/15", "remove_job": "full", "disable": 1,
+        });
+        jobs(&mut facts, &[full], Vec::new());
+        let object = Replications::desired(&facts).wanted.remove(0).object;
+        let id = ObjectId(1);
+        jobs(
+            &mut facts,
+            &[json!({"id": "101-0", "guest": 101, "jobnum": 0})],
+            Vec::new(),
+        );
+        let plan = plan_against::<Replications>(&facts, &[Stored { id, object }]);
+        let mut changed = changes(&plan)["1"].clone();
+        changed.as_object_mut().unwrap().remove("raw_config");
+        let expected = json!({
+            "comment": null, "disable": false, "proxmox_node": null, "rate": null, "remove_job": null, "schedule": "",
+            "source": null, "target": "",
+        });
+        assert_eq!(changed, expected);
+    }
 }

@@ -379,7 +379,7 @@ fn node_without_a_device_gets_one_in_the_clusters_site() {
     let plan = plan::<devices::Devices>(&facts);
     let expected = json!({
         "name": "pve1", "cluster": 10, "status": "active", "device_type": 30, "role": 40, "site": 20,
-        "description": "Proxmox Node pve1", "tags": ["proxbox"]
+        "description": "Proxmox Node pve1", "tags": ["proxbox", "proxbox-discovered-node"]
     });
     assert_eq!((json!(plan.create[0].fields), plan.update.len()), (expected, 0));
 }
@@ -486,6 +486,20 @@ fn name_taken_in_the_site_fails_that_node_alone() {
         "{resolved:?}"
     );
     assert!(resolved[1].verdict.is_ok());
+}
+
+#[test]
+fn two_nodes_that_would_bear_one_name_both_fail() {
+    let mut facts = converged();
+    facts.known.devices.clear();
+    facts.known.device_states.clear();
+    "PVE1".clone_into(&mut facts.cluster.nodes[1].name);
+    for resolved in resolve(&facts) {
+        let reason = resolved.verdict.unwrap_err();
+        assert!(reason.contains("several nodes"), "{}: {reason}", resolved.node);
+    }
+    let plan = plan::<devices::Devices>(&facts);
+    assert_eq!((plan.create.len(), plan.refused.len()), (0, 2), "{plan:#?}");
 }
 
 #[test]

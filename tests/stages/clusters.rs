@@ -293,3 +293,64 @@ async fn clusters_that_share_tags_vlans_and_hosts_leave_each_other_in_peace() {
     let hosts = rows_where(&estate, "/api/ipam/ip-addresses/", "address", &json!("10.20.0.30/24"));
     assert_eq!(hosts.len(), 1, "{hosts:#?}");
 }
+
+#[tokio::test]
+async fn guests_of_one_number_in_two_clusters_have_each_their_own_rows() {
+    let world = |cluster: &str, number: u16| {
+        let node = format!("{cluster}-1");
+        let mut world = World::bare(vec![Node::new(&node, 1, &format!("10.0.{number}.1"))]);
+        world.cluster = Some(cluster.to_owned());
+        let mut guest = Guest::new(GuestKind::Lxc, 204, cluster, &node);
+        guest
+            .config
+            .set("rootfs", format!("local:vm-204-disk-0,size={number}G"));
+        let net = format!("name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:0{number},ip=10.20.{number}.5/24,type=veth");
+        guest.config.set("net0", net);
+        world.add_guest(guest);
+        world
+    };
+    let mut estate = Estate::empty(vec![world("east", 1), world("west", 2)]).await;
+    estate.request.options.guests.sync_network = false;
+    estate.request.options.guests.sync_task_history = false;
+    let stages = [
+        Stage::Devices,
+        Stage::VirtualMachines,
+        Stage::VirtualDisks,
+        Stage::VmInterfaces,
+        Stage::VmIpAddresses,
+    ];
+    for stage in stages {
+        estate.run(stage).await;
+    }
+    let machine = |name: &str| rows_where(&estate, MACHINES, "name", &json!(name)).remove(0);
+    for (name, number) in [("east", 1_u16), ("west", 2)] {
+        let row = machine(name);
+        assert_eq!(
+            (&row["cluster"]["name"], &row["disk"], &row["primary_ip4"]["address"]),
+            (
+                &json!(name),
+                &json!(number * 1024),
+                &json!(format!("10.20.{number}.5/24"))
+            )
+        );
+        let of = |path: &str| {
+            let mut rows = estate.netbox.rows(path);
+            rows.retain(|child| child["virtual_machine"]["id"] == row["id"]);
+            assert_eq!(rows.len(), 1, "{path}");
+            rows.remove(0)
+        };
+        assert_eq!(of("/api/virtualization/virtual-disks/")["size"], number * 1024);
+        let mac = of("/api/virtualization/interfaces/")["primary_mac_address"]["mac_address"].clone();
+        assert_eq!(mac, format!("BC:24:11:00:00:0{number}"));
+        assert_eq!(of(MACHINE_STATES)["proxmox_endpoint_raw_id"], number);
+    }
+    let east = machine("east");
+    let west = estate.clusters[1].proxmox.world();
+    west.change(|world| world.guest(204).unwrap().memory_mib = 777);
+    for stage in stages {
+        let written: Vec<usize> = estate.writes(stage).await.iter().map(|write| write.rows).collect();
+        let expected: &[usize] = if stage == Stage::VirtualMachines { &[1] } else { &[] };
+        assert_eq!(written, expected, "{}", stage.as_str());
+    }
+    assert_eq!((machine("east"), &machine("west")["memory"]), (east, &json!(777)));
+}

@@ -486,3 +486,39 @@ async fn sweep_of_too_many_at_once_is_refused() {
     );
     assert_eq!(bench.take_writes(), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn stages_of_a_full_update_end_with_the_counts_that_are_their_own() {
+    let bench = small().await;
+    let events = bench.events(Job::FullUpdate, SyncRequest::default()).await;
+    let steps = events
+        .iter()
+        .filter(|event| event.name == "step" && event.data.get("payload").is_none());
+    let completed = steps.filter(|event| event.data["status"] == "completed");
+    let results: BTreeMap<&str, &Value> = completed
+        .map(|event| (event.data["step"].as_str().unwrap(), &event.data["result"]))
+        .collect();
+    let whole = &events.last().unwrap().data["result"];
+    for stage in Stage::ORDER.iter().filter(|stage| **stage != Stage::Sdn) {
+        let (name, result) = (stage.as_str(), results[stage.as_str()]);
+        if matches!(stage, Stage::Replications | Stage::BackupRoutines) {
+            let [created, updated] = ["created", "updated"].map(|key| result[key].as_u64().unwrap());
+            assert_eq!(
+                whole[format!("{}_count", name.replace('-', "_"))],
+                created + updated,
+                "{name}"
+            );
+        } else {
+            assert!(result["count"].is_u64(), "{name}: {result}");
+        }
+    }
+    assert_eq!(results["sweep-orphans"], &whole["orphan_sweep"]);
+    let stream = events.iter().find(|event| event.data["step"] == "stream").unwrap();
+    let discovery = events.iter().find(|event| event.name == "discovery").unwrap();
+    let operation = discovery.data["metadata"]["operation_id"].as_str().unwrap();
+    assert!(
+        stream.data["message"].as_str().unwrap().contains(operation),
+        "{}",
+        stream.data
+    );
+}

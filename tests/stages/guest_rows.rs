@@ -198,6 +198,8 @@ async fn virtual_machine_reaches_netbox_value_for_value() {
         site["id"],
         find(&bench, SITES, "name", site["name"].as_str().unwrap())["id"]
     );
+    let ours = json!({"name": "Proxbox", "slug": "proxbox", "color": "ff5722"});
+    assert_rows(&bench, TAGS, |row| row["slug"] == "proxbox", &[ours]);
     let own_tag = |name: &str, color: &str| json!({"name": name, "slug": name, "color": color, "description": "Synced by Proxbox"});
     assert_rows(
         &bench,
@@ -415,6 +417,18 @@ async fn network_of_a_virtual_machine_reaches_netbox_value_for_value() {
     let result = &summary.data["result"];
     let standing = bench.netbox.count(ADDRESSES) - 1;
     assert_eq!(result["skipped"], standing + 1, "the link-local one: {result}");
+}
+
+#[tokio::test]
+async fn first_run_tells_the_one_address_that_was_left_out() {
+    let bench = lab(vec![shop(), proxy()]).await;
+    for stage in STAGES.into_iter().filter(|stage| *stage != Stage::VmIpAddresses) {
+        bench.stage_with(stage, alone()).await;
+    }
+    let events = bench.events(Stage::VmIpAddresses, alone()).await;
+    let summary = events.iter().find(|event| event.name == "phase_summary").unwrap();
+    let expected = json!({"created": 6, "updated": 0, "deleted": 0, "failed": 0, "skipped": 1, "total": 7});
+    assert_eq!(summary.data["result"], expected);
 }
 
 #[tokio::test]

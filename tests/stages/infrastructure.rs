@@ -494,7 +494,7 @@ async fn asked(world: World) -> Vec<(Stage, usize, usize)> {
 #[tokio::test]
 async fn requests_do_not_grow_with_nodes_interfaces_and_jobs() {
     // More than one request is worth from either.
-    let (small, large) = (asked(sized(3, 5)).await, asked(sized(5, 10)).await);
+    let (small, large) = (asked(sized(3, 5)).await, asked(sized(6, 10)).await);
     assert_eq!(small, large);
 }
 
@@ -656,4 +656,69 @@ async fn hardware_that_the_plugin_asks_for_is_answered_with_a_warning() {
         "{}",
         warnings(&report)
     );
+}
+
+#[tokio::test]
+async fn renamed_node_gets_a_device_of_its_own_and_the_old_one_stays() {
+    let bench = filled(World::estate(2, 4)).await;
+    bench
+        .proxmox
+        .world()
+        .change(|world| "pve9".clone_into(&mut world.node("pve2").unwrap().name));
+    bench.forget();
+    bench.stage(Stage::Devices).await;
+    let devices = bench.netbox.rows(DEVICES);
+    let mut names: Vec<&str> = devices.iter().map(|row| row["name"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["pve1", "pve2", "pve9"]);
+    let mut writes = bench.take_writes();
+    writes.retain(|write| write.contains("/dcim/devices/"));
+    assert_eq!(writes, ["POST /api/dcim/devices/ (1): 201"]);
+}
+
+#[tokio::test]
+async fn stamps_that_are_overdue_are_all_that_is_written_and_in_bulk() {
+    let bench = filled(World::estate(3, 12)).await;
+    let old = json!({"proxmox_last_updated": "2020-01-01T00:00:00Z"});
+    for path in ["plugins/proxbox/sync-state/clusters", DEVICE_STATES] {
+        for row in bench.netbox.rows(path) {
+            bench.netbox.change(path, row["id"].as_u64().unwrap(), &old).unwrap();
+        }
+    }
+    let expected = [
+        "PATCH /api/plugins/proxbox/sync-state/clusters/ (1): 200",
+        "PATCH /api/plugins/proxbox/sync-state/devices/ (3): 200",
+    ];
+    for expected in [&expected[..], &[]] {
+        bench.forget();
+        bench.take_writes();
+        for stage in STAGES {
+            bench.stage(stage).await;
+        }
+        assert_eq!(bench.take_writes(), expected);
+    }
+}
+
+#[tokio::test]
+async fn jobs_of_an_endpoint_that_cannot_be_asked_stay_active_beside_one_that_can() {
+    let estate = two_clusters().await;
+    for stage in STAGES {
+        estate.run(stage).await;
+    }
+    let faults = estate.clusters[1].proxmox.faults();
+    for (stage, path, call) in [
+        (Stage::Replications, REPLICATIONS, "/cluster/replication"),
+        (Stage::BackupRoutines, ROUTINES, "/cluster/backup"),
+    ] {
+        faults.fail(call, 500, "out of order");
+        let report = estate.try_run(stage, estate.request.clone()).await;
+        assert_eq!(report.errors().len(), 1, "{:?}", report.errors());
+        for endpoint in ["endpoint-1", "endpoint-2"] {
+            let found = statuses(&estate, path, endpoint);
+            assert!(
+                !found.is_empty() && found.iter().all(|status| status == "active"),
+                "{path} {endpoint}"
+            );
+        }
+    }
 }

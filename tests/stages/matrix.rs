@@ -104,7 +104,7 @@ const CHANGES: &[Change] = &[
         Stage::Devices,
         |world| world.nodes.push(Node::new("pve4", 4, "10.10.0.4")),
         &[
-            r#"create dcim/devices pve4: {"cluster":1,"description":"Proxmox Node pve4","device_type":1,"name":"pve4","role":3,"site":1,"status":"active","tags":["proxbox"]}"#,
+            r#"create dcim/devices pve4: {"cluster":1,"description":"Proxmox Node pve4","device_type":1,"name":"pve4","role":3,"site":1,"status":"active","tags":["proxbox","proxbox-discovered-node"]}"#,
             r#"create plugins/proxbox/sync-state/devices pve4: {"device":"new device pve4","proxmox_cluster":1,"proxmox_cluster_name":"lab","proxmox_endpoint_raw_id":1,"proxmox_last_updated":"now","proxmox_node_name":"pve4"}"#,
         ],
     ),

@@ -521,3 +521,32 @@ async fn row_of_a_node_that_cannot_be_read_clears_no_relation() {
     let warnings = warnings(&report);
     assert!(warnings.contains("network interface"), "{warnings}");
 }
+
+#[tokio::test]
+async fn interface_that_is_refused_is_a_failed_row_and_the_others_go_on() {
+    let bench = bench().await;
+    bench
+        .netbox
+        .faults()
+        .refuse_row(INTERFACES, "vmbr2", "name", "Not this one.");
+    let events = bench.events(Stage::NodeInterfaces, SyncRequest::default()).await;
+    let rows = rows(&events);
+    let port = rows.iter().find(|row| row["rowid"] == "vmbr2").unwrap();
+    let data = &port["payload"]["data"];
+    assert_eq!(
+        (&port["status"], &port["message"], &data["netbox_id"]),
+        (&json!("failed"), &data["error"], &Value::Null)
+    );
+    assert!(data["error"].as_str().unwrap().contains("Not this one."), "{data}");
+    assert_eq!(ended(&rows, "pve1")["payload"]["data"]["count"], 11);
+}
+
+#[tokio::test]
+async fn stage_fails_where_every_interface_is_refused() {
+    let bench = bench().await;
+    let refused = FaultRule::on(INTERFACES, Fault::Status(400)).method("POST");
+    bench.netbox.faults().add(refused);
+    let report = bench.job(Stage::NodeInterfaces, SyncRequest::default()).await;
+    assert_eq!(report.errors().len(), 1, "{:?}", report.errors());
+    assert_eq!(bench.netbox.count(INTERFACES), 0);
+}

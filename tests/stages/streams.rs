@@ -118,6 +118,55 @@ async fn stages_of_what_guests_have_count_guests() {
 }
 
 #[tokio::test]
+async fn stages_of_the_estate_tell_what_they_found_and_sum_up() {
+    let bench = filled().await;
+    let (nodes, storages, replications, routines) = bench.proxmox.world().read(|world| {
+        let nodes: Vec<String> = world.nodes.iter().map(|node| node.name.clone()).collect();
+        let storages: Vec<String> = world.storages.iter().map(|storage| storage.id.clone()).collect();
+        let replications: Vec<String> = world.replications.iter().map(|job| job.id()).collect();
+        let jobs = world.backup_jobs.iter();
+        let routines: Vec<String> = jobs.map(|job| job["id"].as_str().unwrap().to_owned()).collect();
+        (nodes, storages, replications, routines)
+    });
+    for (stage, kind, names, metadata) in [
+        (Stage::Devices, "node", nodes, json!({"total_devices": 2})),
+        (Stage::Storage, "storage", storages, json!({"fetch_concurrency": 8})),
+        (Stage::Replications, "replication", replications, Value::Null),
+        (Stage::BackupRoutines, "backup-routine", routines, Value::Null),
+    ] {
+        let count = names.len();
+        assert!(count > 0, "{kind}");
+        let events = bench.events(stage, SyncRequest::default()).await;
+        let frame = found(&events, "discovery")[0];
+        let named = names
+            .iter()
+            .map(|name| json!({"name": name, "item_type": kind}).to_string());
+        let expected: BTreeSet<String> = named.collect();
+        let items = frame["items"].as_array().unwrap();
+        assert_eq!(items.iter().map(ToString::to_string).collect::<BTreeSet<_>>(), expected);
+        let told = ["event", "phase", "status", "count", "progress", "metadata"].map(|key| frame[key].clone());
+        let progress = json!({"current": 0, "total": count, "percent": 0.0});
+        let expected = [
+            json!("discovery"),
+            json!(stage.as_str()),
+            json!("discovered"),
+            json!(count),
+            progress,
+            metadata,
+        ];
+        assert_eq!(told, expected);
+        let summary = found(&events, "phase_summary")[0];
+        let result = json!({
+            "created": 0, "updated": 0, "deleted": 0, "failed": 0, "skipped": count, "total": count
+        });
+        assert_eq!(
+            (&summary["phase"], &summary["status"], &summary["result"]),
+            (&json!(stage.as_str()), &json!("completed"), &result)
+        );
+    }
+}
+
+#[tokio::test]
 async fn jobs_that_are_gone_are_counted_as_stale_and_refused_ones_as_errors() {
     let bench = filled().await;
     let gone = bench.proxmox.world().change(|world| {
@@ -552,6 +601,7 @@ async fn full_update_announces_its_stages_and_tells_why_it_failed() {
         (&complete.data["ok"], &complete.data["message"]),
         (&json!(false), &json!("Full update sync failed."))
     );
+    assert!(detail.data["suggestion"].is_string(), "{}", detail.data);
 }
 
 #[tokio::test]
@@ -640,4 +690,106 @@ async fn auditor_who_sees_no_backups_is_told_so_once_and_nothing_is_lost() {
     let message = warnings[0]["message"].as_str().unwrap();
     assert!(message.contains("VM.Backup"), "{message}");
     assert_eq!(bench.netbox.fingerprint(), before);
+}
+
+#[tokio::test]
+async fn virtual_machine_whose_identity_lacks_anything_is_told_of_and_neither_written_nor_cleaned() {
+    for lack in [
+        json!({"proxmox_endpoint_raw_id": null}),
+        json!({"proxmox_cluster_name": "", "proxmox_cluster": null}),
+        json!({"proxmox_vm_id": null}),
+        json!({"proxmox_vm_type": ""}),
+    ] {
+        let bench = filled().await;
+        let state = bench.machine_state(101);
+        let machine = &state["virtual_machine"]["id"];
+        let row = state["id"].as_u64().unwrap();
+        bench.netbox.change(MACHINE_STATES, row, &lack).unwrap();
+        bench.proxmox.world().change(|world| {
+            world.backups.retain(|backup| backup.vmid != 101);
+            world.guest(101).unwrap().snapshots.clear();
+        });
+        bench.forget();
+        let before = bench.netbox.fingerprint();
+        for stage in [Stage::TaskHistory, Stage::Backups, Stage::Snapshots] {
+            let mut request = SyncRequest {
+                allow_shrink: true,
+                ..SyncRequest::default()
+            };
+            request.options.guests.delete_missing_backups = true;
+            request.options.guests.delete_missing_snapshots = true;
+            let result = bench.stage_with(stage, request).await.result();
+            let warnings = result["warnings"].as_array().cloned().unwrap_or_default();
+            let is_told = warnings.iter().any(|warning| warning["netbox_vm_id"] == *machine);
+            assert!(
+                is_told && result["degraded"] == true,
+                "{} {lack}: {result}",
+                stage.as_str()
+            );
+            assert_eq!(bench.netbox.fingerprint(), before, "{} {lack}", stage.as_str());
+        }
+    }
+}
+
+#[tokio::test]
+async fn task_history_tells_of_its_machines_first_and_sums_up_once() {
+    let bench = filled().await;
+    let events = bench.events(Stage::TaskHistory, SyncRequest::default()).await;
+    assert_eq!(
+        names(&events),
+        ["step", "discovery", "phase_summary", "step", "complete"]
+    );
+    let (discovery, summary) = (&events[1].data, &events[2].data);
+    let items = discovery["items"].as_array().unwrap();
+    assert_eq!((&discovery["phase"], items.len()), (&json!("task-history"), 12));
+    assert!(
+        items
+            .iter()
+            .all(|item| item["name"].is_string() && item["item_type"] == "vm")
+    );
+    let result = &events[4].data["result"];
+    let told = [&summary["phase"], &summary["status"], &summary["result"]["failed"]];
+    assert_eq!(told, [&json!("task-history"), &json!("completed"), &json!(0)]);
+    for key in ["created", "skipped"] {
+        assert_eq!(summary["result"][key], result[key], "{key}");
+    }
+}
+
+#[tokio::test]
+async fn snapshots_tell_of_their_machines_first_and_count_what_was_made_last() {
+    let bench = filled().await;
+    let id = bench.netbox.rows(SNAPSHOTS)[0]["id"].as_u64().unwrap();
+    bench.netbox.remove(SNAPSHOTS, id).unwrap();
+    bench.forget();
+    let events = bench.events(Stage::Snapshots, SyncRequest::default()).await;
+    let discovery = found(&events, "discovery")[0];
+    let items = discovery["items"].as_array().unwrap();
+    assert_eq!((&discovery["phase"], items.len()), (&json!("vm-snapshots"), 12));
+    assert!(items.iter().all(|item| item["item_type"] == "virtual-machine"));
+    for item in found(&events, "item_progress") {
+        let told = [
+            &item["phase"],
+            &item["operation"],
+            &item["status"],
+            &item["progress"]["total"],
+        ];
+        assert_eq!(
+            told,
+            [
+                &json!("vm-snapshots"),
+                &json!("updated"),
+                &json!("completed"),
+                &json!(12)
+            ]
+        );
+    }
+    let summary = found(&events, "phase_summary")[0];
+    let counts = ["created", "updated", "deleted", "failed"].map(|key| summary["result"][key].as_u64().unwrap());
+    assert_eq!((&summary["phase"], counts), (&json!("vm-snapshots"), [1, 0, 0, 0]));
+    let notes = notes(&events);
+    let (first, last) = (notes.first().unwrap(), notes.last().unwrap());
+    assert_eq!(
+        (&first["status"], &last["status"], &last["count"]),
+        (&json!("started"), &json!("completed"), &json!(1))
+    );
 }

@@ -324,3 +324,25 @@ async fn guests_that_are_hidden_since_a_moment_ago_are_not_gone() {
     assert_eq!(result["skipped_reason"], "live_inventory_unavailable", "{result}");
     assert_eq!(marked(&bench.netbox.rows(MACHINES)), [""; 0]);
 }
+
+#[tokio::test]
+async fn machine_that_cannot_be_read_again_or_is_marked_already_is_skipped_and_told() {
+    let bench = small().await;
+    bench.stage(Stage::VirtualMachines).await;
+    bench.proxmox.world().change(|world| world.remove_guest(101)).unwrap();
+    bench.forget();
+    bench.take_writes();
+    let told = |events: &[proxbox_api::sync::Event]| {
+        let item = events.iter().find(|event| event.name == "item_progress").unwrap();
+        json!([item.data["operation"], item.data["warning"]])
+    };
+    let gone = FaultRule::on(MACHINES, Fault::Unseen).method("GET").after(1);
+    bench.netbox.faults().add(gone);
+    let events = bench.events(SWEEP, SyncRequest::default()).await;
+    assert_eq!(told(&events), json!(["skipped", "vm_unreadable"]));
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+    bench.netbox.faults().clear();
+    assert_eq!(sweep(&bench, SyncRequest::default()).await.soft_deleted, 1);
+    let events = bench.events(SWEEP, SyncRequest::default()).await;
+    assert_eq!(told(&events), json!(["skipped", "already_swept"]));
+}

@@ -224,6 +224,27 @@ async fn operators_edits_survive() {
 }
 
 #[tokio::test]
+async fn name_that_an_operator_gave_is_told_in_every_run() {
+    let bench = Bench::with(World::estate(2, 4), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    let machine = bench.machine_of(101);
+    let (id, own) = (machine["id"].as_u64().unwrap(), &machine["name"]);
+    let renamed = json!({"name": "renamed-by-hand"});
+    bench.netbox.change(MACHINES, id, &renamed).unwrap();
+    for _ in 0..2 {
+        bench.forget();
+        let events = bench.events(Stage::VirtualMachines, alone()).await;
+        let told = events.iter().filter(|event| event.name == "duplicate_name_resolved");
+        let told: Vec<&Value> = told.map(|event| &event.data).collect();
+        let expected = json!({
+            "event": "duplicate_name_resolved", "cluster": "lab", "original_name": own,
+            "resolved_name": "renamed-by-hand", "vmid": 101, "suffix_index": 1, "operator_renamed": true
+        });
+        assert_eq!(told, [&expected]);
+    }
+}
+
+#[tokio::test]
 async fn refused_guest_is_named_and_the_others_are_written() {
     let bench = Bench::start().await;
     let refused = bench.proxmox.world().read(|world| world.guests[&101].name.clone());
@@ -285,6 +306,24 @@ async fn older_netbox_gets_roles_in_place_of_types() {
         bench.machine_state(100)["proxmox_last_synced_role_id"],
         machine["role"]["id"]
     );
+    for state in bench.netbox.rows(MACHINE_STATES) {
+        let rows = bench.netbox.rows(MACHINES);
+        let machine = rows
+            .iter()
+            .find(|row| row["id"] == state["virtual_machine"]["id"])
+            .unwrap();
+        let is_container = state["proxmox_vm_type"] == "lxc";
+        let role = if is_container {
+            "container-lxc"
+        } else {
+            "virtual-machine-qemu"
+        };
+        assert_eq!(
+            (&machine["role"]["slug"], &machine["virtual_machine_type"]),
+            (&json!(role), &Value::Null)
+        );
+        assert_eq!(state["proxmox_last_synced_role_id"], machine["role"]["id"]);
+    }
     bench.forget();
     bench.take_writes();
     bench.stage(Stage::VirtualMachines).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
-use proxbox_api::proxmox::mock::world::{Agent, AgentInterface};
+use proxbox_api::proxmox::mock::world::{Agent, AgentInterface, GuestStatus};
 use proxbox_api::proxmox::mock::{Fault as ProxmoxFault, MockOptions, MockProxmox, Release, World};
 use proxbox_api::reconcile::ObjectId;
 use proxbox_api::stages::Stage;
@@ -376,6 +376,21 @@ async fn nothing_is_deleted_where_guests_cannot_be_asked() {
         !warnings.contains("qemu/101") && !warnings.contains("qemu/104"),
         "{warnings}"
     );
+}
+
+#[tokio::test]
+async fn machine_that_is_stopped_keeps_its_addresses() {
+    let bench = synced().await;
+    let (before, machine) = (hosts(&bench, 100, "net0"), bench.machine_of(100));
+    assert_eq!(before.len(), 2);
+    bench
+        .proxmox
+        .world()
+        .change(|world| world.guest(100).unwrap().status = GuestStatus::Stopped);
+    let report = again(&bench).await;
+    assert_eq!((report.counts().failed, warnings(&report)), (0, String::new()));
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+    assert_eq!((hosts(&bench, 100, "net0"), bench.machine_of(100)), (before, machine));
 }
 
 #[tokio::test]

@@ -409,6 +409,34 @@ fn netbox_without_types_gets_roles() {
 }
 
 #[test]
+fn new_guest_gets_a_role_and_no_type_where_netbox_has_no_types() {
+    let mut facts = facts_of(&[pair(101, "web")]);
+    facts.known.machines.clear();
+    facts.known.machine_states.clear();
+    facts.ids = Ids::default();
+    facts.ids.learn(
+        <DeviceRole as Resource>::PATH,
+        "virtual-machine-qemu".to_owned(),
+        ObjectId(41),
+    );
+    let mut facts = decide(facts);
+    let planned = plan::<Machines>(&facts);
+    let expected = json!({
+        "name": "web", "status": "active", "cluster": 10, "device": 101, "site": 20, "role": 41, "vcpus": 2.0,
+        "memory": 2048, "disk": 8192, "description": "Synced from Proxmox node pve1", "tags": ["proxbox"]
+    });
+    assert_eq!((json!(planned.create[0].fields), planned.create.len()), (expected, 1));
+    facts
+        .ids
+        .learn(<VirtualMachine as Resource>::PATH, "101".to_owned(), ObjectId(500));
+    let state = plan::<MachineStates>(&facts).create.remove(0).fields;
+    assert_eq!(
+        (&state["proxmox_last_synced_role_id"], &state["proxmox_last_updated"]),
+        (&json!(41), &json!(facts.now))
+    );
+}
+
+#[test]
 fn role_belongs_to_whoever_wrote_it_last() {
     let (ours, theirs) = (Some(41), Some(49));
     // Current role, remembered role, may overwrite; role written, role remembered.
@@ -450,6 +478,36 @@ fn role_belongs_to_whoever_wrote_it_last() {
             kept.filter(|_| remembered.is_some() && written.is_some()),
             "{case}"
         );
+    }
+}
+
+/// Where NetBox knows types this service has no role of its own to give.
+#[test]
+fn role_is_remembered_at_first_sight_and_left_alone_where_none_is_wanted() {
+    // Current role, remembered role; role to remember.
+    for (current, remembered, kept) in [
+        (Some(49), None, Some(49)),
+        (None, None, None),
+        (Some(49), Some(41), None),
+        (Some(41), Some(41), None),
+        (None, Some(41), None),
+    ] {
+        for may_overwrite in [true, false] {
+            let mut pair = pair(101, "web");
+            pair.machine.object.role = current.map(ObjectId);
+            pair.state.object.last_synced_role = remembered.map(ObjectId);
+            let mut facts = facts_of(&[pair]);
+            facts.options.overwrite.set(Flag::VmRole, may_overwrite);
+            let facts = decide(facts);
+            let case = format!("{current:?} {remembered:?} {may_overwrite}");
+            let (machines, states) = all_changes(&facts);
+            assert_eq!(machines, json!({}), "{case}");
+            let told = states["2101"]
+                .get("proxmox_last_synced_role_id")
+                .and_then(Value::as_u64);
+            assert_eq!(told, kept, "{case}");
+            assert!(plan::<RoleSnapshots>(&facts).is_empty(), "{case}");
+        }
     }
 }
 

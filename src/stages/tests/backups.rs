@@ -258,3 +258,15 @@ fn selected_virtual_machine_leaves_the_others_rows_alone() {
     assert_eq!((deleted(&plan), plan.create.len()), (vec![2], 0));
     assert_eq!(Backups::scope(&facts), [Selection::any_of("vmid", [205])]);
 }
+
+#[test]
+fn backup_of_which_nodes_tell_different_things_is_one_row_and_a_warning() {
+    let mut facts = facts();
+    let mut storage = on("vault", vec![volume(VOLUME, 204)]);
+    storage.disputed = vec![VOLUME.to_owned()];
+    fill::<inventory::Backups>(&mut facts, vec![storage]);
+    let (plan, warnings) = plan_over::<Backups>(&facts, &[]);
+    assert_eq!((plan.create.len(), plan.refused.len()), (1, 0));
+    let expected = format!("backup {VOLUME}: its nodes tell different things; the fuller one holds");
+    assert_eq!(warnings, [expected]);
+}

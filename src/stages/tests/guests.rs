@@ -79,9 +79,14 @@ pub(super) fn deleted(plan: &Plan) -> Vec<u64> {
 #[test]
 fn virtual_machine_without_a_sound_identity_is_left_out_by_name() {
     type Edit = fn(&mut Facts);
-    let cases: [(&str, Edit, usize); 6] = [
+    let cases: [(&str, Edit, usize); 7] = [
         ("no number", |facts| facts.known.machine_states[0].object.vmid = None, 1),
         ("no kind", |facts| facts.known.machine_states[0].object.kind = None, 1),
+        (
+            "no endpoint",
+            |facts| facts.known.machine_states[0].object.endpoint_raw_id = None,
+            1,
+        ),
         (
             "no cluster",
             |facts| facts.known.machine_states[0].object.cluster_name = Some(String::new()),

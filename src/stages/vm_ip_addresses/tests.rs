@@ -575,6 +575,21 @@ fn primary_address_that_an_operator_chose_stays() {
     };
     assert!(!lacking(&facts).is_empty());
     assert!(plan_against::<PrimaryIps>(&facts, &[chosen_meanwhile]).is_empty());
+    let mut facts = full();
+    machine(&mut facts, SHOP).primary_ip6 = Some(ObjectId(9999));
+    assert!(lacking(&facts).is_empty());
+    machine(&mut facts, SHOP).primary_ip6 = None;
+    let chosen_meanwhile = Stored {
+        id: SHOP,
+        object: PrimaryAddresses {
+            machine: SHOP,
+            name: "shop-db-1".to_owned(),
+            ip4: None,
+            ip6: Some(ObjectId(9999)),
+        },
+    };
+    assert!(!lacking(&facts).is_empty());
+    assert!(plan_against::<PrimaryIps>(&facts, &[chosen_meanwhile]).is_empty());
 }
 
 #[test]

@@ -81,10 +81,14 @@ impl EndpointRun<'_> {
         if !self.prepare_parents(wanted, &located, report).await? {
             return self.conclude(wanted, &located, report).await;
         }
-        if wanted.kind == IndividualKind::Cluster {
-            self.ensure_cluster().await?;
+        let done = if wanted.kind == IndividualKind::Cluster {
+            self.ensure_cluster().await
         } else {
-            stages::run(wanted.kind.stage(), self).await?;
+            stages::run(wanted.kind.stage(), self).await.map(drop)
+        };
+        match done {
+            Err(error) if self.is_written(wanted.kind) => self.warnings.push(error.to_string().into()),
+            done => done?,
         }
         self.conclude(wanted, &located, report).await
     }
@@ -151,7 +155,10 @@ impl EndpointRun<'_> {
         }
         self.tell_dependencies(wanted, located, &trace, report);
         match fate {
-            Some((id, action)) => report.end(action, self.row(path, id).await?),
+            Some((id, action)) => {
+                let row = self.row(path, id).await;
+                report.end(action, row.unwrap_or_else(|error| self.warn_of_row(&error)));
+            }
             None if self.is_dry_run => report.end(Action::DryRun, Value::Null),
             None => {
                 let warnings: Vec<&str> = self.warnings.iter().map(|warning| warning.message.as_str()).collect();
@@ -165,6 +172,22 @@ impl EndpointRun<'_> {
         }
         report.warn(&self.warnings);
         Ok(())
+    }
+
+    /// Whether the object's row and what says whose it is were written, so that what failed afterwards is no failure of it.
+    fn is_written(&self, kind: IndividualKind) -> bool {
+        let Some(trace) = &self.trace else {
+            return false;
+        };
+        let was = |path| matches!(trace.fate(path), Some((_, Action::Created | Action::Updated)));
+        was(kind.path()) && kind.identity().is_none_or(|path| trace.fate(path).is_some())
+    }
+
+    /// A row that was written and could not be read again.
+    fn warn_of_row(&mut self, error: &Error) -> Value {
+        self.warnings
+            .push(format!("the row could not be read again: {error}").into());
+        Value::Null
     }
 
     /// A row as NetBox answers it; null where a dry run would make it.

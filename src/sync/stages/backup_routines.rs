@@ -24,7 +24,9 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
         .iter()
         .map(|job| json!({"name": job.id, "item_type": "backup-routine"}))
         .collect();
-    run.progress.discovered(PHASE, "backup routine", &items);
+    if !items.is_empty() {
+        run.progress.discovered(PHASE, "backup routine", &items);
+    }
     run.find_endpoint().await?;
     run.find_node_links().await?;
     run.read_storages().await?;

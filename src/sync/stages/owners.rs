@@ -3,8 +3,10 @@
 use serde_json::{Value, json};
 
 use super::Summary;
+use crate::netbox::objects::VirtualMachineState;
+use crate::reconcile::Stored;
 use crate::stages::claim::Claim;
-use crate::stages::guests::bindings;
+use crate::stages::guests::{bindings, lost_states};
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
 use crate::sync::report::Counts;
@@ -20,6 +22,11 @@ impl EndpointRun<'_> {
             return Ok(false);
         }
         self.read_machines().await?;
+        let lost: Vec<Stored<VirtualMachineState>> = self.recall(vec![lost_states(&self.facts)]).await?;
+        let lost = lost
+            .into_iter()
+            .filter(|stored| stored.object.endpoint_raw_id.is_none());
+        self.facts.known.machine_states.extend(lost);
         self.warn_of_unbound();
         Ok(!bindings(&self.facts).bound.is_empty())
     }

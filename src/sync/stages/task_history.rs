@@ -18,7 +18,7 @@ const PHASE: &str = "task-history";
 pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.bootstrap().await?;
     let has_any = run.find_owners().await?;
-    let strangers = stateless(&run.facts);
+    let strangers = stateless(&run.facts).count();
     if !has_any {
         let counts = Counts {
             skipped: strangers,
