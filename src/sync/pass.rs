@@ -17,9 +17,9 @@ use super::warning::Warning;
 use crate::inventory::{Gap, RecordedTasks};
 use crate::netbox::{Client, NetBoxVersion};
 use crate::proxmox::{Session, Vmid};
-use crate::reconcile::{Create, Limits, Mode, Plan, Resource, Retire, Row, Shrink, Stored, check, diff};
+use crate::reconcile::{Create, Limits, Mode, Plan, Resource, Retire, Row, Shrink, Stored, Wanted, check, diff};
 use crate::stages::guests::of_all_machines;
-use crate::stages::{Facts, Pass, Selection, Stage};
+use crate::stages::{Desired, Facts, Pass, Selection, Stage};
 
 /// How often NetBox is read again in one pass because a write's fate was unknown. Each time the batches are half as large:
 /// so often that the largest comes down to single rows.
@@ -142,13 +142,7 @@ impl<'a> EndpointRun<'a> {
             } else {
                 self.actual::<P>(round).await?
             };
-            let mut desired = P::settle(&self.facts, P::desired(&self.facts), &actual);
-            if let Some(pending) = &pending {
-                desired
-                    .wanted
-                    .retain(|wanted| pending.contains(&wanted.object.key().to_string()));
-                desired.refused.clear();
-            }
+            let desired = self.settled::<P>(&actual, pending.as_ref());
             let distinct = desired.wanted.iter().filter(|wanted| wanted.row == Row::New);
             let distinct = distinct.map(|wanted| wanted.object.key().to_string()).collect();
             // A later round is about the rows whose fate is unknown alone.
@@ -186,6 +180,21 @@ impl<'a> EndpointRun<'a> {
             pending = Some(applied.unresolved);
         }
         Ok(Some(passed))
+    }
+
+    /// What should be, in view of what is; after the first look only what is still `pending`.
+    fn settled<P: Pass>(&self, actual: &[Stored<P::Object>], pending: Option<&BTreeSet<String>>) -> Desired<P::Object> {
+        let desired = P::desired(&self.facts);
+        let Some(pending) = pending else {
+            return P::settle(&self.facts, desired, actual);
+        };
+        let is_pending = |wanted: &Wanted<P::Object>| pending.contains(&wanted.object.key().to_string());
+        let labels = desired.wanted.iter().filter(|wanted| is_pending(wanted));
+        let labels: BTreeSet<String> = labels.map(|wanted| wanted.object.label()).collect();
+        let mut settled = P::settle(&self.facts, desired, actual);
+        settled.wanted.retain(is_pending);
+        settled.refused.retain(|refused| labels.contains(&refused.label));
+        settled
     }
 
     /// Whether the shrink guard lets `plan` pass. Where the request names virtual machines, the rows that were read are a few

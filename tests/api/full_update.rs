@@ -5,7 +5,7 @@ use proxbox_api::proxmox::mock::World;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::world::{Trio, complete};
+use crate::world::{DEVICES, Trio, complete, frames};
 
 const SWEEP: &str = "/virtualization/virtual-machines/orphans/sweep";
 const MACHINES: &str = "/api/virtualization/virtual-machines/";
@@ -155,7 +155,7 @@ async fn limits_of_the_shrink_guard_are_settings() {
     trio.proxmox
         .world()
         .change(|world| world.backup_jobs = jobs[2..].to_vec());
-    let devices = format!("{}/stream", crate::world::DEVICES);
+    let devices = format!("{}/stream", DEVICES);
     trio.stream(&devices).await;
     let end = complete(&trio.stream(path).await).clone();
     assert_eq!(
@@ -206,4 +206,103 @@ async fn sweep_that_would_write_names_its_run_and_its_endpoints() {
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{query}: {body}");
         assert!(body.to_string().contains(parameter), "{query}: {body}");
     }
+}
+
+#[tokio::test]
+async fn full_update_can_be_cancelled_by_its_id_and_starts_no_later_stage() {
+    let trio = Trio::start().await;
+    let hang = FaultRule::on("/api/plugins/proxbox/storage/", Fault::Hang).method("GET");
+    trio.netbox.faults().add(hang);
+    let response = trio.open("/full-update/stream").await;
+    let (_, active) = trio.app.get("/sync/active").await;
+    let id = active["id"].as_str().unwrap();
+    let (status, _) = trio.app.delete(&format!("/sync/active/{id}")).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    let frames = frames(&response.text().await.unwrap());
+    let end = complete(&frames);
+    assert_eq!(
+        (&end["ok"], &end["message"], &end["result"]["status"]),
+        (
+            &json!(false),
+            &json!("Full update sync cancelled."),
+            &json!("cancelled")
+        ),
+        "{end}"
+    );
+    assert!(end["result"].get("virtual_machines").is_none(), "{end}");
+    let (name, error) = &frames[frames.len() - 2];
+    assert_eq!(
+        (name.as_str(), &error["step"], &error["status"]),
+        ("error", &json!("full-update"), &json!("failed"))
+    );
+    let is_of_whole = |(name, data): &(String, Value)| name == "error_detail" && data["phase"] == "full-update";
+    assert!(!frames.iter().any(is_of_whole), "nothing has failed");
+    assert_eq!(trio.netbox.count(MACHINES), 0);
+}
+
+#[tokio::test]
+async fn runs_are_shown_oldest_first_and_a_detached_one_can_be_cancelled() {
+    let trio = Trio::start().await;
+    trio.netbox
+        .faults()
+        .add(FaultRule::on("dcim/devices", Fault::Hang).method("GET"));
+    let devices = trio.open(&format!("{DEVICES}/stream?detach=true")).await;
+    let full = trio.open("/full-update/stream").await;
+    let (_, active) = trio.app.get("/sync/active").await;
+    let runs = active["runs"].as_array().unwrap();
+    let kinds: Vec<&Value> = runs.iter().map(|run| &run["kind"]).collect();
+    assert_eq!(kinds, ["devices", "full-update"]);
+    for key in ["id", "kind", "started_at"] {
+        assert_eq!(active[key], runs[0][key], "{key}");
+    }
+    drop((devices, full));
+    let id = runs[0]["id"].as_str().unwrap();
+    let (status, _) = trio.app.delete(&format!("/sync/active/{id}")).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    // NetBox still hangs: nothing but the request has ended it.
+    trio.idle().await;
+    assert_eq!(trio.netbox.count("/api/dcim/devices/"), 0);
+}
+
+#[tokio::test]
+async fn streamed_sweep_ends_with_its_result_and_heeds_a_stage_that_failed() {
+    let trio = Trio::with(&[("PROXBOX_DELETE_ORPHANS", "true")], World::estate(2, 12)).await;
+    assert_eq!(complete(&trio.stream("/full-update/stream").await)["ok"], true);
+    trio.proxmox.world().change(|world| world.remove_guest(100)).unwrap();
+    let path = format!("{SWEEP}/stream?run_id=r1&endpoint_ids={}", trio.endpoint);
+    let end = complete(&trio.stream(&format!("{path}&vm_stage_failed=true")).await).clone();
+    assert_eq!(
+        (&end["ok"], &end["result"]["skipped_reason"]),
+        (&json!(true), &json!("vm_stage_failed"))
+    );
+    let frames = trio.stream(&path).await;
+    let expected = json!({
+        "enabled": true, "skipped_reason": null, "run_id": "r1", "dry_run": false, "candidates": 1, "deleted": 0,
+        "soft_deleted": 1, "failed": 0, "skipped": 0,
+    });
+    assert_eq!(
+        (&frames[0].1["step"], &complete(&frames)["result"]),
+        (&json!("sweep-orphans"), &expected)
+    );
+}
+
+#[tokio::test]
+async fn supporting_objects_in_step_are_told_by_all_their_labels() {
+    let trio = Trio::start().await;
+    trio.stream("/full-update/stream").await;
+    let frames = trio.stream("/full-update/stream").await;
+    let (name, mut status) = frames[0].clone();
+    let labels = status["unchanged"].as_array_mut().unwrap();
+    labels.sort_by_key(ToString::to_string);
+    let expected = json!({
+        "ok": true, "skipped": false, "reason": null, "warnings": [], "created": [], "patched": [],
+        "unchanged": [
+            "cluster_type:proxmox", "device_role:proxmox-node", "device_type:proxmox-generic-device",
+            "manufacturer:proxmox", "tag:Proxbox", "tag:proxbox-discovered-cluster", "tag:proxbox-discovered-lxc",
+            "tag:proxbox-discovered-node", "tag:proxbox-discovered-qemu", "tag:proxbox-soft-deleted",
+            "vm_role:container-lxc", "vm_role:unknown", "vm_role:virtual-machine-qemu", "vm_type:lxc-container",
+            "vm_type:qemu-virtual-machine",
+        ],
+    });
+    assert_eq!((name.as_str(), status), ("bootstrap_done", expected));
 }

@@ -6,6 +6,7 @@
     reason = "a test stops where an answer has another shape"
 )]
 
+use proxbox_api::netbox::standin::{Fault, FaultRule};
 use proxbox_api::proxmox::mock::World;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -279,4 +280,38 @@ async fn tasks_that_cannot_be_read_fail_the_plain_answer_of_virtual_machines_and
     trio.proxmox.faults().fail("/nodes/pve2/tasks", 500, "got timeout");
     let (status, body) = trio.app.get(&format!("{ROOT}/create?sync_task_history=false")).await;
     assert_eq!(status, StatusCode::OK, "{body}");
+}
+
+#[tokio::test]
+async fn backups_come_below_their_name_where_not_all_could_be_read() {
+    let trio = filled().await;
+    let path = "/nodes/*/storage/nas-backups/content";
+    trio.proxmox.faults().fail(path, 500, "mount error");
+    trio.stream("/dcim/devices/create/stream").await;
+    let (status, body) = trio.app.get(&format!("{ROOT}/backups/all/create")).await;
+    let rows = body["backups"].as_array().unwrap();
+    assert!(!rows.is_empty() && rows.iter().all(|row| row["id"].is_u64()), "{body}");
+    assert_eq!(
+        (status, &body["count"], &body["degraded"]),
+        (StatusCode::OK, &json!(rows.len()), &json!(true))
+    );
+    assert!(!body["warnings"].as_array().unwrap().is_empty(), "{body}");
+}
+
+#[tokio::test]
+async fn stage_that_cannot_read_machines_or_their_states_fails_for_all_to_see() {
+    let trio = Trio::with(&[("PROXBOX_INVENTORY_TTL", "0")], World::estate(2, 12)).await;
+    assert_eq!(complete(&trio.stream("/full-update/stream").await)["ok"], true);
+    for path in [MACHINES, MACHINE_STATES] {
+        trio.netbox
+            .faults()
+            .add(FaultRule::on(path, Fault::Status(403)).method("GET"));
+        for route in ["task-history/create", "backups/all/create", "snapshots/all/create"] {
+            let (status, body) = trio.app.get(&format!("{ROOT}/{route}")).await;
+            assert_eq!(status, StatusCode::BAD_GATEWAY, "{path} {route}: {body}");
+            let frames = trio.stream(&format!("{ROOT}/{route}/stream")).await;
+            assert_eq!(complete(&frames)["ok"], false, "{path} {route}");
+        }
+        trio.netbox.faults().clear();
+    }
 }

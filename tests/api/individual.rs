@@ -356,6 +356,10 @@ async fn changed_row_is_put_in_step_again() {
         let case = cases.iter().find(|case| case.path == path).unwrap();
         let id = case.row(&trio).unwrap();
         trio.netbox.change(case.collection, id, &change).unwrap();
+        trio.netbox.clear_requests();
+        let planned = done(&trio, &format!("{}&dry_run=true", case.url()), "dry_run").await;
+        assert_eq!(planned["netbox_object"]["id"].as_u64(), Some(id), "{path}");
+        assert_eq!(told(&trio.netbox.writes()), [""; 0], "{path}");
         let body = done(&trio, &case.url(), "updated").await;
         let (name, wrong) = change.as_object().unwrap().iter().next().unwrap();
         assert_ne!(&body["netbox_object"][name], wrong, "{path}: {body}");
@@ -374,6 +378,22 @@ async fn object_that_proxmox_does_not_have_is_an_error_and_nothing_is_written() 
         assert_eq!(status, StatusCode::NOT_FOUND, "{url}: {body}");
         let error = body["error"].as_str().unwrap_or_default();
         assert!(!error.is_empty() && body["detail"] == error, "{url}: {body}");
+        let mut keys: Vec<&str> = body.as_object().unwrap().keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        let expected: &[&str] = match case.path {
+            "cluster" => &["detail", "error"],
+            _ => &[
+                "action",
+                "dependencies_synced",
+                "detail",
+                "dry_run",
+                "error",
+                "netbox_object",
+                "object_type",
+                "proxmox_resource",
+            ],
+        };
+        assert_eq!(keys, expected, "{url}");
         assert_eq!(told(&trio.netbox.writes()), [""; 0], "{url}");
     }
 }

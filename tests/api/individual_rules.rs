@@ -18,6 +18,7 @@ use crate::individual::{
     ADDRESSES, BACKUPS, CLUSTERS, Case, DEVICES, INTERFACES, MACHINE_STATES, MACHINES, REPLICATIONS, RICH, ROUTINES,
     SNAPSHOTS, STORAGES, clear, cluster_cases, converged, done, guest, guest_cases, machine, node, told,
 };
+use crate::proxmox_endpoints::{pushed, store};
 use crate::world::{DEVICES as DEVICES_STAGE, Trio, complete};
 
 const LINKS: &str = crate::individual::LINKS;
@@ -43,7 +44,8 @@ fn alpha() -> World {
 fn timeless(mut body: Value) -> Value {
     let resource = body["proxmox_resource"].as_object_mut().unwrap();
     let stamp = resource.remove("proxmox_last_updated").unwrap();
-    assert!(stamp.as_str().unwrap().len() >= 20, "{stamp}");
+    let stamp = time::OffsetDateTime::parse(stamp.as_str().unwrap(), &time::format_description::well_known::Rfc3339);
+    assert!(stamp.unwrap().offset().is_utc());
     body
 }
 
@@ -58,6 +60,9 @@ async fn virtual_machine_that_changed_is_answered_with_what_both_sides_say_of_it
     let mut resource = body["proxmox_resource"].clone();
     let config = resource.as_object_mut().unwrap().remove("config").unwrap();
     assert_eq!(config["scsi0"], "local-lvm:vm-204-disk-0,size=32G", "{config}");
+    for key in ["name", "cores", "memory"] {
+        assert!(!config[key].is_null(), "{key}: {config}");
+    }
     let expected = json!({
         "vmid": 204, "name": "shop-db", "node": "a2", "type": "qemu", "status": "running", "maxcpu": 4,
         "maxmem": 8_589_934_592_u64, "maxdisk": 34_359_738_368_u64,
@@ -469,6 +474,17 @@ async fn branch_goes_with_every_request_to_netbox() {
         assert_on_branch(&trio, case.path);
     }
     assert_ne!(trio.netbox.count(DEVICES), 0);
+    for case in guest_cases(&trio)
+        .into_iter()
+        .chain(cluster_cases(&trio).into_iter().take(2))
+    {
+        clear(&trio, LINKS);
+        trio.netbox.remove(case.collection, case.row(&trio).unwrap()).unwrap();
+        trio.netbox.clear_requests();
+        done(&trio, &format!("{}&{branch}", case.url()), "created").await;
+        assert!(!trio.netbox.writes().is_empty(), "{}", case.path);
+        assert_on_branch(&trio, case.path);
+    }
 }
 
 /// Every request was for the branch, but those that look whether there is such a branch and how the service is set up.
@@ -486,4 +502,103 @@ fn assert_on_branch(trio: &Trio, what: &str) {
         })
         .collect();
     assert!(!requests.is_empty() && astray.is_empty(), "{what}: {astray:?}");
+}
+
+#[tokio::test]
+async fn row_that_was_written_and_cannot_be_read_back_is_no_error() {
+    let trio = converged().await;
+    let cases = guest_cases(&trio);
+    let case = cases.iter().find(|case| case.path == "disk").unwrap();
+    let remove = || trio.netbox.remove(case.collection, case.row(&trio).unwrap()).unwrap();
+    remove();
+    trio.netbox.clear_requests();
+    done(&trio, &case.url(), "created").await;
+    let requests = trio.netbox.requests();
+    let lists = requests
+        .iter()
+        .filter(|asked| asked.method == "GET" && asked.path == case.collection);
+    let lists = u32::try_from(lists.count()).unwrap();
+    remove();
+    let unread = FaultRule::on(case.collection, Fault::Status(403))
+        .method("GET")
+        .after(lists);
+    trio.netbox.faults().add(unread);
+    let (status, body) = trio.app.get(&case.url()).await;
+    trio.netbox.faults().clear();
+    assert!(case.row(&trio).is_some(), "it was written");
+    assert_eq!(
+        (status, &body["action"], &body["error"]),
+        (StatusCode::OK, &json!("created"), &Value::Null),
+        "{body}"
+    );
+}
+
+#[tokio::test]
+async fn namesakes_of_guest_node_and_cluster_elsewhere_are_left_alone() {
+    let trio = Trio::with(&[], alpha()).await;
+    let seed = |path: &str, row: Value| trio.netbox.seed(path, &row).unwrap();
+    let kind = seed(
+        "/api/virtualization/cluster-types/",
+        json!({"name": "Other", "slug": "other"}),
+    );
+    let site = seed("/api/dcim/sites/", json!({"name": "Elsewhere", "slug": "elsewhere"}));
+    let cluster = json!({"name": "beta", "type": kind, "scope_type": "dcim.site", "scope_id": site});
+    let cluster = seed(CLUSTERS, cluster);
+    seed(MACHINES, json!({"name": "shop-db", "cluster": cluster}));
+    let maker = seed("/api/dcim/manufacturers/", json!({"name": "Acme", "slug": "acme"}));
+    let model = json!({"manufacturer": maker, "model": "Box", "slug": "box"});
+    let model = seed("/api/dcim/device-types/", model);
+    let role = seed("/api/dcim/device-roles/", json!({"name": "Server", "slug": "server"}));
+    let device = json!({"name": "a2", "site": site, "device_type": model, "role": role, "cluster": cluster});
+    seed(DEVICES, device);
+    let paths = [CLUSTERS, DEVICES, MACHINES];
+    let before = paths.map(|path| trio.netbox.rows(path));
+    for query in [
+        "cluster?cluster_name=alpha",
+        "node?cluster_name=alpha&node_name=a2",
+        "vm?cluster_name=alpha&node=a2&type=qemu&vmid=204",
+    ] {
+        done(&trio, &format!("/sync/individual/{query}"), "created").await;
+    }
+    for (path, before) in paths.into_iter().zip(before) {
+        assert_eq!(trio.netbox.rows(path)[..before.len()], before, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_cluster_consists_of_is_made_from_nothing_once() {
+    let trio = Trio::start().await;
+    for query in [
+        "cluster?cluster_name=lab".to_owned(),
+        "node?cluster_name=lab&node_name=pve1".to_owned(),
+        "storage?cluster_name=lab&storage_name=local".to_owned(),
+        format!("vm?{}", guest(&trio)),
+    ] {
+        let url = format!("/sync/individual/{query}");
+        done(&trio, &url, "created").await;
+        trio.netbox.clear_requests();
+        done(&trio, &url, "unchanged").await;
+        assert_eq!(told(&trio.netbox.writes()), [""; 0], "{query}");
+    }
+}
+
+#[tokio::test]
+async fn no_route_guesses_between_two_endpoints_of_one_name() {
+    let trio = converged().await;
+    let unnamed = format!(
+        "/sync/individual/task-history?node={}&type=qemu&vmid={RICH}",
+        node(&trio)
+    );
+    let mut urls: Vec<String> = cases(&trio).iter().map(Case::url).collect();
+    urls.push(unnamed);
+    store(&trio.app, &pushed("twin", &trio.proxmox)).await;
+    for url in urls {
+        let (status, body) = trio.app.get(&url).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{url}: {body}");
+        assert!(
+            body["message"].as_str().unwrap().starts_with("Several"),
+            "{url}: {body}"
+        );
+    }
+    assert_eq!(told(&trio.netbox.writes()), [""; 0]);
 }

@@ -167,3 +167,19 @@ async fn node_without_interfaces_has_none_and_is_no_error() {
         .change(|world| world.node("pve1").unwrap().interfaces.clear());
     assert_eq!(written(&trio, ROUTE).await, [] as [Value; 0]);
 }
+
+#[tokio::test]
+async fn interfaces_of_all_nodes_are_a_list_and_an_object_where_one_cannot_be_read() {
+    const ALL: &str = "/dcim/devices/interfaces/create";
+    let trio = converged().await;
+    let all = written(&trio, ALL).await;
+    assert!(!all.is_empty() && all.iter().all(|row| row["id"].is_u64() && row["name"].is_string()));
+    trio.proxmox.faults().node_down("pve2");
+    trio.app.get(DEVICES_STAGE).await;
+    let (status, body) = trio.app.get(ALL).await;
+    assert_eq!((status, &body["degraded"]), (StatusCode::OK, &json!(true)), "{body}");
+    let some = body["interfaces"].as_array().unwrap();
+    assert_eq!(body["count"], some.len());
+    assert!(!some.is_empty() && some.len() < all.len(), "{body}");
+    assert!(body["warnings"].to_string().contains("pve2"), "{body}");
+}

@@ -57,7 +57,7 @@ pub(crate) async fn assert_devices(netbox: &NetBox) {
         assert_eq!(device["description"], format!("Proxmox Node {name}"));
         assert_eq!(device["cluster"]["id"], cluster["id"]);
         assert_eq!(device["site"]["id"], site["id"]);
-        assert!(tags(&device).contains(&"proxbox"), "{device:#?}");
+        assert_eq!(tags(&device), ["proxbox", "proxbox-discovered-node"]);
         assert_eq!(
             (&node["name"], &node["netbox_device"]["id"]),
             (&json!(name), &device["id"])

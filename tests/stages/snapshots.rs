@@ -265,10 +265,54 @@ async fn snapshots_of_a_guest_that_moved_are_kept_word_for_word_without_a_double
             "vmid": 204, "name": name, "node": "a2", "description": description, "snaptime": at, "parent": parent,
             "proxmox_storage": null
         });
+        assert_eq!(row["virtual_machine"]["id"], json!(bench.machine(204)), "{name}");
         for (field, value) in expected.as_object().unwrap() {
             assert_eq!(&row[field], value, "{name}: {field}");
         }
         let choices = ["subtype", "status"].map(|field| row[field]["value"].clone());
         assert_eq!(choices, [json!("qemu"), json!("active")]);
+    }
+}
+
+#[tokio::test]
+async fn rows_of_others_stay_whose_they_are_however_netbox_rejects() {
+    for fault in [
+        None,
+        Some(Fault::Status(400)),
+        Some(Fault::Status(409)),
+        Some(Fault::Status(500)),
+        Some(Fault::Html(502)),
+        Some(Fault::LoseAnswer),
+    ] {
+        let bench = twins().await;
+        bench.run_for(0, Stage::Snapshots).await;
+        let whose = || -> Vec<_> {
+            let rows = bench.netbox.rows(SNAPSHOTS).into_iter();
+            rows.map(|row| {
+                json!([
+                    row["id"],
+                    row["virtual_machine"]["id"],
+                    row["vmid"],
+                    row["name"],
+                    row["node"]
+                ])
+            })
+            .collect()
+        };
+        let before = whose();
+        // As if the first cluster's rows had come just after the second one looked.
+        let late = FaultRule::on(SNAPSHOTS, Fault::Unseen).method("GET").only(1);
+        bench.netbox.faults().add(late);
+        let case = format!("{fault:?}");
+        if let Some(fault) = fault {
+            bench
+                .netbox
+                .faults()
+                .add(FaultRule::on(SNAPSHOTS, fault).method("POST").only(1));
+        }
+        let counts = bench.run_for(1, Stage::Snapshots).await.counts();
+        assert_eq!((counts.created, counts.updated, counts.deleted), (0, 0, 0), "{case}");
+        assert!(counts.failed > 0, "{case}");
+        assert_eq!(whose(), before, "{case}");
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::clusters::{Estate, alpha};
 use crate::full_update::{SWEEP, small, sweep};
-use crate::harness::{Bench, MACHINE_STATES, MACHINES};
+use crate::harness::{Bench, MACHINE_STATES, MACHINES, tags};
 
 fn dry() -> SyncRequest {
     SyncRequest {
@@ -228,8 +228,28 @@ async fn sweep_names_what_is_gone_and_not_what_another_run_has_stamped() {
         "enabled": true, "skipped_reason": null, "run_id": "R-77", "dry_run": false, "candidates": 1, "deleted": 0,
         "soft_deleted": 1, "failed": 0, "skipped": 0,
     });
-    assert_eq!(sweep(&bench, run("R-77")).await.result(), expected);
+    let gone = bench.machine_of(205)["id"].clone();
+    let events = bench.events(SWEEP, run("R-77")).await;
+    assert_eq!(events.last().unwrap().data["result"], expected);
+    let items = events.iter().filter(|event| event.name == "item_progress");
+    let [item] = items.map(|event| &event.data).collect::<Vec<_>>()[..] else {
+        panic!("{events:?}");
+    };
+    let extra = json!({
+        "reason": "orphan", "run_id": "R-77", "stale_run_id": "R-70",
+        "tag_slugs": ["proxbox", "proxbox-discovered-qemu"], "vmid": 205,
+    });
+    assert_eq!(
+        (
+            &item["operation"],
+            &item["item"]["name"],
+            &item["item"]["netbox_id"],
+            &item["item"]["extra"]
+        ),
+        (&json!("updated"), &json!("db"), &gone, &extra)
+    );
     assert_eq!(marked(&bench.netbox.rows(MACHINES)), ["db"]);
+    assert!(tags(&bench.machine("db")).contains(&"proxbox-soft-deleted"));
 }
 
 #[tokio::test]

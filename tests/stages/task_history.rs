@@ -183,6 +183,7 @@ async fn shutdown_of_a_guest_is_kept_word_for_word_and_what_is_nobodys_or_unread
         .proxmox
         .faults()
         .fail("/nodes/a2/tasks", 500, "got timeout");
+    bench.netbox.clear_requests();
     let result = bench.run(Stage::TaskHistory).await.result();
     let told = ["count", "created", "skipped", "degraded", "errors"].map(|key| result[key].clone());
     assert_eq!(told, [json!(1), json!(1), json!(1), json!(true), json!(1)], "{result}");
@@ -200,6 +201,17 @@ async fn shutdown_of_a_guest_is_kept_word_for_word_and_what_is_nobodys_or_unread
     });
     for (field, value) in expected.as_object().unwrap() {
         assert_eq!(&row[field], value, "{field}");
+    }
+    let writes = bench.netbox.writes().into_iter();
+    let writes = writes.filter(|write| write.path.contains(TASKS.trim_matches('/')));
+    let writes: Vec<_> = writes.map(|write| (write.method, write.rows)).collect();
+    assert_eq!(writes, [("POST".to_owned(), 1)]);
+    for (slug, name, color) in [
+        ("proxbox", "Proxbox", "ff5722"),
+        ("proxbox-soft-deleted", "Proxbox: Soft-deleted VM", "d32f2f"),
+    ] {
+        let tag = &rows_where(&bench, "/api/extras/tags/", "slug", &json!(slug))[0];
+        assert_eq!((&tag["name"], &tag["color"]), (&json!(name), &json!(color)));
     }
 }
 
