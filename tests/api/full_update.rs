@@ -155,7 +155,7 @@ async fn limits_of_the_shrink_guard_are_settings() {
     trio.proxmox
         .world()
         .change(|world| world.backup_jobs = jobs[2..].to_vec());
-    let devices = format!("{}/stream", DEVICES);
+    let devices = format!("{DEVICES}/stream");
     trio.stream(&devices).await;
     let end = complete(&trio.stream(path).await).clone();
     assert_eq!(

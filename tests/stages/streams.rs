@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use proxbox_api::error::ErrorKind;
 use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
-use proxbox_api::proxmox::mock::world::GuestKind;
+use proxbox_api::proxmox::mock::world::{GuestKind, Replication};
 use proxbox_api::proxmox::mock::{Fault as ProxmoxFault, World};
 use proxbox_api::reconcile::ObjectId;
 use proxbox_api::stages::Stage;
@@ -123,7 +123,7 @@ async fn stages_of_the_estate_tell_what_they_found_and_sum_up() {
     let (nodes, storages, replications, routines) = bench.proxmox.world().read(|world| {
         let nodes: Vec<String> = world.nodes.iter().map(|node| node.name.clone()).collect();
         let storages: Vec<String> = world.storages.iter().map(|storage| storage.id.clone()).collect();
-        let replications: Vec<String> = world.replications.iter().map(|job| job.id()).collect();
+        let replications: Vec<String> = world.replications.iter().map(Replication::id).collect();
         let jobs = world.backup_jobs.iter();
         let routines: Vec<String> = jobs.map(|job| job["id"].as_str().unwrap().to_owned()).collect();
         (nodes, storages, replications, routines)
