@@ -273,9 +273,11 @@ impl Transport {
             Some(places) => places.acquire().await.ok(),
             None => None,
         };
-        if call.is_write() {
-            self.write_turns.turn().await;
-        }
+        let _turn = if call.is_write() {
+            Some(self.write_turns.turn().await)
+        } else {
+            None
+        };
         let began = Instant::now();
         let outcome = self.exchange(base, call).await;
         let is_slow = call.class == Class::Rows && began.elapsed() > self.endpoint.timeout / SLOW;

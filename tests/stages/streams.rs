@@ -711,7 +711,14 @@ async fn virtual_machine_whose_identity_lacks_anything_is_told_of_and_neither_wr
         });
         bench.forget();
         let before = bench.netbox.fingerprint();
-        for stage in [Stage::TaskHistory, Stage::Backups, Stage::Snapshots] {
+        for stage in [
+            Stage::TaskHistory,
+            Stage::VirtualDisks,
+            Stage::Backups,
+            Stage::Snapshots,
+            Stage::VmInterfaces,
+            Stage::VmIpAddresses,
+        ] {
             let mut request = SyncRequest {
                 allow_shrink: true,
                 ..SyncRequest::default()

@@ -18,7 +18,7 @@ impl EndpointRun<'_> {
     pub(super) async fn read_guests(&mut self) -> Result<(), Error> {
         self.get_cluster().await?;
         self.read_machines().await?;
-        self.warn_of_unbound();
+        self.tell_unbound().await?;
         self.read::<GuestConfigs>().await
     }
 

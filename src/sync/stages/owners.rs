@@ -22,26 +22,25 @@ impl EndpointRun<'_> {
             return Ok(false);
         }
         self.read_machines().await?;
-        let lost: Vec<Stored<VirtualMachineState>> = self.recall(vec![lost_states(&self.facts)]).await?;
-        let lost = lost
-            .into_iter()
-            .filter(|stored| stored.object.endpoint_raw_id.is_none());
-        self.facts.known.machine_states.extend(lost);
-        self.warn_of_unbound();
+        self.tell_unbound().await?;
         Ok(!bindings(&self.facts).bound.is_empty())
     }
 
     /// Names the virtual machines of which it cannot be told which guest they are, each once in a run. Where the request
     /// names virtual machines, reading them has told of these already.
-    pub(super) fn warn_of_unbound(&mut self) {
+    pub(super) async fn tell_unbound(&mut self) -> Result<(), Error> {
         if self.facts.options.guests.only.is_some() {
-            return;
+            return Ok(());
         }
+        let mut lost: Vec<Stored<VirtualMachineState>> = self.recall(vec![lost_states(&self.facts)]).await?;
+        lost.retain(|stored| stored.object.endpoint_raw_id.is_none());
+        self.facts.known.machine_states.extend(lost);
         for warning in self.unbound(&bindings(&self.facts)) {
             if !self.warnings.contains(&warning) {
                 self.warnings.push(warning);
             }
         }
+        Ok(())
     }
 
     /// Tells the virtual machines that a stage is about to work on; `noun` is what one is called.

@@ -34,7 +34,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.bootstrap().await?;
     run.find_cluster().await?;
     run.read_machines().await?;
-    run.warn_of_unbound();
+    run.tell_unbound().await?;
     run.tell_disks_begun();
     run.read::<GuestConfigs>().await?;
     let storages = run.read_storages().await;
