@@ -34,6 +34,19 @@ async fn filled() -> Bench {
     bench
 }
 
+/// The same with every guest's memory changed since, and a service that was started anew.
+async fn grown() -> Bench {
+    let mut bench = filled().await;
+    bench.proxmox.world().change(|world| {
+        for guest in world.guests.values_mut() {
+            guest.memory_mib += 1;
+        }
+    });
+    bench.restart(true);
+    bench.netbox.clear_requests();
+    bench
+}
+
 /// The sizes of the requests that made rows at `path`.
 fn made(bench: &Bench, path: &str) -> Vec<usize> {
     let writes = bench.netbox.writes().into_iter();
@@ -283,14 +296,7 @@ async fn row_that_a_right_does_not_hold_for_loses_no_other() {
 /// The same answer, for every row: the right is missing.
 #[tokio::test]
 async fn right_that_is_missing_is_not_looked_for_in_every_row() {
-    let mut bench = filled().await;
-    bench.proxmox.world().change(|world| {
-        for guest in world.guests.values_mut() {
-            guest.memory_mib += 1;
-        }
-    });
-    bench.restart(true);
-    bench.netbox.clear_requests();
+    let bench = grown().await;
     let denied = FaultRule::on(MACHINES, Fault::Status(403)).method("PATCH");
     bench.netbox.faults().add(denied);
     let report = bench.stage(Stage::VirtualMachines).await;
@@ -306,14 +312,7 @@ async fn right_that_is_missing_is_not_looked_for_in_every_row() {
 #[tokio::test]
 async fn changes_that_get_no_answer_whatever_their_number_are_given_up() {
     for fault in [Fault::Html(504), Fault::Reset] {
-        let mut bench = filled().await;
-        bench.proxmox.world().change(|world| {
-            for guest in world.guests.values_mut() {
-                guest.memory_mib += 1;
-            }
-        });
-        bench.restart(true);
-        bench.netbox.clear_requests();
+        let bench = grown().await;
         let never = FaultRule::on(MACHINES, fault.clone()).method("PATCH");
         bench.netbox.faults().add(never);
         let report = bench.job(Stage::VirtualMachines, SyncRequest::default()).await;
@@ -332,13 +331,7 @@ async fn changes_that_get_no_answer_whatever_their_number_are_given_up() {
 /// One row alone is in the way, and the others are written.
 #[tokio::test]
 async fn row_that_gets_no_answer_loses_no_other() {
-    let mut bench = filled().await;
-    bench.proxmox.world().change(|world| {
-        for guest in world.guests.values_mut() {
-            guest.memory_mib += 1;
-        }
-    });
-    bench.restart(true);
+    let bench = grown().await;
     // 24, 12, 6, 3, 1: the first row alone.
     bench.netbox.faults().add(FaultRule {
         times: Some(5),
