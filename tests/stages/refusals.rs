@@ -260,10 +260,12 @@ async fn batches_begin_with_a_hundred_rows_and_grow_while_answers_are_quick() {
     let sizes = made(&bench, TASKS);
     assert_eq!(sizes.iter().sum::<usize>(), 2_000);
     assert_eq!(sizes[0], 100, "{sizes:?}");
-    assert!(
-        sizes.is_sorted_by(|one, next| *one <= next + 1) && sizes.last() >= Some(&180),
-        "{sizes:?}"
-    );
+    // Four are under way at once, and one may overtake the others.
+    let mut grown = sizes.clone();
+    grown.sort_unstable();
+    let mut places = sizes.iter().enumerate();
+    let is_growing = places.all(|(place, size)| size + 1 >= grown[place.saturating_sub(4)]);
+    assert!(is_growing && grown.last() >= Some(&180), "{sizes:?}");
     assert!(sizes.iter().all(|size| *size <= 200), "{sizes:?}");
 }
 
