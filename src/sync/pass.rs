@@ -120,8 +120,17 @@ impl<'a> EndpointRun<'a> {
 
     /// Like [`Self::passes`], where one may do without the other.
     pub(super) async fn try_passes<P: Pass, Q: Pass>(&mut self) -> [Result<Outcome, Error>; 2] {
+        self.two_passes::<P, Q>([1, 1]).await
+    }
+
+    /// Like [`Self::try_passes`], where the second writes so little that the first does as if it were alone.
+    pub(super) async fn pass_and_aside<P: Pass, Q: Pass>(&mut self) -> [Result<Outcome, Error>; 2] {
+        self.two_passes::<P, Q>([0, 1]).await
+    }
+
+    async fn two_passes<P: Pass, Q: Pass>(&mut self, beside: [usize; 2]) -> [Result<Outcome, Error>; 2] {
         // Not the first error ends both: a write that is under way is always waited for.
-        let (first, second) = tokio::join!(self.carry_out::<P>(1), self.carry_out::<Q>(1));
+        let (first, second) = tokio::join!(self.carry_out::<P>(beside[0]), self.carry_out::<Q>(beside[1]));
         [self.take_in::<P>(first), self.take_in::<Q>(second)]
     }
 

@@ -76,6 +76,7 @@ impl VirtualMachineState {
 impl Resource for VirtualMachineState {
     const PATH: &'static str = "/api/plugins/proxbox/sync-state/virtual-machines/";
     const KIND: &'static str = "virtual machine sync state";
+    const ROW_MILLIS: u32 = 22;
     type Key = ObjectId;
 
     fn key(&self) -> ObjectId {

@@ -65,6 +65,7 @@ impl EndpointRun<'_> {
         self.claim_devices().await?;
         let mut outcome = self.pass::<Devices>().await?;
         self.facts.known.made_devices = outcome.created.iter().map(|row| row.id).collect();
+        // The links first: by them the plugin finds the node of a sync state, when that is written.
         let links = self.pass::<NodeLinks>().await?;
         self.warn(PHASE, &links);
         let states = self.pass::<DeviceStates>().await?;
@@ -131,8 +132,9 @@ impl EndpointRun<'_> {
 
     /// Reads the devices that may stand for a node, and their sync states.
     async fn read_devices(&mut self) -> Result<(), Error> {
-        self.facts.known.device_states = self.list::<DeviceState>(vec![state_selection(&self.facts)]).await?;
-        self.facts.known.devices = self.list::<Device>(vec![named_selection(&self.facts)]).await?;
+        let of_cluster = self.list::<DeviceState>(vec![state_selection(&self.facts)]);
+        let named = self.list::<Device>(vec![named_selection(&self.facts)]);
+        (self.facts.known.device_states, self.facts.known.devices) = tokio::try_join!(of_cluster, named)?;
         let stated = self.list::<Device>(vec![stated_selection(&self.facts)]).await?;
         self.facts.known.devices.extend(stated);
         let more = self

@@ -90,7 +90,7 @@ impl EndpointRun<'_> {
         self.free_names().await?;
         let mut outcome = self.write_machines().await?;
         outcome.left_out += unverified;
-        let [states, cloud_inits] = self.try_passes::<MachineStates, CloudInits>().await;
+        let [states, cloud_inits] = self.pass_and_aside::<MachineStates, CloudInits>().await;
         take_states(&states?, &mut outcome);
         let revived = self.pass::<Revivals>().await?;
         self.warn(PHASE, &revived);
