@@ -171,6 +171,14 @@ fn split(path: &str, query: &Query, key: &str, values: &[String]) -> Vec<Vec<Str
     chunks
 }
 
+/// No rows where a value of the query's only filter of its kind names nothing.
+pub(super) fn empty_if_dead(rows: Result<Vec<Row>, Error>, query: &Query) -> Result<Vec<Row>, Error> {
+    rows.or_else(|error| match dead_choice(&error) {
+        Some((filter, _)) if query.occurrences(filter) == 1 => Ok(Vec::new()),
+        _ => Err(error),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::refusal::FieldError;

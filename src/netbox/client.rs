@@ -16,7 +16,7 @@ use super::branch::{self, Branch};
 use super::chunk;
 use super::endpoint::Endpoint;
 use super::error::Error;
-use super::page::{self, Row};
+use super::page;
 use super::query::Query;
 use super::rights::{self, Rights};
 use super::traffic::Traffic;
@@ -193,7 +193,7 @@ impl Client {
     /// Any failure of any page; [`Error::FilterIgnored`] where a row does not fit what `query` expects.
     pub async fn list<T: DeserializeOwned>(&self, path: &str, query: &Query) -> Result<Vec<T>, Error> {
         let rows = page::walk(self, path, query).await;
-        decode_rows(path, empty_if_dead(rows, query)?)
+        page::decode(path, chunk::empty_if_dead(rows, query)?)
     }
 
     /// All rows that fit `query` and whose filter `key` has one of `values`: asked for in chunks that fit into a request
@@ -209,7 +209,7 @@ impl Client {
         key: &str,
         values: &[String],
     ) -> Result<Vec<T>, Error> {
-        decode_rows(path, chunk::walk(self, path, query, key, values).await?)
+        page::decode(path, chunk::walk(self, path, query, key, values).await?)
     }
 
     /// As [`Self::list_chunked`], where `key` asks for rows whose field `related` names a row with one of the ids `values`:
@@ -226,7 +226,7 @@ impl Client {
         values: &[String],
     ) -> Result<Vec<T>, Error> {
         let rows = chunk::walk_related(self, path, query, (key, related), values).await?;
-        decode_rows(path, rows)
+        page::decode(path, rows)
     }
 
     /// As [`Self::list_chunked`], and perhaps rows that have other values under `key`: the whole list is read instead unless
@@ -242,7 +242,7 @@ impl Client {
         key: &str,
         values: &[String],
     ) -> Result<Vec<T>, Error> {
-        decode_rows(path, chunk::walk_or_whole(self, path, query, key, values).await?)
+        page::decode(path, chunk::walk_or_whole(self, path, query, key, values).await?)
     }
 
     /// The one row that fits `query`, in one request.
@@ -252,14 +252,14 @@ impl Client {
     /// [`Error::Ambiguous`] where a second row fits; any failure of the request.
     pub async fn find_one<T: DeserializeOwned>(&self, path: &str, query: &Query) -> Result<Option<T>, Error> {
         let rows = page::first_two(self, path, query).await;
-        let rows = empty_if_dead(rows, query)?;
+        let rows = chunk::empty_if_dead(rows, query)?;
         if rows.len() > 1 {
             return Err(Error::Ambiguous {
                 path: path.to_owned(),
                 query: query.to_string(),
             });
         }
-        Ok(decode_rows(path, rows)?.pop())
+        Ok(page::decode(path, rows)?.pop())
     }
 
     /// What stands at `path`: one row, or a singleton.
@@ -278,10 +278,19 @@ impl Client {
     ///
     /// See [`WriteError`]. Sent once only, unless no connection came about or NetBox limited the rate.
     pub async fn create(&self, path: &str, rows: &[Value]) -> Result<Vec<Value>, WriteError> {
+        self.create_of(path, rows, 0).await
+    }
+
+    /// Like [`Self::create`], of rows that take NetBox so many ms each, compared with those of other kinds.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::create`].
+    pub async fn create_of(&self, path: &str, rows: &[Value], row_millis: u32) -> Result<Vec<Value>, WriteError> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let answer = self.write(Method::POST, path, rows, &[]).await?;
+        let answer = self.write((Method::POST, row_millis), path, rows, &[]).await?;
         write::written(&answer, path, rows.len(), &[])
     }
 
@@ -294,12 +303,9 @@ impl Client {
         let body = serde_json::to_vec(body).map_err(|source| Error::decode(path, source))?;
         let call = Call {
             method: Method::POST,
-            path,
-            query: String::new(),
             body: Some(Bytes::from(body)),
             rows: 1,
-            class: Class::Rows,
-            branch: self.branch(),
+            ..Call::get(path, String::new(), Class::Rows)
         };
         self.call(call.clone()).await?.decode(&call)
     }
@@ -314,7 +320,7 @@ impl Client {
             return Ok(Vec::new());
         }
         let ids = write::row_ids(path, rows)?;
-        let answer = self.write(Method::PATCH, path, rows, &ids).await?;
+        let answer = self.write((Method::PATCH, 0), path, rows, &ids).await?;
         write::written(&answer, path, rows.len(), &ids)
     }
 
@@ -328,22 +334,26 @@ impl Client {
             return Ok(());
         }
         let numbers: Vec<u64> = ids.iter().map(|id| id.0).collect();
-        self.write(Method::DELETE, path, &write::id_rows(ids), &numbers)
+        self.write((Method::DELETE, 0), path, &write::id_rows(ids), &numbers)
             .await
             .map(drop)
     }
 
-    async fn write(&self, method: Method, path: &str, rows: &[Value], ids: &[u64]) -> Result<Answer, WriteError> {
+    async fn write(
+        &self,
+        (method, row_millis): (Method, u32),
+        path: &str,
+        rows: &[Value],
+        ids: &[u64],
+    ) -> Result<Answer, WriteError> {
         let body = serde_json::to_vec(rows).map_err(|source| WriteError::Failed(Error::decode(path, source)))?;
         let is_delete = method == Method::DELETE;
         let call = Call {
             method,
-            path,
-            query: String::new(),
             body: Some(Bytes::from(body)),
             rows: rows.len(),
-            class: Class::Rows,
-            branch: self.branch(),
+            row_millis,
+            ..Call::get(path, String::new(), Class::Rows)
         };
         let answer = self.call(call.clone()).await?;
         if answer.status.is_success() {
@@ -383,18 +393,4 @@ impl Client {
     pub(super) fn read_limit(&self) -> usize {
         self.shared.transport.endpoint().limits.read.max(1)
     }
-}
-
-fn empty_if_dead(rows: Result<Vec<Row>, Error>, query: &Query) -> Result<Vec<Row>, Error> {
-    rows.or_else(|error| match chunk::dead_choice(&error) {
-        Some((filter, _)) if query.occurrences(filter) == 1 => Ok(Vec::new()),
-        _ => Err(error),
-    })
-}
-
-fn decode_rows<T: DeserializeOwned>(path: &str, rows: Vec<Row>) -> Result<Vec<T>, Error> {
-    let decoded = rows.into_iter().map(|row| serde_json::from_str(row.text.get()));
-    decoded
-        .collect::<Result<_, _>>()
-        .map_err(|source| Error::decode(path, source))
 }

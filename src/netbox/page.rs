@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::answer::Answer;
@@ -269,4 +270,12 @@ impl<'a> Walk<'a> {
         }
         Ok(())
     }
+}
+
+/// The rows, each as what it stands for.
+pub(super) fn decode<T: DeserializeOwned>(path: &str, rows: Vec<Row>) -> Result<Vec<T>, Error> {
+    let decoded = rows.into_iter().map(|row| serde_json::from_str(row.text.get()));
+    decoded
+        .collect::<Result<_, _>>()
+        .map_err(|source| Error::decode(path, source))
 }

@@ -4,16 +4,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, StatusCode};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
 use super::answer::{Answer, redirect_target, sort};
 use super::breaker::Breaker;
+use super::connection;
 use super::endpoint::Endpoint;
 use super::error::Error;
 use super::gate::{Gate, Load};
+use super::lanes::{Lanes, Work};
 use super::retry::{self, Budget};
 use super::scheme;
 use super::stagger::Stagger;
@@ -21,15 +23,8 @@ use super::tls;
 use super::traffic::Counters;
 use super::version::NetBoxVersion;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest silence inside an answer that has begun.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Below the keep-alive time of common proxies, so that a request rarely meets a connection about to close.
-const POOL_IDLE: Duration = Duration::from_secs(25);
-const POOL_SIZE: usize = 16;
-/// What writes goes on a connection of its own: one that stood idle may be closed just then, and nobody would know what
-/// came of it. Also, servers that keep a connection with one of their processes give a new one to a process that is free.
-const NO_POOL: usize = 0;
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 const BRANCH_HEADER: &str = "X-NetBox-Branch";
 const MIB: usize = 1 << 20;
@@ -65,6 +60,8 @@ pub(super) struct Call<'a> {
     pub(super) body: Option<Bytes>,
     /// How many rows the body has, where it is a list of them.
     pub(super) rows: usize,
+    /// How long NetBox takes to make one of them, in ms, compared with rows of other kinds; 0: not known.
+    pub(super) row_millis: u32,
     pub(super) class: Class,
     pub(super) branch: Option<&'a str>,
 }
@@ -77,6 +74,7 @@ impl<'a> Call<'a> {
             query,
             body: None,
             rows: 0,
+            row_millis: 0,
             class,
             branch: None,
         }
@@ -120,7 +118,8 @@ impl From<Failure> for Error {
 #[derive(Debug)]
 pub(super) struct Transport {
     reader: reqwest::Client,
-    writer: reqwest::Client,
+    writers: Lanes<reqwest::Client>,
+    tls: rustls::ClientConfig,
     endpoint: Endpoint,
     /// Scheme, host and port; empty until the scheme is known.
     base: OnceCell<String>,
@@ -145,8 +144,9 @@ impl Transport {
         let known = (!endpoint.must_find_scheme()).then(|| assumed_base.clone());
         let tls = tls::config(&endpoint)?;
         Ok(Self {
-            reader: http(tls.clone(), POOL_SIZE)?,
-            writer: http(tls, NO_POOL)?,
+            reader: connection::reader(tls.clone())?,
+            writers: Lanes::default(),
+            tls,
             base: OnceCell::new_with(known),
             assumed_base,
             release: Mutex::new(None),
@@ -279,19 +279,34 @@ impl Transport {
             None
         };
         let began = Instant::now();
-        let outcome = self.exchange(base, call).await;
+        let outcome = if call.is_write() {
+            self.exchange_in_lane(base, call).await
+        } else {
+            self.exchange(&self.reader, base, call).await
+        };
         let is_slow = call.class == Class::Rows && began.elapsed() > self.endpoint.timeout / SLOW;
         pass.leave(load(&outcome, is_slow));
         outcome
     }
 
-    async fn exchange(&self, base: &str, call: &Call<'_>) -> Result<Answer, Error> {
+    /// One that is not answered leaves its connection in an unknown state: that is not used again.
+    async fn exchange_in_lane(&self, base: &str, call: &Call<'_>) -> Result<Answer, Error> {
+        let lane = self.writers.take(|| connection::writer(self.tls.clone()))?;
+        let answer = self.exchange(lane.connection(), base, call).await?;
+        let is_made = answer.status.is_success();
+        lane.done(Work {
+            rows: call.rows,
+            row_millis: if is_made { call.row_millis } else { 0 },
+        });
+        Ok(answer)
+    }
+
+    async fn exchange(&self, http: &reqwest::Client, base: &str, call: &Call<'_>) -> Result<Answer, Error> {
         let separator = if call.query.is_empty() { "" } else { "?" };
         let limit = match call.class {
             Class::Probe => PROBE_TIMEOUT.min(self.endpoint.timeout),
             Class::Rows => self.endpoint.timeout,
         };
-        let http = if call.is_write() { &self.writer } else { &self.reader };
         let mut request = http
             .request(
                 call.method.clone(),
@@ -341,29 +356,6 @@ impl Transport {
         self.learn(answer.release);
         Ok(answer)
     }
-}
-
-fn http(tls: rustls::ClientConfig, idle: usize) -> Result<reqwest::Client, Error> {
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .gzip(true)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .pool_idle_timeout(POOL_IDLE)
-        .pool_max_idle_per_host(idle)
-        .user_agent(concat!("proxbox-api/", env!("CARGO_PKG_VERSION")))
-        .default_headers(default_headers())
-        .build()
-        .map_err(|error| Error::endpoint("host", error.without_url().to_string()))
-}
-
-fn default_headers() -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    // NetBox translates some of the texts by which refusals are told apart.
-    headers.insert(ACCEPT_LANGUAGE, HeaderValue::from_static("en"));
-    headers
 }
 
 /// Only plain paths below `/api/`: nothing a caller puts together may leave that space or smuggle in a query.

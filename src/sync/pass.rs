@@ -179,7 +179,8 @@ impl<'a> EndpointRun<'a> {
             }
             let scope = P::scope(&self.facts);
             let which = which(round, is_blind);
-            let mut applied = apply(&plan, self.writer((&scope, &distinct), beside), which).await;
+            let writer = self.writer((&scope, &distinct), (beside, plan.row_millis));
+            let mut applied = apply(&plan, writer, which).await;
             applied.outcome.take_for_made(&perhaps_made);
             perhaps_made.append(&mut applied.perhaps_made);
             passed.outcome.absorb(applied.outcome);
@@ -265,12 +266,16 @@ impl<'a> EndpointRun<'a> {
         let (distinct, cancel) = (BTreeSet::new(), CancellationToken::new());
         let writer = Writer {
             cancel: &cancel,
-            ..self.writer((&[], &distinct), 0)
+            ..self.writer((&[], &distinct), (0, plan.row_millis))
         };
         apply(&plan, writer, Round::Last).await.outcome
     }
 
-    fn writer<'b>(&'b self, (scope, distinct): (&'b [Selection], &'b BTreeSet<String>), beside: usize) -> Writer<'b> {
+    fn writer<'b>(
+        &'b self,
+        (scope, distinct): (&'b [Selection], &'b BTreeSet<String>),
+        (beside, row_millis): (usize, u32),
+    ) -> Writer<'b> {
         Writer {
             client: self.netbox,
             has_add_tags: self.version.has_add_tags(),
@@ -279,6 +284,7 @@ impl<'a> EndpointRun<'a> {
             scope,
             distinct,
             beside,
+            row_millis,
         }
     }
 

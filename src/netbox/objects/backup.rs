@@ -65,6 +65,7 @@ impl Backup {
 impl Resource for Backup {
     const PATH: &'static str = "/api/plugins/proxbox/backups/";
     const KIND: &'static str = "backup";
+    const ROW_MILLIS: u32 = 12;
     type Key = String;
 
     fn key(&self) -> String {

@@ -72,7 +72,7 @@ impl DeviceInterface {
 impl Resource for DeviceInterface {
     const PATH: &'static str = "/api/dcim/interfaces/";
     const KIND: &'static str = "interface";
-    const ROW_MILLIS: u32 = 35;
+    const ROW_MILLIS: u32 = 47;
     type Key = String;
 
     fn key(&self) -> String {

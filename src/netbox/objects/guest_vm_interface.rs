@@ -39,6 +39,7 @@ impl GuestVmInterface {
 impl Resource for GuestVmInterface {
     const PATH: &'static str = "/api/plugins/proxbox/guest-vm-interfaces/";
     const KIND: &'static str = "guest interface";
+    const ROW_MILLIS: u32 = 25;
     type Key = String;
 
     fn key(&self) -> String {
@@ -122,6 +123,7 @@ pub struct GuestVmInterfaceAddress {
 impl Resource for GuestVmInterfaceAddress {
     const PATH: &'static str = "/api/plugins/proxbox/guest-vm-interface-addresses/";
     const KIND: &'static str = "guest interface address";
+    const ROW_MILLIS: u32 = 11;
     type Key = String;
 
     fn key(&self) -> String {

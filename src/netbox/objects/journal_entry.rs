@@ -16,7 +16,7 @@ pub struct JournalEntry {
 impl Resource for JournalEntry {
     const PATH: &'static str = "/api/extras/journal-entries/";
     const KIND: &'static str = "journal entry";
-    const ROW_MILLIS: u32 = 22;
+    const ROW_MILLIS: u32 = 18;
     type Key = String;
 
     fn key(&self) -> String {

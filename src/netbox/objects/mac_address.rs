@@ -23,7 +23,7 @@ pub struct MacAddress {
 impl Resource for MacAddress {
     const PATH: &'static str = "/api/dcim/mac-addresses/";
     const KIND: &'static str = "MAC address";
-    const ROW_MILLIS: u32 = 26;
+    const ROW_MILLIS: u32 = 28;
     type Key = String;
 
     fn key(&self) -> String {

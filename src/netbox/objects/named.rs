@@ -152,6 +152,7 @@ impl Named<TagKind> {
 impl<K: NamedKind> Resource for Named<K> {
     const PATH: &'static str = K::PATH;
     const KIND: &'static str = K::KIND;
+    const ROW_MILLIS: u32 = 12;
     type Key = String;
 
     fn key(&self) -> String {

@@ -33,6 +33,7 @@ pub struct Snapshot {
 impl Resource for Snapshot {
     const PATH: &'static str = "/api/plugins/proxbox/snapshots/";
     const KIND: &'static str = "snapshot";
+    const ROW_MILLIS: u32 = 9;
     type Key = String;
 
     fn key(&self) -> String {

@@ -49,7 +49,7 @@ pub struct TaskHistory {
 impl Resource for TaskHistory {
     const PATH: &'static str = "/api/plugins/proxbox/task-history/";
     const KIND: &'static str = "task";
-    const ROW_MILLIS: u32 = 26;
+    const ROW_MILLIS: u32 = 20;
     type Key = String;
 
     fn key(&self) -> String {

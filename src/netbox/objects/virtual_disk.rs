@@ -38,7 +38,7 @@ impl Resource for VirtualDisk {
     const KIND: &'static str = "virtual disk";
     /// NetBox sums up the disks of a virtual machine after each write; sums that are made side by side lose disks.
     const SIDE_BY_SIDE: SideBySide = SideBySide::OfOtherParents;
-    const ROW_MILLIS: u32 = 24;
+    const ROW_MILLIS: u32 = 25;
     type Key = String;
 
     fn key(&self) -> String {
@@ -135,6 +135,7 @@ impl VirtualDiskState {
 impl Resource for VirtualDiskState {
     const PATH: &'static str = "/api/plugins/proxbox/sync-state/virtual-disks/";
     const KIND: &'static str = "virtual disk sync state";
+    const ROW_MILLIS: u32 = 9;
     type Key = ObjectId;
 
     fn key(&self) -> ObjectId {

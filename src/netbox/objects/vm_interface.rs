@@ -65,7 +65,7 @@ impl VmInterface {
 impl Resource for VmInterface {
     const PATH: &'static str = "/api/virtualization/interfaces/";
     const KIND: &'static str = "interface";
-    const ROW_MILLIS: u32 = 24;
+    const ROW_MILLIS: u32 = 32;
     type Key = String;
 
     fn key(&self) -> String {
@@ -173,6 +173,7 @@ pub struct VmInterfaceState {
 impl Resource for VmInterfaceState {
     const PATH: &'static str = "/api/plugins/proxbox/sync-state/vm-interfaces/";
     const KIND: &'static str = "interface sync state";
+    const ROW_MILLIS: u32 = 12;
     type Key = ObjectId;
 
     fn key(&self) -> ObjectId {
