@@ -30,6 +30,8 @@ pub struct Cluster {
     pub name: String,
     /// Whether it is one.
     pub mode: ClusterMode,
+    /// The id of its row in `cluster/status`; a lone node has no such row.
+    pub id: Option<String>,
     /// Its nodes, by name.
     pub nodes: Vec<Node>,
     /// What hides its name and mode from the credentials; `None`: nothing. Where something does, they are assumed, and
@@ -87,9 +89,11 @@ pub fn cluster(metadata: &Metadata, assumed: &str) -> Result<Cluster, String> {
             (mode, Some(gap))
         }
     };
+    let row = metadata.status.iter().find(|row| row.is_cluster());
     Ok(Cluster {
         name: metadata.name().unwrap_or(assumed).to_owned(),
         mode,
+        id: row.and_then(|row| row.id.clone()),
         nodes,
         hidden,
     })

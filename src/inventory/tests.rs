@@ -73,6 +73,7 @@ impl Bench {
             cluster: Cluster {
                 name: String::new(),
                 mode: ClusterMode::Cluster,
+                id: Some("cluster".to_owned()),
                 nodes: Vec::new(),
                 hidden: None,
             },

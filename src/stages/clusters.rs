@@ -3,7 +3,7 @@
 use super::{Desired, Facts, Flag, Pass, Selection};
 use crate::mapping::bootstrap::DISCOVERED_CLUSTER_TAG;
 use crate::mapping::cluster as mapping;
-use crate::netbox::objects::{Cluster, ClusterState, ClusterType, Site, TrackingCluster};
+use crate::netbox::objects::{Cluster, ClusterClaim, ClusterState, ClusterType, Site, TrackingCluster};
 use crate::reconcile::{Mode, ObjectId, Policy, Row, Stored, Wanted};
 
 /// The site of a cluster for which none is configured and which has none of its own.
@@ -47,6 +47,22 @@ pub fn device_site(facts: &Facts) -> Option<ObjectId> {
         .site
         .or_else(|| scope_site(facts))
         .or_else(|| default_site(facts))
+}
+
+/// Where the cluster goes: what the endpoint names, else the default site where the cluster has no scope yet.
+fn placement(facts: &Facts) -> mapping::Placement {
+    let has_scope = stored(facts).is_some_and(|stored| stored.object.scope_id.is_some());
+    let site = facts.known.site.or_else(|| default_site(facts).filter(|_| !has_scope));
+    mapping::Placement {
+        site,
+        tenant: facts.known.tenant,
+    }
+}
+
+/// What the plugin is asked to claim the cluster by; `None` where its type could not be had.
+pub fn claim(facts: &Facts) -> Option<ClusterClaim> {
+    let cluster_type = facts.ids.find::<ClusterType>(facts.cluster.mode.as_str())?;
+    Some(mapping::claim(&facts.cluster, cluster_type, placement(facts)))
 }
 
 impl Pass for DefaultSite {
@@ -94,13 +110,7 @@ impl Pass for Clusters {
             desired.refuse(&facts.cluster.name, "its cluster type could not be had");
             return desired;
         };
-        let has_scope = stored(facts).is_some_and(|stored| stored.object.scope_id.is_some());
-        let site = facts.known.site.or_else(|| default_site(facts).filter(|_| !has_scope));
-        let placement = mapping::Placement {
-            site,
-            tenant: facts.known.tenant,
-        };
-        let mut object = mapping::cluster(&facts.cluster, cluster_type, placement);
+        let mut object = mapping::cluster(&facts.cluster, cluster_type, placement(facts));
         let row = facts.target.cluster.map_or(Row::New, Row::Is);
         if row == Row::New || facts.known.is_new_cluster {
             object.tags.insert(DISCOVERED_CLUSTER_TAG.to_owned());

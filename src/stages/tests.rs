@@ -67,6 +67,7 @@ pub(super) fn converged() -> Facts {
         cluster: ProxmoxCluster {
             name: "lab".to_owned(),
             mode: ClusterMode::Cluster,
+            id: Some("cluster".to_owned()),
             nodes: nodes.into(),
             hidden: None,
         },

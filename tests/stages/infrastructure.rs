@@ -594,8 +594,36 @@ async fn cluster_that_the_plugin_tracks_only_since_the_claim_is_known_at_once() 
         }
     }
     bench.stage(Stage::Devices).await;
+    let tracked = bench.netbox.rows(TRACKED_CLUSTERS);
+    assert_eq!(tracked[0]["cluster_id"], "cluster", "{tracked:#?}");
     bench.take_writes();
     bench.forget();
+    bench.stage(Stage::Devices).await;
+    assert_eq!(bench.take_writes(), [""; 0]);
+}
+
+#[tokio::test]
+async fn free_cluster_of_the_name_is_claimed_by_the_plugin_where_it_can() {
+    let bench = Bench::with(World::estate(2, 2), with_action()).await;
+    let kind = bench
+        .netbox
+        .seed("virtualization/cluster-types", &json!({"name": "Mine", "slug": "mine"}))
+        .unwrap();
+    let row = json!({"name": "lab", "type": kind, "description": "of the basement"});
+    let free = bench.netbox.seed("virtualization/clusters", &row).unwrap();
+    bench.stage(Stage::Devices).await;
+    let writes = bench.take_writes();
+    let claims = writes.iter().filter(|write| write.contains("/sync-cluster/"));
+    assert_eq!(claims.count(), 1, "{writes:#?}");
+    let links = writes.iter().filter(|write| write.contains("/proxmox-clusters/"));
+    assert_eq!(links.count(), 0, "{writes:#?}");
+    let clusters = bench.netbox.rows("virtualization/clusters");
+    assert_eq!(
+        clusters.iter().map(|row| row["id"].as_u64()).collect::<Vec<_>>(),
+        [Some(free)]
+    );
+    let linked = &bench.netbox.rows(TRACKED_CLUSTERS)[0]["netbox_cluster"]["id"];
+    assert_eq!(linked, free);
     bench.stage(Stage::Devices).await;
     assert_eq!(bench.take_writes(), [""; 0]);
 }

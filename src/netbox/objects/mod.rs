@@ -56,7 +56,7 @@ pub use named::{
     ClusterTypeKind, DeviceRoleKind, DeviceTypeKind, ManufacturerKind, Named, NamedKind, PlatformKind, SiteKind,
     TagKind, TenantKind, VirtualMachineTypeKind,
 };
-pub use plugin::{PluginEndpoint, TrackingCluster, TrackingNode};
+pub use plugin::{ClaimedCluster, ClusterClaim, PluginEndpoint, TrackingCluster, TrackingNode};
 pub use prefix::Prefix;
 pub use primary_addresses::PrimaryAddresses;
 pub use replication::{Replication, STALE};

@@ -1,6 +1,6 @@
 //! The plugin's own rows: its endpoints, and the clusters and nodes it tracks for each.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Object;
 use super::shape::{Nested, id, put_id};
@@ -44,6 +44,53 @@ impl PluginEndpoint {
         self.ip_address
             .as_ref()
             .and_then(|address| address.address.split('/').next())
+    }
+}
+
+/// What the plugin's action `sync-cluster` is asked, on an endpoint's row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClusterClaim {
+    /// The cluster's name in Proxmox, 1 to 100 characters.
+    pub name: String,
+    /// `cluster` or `standalone`.
+    pub mode: &'static str,
+    /// The NetBox type of the cluster.
+    pub cluster_type: ObjectId,
+    /// The site that the cluster is to be scoped to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub site: Option<ObjectId>,
+    /// The cluster's tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<ObjectId>,
+    /// The id of the cluster's row in Proxmox' `cluster/status`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<String>,
+}
+
+/// What the plugin's action `sync-cluster` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ClaimedCluster {
+    cluster: ClaimedRow,
+    /// The plugin's row of the cluster.
+    pub proxmox_cluster: ObjectId,
+    /// Whether the NetBox cluster was made for it.
+    pub created: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct ClaimedRow {
+    id: ObjectId,
+    url: Option<String>,
+}
+
+impl ClaimedCluster {
+    /// The NetBox cluster; `None` where its address in the answer is another one's.
+    pub fn cluster(&self) -> Option<ObjectId> {
+        let ClaimedRow { id, url } = &self.cluster;
+        let named = url.as_deref().map(|url| url.trim_end_matches('/').rsplit('/').next());
+        named
+            .is_none_or(|named| named == Some(id.to_string().as_str()))
+            .then_some(*id)
     }
 }
 
@@ -152,4 +199,23 @@ impl Object for TrackingNode {
     const MODEL: &'static str = "netbox_proxbox.proxmoxnode";
     const READ_FIELDS: &'static [&'static str] = &["id", "endpoint", "name", "netbox_device"];
     const IS_LOOKED_UP: bool = true;
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn claimed_cluster_is_the_one_that_its_address_names() {
+        let cluster = |row| {
+            let answer = json!({"cluster": row, "proxmox_cluster": 2, "created": true, "changed": true});
+            serde_json::from_value::<ClaimedCluster>(answer).unwrap().cluster()
+        };
+        let url = |id: u32| format!("https://netbox.example/api/virtualization/clusters/{id}/");
+        assert_eq!(cluster(json!({"id": 12, "url": url(12)})), Some(ObjectId(12)));
+        assert_eq!(cluster(json!({"id": 12})), Some(ObjectId(12)));
+        assert_eq!(cluster(json!({"id": 12, "url": url(112)})), None);
+    }
 }

@@ -204,7 +204,8 @@ fn claim(shared: &Shared, world: &mut World, endpoint: Option<u64>, body: &Value
     let linked = world
         .found(tracked, tracking)
         .and_then(|row| row.get("netbox_cluster").as_id());
-    let cluster = match linked {
+    let named = linked.or_else(|| free_cluster(world, name));
+    let cluster = match named {
         Some(cluster) => cluster,
         None => add(shared, world, clusters, &native_cluster(name, body))?,
     };
@@ -217,7 +218,7 @@ fn claim(shared: &Shared, world: &mut World, endpoint: Option<u64>, body: &Value
     Ok(json!({
         "cluster": {"id": cluster, "url": url, "display": name, "name": name},
         "proxmox_cluster": tracking,
-        "created": linked.is_none(),
+        "created": named.is_none(),
         "changed": linked.is_none(),
     }))
 }
@@ -229,6 +230,16 @@ fn tracking_row(world: &World, endpoint: u64, name: &str) -> Option<u64> {
         let row = world.found(tracked, *id);
         row.is_some_and(|row| row.get("name").as_text() == Some(name))
     })
+}
+
+/// The one cluster of the name that no endpoint has claimed.
+fn free_cluster(world: &World, name: &str) -> Option<u64> {
+    let is_free = |id: &u64| world.rows_with(TRACKED, "netbox_cluster", &Key::id(*id)).is_empty();
+    let mut free = world
+        .rows_with(CLUSTERS, "name", &Key::text(name))
+        .into_iter()
+        .filter(is_free);
+    free.next().filter(|_| free.next().is_none())
 }
 
 fn native_cluster(name: &str, body: &Value) -> Value {

@@ -1,14 +1,14 @@
 //! Finding, placing and writing the NetBox cluster of an endpoint.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::error::ErrorKind;
 use crate::netbox::ids::Ids;
-use crate::netbox::objects::{Cluster, ClusterType, Object, PluginEndpoint, Site, Tenant, TrackingCluster};
+use crate::netbox::objects::{ClaimedCluster, Cluster, Object, PluginEndpoint, Site, Tenant, TrackingCluster};
 use crate::netbox::{self, Query};
 use crate::reconcile::{Mode, ObjectId};
 use crate::stages::claim::{self, Ambiguity, Claim};
-use crate::stages::clusters::{ClusterLinks, ClusterStates, Clusters, DefaultSite};
+use crate::stages::clusters::{self, ClusterLinks, ClusterStates, Clusters, DefaultSite};
 use crate::stages::{Lookup, Pass as _, Selection, Stage};
 use crate::sync::error::Error;
 use crate::sync::memo::KnownTarget;
@@ -149,16 +149,16 @@ impl EndpointRun<'_> {
     /// Makes the cluster, and what it needs, be as they should.
     pub(in crate::sync) async fn ensure_cluster(&mut self) -> Result<(), Error> {
         self.bootstrap().await?;
-        let claim = self.find_cluster().await?;
+        self.find_cluster().await?;
         self.find_placement().await?;
-        self.write_cluster(claim).await
+        self.write_cluster().await
     }
 
     /// Makes or updates the NetBox cluster, links it in the plugin's row, and writes its sync state.
-    async fn write_cluster(&mut self, claim: Claim) -> Result<(), Error> {
+    async fn write_cluster(&mut self) -> Result<(), Error> {
         let outcome = self.pass::<DefaultSite>().await?;
         self.warn("devices", &outcome);
-        let is_claimed = claim == Claim::Create && self.claim_by_action().await?;
+        let is_claimed = !self.is_cluster_linked() && self.claim_by_action().await?;
         let read = Clusters::scope(&self.facts);
         let outcome = self.pass::<Clusters>().await?;
         self.facts.known.is_new_cluster = false;
@@ -231,6 +231,13 @@ impl EndpointRun<'_> {
         }
     }
 
+    /// Whether the plugin's row of the cluster links a NetBox cluster.
+    fn is_cluster_linked(&self) -> bool {
+        let row = self.facts.target.tracking;
+        let mut rows = self.facts.known.tracking.iter();
+        rows.any(|stored| Some(stored.id) == row && stored.object.netbox_cluster.is_some())
+    }
+
     /// Lets the plugin claim the cluster where it offers that; says whether it did.
     async fn claim_by_action(&mut self) -> Result<bool, Error> {
         let Some(endpoint) = self.facts.target.plugin_endpoint.filter(|_| !self.is_dry_run) else {
@@ -243,22 +250,20 @@ impl EndpointRun<'_> {
         if let Err(netbox::Error::NoRoute { .. }) = self.netbox.get::<Value>(&path).await {
             return Ok(false);
         }
-        let cluster_type = self.facts.ids.find::<ClusterType>(self.facts.cluster.mode.as_str());
-        let body = json!({
-            "name": self.facts.cluster.name,
-            "mode": self.facts.cluster.mode.as_str(),
-            "cluster_type": cluster_type,
-        });
-        let answer: Value = self.netbox.post(&path, &body).await?;
-        let claimed = answer.pointer("/cluster/id").and_then(Value::as_u64).map(ObjectId);
-        let Some(cluster) = claimed else {
-            return Err(self.no_cluster(None));
+        let Some(wanted) = clusters::claim(&self.facts) else {
+            return Ok(false);
         };
-        let tracking = answer.get("proxmox_cluster").and_then(Value::as_u64).map(ObjectId);
-        self.facts.target.tracking = tracking.or(self.facts.target.tracking);
+        let claimed: ClaimedCluster = self.netbox.post(&path, &wanted).await?;
+        let cluster = claimed.cluster().ok_or_else(|| self.no_cluster(None))?;
+        self.facts.target.tracking = Some(claimed.proxmox_cluster);
         self.facts.target.cluster = Some(cluster);
-        self.facts.known.is_new_cluster = answer.get("created").and_then(Value::as_bool).unwrap_or_default();
-        self.facts.known.clusters = self.list::<Cluster>(vec![Selection::with("id", &cluster)]).await?;
+        self.facts.known.is_new_cluster = claimed.created;
+        let cluster = vec![Selection::with("id", &cluster)];
+        let (cluster, tracking) = (
+            self.list::<Cluster>(cluster),
+            self.list::<TrackingCluster>(vec![Selection::all()]),
+        );
+        (self.facts.known.clusters, self.facts.known.tracking) = tokio::try_join!(cluster, tracking)?;
         Ok(true)
     }
 }
