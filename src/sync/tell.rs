@@ -92,6 +92,30 @@ impl EndpointRun<'_> {
         }
     }
 
+    /// Tells of the objects that were as they should be, after those that were not.
+    pub(super) fn tell_unchanged(&self, subject: &Subject, outcome: &Outcome) {
+        let total = Counts::of(outcome).total();
+        let before = total - outcome.unchanged.len();
+        for (row, current) in outcome.unchanged.iter().zip(before + 1..) {
+            let page = subject.page.map(|page| self.page(page, row.id));
+            self.progress.item(Item {
+                phase: subject.phase,
+                name: &row.name,
+                kind: subject.kind,
+                page: page.as_deref().map(|page| (row.id, page)),
+                operation: "skipped",
+                error: None,
+                warning: None,
+                extra: None,
+                current,
+                total,
+            });
+            if let Some(table) = subject.row {
+                self.progress.row(table, row.id, &row.name, "unchanged");
+            }
+        }
+    }
+
     pub(super) fn sum_up(&self, subject: &Subject, counts: &Counts) {
         self.progress.summary(subject.phase, counts);
         if let Some(table) = subject.row {

@@ -167,6 +167,56 @@ async fn stages_of_the_estate_tell_what_they_found_and_sum_up() {
 }
 
 #[tokio::test]
+async fn every_node_is_told_when_its_turn_comes_and_how_it_fared() {
+    let bench = Bench::with(World::estate(2, 2), StandinOptions::default()).await;
+    for (operation, status, row) in [("created", "completed", "created"), ("skipped", "skipped", "unchanged")] {
+        let events = bench.events(Stage::Devices, SyncRequest::default()).await;
+        let of_nodes = |event: &&Event| {
+            event.name == "item_progress" || (event.name == "step" && event.data["payload"]["object"] == "device")
+        };
+        let told: Vec<String> = events
+            .iter()
+            .filter(of_nodes)
+            .map(|event| {
+                let data = &event.data;
+                let columns = &data["payload"]["data"];
+                let id = if columns.is_object() {
+                    &columns["netbox_id"]
+                } else {
+                    &data["item"]["netbox_id"]
+                };
+                let name = if columns.is_object() {
+                    &data["rowid"]
+                } else {
+                    &data["item"]["name"]
+                };
+                let fate = if columns.is_object() {
+                    &columns["sync_status"]
+                } else {
+                    &data["operation"]
+                };
+                format!("{} {name} {} {fate} {}", event.name, data["status"], id.is_u64())
+            })
+            .collect();
+        let begun = |name| {
+            [
+                format!(r#"item_progress "{name}" "processing" "created" false"#),
+                format!(r#"step "{name}" "progress" "syncing" false"#),
+            ]
+        };
+        let done = |name| {
+            [
+                format!(r#"item_progress "{name}" "{status}" "{operation}" true"#),
+                format!(r#"step "{name}" "completed" "{row}" true"#),
+            ]
+        };
+        let end = [r#"step null "completed" null false"#.to_owned()];
+        let expected = [begun("pve1"), begun("pve2"), done("pve1"), done("pve2")].concat();
+        assert_eq!(told, [expected, end.to_vec()].concat());
+    }
+}
+
+#[tokio::test]
 async fn jobs_that_are_gone_are_counted_as_stale_and_refused_ones_as_errors() {
     let bench = filled().await;
     let gone = bench.proxmox.world().change(|world| {

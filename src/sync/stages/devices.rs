@@ -24,8 +24,10 @@ const DEVICES: Subject = Subject {
     phase: PHASE,
     kind: "node",
     page: Some("/dcim/devices/"),
-    row: Some("device"),
+    row: Some(TABLE),
 };
+/// The plugin's table of devices.
+const TABLE: &str = "device";
 
 pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     if run.facts.options.modes.effective_node() == Mode::Disabled {
@@ -39,11 +41,26 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
         .collect();
     let total = json!({"total_devices": items.len()});
     run.progress.discovered_with(PHASE, "device", &items, Some(total));
+    run.tell_begun_nodes();
     let outcome = run.write_nodes().await?;
-    Ok(run.tell(&DEVICES, &outcome))
+    let summary = run.tell_items(&DEVICES, &outcome);
+    run.tell_unchanged(&DEVICES, &outcome);
+    run.sum_up(&DEVICES, &summary.counts);
+    Ok(summary)
 }
 
 impl EndpointRun<'_> {
+    /// Every node's turn has come.
+    fn tell_begun_nodes(&self) {
+        for node in &self.facts.cluster.nodes {
+            let name = &node.name;
+            self.progress.processing(PHASE, name, DEVICES.kind);
+            let columns =
+                json!({"completed": false, "sync_status": "syncing", "rowid": name, "name": name, "netbox_id": null});
+            self.progress.columns(TABLE, "create", name, &columns);
+        }
+    }
+
     /// Sees to it that the cluster and the devices of its nodes stand, unless a run did so a short while ago. A node
     /// whose device cannot be had has none in `facts.known.node_devices`.
     pub(super) async fn ensure_nodes(&mut self) -> Result<(), Error> {
