@@ -1,19 +1,19 @@
 //! The supporting objects: tags, types, roles, the manufacturer.
 //!
-//! They are found by slug; where NetBox refuses a new row, by name too, and such a row keeps its slug. A row that exists is
+//! They are found by slug; where NetBox refuses a new row, by name too, and such a row keeps its slug, but for tags. A row that exists is
 //! left as an operator has it: it gets the Proxbox tag, and a description where it has none. A row that bears our name but
 //! was never adopted and never described, as the plugin's migrations leave the guest roles, is taken over whole.
 
 use std::collections::HashSet;
 
 use crate::inventory::GuestKind;
-use crate::mapping::bootstrap as mapping;
+use crate::mapping::bootstrap::{self as mapping, DISCOVERED_CLUSTER_TAG, DISCOVERED_NODE_TAG};
 use crate::mapping::virtual_machine::discovered_tag;
 use crate::netbox::objects::{
-    ClusterType, DeviceRole, DeviceType, Manufacturer, Named, NamedKind, Object as _, PROXBOX_TAG, Tag, VirtualMachine,
-    VirtualMachineType,
+    Cluster, ClusterType, Device, DeviceRole, DeviceType, Manufacturer, Named, NamedKind, Object as _, PROXBOX_TAG,
+    Tag, VirtualMachine, VirtualMachineType,
 };
-use crate::reconcile::{ObjectId, Policy, Resource, Row, Stored};
+use crate::reconcile::{ObjectId, Policy, Resource, Row, Stored, Wanted};
 
 use super::{Desired, Facts, Pass, Selection};
 
@@ -168,17 +168,16 @@ impl Pass for Tags {
 
     fn settle(_: &Facts, desired: Desired<Tag>, actual: &[Stored<Tag>]) -> Desired<Tag> {
         let mut desired = adopt(desired, actual);
+        refuse_namesakes(&mut desired, actual);
         for Stored { object: tag, .. } in actual.iter().filter(|stored| !stored.object.object_types.is_empty()) {
-            // A virtual machine does without the mark of its discovery; nothing is ours without the Proxbox tag.
-            let is_mark = [GuestKind::Qemu, GuestKind::Lxc]
-                .map(discovered_tag)
-                .contains(&tag.slug.as_str());
-            if is_mark && tag.is_for(VirtualMachine::MODEL) {
+            // An object does without the mark of its discovery; nothing is ours without the Proxbox tag.
+            let marked = marked_by(&tag.slug);
+            if marked.is_some_and(|model| tag.is_for(model)) {
                 continue;
             }
             desired
                 .wanted
-                .retain(|wanted| !is_mark || wanted.object.slug != tag.slug);
+                .retain(|wanted| marked.is_none() || wanted.object.slug != tag.slug);
             desired.warnings.push(format!(
                 "tag {:?} is limited to {} in NetBox, which refuses it on all other objects",
                 tag.slug,
@@ -219,6 +218,31 @@ impl Pass for DeviceTypes {
 
     fn policy(_: &Facts) -> Policy {
         keep_slugs()
+    }
+}
+
+/// The kind of object that a tag marks as discovered.
+fn marked_by(slug: &str) -> Option<&'static str> {
+    match slug {
+        DISCOVERED_CLUSTER_TAG => Some(Cluster::MODEL),
+        DISCOVERED_NODE_TAG => Some(Device::MODEL),
+        slug if [GuestKind::Qemu, GuestKind::Lxc].map(discovered_tag).contains(&slug) => Some(VirtualMachine::MODEL),
+        _ => None,
+    }
+}
+
+/// Objects bear tags by their slugs, so that a tag of the right name and another slug is of no use.
+fn refuse_namesakes(desired: &mut Desired<Tag>, actual: &[Stored<Tag>]) {
+    for Wanted { object, row } in std::mem::take(&mut desired.wanted) {
+        match actual.iter().find(|stored| row == Row::Is(stored.id)) {
+            Some(Stored { object: namesake, .. }) => {
+                let (has, wants) = (&namesake.slug, &object.slug);
+                let reason =
+                    format!("in NetBox the tag of this name has the slug {has:?}: give it {wants:?}, or another name");
+                desired.refuse(object.label(), reason);
+            }
+            None => desired.wanted.push(Wanted { object, row }),
+        }
     }
 }
 

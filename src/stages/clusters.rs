@@ -3,7 +3,7 @@
 use super::{Desired, Facts, Flag, Pass, Selection};
 use crate::mapping::bootstrap::DISCOVERED_CLUSTER_TAG;
 use crate::mapping::cluster as mapping;
-use crate::netbox::objects::{Cluster, ClusterClaim, ClusterState, ClusterType, Site, TrackingCluster};
+use crate::netbox::objects::{Cluster, ClusterClaim, ClusterState, ClusterType, Site, Tag, TrackingCluster};
 use crate::reconcile::{Mode, ObjectId, Policy, Row, Stored, Wanted};
 
 /// The site of a cluster for which none is configured and which has none of its own.
@@ -30,9 +30,10 @@ fn default_site(facts: &Facts) -> Option<ObjectId> {
     facts.ids.find::<Site>(&mapping::default_site(&facts.cluster).slug)
 }
 
-/// Whether the cluster's nodes need the default site.
+/// Whether the cluster's nodes need the default site. In a cluster that is scoped to a location it would be refused.
 fn needs_default_site(facts: &Facts) -> bool {
-    facts.known.site.is_none() && stored(facts).is_none_or(|stored| stored.object.site().is_none())
+    let is_placed = |stored: &Stored<Cluster>| stored.object.site().is_some() || stored.object.is_in_location();
+    facts.known.site.is_none() && !stored(facts).is_some_and(is_placed)
 }
 
 /// The site that the cluster is scoped to.
@@ -42,11 +43,23 @@ pub fn scope_site(facts: &Facts) -> Option<ObjectId> {
 
 /// The site of the cluster's devices: the one that the cluster is scoped to, else the configured or the default one.
 pub fn device_site(facts: &Facts) -> Option<ObjectId> {
-    facts
-        .known
-        .site
-        .or_else(|| scope_site(facts))
-        .or_else(|| default_site(facts))
+    scope_site(facts).or(facts.known.site).or_else(|| default_site(facts))
+}
+
+/// Whether NetBox takes only devices of one location into the cluster.
+pub fn is_in_location(facts: &Facts) -> bool {
+    stored(facts).is_some_and(|stored| stored.object.is_in_location())
+}
+
+/// The cluster as it is going to be, where a dry run is not going to write it.
+pub fn planned(facts: &Facts) -> Vec<Stored<Cluster>> {
+    let mut rows = facts.known.clusters.clone();
+    let own = rows.iter_mut().find(|stored| Some(stored.id) == facts.target.cluster);
+    if let Some((stored, site)) = own.zip(placement(facts).site) {
+        stored.object.scope_type = Some("dcim.site".to_owned());
+        stored.object.scope_id = Some(site);
+    }
+    rows
 }
 
 /// Where the cluster goes: what the endpoint names, else the default site where the cluster has no scope yet.
@@ -81,14 +94,32 @@ impl Pass for DefaultSite {
         Desired::by_key(needs_default_site(facts).then(|| mapping::default_site(&facts.cluster)))
     }
 
-    /// A site that exists keeps the name and status that it has.
+    fn scope_again(facts: &Facts) -> Vec<Selection> {
+        let name = needs_default_site(facts).then(|| mapping::default_site(&facts.cluster).name);
+        let by_name = name.flatten().map(|name| Selection::with("name__ie", &name));
+        Self::scope(facts).into_iter().chain(by_name).collect()
+    }
+
+    /// A site that exists keeps the name and status that it has, and one of that name its slug.
     fn settle(_: &Facts, mut desired: Desired<Site>, actual: &[Stored<Site>]) -> Desired<Site> {
         for wanted in &mut desired.wanted {
-            if actual.iter().any(|stored| stored.object.slug == wanted.object.slug) {
+            let same = actual.iter().find(|stored| stored.object.slug == wanted.object.slug);
+            if let Some(stored) = same.or_else(|| actual.first()) {
+                wanted.row = Row::Is(stored.id);
                 wanted.object = Site::new(&wanted.object.slug).tagged();
             }
         }
         desired
+    }
+
+    /// Nothing needs it where neither the cluster nor its nodes may be written.
+    fn policy(facts: &Facts) -> Policy {
+        let modes = facts.options.modes;
+        let mode = match (modes.cluster, modes.effective_node()) {
+            (Mode::Disabled, Mode::Disabled) => Mode::Disabled,
+            _ => Mode::Always,
+        };
+        Policy::with_mode(mode).update_if("slug", false)
     }
 }
 
@@ -112,7 +143,8 @@ impl Pass for Clusters {
         };
         let mut object = mapping::cluster(&facts.cluster, cluster_type, placement(facts));
         let row = facts.target.cluster.map_or(Row::New, Row::Is);
-        if row == Row::New || facts.known.is_new_cluster {
+        let is_new = row == Row::New || facts.known.is_new_cluster;
+        if is_new && facts.ids.find::<Tag>(DISCOVERED_CLUSTER_TAG).is_some() {
             object.tags.insert(DISCOVERED_CLUSTER_TAG.to_owned());
         }
         desired.wanted.push(Wanted { object, row });
@@ -180,6 +212,13 @@ impl Pass for ClusterLinks {
             });
         }
         desired
+    }
+
+    fn policy(facts: &Facts) -> Policy {
+        Policy::with_mode(match facts.options.modes.cluster {
+            Mode::Disabled => Mode::Disabled,
+            _ => Mode::Always,
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use super::nodes::{devices_of, names, resolve, states_at_hand};
 use super::{Desired, Facts, Flag, Pass, Selection};
 use crate::mapping::bootstrap::{DEVICE_TYPE, DISCOVERED_NODE_TAG, NODE_ROLE};
 use crate::mapping::device::{DeviceParents, device};
-use crate::netbox::objects::{Device, DeviceRole, DeviceState, DeviceType, TrackingNode};
+use crate::netbox::objects::{Device, DeviceRole, DeviceState, DeviceType, Tag, TrackingNode};
 use crate::reconcile::{Mode, ObjectId, Policy, Row, Stored, Wanted};
 
 /// Says in the sync state of devices that exist and that nobody owns that they are ours, before anything else of them
@@ -160,7 +160,7 @@ impl Pass for Devices {
             object.name = choice.name;
             object.description = choice.description;
             object.site = choice.site;
-            if choice.device.is_none() {
+            if choice.device.is_none() && facts.ids.find::<Tag>(DISCOVERED_NODE_TAG).is_some() {
                 object.tags.insert(DISCOVERED_NODE_TAG.to_owned());
             }
             desired.wanted.push(Wanted {

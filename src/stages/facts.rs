@@ -1,6 +1,7 @@
 //! What a pass may know.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::Options;
 use super::machines::GuestFacts;
@@ -29,6 +30,17 @@ impl Lookup {
     /// Whether the settings name nothing.
     pub fn is_empty(&self) -> bool {
         self.id.is_none() && self.slug.is_none() && self.name.is_none()
+    }
+}
+
+impl fmt::Display for Lookup {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = [
+            self.id.map(|id| format!("id {id}")),
+            self.slug.as_ref().map(|slug| format!("slug {slug:?}")),
+            self.name.as_ref().map(|name| format!("name {name:?}")),
+        ];
+        out.write_str(&named.into_iter().flatten().collect::<Vec<_>>().join(", "))
     }
 }
 

@@ -286,9 +286,7 @@ impl<'a> Rows<'a> {
     }
 
     fn new_device(&self, name: &str) -> Result<Choice, String> {
-        let site = self
-            .site
-            .ok_or("its cluster has no site and no default site could be had")?;
+        let site = self.site.ok_or_else(|| self.no_site())?;
         self.refuse_taken_name(name, Some(site), None)?;
         Ok(Choice {
             device: None,
@@ -297,6 +295,14 @@ impl<'a> Rows<'a> {
             site: Some(site),
             needs_claim: true,
         })
+    }
+
+    fn no_site(&self) -> &'static str {
+        if clusters::is_in_location(self.facts) {
+            "its cluster is scoped to a location in NetBox, where its device has to be too: make that there, named like the node"
+        } else {
+            "its cluster has no site and no default site could be had"
+        }
     }
 
     /// NetBox wants a device's name to be unique per site and tenant, whatever the case.

@@ -18,7 +18,7 @@ use crate::mapping::device::managed_description;
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::{
     Cluster, ClusterType, Device, DeviceInterface, DeviceRole, DeviceState, DeviceType, PROXBOX_TAG, PluginEndpoint,
-    Said, Storage, TrackingCluster, TrackingNode, VirtualMachine, VirtualMachineState, Vlan,
+    Said, Storage, Tag, TrackingCluster, TrackingNode, VirtualMachine, VirtualMachineState, Vlan,
 };
 use crate::reconcile::{Mode, ObjectId, Plan, diff};
 
@@ -40,6 +40,9 @@ pub(super) fn converged() -> Facts {
         TYPE,
     );
     ids.learn(<DeviceRole as Resource>::PATH, "proxmox-node".to_owned(), ROLE);
+    for (mark, id) in [("proxbox-discovered-cluster", 11), ("proxbox-discovered-node", 12)] {
+        ids.learn(<Tag as Resource>::PATH, mark.to_owned(), ObjectId(id));
+    }
     ids.learn(<TrackingNode as Resource>::PATH, "3/pve1".to_owned(), ObjectId(61));
     ids.learn(<TrackingNode as Resource>::PATH, "3/pve2".to_owned(), ObjectId(62));
     let nodes = ["pve1", "pve2"].map(|name| Node {
@@ -600,6 +603,89 @@ fn new_cluster_is_created_in_the_default_site_with_its_discovery_tag() {
         "tags": ["proxbox", "proxbox-discovered-cluster"]
     });
     assert_eq!(json!(plan::<clusters::Clusters>(&facts).create[0].fields), expected);
+}
+
+#[test]
+fn cluster_is_made_without_the_mark_of_its_discovery_where_there_is_none() {
+    let mut facts = converged();
+    facts.ids = Ids::default();
+    facts
+        .ids
+        .learn(<ClusterType as Resource>::PATH, "cluster".to_owned(), ObjectId(50));
+    facts.target.cluster = None;
+    facts.known.clusters.clear();
+    let made = &plan::<clusters::Clusters>(&facts).create[0].fields;
+    assert_eq!(json!(made)["tags"], json!(["proxbox"]));
+}
+
+#[test]
+fn new_devices_go_where_the_cluster_is_and_not_where_it_should_be() {
+    let mut facts = converged();
+    facts.known.devices.clear();
+    facts.known.device_states.clear();
+    facts.known.site = Some(ObjectId(21));
+    let sites = |facts: &Facts| {
+        let made = plan::<devices::Devices>(facts).create.into_iter();
+        made.map(|row| row.fields["site"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(sites(&facts), [json!(SITE), json!(SITE)]);
+    facts.known.clusters = clusters::planned(&facts);
+    assert_eq!(sites(&facts), [json!(21), json!(21)]);
+}
+
+#[test]
+fn cluster_in_a_location_gets_no_default_site_and_new_devices_are_refused_with_that_reason() {
+    let mut facts = converged();
+    facts.known.devices.clear();
+    facts.known.device_states.clear();
+    facts.known.clusters[0].object.scope_type = Some("dcim.location".to_owned());
+    assert!(plan::<clusters::DefaultSite>(&facts).is_empty());
+    let refused = plan::<devices::Devices>(&facts).refused;
+    assert_eq!(refused.len(), 2);
+    assert!(refused[0].reason.contains("scoped to a location"), "{refused:#?}");
+}
+
+#[test]
+fn cluster_and_nodes_that_may_not_be_written_get_no_site_and_no_link() {
+    let mut facts = converged();
+    facts.known.clusters[0].object.scope_id = None;
+    facts.known.tracking = vec![tracking(7, 3, None)];
+    assert!(!plan::<clusters::DefaultSite>(&facts).is_empty());
+    assert!(!plan::<clusters::ClusterLinks>(&facts).is_empty());
+    facts.options.modes.cluster = Mode::Disabled;
+    assert_eq!(clusters::DefaultSite::policy(&facts).mode, Mode::Disabled);
+    assert_eq!(clusters::ClusterLinks::policy(&facts).mode, Mode::Disabled);
+}
+
+#[test]
+fn default_site_of_the_name_is_taken_whatever_its_slug() {
+    let mut facts = converged();
+    facts.known.clusters[0].object.scope_id = None;
+    let mut site = crate::netbox::objects::Site::new("basement").name("Proxmox Default Site - lab");
+    site.status = Some("planned".to_owned());
+    let stored = [Stored {
+        id: ObjectId(77),
+        object: site,
+    }];
+    let desired = clusters::DefaultSite::settle(&facts, clusters::DefaultSite::desired(&facts), &stored);
+    let plan = diff(desired.wanted, &stored, &clusters::DefaultSite::policy(&facts), |_| {
+        Retire::Keep
+    });
+    assert_eq!(plan.create.len(), 0);
+    assert_eq!(
+        json!(plan.update[0].changes),
+        json!({"tags": {"before": null, "after": ["proxbox"]}})
+    );
+}
+
+#[test]
+fn settings_of_a_place_are_told_as_they_were_given() {
+    let lookup = Lookup {
+        id: Some(ObjectId(12)),
+        slug: None,
+        name: Some("DC 1".to_owned()),
+    };
+    assert_eq!(lookup.to_string(), r#"id 12, name "DC 1""#);
 }
 
 fn plugin_endpoint(id: u64, host: &str, port: u16, enabled: bool) -> PluginEndpoint {

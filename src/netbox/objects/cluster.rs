@@ -33,6 +33,11 @@ impl Cluster {
         self.scope_id
             .filter(|_| self.scope_type.as_deref() == Some("dcim.site"))
     }
+
+    /// Whether the cluster is scoped to a location, where all its devices then have to be.
+    pub fn is_in_location(&self) -> bool {
+        self.scope_type.as_deref() == Some("dcim.location")
+    }
 }
 
 impl Resource for Cluster {

@@ -142,7 +142,7 @@ impl EndpointRun<'_> {
         }
         Err(Error::Placement {
             kind,
-            wanted: format!("{lookup:?}"),
+            wanted: lookup.to_string(),
         })
     }
 
@@ -166,7 +166,12 @@ impl EndpointRun<'_> {
         let written = outcome.standing().next().map(|row| row.id);
         self.facts.target.cluster = self.facts.target.cluster.or(written);
         let Some(cluster) = self.facts.target.cluster else {
-            return Err(self.no_cluster(outcome.failed.first()));
+            return Err(match (outcome.failed.first(), self.facts.options.modes.cluster) {
+                (None, Mode::Disabled) => Error::NoCluster {
+                    name: self.facts.cluster.name.clone(),
+                },
+                (failure, _) => self.no_cluster(failure),
+            });
         };
         if outcome.created.len() + outcome.updated.len() > 0 {
             self.refresh_clusters(cluster, &read).await?;
@@ -194,7 +199,9 @@ impl EndpointRun<'_> {
     /// After a write the cluster is taken as NetBox has answered it, where it was `read` before, else read again: its site
     /// decides where the devices go.
     async fn refresh_clusters(&mut self, cluster: ObjectId, read: &[Selection]) -> Result<(), Error> {
-        if !self.is_dry_run {
+        if self.is_dry_run {
+            self.facts.known.clusters = clusters::planned(&self.facts);
+        } else {
             let kept = self.place().shelf(|shelf| shelf.find::<Cluster>(read));
             self.facts.known.clusters = match kept.filter(|rows| rows.iter().any(|stored| stored.id == cluster)) {
                 Some(rows) => rows,
