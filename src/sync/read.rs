@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::error::Error;
 use super::pass::EndpointRun;
 use super::warning::Warning;
+use crate::error::ErrorKind;
 use crate::inventory::{Area, Collected, Gap, GuestConfigs, Guests, Listener, Reader, RecordedTasks};
 use crate::netbox::objects::{Storage, VirtualMachine};
 use crate::stages::guests::{Bindings, Unbound, bindings, is_claimed_across, machine_selection, state_selection};
@@ -31,10 +32,11 @@ impl EndpointRun<'_> {
         Ok(())
     }
 
-    /// Reads an area that a stage can do without: a failure of Proxmox is a gap, called `source`.
+    /// Reads an area that a stage can do without: a failure of Proxmox is a gap, called `source`, but for that of an endpoint
+    /// that cannot be reached at all.
     pub(super) async fn read_or_miss<A: Area>(&mut self, source: &str) -> Result<(), Error> {
         let collected = match self.collect::<A>(None).await {
-            Err(Error::Proxmox(error)) => Some(Collected {
+            Err(Error::Proxmox(error)) if error.kind() != ErrorKind::Connection => Some(Collected {
                 items: Vec::new(),
                 gaps: vec![Gap::new(source, &error)],
             }),

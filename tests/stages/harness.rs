@@ -237,7 +237,6 @@ pub(crate) fn warnings(report: &Report) -> String {
     lines.join("\n")
 }
 
-/// The time, in seconds since 1970.
 /// Lets others go on until it is so; what never comes to be so fails.
 pub(crate) async fn until(is_so: impl Fn() -> bool) {
     let wait = async {
@@ -248,6 +247,7 @@ pub(crate) async fn until(is_so: impl Fn() -> bool) {
     tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap();
 }
 
+/// The time, in seconds since 1970.
 pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     since.as_secs().try_into().unwrap()

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::Object;
-use super::shape::{Choice, Nested, Said, id, is_same_instant, put_or_null, put_said_id};
+use super::shape::{Choice, Nested, Said, id, is_same_instant, plain, put_or_null, put_said_id};
 use crate::reconcile::{Fields, ObjectId, Resource, Stored};
 
 /// Keys of a job that change although nobody has changed the job.
@@ -141,7 +141,7 @@ fn options(text: &str) -> BTreeSet<&str> {
 fn essence(raw: &Map<String, Value>) -> Map<String, Value> {
     raw.iter()
         .filter(|(key, _)| !VOLATILE.contains(&key.as_str()))
-        .map(|(key, value)| (key.clone(), value.clone()))
+        .map(|(key, value)| (key.clone(), plain(value)))
         .collect()
 }
 
@@ -240,6 +240,7 @@ mod tests {
             ("fleecing", json!("enabled=1"), json!("enabled=0"), false),
             ("raw_config", raw("21:00", 1), raw("21:00", 2), true),
             ("raw_config", raw("21:00", 1), raw("22:00", 1), false),
+            ("raw_config", json!({"enabled": 1}), json!({"enabled": true}), true),
             ("keep_last", json!(3), Value::Null, false),
             (
                 "next_run",

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Object;
-use super::shape::{Choice, Nested, id, put_id, put_or_null};
+use super::shape::{Choice, Nested, id, plain, put_id, put_or_null};
 use crate::reconcile::{Fields, ObjectId, Resource, Stored};
 
 /// The status of a row whose job is gone.
@@ -76,6 +76,10 @@ impl Resource for Replication {
         put_or_null(&mut fields, "comment", self.comment.clone());
         put_or_null(&mut fields, "remove_job", self.remove_job.clone());
         fields
+    }
+
+    fn is_same(field: &str, before: &Value, after: &Value) -> bool {
+        before == after || (field == "raw_config" && plain(before) == plain(after))
     }
 }
 
@@ -155,6 +159,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn how_proxmox_writes_a_number_makes_no_difference() {
+        let same = |before, after| Replication::is_same("raw_config", &before, &after);
+        assert!(same(
+            json!({"rate": 50, "disable": false}),
+            json!({"disable": "0", "rate": "50"})
+        ));
+        assert!(!same(json!({"rate": 50}), json!({"rate": 51})));
+        assert!(!Replication::is_same("comment", &json!("1"), &json!(1)));
+    }
 
     #[test]
     fn row_of_the_plugin_decodes_into_the_object_it_was_made_from() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -145,6 +145,21 @@ pub(super) fn put_said_id(fields: &mut Fields, name: &'static str, said: Said<Ob
 pub(super) fn is_same_instant(before: &Value, after: &Value) -> bool {
     let instant = |value: &Value| OffsetDateTime::parse(value.as_str()?, &Rfc3339).ok();
     instant(before).is_some_and(|before| instant(after) == Some(before))
+}
+
+/// A raw answer of Proxmox without what means nothing: the order of its keys, and whether a value comes as `1`, `"1"` or
+/// `true`.
+pub(super) fn plain(value: &Value) -> Value {
+    match value {
+        Value::Bool(flag) => u8::from(*flag).to_string().into(),
+        Value::Number(number) => number.to_string().into(),
+        Value::Array(members) => members.iter().map(plain).collect(),
+        Value::Object(members) => {
+            let plain = members.iter().map(|(key, value)| (key.clone(), plain(value)));
+            plain.collect::<Map<_, _>>().into()
+        }
+        Value::Null | Value::String(_) => value.clone(),
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::Object;
-use super::shape::{Nested, Tagged, put, put_tags, slugs};
+use super::shape::{Nested, Tagged, plain, put, put_tags, slugs};
 use crate::reconcile::{Fields, ObjectId, Resource, Stored};
 
 /// The columns that hold plain text.
@@ -117,7 +117,7 @@ fn essence(raw: &Map<String, Value>) -> Map<String, Value> {
                     .map(|part| Value::String(part.to_owned()))
                     .collect(),
             ),
-            _ => (key.clone(), value.clone()),
+            _ => (key.clone(), plain(value)),
         })
         .collect()
 }
@@ -185,6 +185,7 @@ mod tests {
             ("raw_config", raw("images,iso", "1"), raw("iso,images", "2"), true),
             ("raw_config", raw("images", "1"), raw("iso,images", "1"), false),
             ("raw_config", Value::Null, raw("iso", "1"), false),
+            ("raw_config", json!({"shared": 1}), json!({"shared": "1"}), true),
         ];
         for (field, before, after, is_same) in cases {
             assert_eq!(

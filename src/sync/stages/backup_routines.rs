@@ -18,7 +18,7 @@ const ROUTINES: Subject = Subject {
 };
 
 pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
-    run.read::<BackupJobs>().await?;
+    run.read_or_miss::<BackupJobs>("backup jobs of the cluster").await?;
     let jobs = run.facts.inventory.items::<BackupJobs>();
     let items: Vec<_> = jobs
         .iter()

@@ -25,7 +25,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
         run.progress.summary(PHASE, &Counts::default());
         return Ok(Summary::default());
     }
-    run.read::<Storages>().await?;
+    run.read_or_miss::<Storages>("storages of the cluster").await?;
     let definitions = run.facts.inventory.items::<Storages>();
     let names: Vec<_> = definitions
         .iter()
