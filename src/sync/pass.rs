@@ -106,16 +106,21 @@ impl<'a> EndpointRun<'a> {
         Ok([first?, second?])
     }
 
-    /// Runs three passes side by side.
+    /// Like [`Self::passes`], for three.
     pub(super) async fn three_passes<P: Pass, Q: Pass, R: Pass>(&mut self) -> Result<[Outcome; 3], Error> {
+        let [first, second, third] = self.try_three_passes::<P, Q, R>().await;
+        Ok([first?, second?, third?])
+    }
+
+    /// Like [`Self::try_passes`], for three.
+    pub(super) async fn try_three_passes<P: Pass, Q: Pass, R: Pass>(&mut self) -> [Result<Outcome, Error>; 3] {
         let (first, second, third) =
             tokio::join!(self.carry_out::<P>(2), self.carry_out::<Q>(2), self.carry_out::<R>(2));
-        let (first, second, third) = (
+        [
             self.take_in::<P>(first),
             self.take_in::<Q>(second),
             self.take_in::<R>(third),
-        );
-        Ok([first?, second?, third?])
+        ]
     }
 
     /// Like [`Self::passes`], where one may do without the other.

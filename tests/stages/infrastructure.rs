@@ -636,6 +636,67 @@ async fn free_cluster_of_the_name_is_claimed_by_the_plugin_where_it_can() {
 }
 
 #[tokio::test]
+async fn lists_that_netbox_does_not_show_cost_what_hangs_on_them_alone() {
+    for (path, rows) in [
+        ("/api/plugins/proxbox/sync-state/clusters/", 2),
+        (TRACKED_NODES, 2),
+        ("/api/virtualization/virtual-machine-types/", 2),
+        // What a device cannot do without.
+        ("/api/dcim/device-roles/", 0),
+    ] {
+        let bench = Bench::with(World::estate(2, 2), StandinOptions::default()).await;
+        bench.stage(Stage::Devices).await;
+        for device in bench.netbox.rows(DEVICES) {
+            bench.netbox.remove(DEVICES, device["id"].as_u64().unwrap()).unwrap();
+        }
+        bench.forget();
+        bench
+            .netbox
+            .faults()
+            .add(FaultRule::on(path, Fault::Status(500)).method("GET"));
+        let report = bench.stage(Stage::Devices).await;
+        assert_eq!(report.counts().created, rows, "{path}: {report:?}");
+        assert_eq!(bench.netbox.count("plugins/proxbox/sync-state/devices"), rows, "{path}");
+        assert!(
+            warnings(&report).contains(path.trim_matches('/')),
+            "{path}: {}",
+            warnings(&report)
+        );
+        bench.netbox.faults().clear();
+        bench.forget();
+        let report = bench.stage(Stage::Devices).await;
+        assert_eq!(
+            (report.counts().failed, warnings(&report)),
+            (0, String::new()),
+            "{path}"
+        );
+        let linked = bench.netbox.rows(TRACKED_NODES);
+        assert!(linked.iter().all(|row| row["netbox_device"].is_object()), "{path}");
+        bench.take_writes();
+        bench.forget();
+        bench.stage(Stage::Devices).await;
+        assert_eq!(bench.take_writes(), [""; 0], "{path}");
+    }
+}
+
+#[tokio::test]
+async fn tag_of_the_right_name_and_another_slug_is_told_and_left_alone() {
+    let bench = Bench::with(World::estate(2, 2), StandinOptions::default()).await;
+    let row = json!({"name": "Proxbox: Discovered Node", "slug": "nodes-of-mine"});
+    bench.netbox.seed("extras/tags", &row).unwrap();
+    let report = bench.stage(Stage::Devices).await;
+    assert_eq!(report.counts().created, 2, "{report:?}");
+    let told = warnings(&report);
+    assert!(
+        told.contains("nodes-of-mine") && told.contains("proxbox-discovered-node"),
+        "{told}"
+    );
+    let devices = bench.netbox.rows(DEVICES);
+    let tags = devices.iter().flat_map(|row| row["tags"].as_array().unwrap());
+    assert!(tags.into_iter().all(|tag| tag["slug"] == "proxbox"), "{devices:#?}");
+}
+
+#[tokio::test]
 async fn jobs_that_vanish_all_at_once_are_marked_only_where_that_is_allowed() {
     let bench = filled(sized(2, 12)).await;
     bench.proxmox.world().change(|world| {

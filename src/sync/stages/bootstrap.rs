@@ -41,6 +41,11 @@ impl BootstrapStatus {
         }
     }
 
+    fn miss(&mut self, kind: &str, error: &Error) {
+        self.warnings.push(json!({"object": kind, "error": error.to_string()}));
+        self.ok = false;
+    }
+
     fn take(&mut self, kind: &str, outcome: &Outcome) {
         let labels = |rows: &[Written]| -> Vec<String> { rows.iter().map(|row| label(kind, &row.key)).collect() };
         self.created.extend(labels(&outcome.created));
@@ -69,23 +74,25 @@ impl EndpointRun<'_> {
             ok: true,
             ..BootstrapStatus::default()
         };
-        let tags = self.pass::<Tags>().await?;
-        self.facts.known.is_first_run = tags.created.iter().any(|tag| tag.key == PROXBOX_TAG);
-        self.supported::<Tags>(tags, &mut status);
-        let [cluster_types, manufacturers] = self.passes::<ClusterTypes, Manufacturers>().await?;
-        let cluster_type = self.supported::<ClusterTypes>(cluster_types, &mut status);
-        self.supported::<Manufacturers>(manufacturers, &mut status);
+        let tags = self.pass::<Tags>().await;
+        let made = tags.as_ref().map_or(&[][..], |tags| &tags.created);
+        self.facts.known.is_first_run = made.iter().any(|tag| tag.key == PROXBOX_TAG);
+        self.supported::<Tags>(tags, &mut status)?;
+        let [cluster_types, manufacturers] = self.try_passes::<ClusterTypes, Manufacturers>().await;
+        // Nothing can be done without it.
+        let cluster_type = self.supported::<ClusterTypes>(Ok(cluster_types?), &mut status)?;
+        self.supported::<Manufacturers>(manufacturers, &mut status)?;
         let (device_types, roles) = if self.version.has_vm_types() {
             // Boxed: whoever awaits this would be as large.
-            let passes = Box::pin(self.three_passes::<DeviceTypes, Roles, VirtualMachineTypes>());
-            let [device_types, roles, machine_types] = passes.await?;
-            self.supported::<VirtualMachineTypes>(machine_types, &mut status);
+            let passes = Box::pin(self.try_three_passes::<DeviceTypes, Roles, VirtualMachineTypes>());
+            let [device_types, roles, machine_types] = passes.await;
+            self.supported::<VirtualMachineTypes>(machine_types, &mut status)?;
             (device_types, roles)
         } else {
-            self.passes::<DeviceTypes, Roles>().await?.into()
+            self.try_passes::<DeviceTypes, Roles>().await.into()
         };
-        self.supported::<DeviceTypes>(device_types, &mut status);
-        self.supported::<Roles>(roles, &mut status);
+        self.supported::<DeviceTypes>(device_types, &mut status)?;
+        self.supported::<Roles>(roles, &mut status)?;
         if !self.is_dry_run {
             if status.ok {
                 self.memo.remember(self.netbox, mode, &self.facts.ids);
@@ -104,10 +111,19 @@ impl EndpointRun<'_> {
         }
     }
 
-    /// Takes in what came of one kind of supporting objects; answers the first that could not be had.
-    fn supported<P: Pass>(&mut self, outcome: Outcome, status: &mut BootstrapStatus) -> Option<Failure> {
+    /// Takes in what came of one kind of supporting objects; answers the first that could not be had. Of a kind that NetBox
+    /// does not show, it is up to each object that needs it.
+    fn supported<P: Pass>(
+        &mut self,
+        passed: Result<Outcome, Error>,
+        status: &mut BootstrapStatus,
+    ) -> Result<Option<Failure>, Error> {
+        if let Err(error) = &passed {
+            status.miss(P::Object::KIND, error);
+        }
+        let outcome = self.or_without::<P::Object, _>(passed)?;
         self.warn("bootstrap", &outcome);
         status.take(P::Object::KIND, &outcome);
-        outcome.failed.into_iter().next()
+        Ok(outcome.failed.into_iter().next())
     }
 }

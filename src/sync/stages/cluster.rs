@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use crate::error::ErrorKind;
 use crate::netbox::ids::Ids;
-use crate::netbox::objects::{ClaimedCluster, Cluster, Object, PluginEndpoint, Site, Tenant, TrackingCluster};
+use crate::netbox::objects::{
+    ClaimedCluster, Cluster, ClusterState, Object, PluginEndpoint, Site, Tenant, TrackingCluster,
+};
 use crate::netbox::{self, Query};
 use crate::reconcile::{Mode, ObjectId};
 use crate::stages::claim::{self, Ambiguity, Claim};
@@ -179,7 +181,8 @@ impl EndpointRun<'_> {
         if !is_claimed {
             self.link_cluster(cluster).await?;
         }
-        let outcome = self.pass::<ClusterStates>().await?;
+        let states = self.pass::<ClusterStates>().await;
+        let outcome = self.or_without::<ClusterState, _>(states)?;
         self.warn("devices", &outcome);
         self.keep_target();
         Ok(())

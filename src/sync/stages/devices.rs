@@ -83,11 +83,16 @@ impl EndpointRun<'_> {
         let mut outcome = self.pass::<Devices>().await?;
         self.facts.known.made_devices = outcome.created.iter().map(|row| row.id).collect();
         // The links first: by them the plugin finds the node of a sync state, when that is written.
-        let links = self.pass::<NodeLinks>().await?;
+        let links = self.pass::<NodeLinks>().await;
+        let links = self.or_without::<TrackingNode, _>(links)?;
         self.warn(PHASE, &links);
         let states = self.pass::<DeviceStates>().await?;
         self.verify_owner(&states, &mut outcome).await?;
-        let rows = self.recall::<TrackingNode>(NodeLinks::scope(&self.facts)).await?;
+        let rows = if self.facts.known.is_unread::<TrackingNode>() {
+            Vec::new()
+        } else {
+            self.recall::<TrackingNode>(NodeLinks::scope(&self.facts)).await?
+        };
         self.know_nodes(&outcome, rows);
         Ok(outcome)
     }
@@ -102,7 +107,8 @@ impl EndpointRun<'_> {
             sites: sites_of(&self.facts),
             devices,
         };
-        if outcome.failed.is_empty() && !self.is_dry_run && self.facts.options.only.is_everything() {
+        let is_whole = outcome.failed.is_empty() && !self.facts.known.is_unread::<TrackingNode>();
+        if is_whole && !self.is_dry_run && self.facts.options.only.is_everything() {
             self.place().keep_nodes(nodes.clone());
         }
         self.take_nodes(nodes);
