@@ -124,6 +124,16 @@ fn value_that_cannot_be_used_stops_the_start_with_its_variable_and_an_example() 
         "{told}"
     );
     assert!(told.contains("PROXBOX_LOG_FORMAT must be one of text, json"), "{told}");
+    let template = [("PROXBOX_NODE_DEVICE_NAME_TEMPLATE", "{name}.lab")];
+    for command in ["serve", "settings"] {
+        let output = run(folder.path(), &template, &[command]);
+        assert_eq!(output.status.code(), Some(1), "{command}");
+        let told = text(&output.stderr);
+        assert!(
+            told.contains("PROXBOX_NODE_DEVICE_NAME_TEMPLATE must be a host name that holds {node}"),
+            "{told}"
+        );
+    }
     assert!(!folder.path().join("database.db").exists(), "something was begun");
 }
 

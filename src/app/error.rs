@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::store;
+use crate::{config, store};
 
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -10,6 +10,9 @@ pub enum Error {
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// A setting cannot be used.
+    #[error(transparent)]
+    Config(#[from] config::Invalid),
     /// The port cannot be opened.
     #[error("cannot listen on {address}; is another service there? Change PROXBOX_BIND_HOST or PORT")]
     Listen {

@@ -22,12 +22,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::http::settings::{self, Settings};
 use crate::http::{self, AppState, Sisters};
 use crate::proxmox::description::Catalog;
 use crate::store::{Keys, Location, LockoutPolicy, Store, StoreOptions};
-use crate::sync::Registry;
+use crate::sync::{Registry, TEMPLATE_FORM, is_device_name_template};
 use crate::telemetry::Ring;
 use crate::{netbox, proxmox};
 
@@ -63,6 +63,22 @@ impl Start {
     }
 }
 
+/// Judges the template by which the environment names devices, which `config` cannot.
+///
+/// # Errors
+///
+/// [`config::Invalid`], which names the variable.
+pub fn check_template(config: &Config) -> Result<(), config::Invalid> {
+    match config.overrides.node_device_name_template.as_deref() {
+        Some(template) if !is_device_name_template(template) => Err(config::Invalid(vec![config::Problem {
+            variable: "PROXBOX_NODE_DEVICE_NAME_TEMPLATE",
+            problem: format!("must be {TEMPLATE_FORM}"),
+            example: "{node}.{cluster_slug}",
+        }])),
+        _ => Ok(()),
+    }
+}
+
 /// The running service. Dropping it cuts off what it is doing; [`Service::stop`] lets it finish.
 #[derive(Debug)]
 pub struct Service {
@@ -83,6 +99,7 @@ impl Service {
     /// [`Error`], which says what to do.
     pub async fn start(start: Start) -> Result<Self, Error> {
         let config = Arc::new(start.config);
+        check_template(&config)?;
         let acceptor = tls::acceptor(&config)?;
         let store = Store::open(store_options(&config, start.clock)).await?;
         let listeners = listen::open(&config.listen).await?;

@@ -2,10 +2,12 @@
 
 use super::Failure;
 use super::commands::say;
+use crate::app;
 use crate::config::{Config, VARIABLES};
 
-/// Lists every variable. That `config` could be made proves that all of them can be used.
+/// Lists every variable. That `config` could be made proves that all of them can be used, but for the template of names.
 pub(super) fn print(config: &Config) -> Result<(), Failure> {
+    app::check_template(config)?;
     for variable in VARIABLES {
         let default = if variable.default.is_empty() {
             "-"

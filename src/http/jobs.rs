@@ -1,6 +1,6 @@
 //! From a request to a run: what it is to do, with which NetBox and which endpoints.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use axum::http::StatusCode;
@@ -11,7 +11,9 @@ use serde::de::IgnoredAny;
 use super::AppState;
 use super::error::ApiError;
 use super::scope::Scope;
+use super::settings;
 use super::targets::{Selected, Target, get_branch};
+use crate::netbox::settings::SyncChoices;
 use crate::netbox::{self, Client, ObjectId};
 use crate::proxmox::types::ClusterStatus;
 use crate::sync::{EndpointFacts, Limits, Lookup, Part, RunContext, SyncEndpoint, SyncRequest};
@@ -48,7 +50,8 @@ impl Job {
         machine: Option<ObjectId>,
         selected: Selected,
     ) -> Result<Self, ApiError> {
-        let mut request = SyncRequest::parse(&scope.query)?;
+        let settings = settings::read_once(state).await;
+        let mut request = SyncRequest::parse(&with_defaults(scope.query.clone(), &settings.sync))?;
         let client = get_branch(state, &request).await?;
         if !request.dry_run {
             refuse_mock_data(state, &client)?;
@@ -59,7 +62,6 @@ impl Job {
         } else if let Some(machines) = &request.options.guests.only {
             check_machines(&client, machines).await?;
         }
-        let settings = state.settings.effective();
         request.fetch_max_concurrency = request.fetch_max_concurrency.or(settings.proxmox.fetch_concurrency);
         let template = settings.sync.node_device_name_template.clone().unwrap_or_default();
         let limits = &state.config.sync;
@@ -109,6 +111,27 @@ impl Job {
         }
         Ok(())
     }
+}
+
+/// A query with what the plugin's page says in place of parameters that are not there.
+fn with_defaults(mut query: BTreeMap<String, String>, page: &SyncChoices) -> BTreeMap<String, String> {
+    let flag = |flag: Option<bool>| flag.map(|flag| flag.to_string());
+    for (name, value) in [
+        (
+            "use_guest_agent_interface_name",
+            flag(page.use_guest_agent_interface_name),
+        ),
+        (
+            "ignore_ipv6_link_local_addresses",
+            flag(page.ignore_ipv6_link_local_addresses),
+        ),
+        ("primary_ip_preference", page.primary_ip_preference.clone()),
+    ] {
+        if let Some(value) = value {
+            query.entry(name.to_owned()).or_insert(value);
+        }
+    }
+    query
 }
 
 /// Whether an endpoint has the node; one that does not tell may.

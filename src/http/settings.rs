@@ -1,6 +1,6 @@
 //! The settings in force: the environment, then the plugin's settings page, then the defaults of whoever uses them.
 //!
-//! The page is read in the background, never while a client waits.
+//! The page is read in the background; but the first run waits for it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,12 +12,16 @@ use tracing::{debug, warn};
 use super::AppState;
 use crate::config::Overrides;
 use crate::error::ErrorKind;
+use crate::netbox::settings::InvalidSetting;
 use crate::netbox::{self, PluginSettings};
+use crate::sync::{TEMPLATE_FORM, is_device_name_template};
 
 /// How long a page that was read is good.
 const GOOD_FOR: Duration = Duration::from_mins(5);
 /// When it is asked for again after it could not be read.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// How long a run waits for the first one.
+const WAITED_FOR: Duration = Duration::from_secs(10);
 
 /// The settings in force; clones share them.
 #[derive(Debug, Clone)]
@@ -37,6 +41,8 @@ struct Shared {
 struct State {
     effective: Arc<PluginSettings>,
     is_denied: bool,
+    /// Whether the plugin's page has been read.
+    is_read: bool,
 }
 
 impl Settings {
@@ -45,7 +51,7 @@ impl Settings {
         let effective = Arc::new(overlay(PluginSettings::default(), &overrides));
         let state = State {
             effective,
-            is_denied: false,
+            ..State::default()
         };
         let shared = Shared {
             overrides,
@@ -83,12 +89,14 @@ impl Settings {
     /// Takes over what the plugin's page says, or keeps the last good copy. Answers when to read it again.
     fn take(&self, page: Result<PluginSettings, netbox::Error>) -> Duration {
         match page {
-            Ok(page) => {
+            Ok(mut page) => {
+                refuse_bad_template(&mut page);
                 warn_of_invalid(&page);
                 let effective = Arc::new(overlay(page, &self.shared.overrides));
                 self.keep(State {
                     effective,
                     is_denied: false,
+                    is_read: true,
                 });
                 GOOD_FOR
             }
@@ -105,10 +113,32 @@ impl Settings {
     }
 }
 
+fn refuse_bad_template(page: &mut PluginSettings) {
+    let template = &mut page.sync.node_device_name_template;
+    if template.as_deref().is_some_and(|text| !is_device_name_template(text)) {
+        *template = None;
+        page.invalid.push(InvalidSetting {
+            key: "node_device_name_template",
+            problem: format!("must be {TEMPLATE_FORM}"),
+        });
+    }
+}
+
 fn warn_of_invalid(page: &PluginSettings) {
     for setting in &page.invalid {
         warn!(setting = setting.key, problem = %setting.problem, "plugin setting ignored");
     }
+}
+
+/// The settings in force for a run. One that comes before the plugin's page was ever read waits for that, but not for long:
+/// it would call devices by other names than the page says.
+pub(super) async fn read_once(state: &AppState) -> Arc<PluginSettings> {
+    let known = state.settings.state();
+    if !known.is_read && !known.is_denied {
+        // Too late is as good as not at all: the run itself finds out what is wrong with NetBox.
+        let _ = tokio::time::timeout(WAITED_FOR, refresh(state)).await;
+    }
+    state.settings.effective()
 }
 
 /// Reads the plugin's page again and again until `stop`.
@@ -200,6 +230,7 @@ mod tests {
     use crate::http::jobs::Job;
     use crate::http::scope::Scope;
     use crate::http::targets::select;
+    use crate::stages::Family;
     use crate::store::{NetBoxDraft, NetBoxSettings, SecretChange, Store, StoreOptions, TokenVersion};
     use crate::sync::{EndpointFilter, Registry};
     use crate::telemetry::Ring;
@@ -278,6 +309,56 @@ mod tests {
         assert_eq!(after.netbox.max_retries, None, "left to whoever uses it");
     }
 
+    /// The run that a request without parameters asks for.
+    async fn job(state: &AppState, query: &[(&str, &str)]) -> Job {
+        let query = query
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let scope = Scope {
+            filter: EndpointFilter::default(),
+            query: query.collect(),
+        };
+        let selected = select(state, &scope.filter).await.unwrap();
+        Job::between(state, &scope, None, selected).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn first_run_waits_for_the_page_and_the_next_do_not_ask_again() {
+        let server = MockServer::start().await;
+        let page = json!({"delete_orphans": true});
+        answer(&server, ResponseTemplate::new(200).set_body_json(page)).await;
+        let state = state(&server, &[]).await;
+        for _ in 0..2 {
+            assert!(job(&state, &[]).await.context.delete_orphans);
+        }
+        let asked = server.received_requests().await.unwrap();
+        assert_eq!(asked.iter().filter(|request| request.url.path() == PAGE).count(), 1);
+    }
+
+    #[tokio::test]
+    async fn page_says_what_a_request_leaves_open() {
+        let server = MockServer::start().await;
+        let page = json!({"ignore_ipv6_link_local_addresses": false, "primary_ip_preference": "ipv6"});
+        answer(&server, ResponseTemplate::new(200).set_body_json(page)).await;
+        let state = state(&server, &[]).await;
+        let guests = job(&state, &[]).await.request.options.guests;
+        assert_eq!((guests.ignore_link_local, guests.primary_family), (false, Family::V6));
+        let guests = job(&state, &[("ignore_ipv6_link_local_addresses", "true")]).await;
+        assert!(guests.request.options.guests.ignore_link_local);
+    }
+
+    #[tokio::test]
+    async fn template_that_names_no_node_is_told_and_passed_over() {
+        let server = MockServer::start().await;
+        let page = json!({"node_device_name_template": "{name}.lab"});
+        answer(&server, ResponseTemplate::new(200).set_body_json(page)).await;
+        let state = state(&server, &[]).await;
+        refresh(&state).await;
+        let effective = state.settings.effective();
+        assert_eq!(effective.sync.node_device_name_template, None);
+        assert_eq!(effective.invalid[0].key, "node_device_name_template");
+    }
+
     #[tokio::test]
     async fn requests_have_the_limits_that_somebody_has_set() {
         let server = MockServer::start().await;
@@ -321,14 +402,12 @@ mod tests {
             answer(&server, ResponseTemplate::new(200).set_body_json(&page)).await;
             let state = state(&server, variables).await;
             refresh(&state).await;
-            let query = query.map(|count| ("fetch_max_concurrency".to_owned(), count.to_owned()));
-            let scope = Scope {
-                filter: EndpointFilter::default(),
-                query: query.into_iter().collect(),
-            };
-            let selected = select(&state, &scope.filter).await.unwrap();
-            let job = Job::between(&state, &scope, None, selected).await.unwrap();
-            assert_eq!(job.request.fetch_max_concurrency, expected, "{page} {:?}", scope.query);
+            let query: Vec<_> = query
+                .map(|count| ("fetch_max_concurrency", count))
+                .into_iter()
+                .collect();
+            let job = job(&state, &query).await;
+            assert_eq!(job.request.fetch_max_concurrency, expected, "{page} {query:?}");
         }
     }
 

@@ -90,6 +90,9 @@ pub fn device_name(template: &str, parts: DeviceNameParts<'_>) -> Result<String,
     }
 }
 
+/// What a template of device names is, as the rest of a sentence.
+pub const TEMPLATE_FORM: &str = "a host name that holds {node} and may hold {cluster}, {cluster_slug} and {endpoint}";
+
 /// Whether `template` has the placeholder `{node}` and no unknown one.
 pub fn is_device_name_template(template: &str) -> bool {
     let known = ["{node}", "{cluster}", "{cluster_slug}", "{endpoint}"];

@@ -48,6 +48,8 @@ pub use tally::SdnTally;
 pub use warning::Warning;
 
 // What a caller needs to ask for a run, from the rooms above.
-pub use crate::mapping::names::{DeviceNameParts, device_name, endpoint_label, is_device_name_template, plugin_key};
+pub use crate::mapping::names::{
+    DeviceNameParts, TEMPLATE_FORM, device_name, endpoint_label, is_device_name_template, plugin_key,
+};
 pub use crate::reconcile::Limits;
 pub use crate::stages::{EndpointFacts, Flag, Lookup, Part, Stage};

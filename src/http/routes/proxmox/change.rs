@@ -10,7 +10,7 @@ use crate::http::hosts::check_host;
 use crate::http::patch::{MaybeNumber, MaybeSeconds, MaybeSecret, MaybeText, Patch, Port, Switch, Text, Texts};
 use crate::proxmox::{Credential, CredentialError, Fingerprint};
 use crate::store::{ProxmoxDraft, ProxmoxSettings, SecretChange};
-use crate::sync::{DeviceNameParts, device_name, endpoint_label, is_device_name_template};
+use crate::sync::{DeviceNameParts, TEMPLATE_FORM, device_name, endpoint_label, is_device_name_template};
 
 /// Members of a Proxmox endpoint; those that are absent stay as they are.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -321,7 +321,6 @@ fn check_template(settings: &ProxmoxSettings) -> Result<(), ApiError> {
     if template.is_empty() || (is_device_name_template(template) && device_name(template, sample).is_ok()) {
         return Ok(());
     }
-    let text = "node_device_name_template must hold {node}, may hold {cluster}, {cluster_slug} and {endpoint}, and must \
-                make a host name";
+    let text = format!("node_device_name_template must be {TEMPLATE_FORM}");
     Err(ApiError::plain(StatusCode::UNPROCESSABLE_ENTITY, text))
 }
