@@ -31,7 +31,7 @@ pub struct PluginSettings {
     pub batches: Batches,
     /// What a run does.
     pub sync: SyncChoices,
-    /// Which addresses may be asked.
+    /// Which addresses may be asked; accepted, without effect.
     pub addresses: AddressRules,
     /// Networks of cloud customers.
     pub cloud: CloudNetwork,

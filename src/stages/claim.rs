@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::{EndpointFacts, Facts};
 use crate::mapping::names::plugin_key;
-use crate::netbox::objects::{Cluster, PluginEndpoint, TrackingCluster};
+use crate::netbox::objects::{Cluster, DeviceState, PluginEndpoint, TrackingCluster};
 use crate::reconcile::{ObjectId, Stored};
 
 /// Why no NetBox cluster can be told to be the one.
@@ -232,6 +232,28 @@ pub fn decide(facts: &Facts, endpoint: ObjectId) -> Result<Claim, Ambiguity> {
             count: several.len(),
         }),
     }
+}
+
+/// Whether a cluster may be taken by its name alone, where no row of the plugin tells whose it is: not where the sync states of
+/// its nodes name another endpoint and none names ours.
+///
+/// # Errors
+///
+/// [`Ambiguity::Taken`].
+pub fn refuse_foreign(facts: &Facts, states: &[Stored<DeviceState>]) -> Result<(), Ambiguity> {
+    let own = facts.endpoint.key.id.0;
+    let owners: BTreeSet<i64> = states
+        .iter()
+        .filter_map(|stored| stored.object.endpoint_raw_id)
+        .collect();
+    let configured = facts.known.endpoint_ids.as_ref();
+    let is_there = |owner: &i64| configured.is_none_or(|ids| ids.contains(owner));
+    if owners.contains(&own) || !owners.iter().any(is_there) {
+        return Ok(());
+    }
+    Err(Ambiguity::Taken {
+        name: facts.cluster.name.clone(),
+    })
 }
 
 /// Whether after a write the endpoint's tracking row links `cluster` and no other endpoint's does.

@@ -716,6 +716,30 @@ fn plugins_endpoint_is_found_by_address_and_told_apart_by_the_suffix() {
     ));
 }
 
+#[test]
+fn cluster_without_a_row_is_not_taken_where_its_nodes_are_another_endpoints() {
+    let mut facts = converged();
+    let owned = |owner: Option<i64>| {
+        let mut row = state(101, "pve1");
+        row.object.endpoint_raw_id = owner;
+        row
+    };
+    let cases = [
+        (vec![], true),
+        (vec![owned(None)], true),
+        (vec![owned(Some(OURS)), owned(Some(2))], true),
+        (vec![owned(None), owned(Some(2))], false),
+        // Of an endpoint that is configured no more.
+        (vec![owned(Some(9))], true),
+    ];
+    facts.known.endpoint_ids = Some([OURS, 2].into());
+    for (states, is_free) in cases {
+        assert_eq!(claim::refuse_foreign(&facts, &states).is_ok(), is_free, "{states:?}");
+    }
+    facts.known.endpoint_ids = None;
+    assert!(claim::refuse_foreign(&facts, &[owned(Some(9))]).is_err());
+}
+
 /// A case: its name, tracking rows, clusters of the name or link, and what is to be decided.
 type ClaimCase = (
     &'static str,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
 
+use super::brief::fit_items;
 use super::error::Error;
 use super::report::{Counts, Failure};
 use super::stages::BootstrapStatus;
@@ -140,6 +141,7 @@ impl Progress {
         if let (Value::Object(data), Some(metadata)) = (&mut data, metadata) {
             data.insert("metadata".to_owned(), metadata);
         }
+        fit_items(&mut data);
         self.send("discovery", data);
     }
 

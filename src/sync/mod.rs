@@ -5,6 +5,7 @@
 
 mod ahead;
 mod apply;
+mod brief;
 mod context;
 mod entry;
 mod error;

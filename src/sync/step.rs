@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::brief::with_brief;
 use super::event::Progress;
 use super::request::SyncRequest;
 use crate::error::ErrorKind;
@@ -129,24 +130,15 @@ impl Progress {
         } else {
             ("failed", format!("{} failed: {}", step.noun, errors.join("; ")))
         };
-        self.send(
-            "step",
-            json!({
-                "step": step.name,
-                "status": status,
-                "message": message,
-                "result": result,
-                "duration_seconds": (took.as_secs_f64() * 1000.0).round() / 1000.0,
-            }),
-        );
+        let took = (took.as_secs_f64() * 1000.0).round() / 1000.0;
+        let data = json!({"step": step.name, "status": status, "message": message, "duration_seconds": took});
+        self.send("step", with_brief(data, result));
     }
 
     /// The end of a step that is all there is to do; the frame that closes the stream is still to come.
     pub(super) fn finished(&self, step: &Step, result: &Value) {
-        self.send(
-            "step",
-            json!({"step": step.name, "status": "completed", "message": step.finished, "result": result}),
-        );
+        let data = json!({"step": step.name, "status": "completed", "message": step.finished});
+        self.send("step", with_brief(data, result));
     }
 
     /// Closes the stream of a run that did all it was asked to.

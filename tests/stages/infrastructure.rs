@@ -680,6 +680,27 @@ async fn lists_that_netbox_does_not_show_cost_what_hangs_on_them_alone() {
 }
 
 #[tokio::test]
+async fn dry_run_plans_the_sync_state_of_a_device_that_is_nobodys_once() {
+    let bench = Bench::with(World::estate(2, 2), StandinOptions::default()).await;
+    bench.stage(Stage::Devices).await;
+    let states = "plugins/proxbox/sync-state/devices";
+    let gone = bench.netbox.rows(states)[0]["id"].as_u64().unwrap();
+    bench.netbox.remove(states, gone).unwrap();
+    bench.forget();
+    bench.take_writes();
+    let request = SyncRequest {
+        dry_run: true,
+        ..SyncRequest::default()
+    };
+    let report = bench.stage_with(Stage::Devices, request).await;
+    let plans = report.endpoints[0].plans.iter();
+    let of_states = plans.filter(|plan| plan.path.contains(states));
+    let planned: Vec<(usize, usize)> = of_states.map(|plan| (plan.create.len(), plan.update.len())).collect();
+    assert_eq!(planned, [(1, 0)]);
+    assert_eq!(bench.take_writes(), [""; 0]);
+}
+
+#[tokio::test]
 async fn tag_of_the_right_name_and_another_slug_is_told_and_left_alone() {
     let bench = Bench::with(World::estate(2, 2), StandinOptions::default()).await;
     let row = json!({"name": "Proxbox: Discovered Node", "slug": "nodes-of-mine"});

@@ -5,12 +5,13 @@ use serde_json::Value;
 use crate::error::ErrorKind;
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::{
-    ClaimedCluster, Cluster, ClusterState, Object, PluginEndpoint, Site, Tenant, TrackingCluster,
+    ClaimedCluster, Cluster, ClusterState, DeviceState, Object, PluginEndpoint, Site, Tenant, TrackingCluster,
 };
 use crate::netbox::{self, Query};
 use crate::reconcile::{Mode, ObjectId};
 use crate::stages::claim::{self, Ambiguity, Claim};
 use crate::stages::clusters::{self, ClusterLinks, ClusterStates, Clusters, DefaultSite};
+use crate::stages::devices::state_selection;
 use crate::stages::{Lookup, Pass as _, Selection, Stage};
 use crate::sync::error::Error;
 use crate::sync::memo::KnownTarget;
@@ -41,6 +42,10 @@ impl EndpointRun<'_> {
         let selection = linked.map_or_else(|| Selection::with("name", &name), |id| Selection::with("id", &id));
         self.facts.known.clusters = self.list::<Cluster>(vec![selection]).await?;
         let claim = claim::decide(&self.facts, endpoint)?;
+        if self.facts.target.tracking.is_none() && claim != Claim::Create {
+            let states = self.list::<DeviceState>(vec![state_selection(&self.facts)]).await?;
+            claim::refuse_foreign(&self.facts, &states)?;
+        }
         self.facts.target.cluster = match claim {
             Claim::Adopt(cluster) => Some(cluster),
             Claim::Create => None,

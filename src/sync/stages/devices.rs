@@ -7,12 +7,12 @@ use serde_json::json;
 use super::Summary;
 use crate::netbox::objects::{Device, DeviceState, TrackingNode};
 use crate::reconcile::{Mode, ObjectId, Stored};
-use crate::stages::Pass;
 use crate::stages::devices::{
     DeviceClaims, DeviceStates, Devices, NodeLinks, named_selection, named_state_selection, state_selection,
     stated_selection,
 };
 use crate::stages::nodes::{devices_of, resolve, sites_of};
+use crate::stages::{Pass, Selection};
 use crate::sync::error::Error;
 use crate::sync::memo::KnownNodes;
 use crate::sync::pass::EndpointRun;
@@ -169,6 +169,10 @@ impl EndpointRun<'_> {
 
     /// Claims devices that exist and that nobody owns, and reads the claims back before anything else is written.
     async fn claim_devices(&mut self) -> Result<(), Error> {
+        if self.is_dry_run && self.facts.options.modes.effective_node() == Mode::Always {
+            // The plan of the sync states shows it.
+            return Ok(());
+        }
         let claims = self.pass::<DeviceClaims>().await?;
         for failure in &claims.failed {
             let reason = format!("its device could not be claimed: {}", failure.message);
@@ -184,7 +188,7 @@ impl EndpointRun<'_> {
             return Ok(());
         }
         let fresh = self
-            .list::<DeviceState>(vec![crate::stages::Selection::any_of("device_id", claimed)])
+            .list::<DeviceState>(vec![Selection::any_of("device_id", claimed)])
             .await?;
         let devices: BTreeSet<_> = fresh.iter().map(|stored| stored.object.device).collect();
         self.facts
@@ -208,7 +212,7 @@ impl EndpointRun<'_> {
         let created = states.created.iter().filter(|row| !is_new(row));
         let written: Vec<_> = created.chain(&states.updated).map(|row| &row.key).collect();
         if !written.is_empty() && !self.is_dry_run {
-            let selection = crate::stages::Selection::any_of("device_id", written);
+            let selection = Selection::any_of("device_id", written);
             let owner = Some(self.facts.endpoint.key.id.0);
             let stored = self.list::<DeviceState>(vec![selection]).await?;
             let lost = stored.iter().filter(|stored| stored.object.endpoint_raw_id != owner);
