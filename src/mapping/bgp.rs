@@ -35,13 +35,15 @@ pub fn bgp_name(place: BgpPlace<'_>, name: &str) -> String {
     clean(&text).chars().take(NAME_MAX).collect()
 }
 
-/// Rows as a comment. Their digest is that of all rows together, and says nothing of them.
+/// Rows as a comment. Their digest is that of all rows together, and says nothing of them; nor does the order of their
+/// keys, in which Proxmox differs from call to call.
 fn comments(raws: &[&Map<String, Value>]) -> String {
     let texts = raws.iter().map(|raw| {
         let mut raw = raw_config(raw);
         if let Some(members) = raw.as_object_mut() {
             members.remove("digest");
         }
+        raw.sort_all_objects();
         raw.to_string()
     });
     texts.collect::<Vec<_>>().join("\n")
@@ -282,6 +284,20 @@ mod tests {
         assert_eq!(
             (known.prefix, known.prefix_custom, known.index),
             (Some(ObjectId(7)), None, 20)
+        );
+    }
+
+    #[test]
+    fn comment_is_the_same_in_whatever_order_proxmox_tells_the_keys() {
+        let told = |text: &str| comments(&[&serde_json::from_str::<Map<String, Value>>(text).unwrap()]);
+        let first =
+            told(r#"{"prefix": "10.0.0.0/8", "le": 24, "digest": "a", "options": {"b": [{"d": 1, "c": 2}], "a": 3}}"#);
+        let second =
+            told(r#"{"options": {"a": 3, "b": [{"c": 2, "d": 1}]}, "digest": "b", "le": 24, "prefix": "10.0.0.0/8"}"#);
+        assert_eq!(first, second);
+        assert_eq!(
+            first,
+            r#"{"le":24,"options":{"a":3,"b":[{"c":2,"d":1}]},"prefix":"10.0.0.0/8"}"#
         );
     }
 
