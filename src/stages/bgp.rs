@@ -35,13 +35,11 @@ pub trait BgpSource: BgpKind {
     const SOURCE: &'static str;
     /// Its content type.
     const TARGET: &'static str;
-    /// The filter by which rows are found.
-    const FILTER: &'static str;
+    /// The filter by which rows are found by their names; `None` where the plugin's filters take one value only, so that
+    /// all rows of the kind are read.
+    const FILTER: Option<&'static str>;
     /// Fields of rows that may be an operator's: they are left as they are.
     const CREATE_ONLY: &'static [&'static str] = &[];
-
-    /// What of the row the filter takes.
-    fn filtered_by(&self) -> String;
 
     /// What the cluster has; what is needed for it stands.
     fn projected(facts: &Facts, networks: &SdnNetworks) -> (Vec<Projected<Self>>, Vec<Skipped>);
@@ -69,8 +67,14 @@ impl<K: BgpSource> Pass for BgpRows<K> {
 
     fn scope(facts: &Facts) -> Vec<Selection> {
         let rows = projected::<K>(facts).0;
-        let values: BTreeSet<String> = rows.iter().map(|row| row.body.filtered_by()).collect();
-        vec![Selection::any_of(K::FILTER, values)]
+        match K::FILTER {
+            Some(filter) => {
+                let names: BTreeSet<String> = rows.iter().map(|row| row.body.name()).collect();
+                vec![Selection::any_of(filter, names)]
+            }
+            None if rows.is_empty() => Vec::new(),
+            None => vec![Selection::all()],
+        }
     }
 
     fn desired(facts: &Facts) -> Desired<BgpRow<K>> {
@@ -112,11 +116,7 @@ fn route_maps(networks: &SdnNetworks) -> BTreeMap<&str, Vec<&Verbatim<SdnRouteMa
 impl BgpSource for BgpPrefixList {
     const SOURCE: &'static str = "bgp-prefix-list";
     const TARGET: &'static str = "netbox_bgp.prefixlist";
-    const FILTER: &'static str = "name";
-
-    fn filtered_by(&self) -> String {
-        self.name.clone()
-    }
+    const FILTER: Option<&'static str> = Some("name");
 
     fn projected(facts: &Facts, networks: &SdnNetworks) -> (Vec<Projected<Self>>, Vec<Skipped>) {
         let lists = place(facts).map(|place| (place, prefix_lists(networks))).into_iter();
@@ -137,11 +137,7 @@ impl BgpSource for BgpPrefixList {
 impl BgpSource for BgpPrefixListRule {
     const SOURCE: &'static str = "bgp-prefix-list-rule";
     const TARGET: &'static str = "netbox_bgp.prefixlistrule";
-    const FILTER: &'static str = "prefix_list_id";
-
-    fn filtered_by(&self) -> String {
-        self.prefix_list.to_string()
-    }
+    const FILTER: Option<&'static str> = None;
 
     fn projected(facts: &Facts, networks: &SdnNetworks) -> (Vec<Projected<Self>>, Vec<Skipped>) {
         let mut rows = Vec::new();
@@ -178,11 +174,7 @@ fn known_prefix(facts: &Facts, cidr: Option<&str>) -> Option<ObjectId> {
 impl BgpSource for BgpRoutingPolicy {
     const SOURCE: &'static str = "bgp-routing-policy";
     const TARGET: &'static str = "netbox_bgp.routingpolicy";
-    const FILTER: &'static str = "name";
-
-    fn filtered_by(&self) -> String {
-        self.name.clone()
-    }
+    const FILTER: Option<&'static str> = Some("name");
 
     fn projected(facts: &Facts, networks: &SdnNetworks) -> (Vec<Projected<Self>>, Vec<Skipped>) {
         let maps = place(facts).map(|place| (place, route_maps(networks))).into_iter();
@@ -203,12 +195,8 @@ impl BgpSource for BgpRoutingPolicy {
 impl BgpSource for BgpCommunity {
     const SOURCE: &'static str = "bgp-community";
     const TARGET: &'static str = "netbox_bgp.community";
-    const FILTER: &'static str = "value";
+    const FILTER: Option<&'static str> = Some("value");
     const CREATE_ONLY: &'static [&'static str] = &["status", "description"];
-
-    fn filtered_by(&self) -> String {
-        self.value.clone()
-    }
 
     fn projected(_: &Facts, networks: &SdnNetworks) -> (Vec<Projected<Self>>, Vec<Skipped>) {
         let (mut rows, mut skipped) = (Vec::new(), Vec::new());
@@ -236,11 +224,7 @@ impl BgpSource for BgpCommunity {
 impl BgpSource for BgpRoutingPolicyRule {
     const SOURCE: &'static str = "bgp-routing-policy-rule";
     const TARGET: &'static str = "netbox_bgp.routingpolicyrule";
-    const FILTER: &'static str = "routing_policy_id";
-
-    fn filtered_by(&self) -> String {
-        self.routing_policy.to_string()
-    }
+    const FILTER: Option<&'static str> = None;
 
     fn projected(facts: &Facts, networks: &SdnNetworks) -> (Vec<Projected<Self>>, Vec<Skipped>) {
         let mut rows = Vec::new();

@@ -47,11 +47,7 @@ fn speakers(networks: &SdnNetworks) -> Vec<Speaker<'_>> {
 impl BgpSource for BgpPeerGroup {
     const SOURCE: &'static str = "bgp-peer-group";
     const TARGET: &'static str = "netbox_bgp.bgppeergroup";
-    const FILTER: &'static str = "name";
-
-    fn filtered_by(&self) -> String {
-        self.name.clone()
-    }
+    const FILTER: Option<&'static str> = Some("name");
 
     fn projected(facts: &Facts, networks: &SdnNetworks) -> (Vec<Projected<Self>>, Vec<Skipped>) {
         let speakers = place(facts).map(|place| (place, speakers(networks))).into_iter();
@@ -69,11 +65,7 @@ impl BgpSource for BgpPeerGroup {
 impl BgpSource for BgpSession {
     const SOURCE: &'static str = "bgp-session";
     const TARGET: &'static str = "netbox_bgp.bgpsession";
-    const FILTER: &'static str = "name";
-
-    fn filtered_by(&self) -> String {
-        self.name.clone()
-    }
+    const FILTER: Option<&'static str> = Some("name");
 
     fn projected(facts: &Facts, networks: &SdnNetworks) -> (Vec<Projected<Self>>, Vec<Skipped>) {
         let (mut rows, mut skipped) = (Vec::new(), Vec::new());

@@ -55,6 +55,13 @@ async fn bench() -> Bench {
     bench
 }
 
+/// The rule at `path` that hangs on `parent`.
+fn rule_of(bench: &Bench, path: &str, relation: &str, parent: &Value) -> Value {
+    let rows = bench.netbox.rows(path).into_iter();
+    let mut own = rows.filter(|row| row[relation]["id"] == parent["id"]);
+    own.next().unwrap()
+}
+
 #[tokio::test]
 async fn rows_are_left_out_with_a_warning_where_netbox_lacks_the_plugin() {
     let bench = Bench::with(World::estate(2, 4), StandinOptions::default()).await;
@@ -86,7 +93,7 @@ async fn route_maps_and_prefix_lists_become_rows_that_refer_to_each_other() {
     let bench = bench().await;
     sync(&bench).await;
     let list = row(&bench, LISTS, "name", "Proxbox SDN 1 lab own");
-    let rule = &bench.netbox.rows(LIST_RULES)[0];
+    let rule = rule_of(&bench, LIST_RULES, "prefix_list", &list);
     assert_eq!(
         (
             &rule["prefix_list"]["id"],
@@ -97,7 +104,7 @@ async fn route_maps_and_prefix_lists_become_rows_that_refer_to_each_other() {
         (&list["id"], &json!(10), &json!("10.99.0.0/16"), &json!(24))
     );
     let policy = row(&bench, POLICIES, "name", "Proxbox SDN 1 lab outward");
-    let rule = &bench.netbox.rows(POLICY_RULES)[0];
+    let rule = rule_of(&bench, POLICY_RULES, "routing_policy", &policy);
     assert_eq!(
         (
             &rule["routing_policy"]["id"],
@@ -136,8 +143,24 @@ async fn session_stands_only_where_netbox_has_all_that_it_joins() {
 async fn second_run_writes_nothing_to_the_plugin() {
     let bench = bench().await;
     sync(&bench).await;
+    let rules = [LISTS, LIST_RULES, POLICIES, POLICY_RULES].map(|path| bench.netbox.count(path));
+    assert_eq!(rules, [2; 4]);
+    let result = sync(&bench).await;
+    assert_eq!(result["counters"]["object_errors"], json!([]), "{result:#}");
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn rules_of_lists_made_by_hand_stay_as_they_are() {
+    let bench = bench().await;
+    sync(&bench).await;
+    let by_hand = json!({"name": "by hand", "description": "", "family": "ipv4"});
+    let list = bench.netbox.seed(LISTS, &by_hand).unwrap();
+    let rule = json!({"prefix_list": list, "index": 10, "action": "deny", "prefix_custom": "10.0.0.0/8"});
+    bench.netbox.seed(LIST_RULES, &rule).unwrap();
     sync(&bench).await;
     assert_eq!(bench.take_writes(), Vec::<String>::new());
+    assert_eq!(bench.netbox.count(LIST_RULES), 3);
 }
 
 #[tokio::test]

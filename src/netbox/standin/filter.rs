@@ -15,6 +15,9 @@ const CONTROLS: &[&str] = &[
     "limit", "offset", "ordering", "fields", "omit", "brief", "start", "format", "exclude",
 ];
 
+/// Filters by the id of a related row that take one value only, unlike others that are called alike.
+const SINGLE: &[&str] = &["prefix_list_id", "routing_policy_id"];
+
 /// Why a read is refused.
 #[derive(Debug)]
 pub(super) enum Unreadable {
@@ -183,7 +186,8 @@ fn by_number(
     values: &[&str],
 ) -> Result<Test, Unreadable> {
     let is_lenient = collection.rules.is_sidecar();
-    let is_single = collection.rules.is_plugin() && !name.ends_with("_id") && !has_repeatable_relations(collection);
+    let is_plain = !name.ends_with("_id") && !has_repeatable_relations(collection);
+    let is_single = collection.rules.is_plugin() && (is_plain || SINGLE.contains(&name));
     let values = if is_single {
         values.get(values.len().saturating_sub(1)..).unwrap_or_default()
     } else {

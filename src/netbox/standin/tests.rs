@@ -665,6 +665,33 @@ async fn filters_are_honoured_ignored_or_refused_as_by_netbox() {
 }
 
 #[tokio::test]
+async fn filter_that_takes_one_value_keeps_the_last() {
+    let options = StandinOptions {
+        has_bgp: true,
+        ..StandinOptions::default()
+    };
+    let standin = Standin::start(options).await.unwrap();
+    let rules = "plugins/bgp/prefix-list-rule";
+    let list = |name: &str, count: u64| {
+        let list = json!({"name": name, "description": "", "family": "ipv4"});
+        let list = standin.seed("plugins/bgp/prefix-list", &list).unwrap();
+        for index in 0..count {
+            let rule = json!({"prefix_list": list, "index": index, "action": "permit", "prefix_custom": "10.0.0.0/8"});
+            standin.seed(rules, &rule).unwrap();
+        }
+        list
+    };
+    let (first, second) = (list("first", 1), list("second", 2));
+    for (query, expected) in [
+        (format!("prefix_list_id={first}&prefix_list_id={second}"), 2),
+        (format!("prefix_list_id={second}&prefix_list_id={first}"), 1),
+    ] {
+        let (_, body) = send(&standin, "GET", &format!("/api/{rules}/?{query}"), &Value::Null).await;
+        assert_eq!(body["count"], expected, "{query}: {body}");
+    }
+}
+
+#[tokio::test]
 async fn pages_orders_and_fields_are_as_asked_for() {
     let standin = standin().await;
     let Estate { cluster, .. } = estate(&standin);

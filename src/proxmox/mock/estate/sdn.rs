@@ -1,4 +1,4 @@
-//! Software-defined networking: a simple zone, and one with a controller.
+//! Software-defined networking: a simple zone, one with a controller, and two route maps and prefix lists.
 
 use std::collections::BTreeMap;
 
@@ -28,14 +28,23 @@ pub(super) fn add(world: &mut World) {
             }])),
         )]),
         fabrics: rows(&json!([{"id": "spine", "protocol": "openfabric", "ip_prefix": "10.98.0.0/24", "digest": "f"}])),
-        route_maps: rows(&json!([{
-            "route-map-id": "outward", "order": 10, "action": "permit",
-            "match": ["key=peer,value=10.10.0.1", "key=ip-address-prefix-list,value=own"], "digest": "r",
-        }])),
-        prefix_lists: BTreeMap::from([(
-            "own".to_owned(),
-            rows(&json!([{"seq": 5, "action": "permit", "prefix": "10.99.0.0/16", "le": 24}])),
-        )]),
+        route_maps: rows(&json!([
+            {
+                "route-map-id": "outward", "order": 10, "action": "permit",
+                "match": ["key=peer,value=10.10.0.1", "key=ip-address-prefix-list,value=own"], "digest": "r",
+            },
+            {"route-map-id": "inward", "order": 10, "action": "deny", "match": ["key=peer,value=10.10.0.2"], "digest": "r"},
+        ])),
+        prefix_lists: BTreeMap::from([
+            (
+                "own".to_owned(),
+                rows(&json!([{"seq": 5, "action": "permit", "prefix": "10.99.0.0/16", "le": 24}])),
+            ),
+            (
+                "private".to_owned(),
+                rows(&json!([{"seq": 5, "action": "deny", "prefix": "172.16.0.0/12"}])),
+            ),
+        ]),
     };
 }
 
