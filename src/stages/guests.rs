@@ -260,10 +260,11 @@ fn vmid(facts: &Facts, state: &VirtualMachineState) -> Result<Vmid, &'static str
         .ok_or("its sync state has no guest number")
 }
 
-fn kind_of(state: &VirtualMachineState) -> Option<GuestKind> {
-    match state.kind.as_deref() {
-        Some("qemu") => Some(GuestKind::Qemu),
-        Some("lxc") => Some(GuestKind::Lxc),
+/// The kind of guest that a sync state names, in whatever letters.
+pub(super) fn kind_of(state: &VirtualMachineState) -> Option<GuestKind> {
+    match state.kind.as_deref()?.trim().to_lowercase().as_str() {
+        "qemu" => Some(GuestKind::Qemu),
+        "lxc" => Some(GuestKind::Lxc),
         _ => None,
     }
 }

@@ -16,6 +16,7 @@ use crate::mapping::virtual_machine::discovered_tag;
 use crate::netbox::objects::{PROXBOX_TAG, VirtualMachine, VirtualMachineState};
 use crate::reconcile::{Mode, ObjectId, Row, Stored};
 use crate::stages::Facts;
+use crate::stages::guests::kind_of;
 
 /// A guest that is left alone because it cannot be proven where its virtual machine belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,11 +174,7 @@ impl Claim<'_> {
     }
 
     fn kind(&self) -> Option<GuestKind> {
-        match self.state.kind.as_deref() {
-            Some("qemu") => Some(GuestKind::Qemu),
-            Some("lxc") => Some(GuestKind::Lxc),
-            _ => None,
-        }
+        kind_of(self.state)
     }
 
     fn id(&self) -> ObjectId {

@@ -6,6 +6,7 @@ use crate::inventory::{GuestKind, Guests, Vmid};
 use crate::mapping::virtual_machine::discovered_tag;
 use crate::netbox::objects::{DECOMMISSIONING, SOFT_DELETED_TAG, VirtualMachine, VirtualMachineState};
 use crate::reconcile::{Fields, Mode, ObjectId, Retire, Stored};
+use crate::stages::guests::kind_of;
 use crate::stages::{Desired, Facts, Pass, Selection};
 
 /// Marks the virtual machines whose guest is gone.
@@ -80,12 +81,7 @@ fn fate(facts: &Facts, state: &VirtualMachineState, machine: &VirtualMachine) ->
         .cluster_name
         .as_deref()
         .is_some_and(|name| !name.trim().is_empty());
-    let kind = match state.kind.as_deref() {
-        Some("qemu") => GuestKind::Qemu,
-        Some("lxc") => GuestKind::Lxc,
-        _ => return Some(Fate::Incomplete),
-    };
-    let Some(vmid) = state.vmid.filter(|_| has_cluster) else {
+    let Some((kind, vmid)) = kind_of(state).zip(state.vmid.filter(|_| has_cluster)) else {
         return Some(Fate::Incomplete);
     };
     if facts

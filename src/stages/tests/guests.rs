@@ -122,6 +122,21 @@ fn virtual_machine_without_a_sound_identity_is_left_out_by_name() {
 }
 
 #[test]
+fn kind_of_guest_is_read_in_whatever_letters() {
+    for (kind, is_bound) in [
+        ("QEMU", true),
+        (" Qemu ", true),
+        ("LXC", false),
+        ("vm", false),
+        ("", false),
+    ] {
+        let mut facts = with_guests();
+        facts.known.machine_states[0].object.kind = Some(kind.to_owned());
+        assert_eq!(bindings(&facts).of(Vmid(204)).is_some(), is_bound, "{kind}");
+    }
+}
+
+#[test]
 fn state_without_a_clusters_name_is_of_the_one_that_it_hangs_on() {
     for (tracked, is_bound) in [(7, true), (8, false)] {
         let mut facts = with_guests();
