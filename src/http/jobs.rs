@@ -15,6 +15,7 @@ use super::settings;
 use super::targets::{Selected, Target, get_branch};
 use crate::netbox::settings::SyncChoices;
 use crate::netbox::{self, Client, ObjectId};
+use crate::proxmox;
 use crate::proxmox::types::ClusterStatus;
 use crate::sync::{EndpointFacts, Limits, Lookup, Part, RunContext, SyncEndpoint, SyncRequest};
 
@@ -95,6 +96,29 @@ impl Job {
         })
     }
 
+    /// Opens every endpoint. Those that do not open are [`Self::missing`] from then on; the run tells why.
+    ///
+    /// # Errors
+    ///
+    /// 502 where none opens.
+    pub(super) async fn open(&mut self) -> Result<(), ApiError> {
+        let endpoints = &self.context.endpoints;
+        let failures = join_all(endpoints.iter().map(failure)).await;
+        let failed = endpoints.iter().zip(failures);
+        let failed: Vec<_> = failed
+            .filter_map(|(endpoint, failure)| Some((&endpoint.facts, failure?)))
+            .collect();
+        self.missing.extend(failed.iter().map(|(facts, _)| facts.key.id.0));
+        if let Some((facts, error)) = failed.first()
+            && failed.len() == endpoints.len()
+        {
+            let text = format!("{}: {error}", facts.name);
+            let refused = ApiError::message(StatusCode::BAD_GATEWAY, "No Proxmox endpoint could be opened", text);
+            return Err(refused.because(error));
+        }
+        Ok(())
+    }
+
     /// Limits the run to what the query says of `parts`, and to endpoints that may have the node it names.
     ///
     /// # Errors
@@ -132,6 +156,14 @@ fn with_defaults(mut query: BTreeMap<String, String>, page: &SyncChoices) -> BTr
         }
     }
     query
+}
+
+/// Why an endpoint does not open; `None` where it does.
+async fn failure(endpoint: &SyncEndpoint) -> Option<proxmox::Error> {
+    match &endpoint.session {
+        Ok(session) => session.refresh().await.err(),
+        Err(error) => Some(error.clone()),
+    }
 }
 
 /// Whether an endpoint has the node; one that does not tell may.

@@ -5,7 +5,8 @@ use proxbox_api::proxmox::mock::World;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::world::{DEVICES, Trio, complete, frames};
+use crate::proxmox_endpoints::{mock, pushed, store};
+use crate::world::{DEVICES, Trio, complete, frames, introduce};
 
 const SWEEP: &str = "/virtualization/virtual-machines/orphans/sweep";
 const MACHINES: &str = "/api/virtualization/virtual-machines/";
@@ -206,6 +207,40 @@ async fn sweep_that_would_write_names_its_run_and_its_endpoints() {
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{query}: {body}");
         assert!(body.to_string().contains(parameter), "{query}: {body}");
     }
+}
+
+#[tokio::test]
+async fn sweep_names_the_endpoints_that_do_not_open_and_fails_where_none_does() {
+    let trio = Trio::start().await;
+    let dead = mock().await;
+    let plugin = introduce(&trio.netbox, "beta", &dead);
+    let dead_id = store(&trio.app, &pushed(&format!("beta (nb:{plugin})"), &dead)).await;
+    dead.faults().endpoint_down(true);
+    for route in ["", "/stream"] {
+        let response = trio.open(&format!("{SWEEP}{route}?run_id=r1&dry_run=true")).await;
+        let named = response.headers()["x-proxbox-endpoint-errors"].to_str().unwrap();
+        let expected = format!(r#"{{"failed":1,"ids":[{dead_id}],"truncated":false}}"#);
+        assert_eq!(
+            (response.status(), named),
+            (StatusCode::OK, expected.as_str()),
+            "{route}"
+        );
+    }
+    let alone = format!("{SWEEP}?run_id=r1&dry_run=true&proxmox_endpoint_ids={dead_id}");
+    let (status, body) = trio.app.get(&alone).await;
+    assert_eq!(
+        (status, &body["message"]),
+        (StatusCode::BAD_GATEWAY, &json!("No Proxmox endpoint could be opened")),
+        "{body}"
+    );
+    assert!(body["detail"].as_str().unwrap().starts_with("beta"), "{body}");
+    // One that is switched off opens nothing.
+    let (status, result) = trio.app.get(&format!("{SWEEP}?run_id=r1&endpoint_ids={dead_id}")).await;
+    assert_eq!(
+        (status, &result["skipped_reason"]),
+        (StatusCode::OK, &json!("disabled")),
+        "{result}"
+    );
 }
 
 #[tokio::test]

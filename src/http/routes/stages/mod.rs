@@ -292,6 +292,14 @@ async fn run(
     if let Some(limits) = &place.limits {
         job.limit(&scope, limits.parts).await?;
     }
+    let is_looking = job.context.delete_orphans || job.request.dry_run;
+    if work == (sync::Job::Sweep { vm_stage_failed: false }) && is_looking {
+        // A stream tells of this itself.
+        let opened = job.open().await;
+        if place.answer != Answer::Stream {
+            opened?;
+        }
+    }
     let missing = endpoint_errors(&job.missing);
     let running = state.runs.start(work, job.request, job.context);
     if place.answer == Answer::Stream {
