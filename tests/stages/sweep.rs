@@ -8,7 +8,7 @@ use proxbox_api::stages::Stage;
 use proxbox_api::sync::{Job, SyncRequest};
 use serde_json::{Value, json};
 
-use crate::clusters::{Estate, alpha};
+use crate::clusters::{Estate, alpha, beta};
 use crate::full_update::{SWEEP, small, sweep};
 use crate::harness::{Bench, MACHINE_STATES, MACHINES, tags};
 
@@ -332,6 +332,90 @@ async fn sweep_marks_nothing_where_one_of_two_endpoints_cannot_be_read_and_says_
         "{told}"
     );
     assert_eq!(marked(&estate.netbox.rows(MACHINES)), [""; 0]);
+}
+
+#[tokio::test]
+async fn endpoint_whose_plan_is_refused_fails_its_own_candidates_and_the_others_are_swept() {
+    let mut world = alpha();
+    for vmid in 210..222 {
+        world.add_guest(Guest::new(GuestKind::Qemu, vmid, &format!("web-{vmid}"), "a1"));
+    }
+    let mut estate = Estate::start(vec![world, beta()]).await;
+    estate.request.options.guests.sync_network = false;
+    estate.request.options.guests.sync_task_history = false;
+    estate.run(Stage::VirtualMachines).await;
+    let gone = |index: usize, vmid: u32| {
+        let world = estate.clusters[index].proxmox.world();
+        world.change(|world| world.remove_guest(vmid)).unwrap();
+    };
+    (210..220).for_each(|vmid| gone(0, vmid));
+    gone(1, 301);
+    let report = estate.job(SWEEP, estate.request.clone()).await;
+    let (errors, result) = (report.errors(), report.result());
+    assert!(
+        errors.len() == 1 && errors[0].starts_with("endpoint-1 (nb:1): ") && errors[0].contains("10 of 13"),
+        "{errors:?}"
+    );
+    let counts = ["candidates", "soft_deleted", "failed", "skipped"].map(|name| result[name].as_u64().unwrap());
+    assert_eq!(counts, [11, 1, 10, 0], "{result}");
+    assert_eq!(marked(&estate.netbox.rows(MACHINES)), ["mail"]);
+}
+
+#[tokio::test]
+async fn candidates_that_a_refused_plan_holds_are_told_as_failed_with_the_refusal() {
+    let bench = mostly_gone().await;
+    let events = bench.events(SWEEP, SyncRequest::default()).await;
+    let items: Vec<_> = events.iter().filter(|event| event.name == "item_progress").collect();
+    assert_eq!(items.len(), 10);
+    for item in items {
+        let error = item.data["error"].as_str().unwrap_or_default();
+        assert!(
+            item.data["operation"] == "failed" && error.contains("allow_shrink"),
+            "{}",
+            item.data
+        );
+    }
+    let end = &events.last().unwrap().data;
+    assert_eq!(
+        (&end["ok"], &end["result"]["failed"]),
+        (&json!(false), &json!(10)),
+        "{end}"
+    );
+}
+
+#[tokio::test]
+async fn machines_that_cannot_be_read_again_are_skipped_and_those_of_the_next_endpoint_are_marked() {
+    let estate = two_clusters().await;
+    for cluster in &estate.clusters {
+        cluster.proxmox.world().change(|world| world.remove_guest(204)).unwrap();
+    }
+    // Each endpoint has read them once before the first one reads them again.
+    let failing = FaultRule::on(MACHINES, Fault::Status(500)).method("GET").only(3);
+    estate.netbox.faults().add(failing);
+    let report = estate.job(SWEEP, estate.request.clone()).await;
+    let result = report.result();
+    assert_eq!(report.errors(), [""; 0]);
+    let counts = ["candidates", "soft_deleted", "failed", "skipped"].map(|name| result[name].as_u64().unwrap());
+    assert_eq!(counts, [2, 1, 0, 1], "{result}");
+    let told = result["warnings"].to_string();
+    assert!(told.contains("could not be read again"), "{told}");
+    assert_eq!(marked(&estate.netbox.rows(MACHINES)), ["mail"]);
+}
+
+#[tokio::test]
+async fn guests_whose_kind_is_told_in_other_letters_are_known_again() {
+    let bench = small().await;
+    bench.stage(Stage::VirtualMachines).await;
+    for state in bench.netbox.rows(MACHINE_STATES) {
+        let kind = state["proxmox_vm_type"].as_str().unwrap().to_uppercase();
+        let (id, shouted) = (state["id"].as_u64().unwrap(), json!({"proxmox_vm_type": kind}));
+        bench.netbox.change(MACHINE_STATES, id, &shouted).unwrap();
+    }
+    bench.forget();
+    assert_eq!(sweep(&bench, dry()).await.candidates, 0);
+    bench.proxmox.world().change(|world| world.remove_guest(101)).unwrap();
+    let report = sweep(&bench, SyncRequest::default()).await;
+    assert_eq!((report.candidates, report.soft_deleted), (1, 1));
 }
 
 #[tokio::test]

@@ -3,10 +3,14 @@
 //! What is gone the live list of guests tells, nothing else: a virtual machine is marked only where every endpoint that
 //! takes part showed all its guests. Nothing is ever deleted.
 
+mod report;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
-use serde_json::{Map, Value, json};
+use serde_json::json;
+
+pub use report::SweepReport;
 
 use super::context::SyncEndpoint;
 use super::error::Error;
@@ -15,12 +19,11 @@ use super::pass::EndpointRun;
 use super::report::{Counts, Failure, Outcome};
 use super::run::{Work, version};
 use super::warning::Warning;
-use crate::endpoint::EndpointKey;
 use crate::error::ErrorKind;
 use crate::inventory::{Gap, Guests, Slot};
 use crate::netbox;
 use crate::netbox::objects::{VirtualMachine, VirtualMachineState};
-use crate::reconcile::{ObjectId, Plan};
+use crate::reconcile::ObjectId;
 use crate::stages::claim::Claim;
 use crate::stages::machines::orphans::{Candidate, Fate, Orphans, candidates, elsewhere};
 use crate::stages::{Selection, Stage};
@@ -29,94 +32,8 @@ use crate::stages::{Selection, Stage};
 pub(super) const STEP: &str = "sweep-orphans";
 const PHASE: &str = "sweep_orphans";
 const PAGE: &str = "/virtualization/virtual-machines/";
-
-/// What a sweep did.
-#[derive(Debug, Clone, Default)]
-pub struct SweepReport {
-    /// Whether sweeping is switched on.
-    pub is_enabled: bool,
-    /// Why nothing was looked at.
-    pub skipped_reason: Option<&'static str>,
-    /// The run that it belongs to.
-    pub run_id: String,
-    /// Whether nothing was written on purpose.
-    pub is_dry_run: bool,
-    /// Virtual machines that this service created and whose guest is not listed.
-    pub candidates: usize,
-    /// Those that were marked.
-    pub soft_deleted: usize,
-    /// Those that could not be written.
-    pub failed: usize,
-    /// Those that were left alone.
-    pub skipped: usize,
-    /// What went less than well.
-    pub warnings: Vec<Warning>,
-    /// What a dry run would write, endpoint by endpoint.
-    pub plans: Vec<(EndpointKey, Plan)>,
-    /// Why the sweep failed as a whole; the kind and the text.
-    pub error: Option<(ErrorKind, String)>,
-    /// Whether the run was asked to stop before its end.
-    pub is_cancelled: bool,
-}
-
-impl SweepReport {
-    /// The result, as it is answered and streamed: its counts, where something went less than well `warnings` and
-    /// `degraded`, and the plan of a dry run.
-    pub fn result(&self) -> Value {
-        let mut members = self.members();
-        if !self.warnings.is_empty() {
-            members.insert("warnings".to_owned(), json!(self.warnings));
-            members.insert("degraded".to_owned(), json!(true));
-        }
-        if self.is_dry_run {
-            let plans: Vec<&Plan> = self.plans.iter().map(|(_, plan)| plan).collect();
-            members.insert("plan".to_owned(), json!(plans));
-        }
-        Value::Object(members)
-    }
-
-    /// What the sweep counts.
-    pub(super) fn members(&self) -> Map<String, Value> {
-        let members = [
-            ("enabled", json!(self.is_enabled)),
-            ("skipped_reason", json!(self.skipped_reason)),
-            ("run_id", json!(self.run_id)),
-            ("dry_run", json!(self.is_dry_run)),
-            ("candidates", json!(self.candidates)),
-            ("deleted", json!(0)),
-            ("soft_deleted", json!(self.soft_deleted)),
-            ("failed", json!(self.failed)),
-            ("skipped", json!(self.skipped)),
-        ];
-        members
-            .map(|(name, value)| (name.to_owned(), value))
-            .into_iter()
-            .collect()
-    }
-
-    /// The failure of the whole, if any.
-    pub fn errors(&self) -> Vec<String> {
-        self.error.iter().map(|(_, text)| text.clone()).collect()
-    }
-
-    /// The kind of that failure.
-    pub fn error_kind(&self) -> Option<ErrorKind> {
-        self.error.as_ref().map(|(kind, _)| *kind)
-    }
-
-    fn skip(mut self, reason: &'static str) -> Self {
-        self.skipped_reason = Some(reason);
-        self
-    }
-
-    fn count(&mut self, operation: &str) {
-        match operation {
-            "updated" => self.soft_deleted += 1,
-            "failed" => self.failed += 1,
-            _ => self.skipped += 1,
-        }
-    }
-}
+/// Why a virtual machine is left alone that could not be read right before it was to be marked.
+const UNREADABLE: &str = "vm_unreadable";
 
 /// Why nothing is looked at.
 enum Stop {
@@ -148,17 +65,23 @@ impl Work<'_> {
                 return report.skip(reason);
             }
             Err(Stop::Fail(error)) => {
-                report.error = Some((error.kind(), error.to_string()));
+                report.errors.push((error.kind(), error.to_string()));
                 return report;
             }
         };
+        let has_several = runs.len() > 1;
         for mut run in runs {
             let marked = run.mark(&mut report).await;
-            let key = run.facts.endpoint.key;
+            let (key, name) = (run.facts.endpoint.key, &run.facts.endpoint.name);
             report.warnings.append(&mut run.warnings);
             report.plans.extend(run.plans.drain(..).map(|plan| (key, plan)));
             if let Err(error) = marked {
-                report.error = Some((error.kind(), error.to_string()));
+                tracing::warn!(stage = STEP, endpoint.id = %key, %error, "endpoint failed");
+                let text = error.to_string();
+                let text = if has_several { format!("{name}: {text}") } else { text };
+                report.errors.push((error.kind(), text));
+            }
+            if self.cancel.is_cancelled() {
                 break;
             }
         }
@@ -247,7 +170,8 @@ impl EndpointRun<'_> {
         Ok(())
     }
 
-    /// Marks what is gone, and tells how each candidate fared.
+    /// Marks what is gone, and tells how each candidate fared; those that could not be marked for want of the whole have
+    /// failed with it.
     async fn mark(&mut self, report: &mut SweepReport) -> Result<(), Error> {
         let all = candidates(&self.facts).into_iter();
         self.facts.guests.orphans = all
@@ -256,39 +180,56 @@ impl EndpointRun<'_> {
             .collect();
         let changed = self.confirm_orphans().await?;
         self.facts.guests.orphans.retain(|id| !changed.contains_key(id));
-        let outcome = if self.facts.guests.orphans.is_empty() {
-            Outcome::default()
-        } else {
-            self.bootstrap().await?;
-            self.pass::<Orphans>().await?
+        let written = match self.mark_orphans().await {
+            Err(Error::Cancelled) => return Err(Error::Cancelled),
+            written => written.map_err(|error| (error.to_string(), error)),
         };
         let gone = candidates(&self.facts);
         report.candidates += gone.len();
         for (place, candidate) in gone.iter().enumerate() {
             let fared = match changed.get(&candidate.id) {
                 Some(reason) => Fared::skipped(reason),
-                None => self.fared(candidate, &outcome),
+                None => self.fared(candidate, written.as_ref().map_err(|(text, _)| text.as_str())),
             };
             report.count(fared.operation);
             self.tell_candidate(candidate, fared, (place + 1, gone.len()));
         }
+        let outcome = written.map_err(|(_, error)| error)?;
         let failed = outcome.failed.iter().filter(|failure| !is_gone(failure));
         self.warnings.extend(failed.map(Warning::from));
         Ok(())
     }
 
+    async fn mark_orphans(&mut self) -> Result<Outcome, Error> {
+        if self.facts.guests.orphans.is_empty() {
+            return Ok(Outcome::default());
+        }
+        self.bootstrap().await?;
+        self.pass::<Orphans>().await
+    }
+
     /// Reads once more, right before they are marked, the virtual machines whose guest is gone and their sync states; returns
-    /// those that are to be left alone, and why. Other endpoints were looked at meanwhile, and other runs may have written.
+    /// those that are to be left alone, and why: all of them where they cannot be read. Other endpoints were looked at
+    /// meanwhile, and other runs may have written.
     async fn confirm_orphans(&mut self) -> Result<BTreeMap<ObjectId, &'static str>, Error> {
         let orphans = self.facts.guests.orphans.clone();
         if orphans.is_empty() || self.is_dry_run {
             return Ok(BTreeMap::new());
         }
         let states = Selection::any_of("virtual_machine_id", &orphans);
-        let (machines, states) = tokio::try_join!(
+        let read = tokio::try_join!(
             self.list::<VirtualMachine>(vec![Selection::any_of("id", &orphans)]),
             self.list::<VirtualMachineState>(vec![states]),
-        )?;
+        );
+        let (machines, states) = match read {
+            Ok(read) => read,
+            Err(Error::Cancelled) => return Err(Error::Cancelled),
+            Err(error) => {
+                let warning = format!("virtual machines could not be read again before they are marked: {error}");
+                self.warnings.push(warning.into());
+                return Ok(orphans.into_iter().map(|id| (id, UNREADABLE)).collect());
+            }
+        };
         let mut machines: BTreeMap<_, _> = machines.into_iter().map(|stored| (stored.id, stored)).collect();
         let said = |state: &VirtualMachineState| {
             let guest = (
@@ -313,7 +254,7 @@ impl EndpointRun<'_> {
             orphans
                 .iter()
                 .filter(|id| !machines.contains_key(id))
-                .map(|id| (*id, "vm_unreadable")),
+                .map(|id| (*id, UNREADABLE)),
         );
         for stored in &mut self.facts.known.machines {
             if let Some(fresh) = machines.remove(&stored.id) {
@@ -323,25 +264,28 @@ impl EndpointRun<'_> {
         Ok(changed)
     }
 
-    fn fared<'o>(&self, candidate: &Candidate<'_>, outcome: &'o Outcome) -> Fared<'o> {
+    /// How a candidate fared; `written` says what came of marking all of them, or why nothing did.
+    fn fared<'o>(&self, candidate: &Candidate<'_>, written: Result<&'o Outcome, &'o str>) -> Fared<'o> {
         let fared = |operation, error, warning| Fared {
             operation,
             error,
             warning,
         };
+        let outcome = match (candidate.fate, written) {
+            (Fate::Incomplete, _) => return Fared::skipped("identity_incomplete"),
+            (Fate::Marked, _) => return Fared::skipped("already_swept"),
+            (Fate::LeftAlone, _) => return Fared::skipped("its sync mode leaves it alone"),
+            (Fate::Orphan, Err(reason)) => return fared("failed", Some(reason), None),
+            (Fate::Orphan, Ok(outcome)) => outcome,
+        };
         let is_it = |id: ObjectId| id == candidate.id;
         let failure = outcome.failed.iter().find(|failure| failure.key == candidate.name);
-        match candidate.fate {
-            Fate::Incomplete => Fared::skipped("identity_incomplete"),
-            Fate::Marked => Fared::skipped("already_swept"),
-            Fate::LeftAlone => Fared::skipped("its sync mode leaves it alone"),
-            Fate::Orphan if self.is_dry_run => fared("would_delete", None, None),
-            Fate::Orphan if outcome.marked.iter().any(|row| is_it(row.id)) => fared("updated", None, None),
-            Fate::Orphan => match failure {
-                Some(failure) if is_gone(failure) => Fared::skipped("it is no longer in NetBox"),
-                Some(failure) => fared("failed", Some(failure.message.as_str()), None),
-                None => Fared::skipped("the run was asked to stop"),
-            },
+        match failure {
+            _ if self.is_dry_run => fared("would_delete", None, None),
+            _ if outcome.marked.iter().any(|row| is_it(row.id)) => fared("updated", None, None),
+            Some(failure) if is_gone(failure) => Fared::skipped("it is no longer in NetBox"),
+            Some(failure) => fared("failed", Some(failure.message.as_str()), None),
+            None => Fared::skipped("the run was asked to stop"),
         }
     }
 
