@@ -416,6 +416,31 @@ async fn storages_that_cannot_be_listed_fail_nothing_and_lose_no_row() {
 }
 
 #[tokio::test]
+async fn storages_that_netbox_does_not_tell_fail_nothing_and_change_no_row() {
+    let bench = bench().await;
+    bench.run(Stage::Backups).await;
+    let before = bench.netbox.fingerprint();
+    for status in [403, 500] {
+        let rule = FaultRule::on("plugins/proxbox/storage", Fault::Status(status)).method("GET");
+        bench.netbox.faults().add(rule);
+        let result = bench.run(Stage::Backups).await.result();
+        assert_eq!(result["degraded"], json!(true), "{status}: {result}");
+        assert_eq!(bench.netbox.fingerprint(), before, "{status}");
+    }
+    let row = bench.netbox.rows(BACKUPS)[0].clone();
+    let id = row["id"].as_u64().unwrap();
+    bench.netbox.change(BACKUPS, id, &json!({"size": 1})).unwrap();
+    let counts = bench.run(Stage::Backups).await.counts();
+    assert_eq!((counts.updated, counts.deleted, counts.failed), (1, 0, 0));
+    let after = &rows_where(&bench, BACKUPS, "id", &json!(id))[0];
+    assert_eq!(
+        (&after["size"], &after["proxmox_storage"]),
+        (&row["size"], &row["proxmox_storage"])
+    );
+    assert!(row["proxmox_storage"].is_object(), "{row}");
+}
+
+#[tokio::test]
 async fn virtual_machine_of_a_gone_guest_of_another_kind_costs_its_heir_no_backup() {
     let bench = Estate::start(vec![vault()]).await;
     bench.add_machines(0);
