@@ -698,6 +698,32 @@ async fn backups_of_one_storage_are_written_and_others_left_alone() {
 }
 
 #[tokio::test]
+async fn backups_of_a_guest_that_netbox_does_not_have_are_told_from_those_that_are_not_there() {
+    let trio = converged().await;
+    for state in trio.netbox.rows(MACHINE_STATES) {
+        if state["proxmox_vm_id"] == RICH {
+            let id = state["id"].as_u64().unwrap();
+            trio.netbox.remove(MACHINE_STATES, id).unwrap();
+        }
+    }
+    trio.app.get("/dcim/devices/create").await;
+    trio.netbox.clear_requests();
+    let path = "/virtualization/virtual-machines/backups/create?node=pve1&storage=nas-backups";
+    for (vmid, message) in [
+        (RICH, "No valid backups to process."),
+        (9_999, "Node or Storage not found."),
+    ] {
+        let (status, body) = trio.app.get(&format!("{path}&vmid={vmid}")).await;
+        assert_eq!(
+            (status, &body["message"]),
+            (StatusCode::BAD_REQUEST, &json!(message)),
+            "{vmid}: {body}"
+        );
+    }
+    assert_eq!(told(&trio.netbox.writes()), [""; 0]);
+}
+
+#[tokio::test]
 async fn snapshots_of_one_guest_are_written_and_others_left_alone() {
     let trio = converged().await;
     clear(&trio, SNAPSHOTS);

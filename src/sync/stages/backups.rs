@@ -23,8 +23,15 @@ const BACKUPS: Subject = Subject {
 };
 
 pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
-    if run.facts.options.modes.effective_guest() == Mode::Disabled || !run.find_owners().await? {
+    if run.facts.options.modes.effective_guest() == Mode::Disabled {
         return Ok(run.nothing(PHASE));
+    }
+    // A request for a few things wants to know whether Proxmox has them, though they may be nobody's.
+    if !run.find_owners().await? && run.facts.options.only.is_everything() {
+        return Ok(run.nothing(PHASE));
+    }
+    if let Some(vmid) = run.facts.options.only.guest {
+        run.only = Some([vmid].into());
     }
     run.progress
         .note(STEP, "started", "Starting backup synchronization.", Value::Null);
