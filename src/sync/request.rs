@@ -183,7 +183,7 @@ impl SyncRequest {
     }
 
     /// The same, limited to what each of `parts` names, and to the guest with the `vmid` of the query where that has one.
-    /// [`Part::Ports`] need not be named.
+    /// [`Part::Ports`] need not be named. Nothing is deleted, whatever the query says.
     ///
     /// # Errors
     ///
@@ -201,6 +201,8 @@ impl SyncRequest {
         }
         let vmid = word(query, "vmid").map(|text| text.parse().map(Vmid));
         self.options.only.guest = vmid.transpose().map_err(|_| form("vmid", "must be an integer"))?;
+        self.options.guests.delete_missing_backups = false;
+        self.options.guests.delete_missing_snapshots = false;
         Ok(self)
     }
 

@@ -737,6 +737,26 @@ async fn snapshots_of_one_guest_are_written_and_others_left_alone() {
 }
 
 #[tokio::test]
+async fn limited_route_of_snapshots_deletes_none_whatever_it_is_asked() {
+    let trio = converged().await;
+    let world = trio.proxmox.world();
+    world.change(|world| world.guests.values_mut().for_each(|guest| guest.snapshots.clear()));
+    trio.app.get("/dcim/devices/create").await;
+    let before = trio.netbox.count(SNAPSHOTS);
+    assert!(before > 0);
+    let of = |route: &str| {
+        format!("/virtualization/virtual-machines/snapshots/{route}?delete_nonexistent_snapshot=true&allow_shrink=true")
+    };
+    for url in [of("create"), format!("{}&vmid={RICH}", of("create"))] {
+        let (status, body) = trio.app.get(&url).await;
+        assert_eq!((status, &body["deleted"]), (StatusCode::OK, &json!(0)), "{url}: {body}");
+    }
+    assert_eq!(trio.netbox.count(SNAPSHOTS), before);
+    let (_, body) = trio.app.get(&of("all/create")).await;
+    assert_eq!(body["deleted"], before, "{body}");
+}
+
+#[tokio::test]
 async fn interfaces_of_one_node_are_written_and_others_left_alone() {
     const NODE_INTERFACES: &str = "/api/dcim/interfaces/";
     let trio = converged().await;
