@@ -19,6 +19,8 @@ pub struct StorageBackups {
     pub storage: String,
     /// Its backups, by volume id.
     pub volumes: Vec<Volume>,
+    /// The ids of volumes that it lists among its backups and does not call such, in order.
+    pub unclassified: Vec<String>,
     /// Whether these are all: what is not among them is gone.
     pub is_complete: bool,
     /// Volumes of which two nodes told different things; the fuller telling was kept.
@@ -26,11 +28,15 @@ pub struct StorageBackups {
 }
 
 impl StorageBackups {
-    /// Whether the storage lists this volume.
+    /// Whether the storage lists this volume, whatever it calls it.
     pub fn holds(&self, volume_id: &str) -> bool {
-        self.volumes
-            .binary_search_by(|volume| volume.volid.as_str().cmp(volume_id))
-            .is_ok()
+        let by_id = |volume: &Volume| volume.volid.as_str().cmp(volume_id);
+        let is_backup = self.volumes.binary_search_by(by_id).is_ok();
+        is_backup
+            || self
+                .unclassified
+                .binary_search_by(|id| id.as_str().cmp(volume_id))
+                .is_ok()
     }
 }
 
@@ -221,6 +227,7 @@ impl std::fmt::Display for Place<'_> {
 #[derive(Debug, Default)]
 struct Found {
     volumes: BTreeMap<String, Volume>,
+    unclassified: BTreeSet<String>,
     is_incomplete: bool,
     disputed: Vec<String>,
 }
@@ -236,7 +243,9 @@ impl Found {
     fn take(&mut self, rows: Rows<Volume>, gaps: &mut Vec<Gap>) {
         self.is_incomplete |= !rows.rejected.is_empty();
         gaps.extend(rows.rejected.iter().map(|row| Gap::row("backup", row)));
-        for volume in rows.items.into_iter().filter(Volume::is_backup) {
+        let (backups, others): (Vec<Volume>, Vec<Volume>) = rows.items.into_iter().partition(Volume::is_backup);
+        self.unclassified.extend(others.into_iter().map(|volume| volume.volid));
+        for volume in backups {
             match self.volumes.entry(volume.volid.clone()) {
                 Entry::Vacant(place) => {
                     place.insert(volume);
@@ -256,6 +265,7 @@ impl Found {
         StorageBackups {
             storage: storage.to_owned(),
             volumes: self.volumes.into_values().collect(),
+            unclassified: self.unclassified.into_iter().collect(),
             is_complete: !self.is_incomplete,
             disputed: self.disputed,
         }
@@ -310,7 +320,25 @@ mod tests {
         found.take(rows(&[odd, iso, good]), &mut gaps);
         let storage = found.finish("nas");
         assert_eq!((storage.volumes.len(), storage.is_complete, gaps.len()), (1, false, 1));
-        assert!(storage.holds("nas:backup/a") && !storage.holds("nas:backup/b") && !storage.holds("nas:iso/c"));
+        assert!(storage.holds("nas:backup/a") && !storage.holds("nas:backup/b"));
+    }
+
+    #[test]
+    fn volume_that_is_listed_and_not_called_a_backup_is_held_and_is_none() {
+        let (mut found, mut gaps) = (Found::default(), Vec::new());
+        for row in [
+            json!({"volid": "nas:backup/d"}),
+            json!({"volid": "nas:backup/c", "content": "Backup"}),
+            json!({"volid": "nas:backup/a", "content": "backup"}),
+        ] {
+            found.take(rows(&[row]), &mut gaps);
+        }
+        let storage = found.finish("nas");
+        assert_eq!((storage.volumes.len(), storage.is_complete, gaps.len()), (1, true, 0));
+        for volume_id in ["nas:backup/a", "nas:backup/c", "nas:backup/d"] {
+            assert!(storage.holds(volume_id), "{volume_id}");
+        }
+        assert!(!storage.holds("nas:backup/b"));
     }
 
     #[test]

@@ -20,6 +20,7 @@ fn on(storage: &str, volumes: Vec<Volume>) -> StorageBackups {
     StorageBackups {
         storage: storage.to_owned(),
         volumes,
+        unclassified: Vec::new(),
         is_complete: true,
         disputed: Vec::new(),
     }
@@ -127,6 +128,17 @@ fn new_backup_gets_a_row_and_nobodys_gets_none() {
         "NetBox has no row of that storage"
     );
     assert!(!plan.create[0].fields.contains_key("tags"));
+}
+
+#[test]
+fn row_of_a_volume_that_is_listed_and_not_called_a_backup_stays() {
+    let mut facts = facts();
+    let mut vault = on("vault", vec![]);
+    fill::<inventory::Backups>(&mut facts, vec![on("nas", vec![]), vault.clone()]);
+    assert_eq!(deleted(&plan(&facts, &[row(1, 31, VOLUME)])), [1]);
+    vault.unclassified.push(VOLUME.to_owned());
+    fill::<inventory::Backups>(&mut facts, vec![on("nas", vec![]), vault]);
+    assert!(plan(&facts, &[row(1, 31, VOLUME)]).is_empty());
 }
 
 #[test]
