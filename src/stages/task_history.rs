@@ -192,6 +192,56 @@ fn owner<'a>(bindings: &'a Bindings<'a>, task: &Task) -> Option<&'a Bound<'a>> {
     task.guest().and_then(|vmid| bindings.of(vmid))
 }
 
+/// Who else may have a right to the rows of tasks.
+struct Rivals<'a> {
+    /// The virtual machines that hold rows, by the task.
+    holders: BTreeMap<&'a str, ObjectId>,
+    /// The numbers of other endpoints' guests, by virtual machine.
+    guests: BTreeMap<ObjectId, u32>,
+    /// Virtual machines of which it is known what they stand for.
+    known: BTreeSet<ObjectId>,
+    /// The rows whose holders were asked about: those that were there before any was written.
+    asked: BTreeSet<(&'a str, ObjectId)>,
+}
+
+impl<'a> Rivals<'a> {
+    fn new(facts: &'a Facts, actual: &'a [Stored<objects::TaskHistory>]) -> Self {
+        let states = facts.known.task_holders.iter().map(|stored| &stored.object);
+        let others = states
+            .clone()
+            .filter(|state| state.endpoint_raw_id != Some(facts.endpoint.key.id.0));
+        let own = bindings(facts).bound.into_iter().map(|bound| bound.id);
+        Self {
+            holders: held(actual).collect(),
+            guests: others
+                .filter_map(|state| Some((state.virtual_machine, state.vmid?)))
+                .collect(),
+            known: own.chain(states.map(|state| state.virtual_machine)).collect(),
+            asked: held(&facts.known.tasks).collect(),
+        }
+    }
+
+    /// The virtual machine that may have a right to the row of `wanted`, and why.
+    fn of(&self, wanted: &objects::TaskHistory) -> Option<(ObjectId, &'static str)> {
+        let (upid, holder) = self.holders.get_key_value(wanted.upid.as_str())?;
+        if wanted.virtual_machine == Some(*holder) {
+            return None;
+        }
+        let vmid = self.guests.get(holder).map(ToString::to_string);
+        if vmid.is_some() && vmid == wanted.task_id {
+            return Some((*holder, "a guest of the same number of another endpoint"));
+        }
+        let is_known = self.known.contains(holder) || self.asked.contains(&(*upid, *holder));
+        (!is_known).then_some((*holder, "of which it is not known yet what it stands for"))
+    }
+}
+
+/// The tasks of rows, with the virtual machines that hold them.
+fn held(rows: &[Stored<objects::TaskHistory>]) -> impl Iterator<Item = (&str, ObjectId)> {
+    let rows = rows.iter().map(|stored| &stored.object);
+    rows.filter_map(|row| Some((row.upid.as_str(), row.virtual_machine?)))
+}
+
 impl Pass for TaskHistory {
     type Object = objects::TaskHistory;
 
@@ -237,41 +287,24 @@ impl Pass for TaskHistory {
     }
 
     /// A row that hangs below another virtual machine moves to the right one, unless that other one stands for a guest of
-    /// the same number of another endpoint: then the task may well be that guest's.
+    /// the same number of another endpoint: then the task may well be that guest's. So it may where nobody has asked yet
+    /// what that other one stands for, because the row has shown up since.
     fn settle(
         facts: &Facts,
         desired: Desired<objects::TaskHistory>,
         actual: &[Stored<objects::TaskHistory>],
     ) -> Desired<objects::TaskHistory> {
-        let guests: BTreeMap<ObjectId, u32> = facts
-            .known
-            .task_holders
-            .iter()
-            .map(|stored| &stored.object)
-            .filter(|state| state.endpoint_raw_id != Some(facts.endpoint.key.id.0))
-            .filter_map(|state| Some((state.virtual_machine, state.vmid?)))
-            .collect();
-        let holders: BTreeMap<&str, ObjectId> = actual
-            .iter()
-            .filter_map(|stored| Some((stored.object.upid.as_str(), stored.object.virtual_machine?)))
-            .collect();
-        let rival = |row: &objects::TaskHistory| {
-            let holder = holders.get(row.upid.as_str())?;
-            let vmid = guests.get(holder)?.to_string();
-            (row.task_id.as_ref() == Some(&vmid)).then_some(*holder)
-        };
+        let rivals = Rivals::new(facts, actual);
         let mut settled = Desired {
             wanted: Vec::with_capacity(desired.wanted.len()),
             ..desired
         };
         for wanted in desired.wanted {
-            match rival(&wanted.object) {
-                Some(holder) => settled.refuse(
-                    wanted.object.upid,
-                    format!(
-                        "its row belongs to virtual machine {holder}, a guest of the same number of another endpoint"
-                    ),
-                ),
+            match rivals.of(&wanted.object) {
+                Some((holder, why)) => {
+                    let reason = format!("its row belongs to virtual machine {holder}, {why}");
+                    settled.refuse(wanted.object.upid, reason);
+                }
                 None => settled.wanted.push(wanted),
             }
         }

@@ -324,6 +324,44 @@ async fn pass_after_one_that_could_not_read_a_node_looks_at_old_tasks_too() {
 }
 
 #[tokio::test]
+async fn rows_of_another_endpoint_that_come_late_stay_whose_they_are() {
+    for fault in [None, Some(Fault::Status(400)), Some(Fault::LoseAnswer)] {
+        let mut world = busy();
+        world.tasks.truncate(3);
+        let mut twin = world.clone();
+        twin.cluster = Some("twin".to_owned());
+        let bench = Estate::start(vec![world, twin]).await;
+        bench.add_machines(0);
+        bench.add_machines(1);
+        bench.run_for(0, Stage::TaskHistory).await;
+        let whose = || -> Vec<_> {
+            let rows = bench.netbox.rows(TASKS).into_iter();
+            rows.map(|row| (row["upid"].clone(), row["virtual_machine"]["id"].clone()))
+                .collect()
+        };
+        let before = whose();
+        assert_eq!(before.len(), 3);
+        // As if the first cluster's rows had come just after the second one looked.
+        let late = FaultRule::on(TASKS, Fault::Unseen).method("GET").only(1);
+        bench.netbox.faults().add(late);
+        let case = format!("{fault:?}");
+        if let Some(fault) = fault {
+            let rule = FaultRule::on(TASKS, fault).method("POST").only(1);
+            bench.netbox.faults().add(rule);
+        }
+        let report = bench.run_for(1, Stage::TaskHistory).await;
+        let counts = report.counts();
+        assert_eq!(
+            (counts.created, counts.updated, counts.failed),
+            (0, 0, 3),
+            "{case}: {}",
+            report.result()
+        );
+        assert_eq!(whose(), before, "{case}");
+    }
+}
+
+#[tokio::test]
 async fn old_tasks_of_a_virtual_machine_that_was_not_there_before_are_looked_for() {
     let bench = Estate::start(vec![busy()]).await;
     bench.add_machines(0);

@@ -98,6 +98,15 @@ fn row_of_another_endpoints_guest_of_the_same_number_is_never_taken() {
 }
 
 #[test]
+fn row_that_has_shown_up_since_is_taken_only_from_a_virtual_machine_of_our_own() {
+    let facts = facts(vec![task(&json!({}))]);
+    let (plan, _) = plan_over::<TaskHistory>(&facts, &[row(1, 90)]);
+    assert!(plan.is_empty() && plan.refused.len() == 1, "{plan:#?}");
+    let (plan, _) = plan_over::<TaskHistory>(&facts, &[row(1, 32)]);
+    assert_eq!(changes(&plan), json!({"1": {"virtual_machine": 31}}));
+}
+
+#[test]
 fn task_that_ended_otherwise_than_known_is_updated() {
     let facts = facts(vec![task(&json!({"exitstatus": "WARNINGS: 2"}))]);
     let mut running = row(1, 31);
