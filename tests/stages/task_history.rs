@@ -361,6 +361,51 @@ async fn rows_of_another_endpoint_that_come_late_stay_whose_they_are() {
     }
 }
 
+/// Both sides of [`quiet`] with every task on record, then one more task, and an old row that only a pass over all tasks
+/// makes anew; with the new task's id.
+async fn with_a_new_task() -> (Estate, String) {
+    let bench = Estate::start(vec![quiet()]).await;
+    bench.add_machines(0);
+    bench.run(Stage::TaskHistory).await;
+    assert_eq!(bench.netbox.count(TASKS), QUIET);
+    let mut rows = bench.netbox.rows(TASKS);
+    rows.sort_by_key(|row| row["start_time"].as_str().unwrap().to_owned());
+    bench.netbox.remove(TASKS, rows[0]["id"].as_u64().unwrap()).unwrap();
+    let upid = bench.clusters[0].proxmox.world().change(|world| {
+        let mut next = world.tasks[0].clone();
+        (next.starts, next.ends) = (now() - 60, Some(now() - 50));
+        world.tasks.push(next.clone());
+        next.upid()
+    });
+    (bench, upid)
+}
+
+#[tokio::test]
+async fn row_that_netbox_refuses_for_good_costs_no_pass_over_all_tasks() {
+    let (bench, upid) = with_a_new_task().await;
+    bench
+        .netbox
+        .faults()
+        .refuse_row(TASKS, &upid, "upid", "This task is reserved.");
+    for pass in 1..4 {
+        let counts = bench.run(Stage::TaskHistory).await.counts();
+        assert_eq!((counts.created, counts.failed), (0, 1), "pass {pass}");
+    }
+    bench.netbox.faults().clear();
+    let counts = bench.run(Stage::TaskHistory).await.counts();
+    assert_eq!((counts.created, bench.netbox.count(TASKS)), (1, QUIET));
+}
+
+#[tokio::test]
+async fn pass_after_one_that_lacked_a_right_looks_at_old_tasks_too() {
+    let (bench, upid) = with_a_new_task().await;
+    bench.netbox.faults().deny_row(TASKS, &upid);
+    assert_eq!(bench.run(Stage::TaskHistory).await.counts().failed, 1);
+    bench.netbox.faults().clear();
+    assert_eq!(bench.run(Stage::TaskHistory).await.counts().created, 2);
+    assert_eq!(bench.netbox.count(TASKS), QUIET + 1);
+}
+
 #[tokio::test]
 async fn old_tasks_of_a_virtual_machine_that_was_not_there_before_are_looked_for() {
     let bench = Estate::start(vec![busy()]).await;

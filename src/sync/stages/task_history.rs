@@ -1,6 +1,7 @@
 //! Stage `task-history`: what was done to guests.
 
 use super::Summary;
+use crate::error::ErrorKind;
 use crate::inventory::{RecordedTasks, Tasks};
 use crate::netbox::objects::VirtualMachineState;
 use crate::stages::Selection;
@@ -31,7 +32,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     }
     run.discovered_machines(PHASE, "vm");
     let written = run.write_tasks().await;
-    if !written.as_ref().is_ok_and(|outcome| outcome.failed.is_empty()) {
+    if run.cancel.is_cancelled() || !written.as_ref().is_ok_and(is_seen_to) {
         // The newest tasks may be on record now, and older ones not.
         run.place().repeat_full_task_pass();
     }
@@ -54,6 +55,14 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
         machines: bindings(&run.facts).bound.len(),
         ..Summary::default()
     })
+}
+
+/// Whether every row was written that NetBox takes: what it refuses for what it says, it refuses again.
+fn is_seen_to(outcome: &Outcome) -> bool {
+    outcome
+        .failed
+        .iter()
+        .all(|failure| failure.kind == ErrorKind::Validation)
 }
 
 impl EndpointRun<'_> {
