@@ -568,6 +568,15 @@ async fn snapshots_tell_of_each_virtual_machine_and_of_those_that_could_not_be_r
     assert_eq!(rows.iter().filter(begun).count(), 12);
     let result = &events.last().unwrap().data["result"];
     assert_eq!((&result["count"], &result["skipped"]), (&json!(12), &json!(1)));
+    let summary = found(&events, "phase_summary")[0];
+    assert_eq!(
+        [
+            &summary["status"],
+            &summary["result"]["failed"],
+            &summary["result"]["skipped"]
+        ],
+        [&json!("completed_with_errors"), &json!(1), &json!(1)]
+    );
 }
 
 #[tokio::test]

@@ -34,8 +34,9 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     scan.tell_rest(&run.facts.inventory);
     run.facts.known.proven = proven(&run.facts);
     let mut outcome = run.pass::<snapshots::Snapshots>().await?;
-    outcome.left_out += unproven(&run.facts);
-    Ok(run.tell_snapshots(&outcome))
+    let incomplete = unproven(&run.facts);
+    outcome.left_out += incomplete;
+    Ok(run.tell_snapshots(&outcome, incomplete))
 }
 
 /// Tells of each virtual machine when the snapshots of its guest are read.
@@ -147,14 +148,24 @@ impl Listener for Scan<'_> {
 }
 
 impl EndpointRun<'_> {
-    /// Sums up what became of the snapshots.
-    fn tell_snapshots(&mut self, outcome: &Outcome) -> Summary {
+    /// Sums up what became of the snapshots, in the plugin's terms: the virtual machines of which not all could be read are
+    /// what has failed and what was skipped.
+    fn tell_snapshots(&mut self, outcome: &Outcome, incomplete: usize) -> Summary {
         self.warn(PHASE, outcome);
         let machines = bindings(&self.facts).active().count();
         let counts = Counts::of(outcome);
-        self.progress.summary(PHASE, &counts);
+        let (created, updated, unchanged) = (counts.created, counts.updated, counts.unchanged);
+        let told = Counts {
+            failed: counts.failed + incomplete,
+            unchanged: 0,
+            ..counts
+        };
+        let message = format!(
+            "{PHASE} sync completed: {created} created, {updated} updated, {unchanged} unchanged, {} failed",
+            told.failed
+        );
+        self.progress.summary_as(PHASE, &told, &message);
         self.progress.rows_end(TABLE);
-        let (created, updated) = (counts.created, counts.updated);
         let message = format!("Snapshot synchronization finished. {created} created, {updated} updated");
         self.progress
             .note(STEP, "completed", &message, json!({"count": created}));
