@@ -243,7 +243,14 @@ impl From<proxmox::Error> for ApiError {
 impl From<netbox::Error> for ApiError {
     fn from(error: netbox::Error) -> Self {
         let detail = json!({"reason": error.reason(), "error": error.to_string()});
-        let answer = Self::message(upstream(error.kind()), "NetBox could not serve the request", detail);
+        // What is missing is not what was asked for.
+        let is_of_netbox = matches!(error, netbox::Error::NoRoute { .. });
+        let status = if is_of_netbox {
+            StatusCode::BAD_GATEWAY
+        } else {
+            upstream(error.kind())
+        };
+        let answer = Self::message(status, "NetBox could not serve the request", detail);
         answer.because(&error)
     }
 }

@@ -168,7 +168,7 @@ pub enum Error {
         path: String,
     },
     /// The route does not exist: another release of NetBox or of the plugin, or no NetBox at all.
-    #[error("NetBox does not know the path `{path}`")]
+    #[error("NetBox does not know the path `{path}`: what serves it is not installed there, or is of another release")]
     NoRoute {
         /// The path asked for.
         path: String,

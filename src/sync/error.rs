@@ -110,6 +110,8 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Proxmox(error) => error.kind(),
+            // What is missing is not what was asked for.
+            Self::NetBox(netbox::Error::NoRoute { .. }) | Self::Cancelled => ErrorKind::Unknown,
             Self::NetBox(error) => error.kind(),
             Self::Limited { .. } => ErrorKind::Permission,
             Self::NoCluster { .. } | Self::Absent { .. } | Self::NoMachine { .. } => ErrorKind::NotFound,
@@ -119,7 +121,6 @@ impl Error {
             | Self::Selection { .. }
             | Self::LeftAlone { .. } => ErrorKind::Validation,
             Self::Prerequisite { kind, .. } | Self::Unusable { kind, .. } | Self::Unread { kind, .. } => *kind,
-            Self::Cancelled => ErrorKind::Unknown,
         }
     }
 
@@ -177,6 +178,9 @@ impl Error {
 
     /// What an operator can do about it.
     pub fn suggestion(&self) -> Option<&'static str> {
+        if matches!(self, Self::NetBox(netbox::Error::NoRoute { .. })) {
+            return Some("Check that NetBox has the plugin that serves this path, and a release of it that does.");
+        }
         let side = match self {
             Self::Proxmox(_) | Self::Limited { .. } | Self::Unusable { .. } | Self::Unread { .. } => "Proxmox endpoint",
             Self::NetBox(_) | Self::Prerequisite { .. } => "NetBox endpoint",

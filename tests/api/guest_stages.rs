@@ -315,3 +315,20 @@ async fn stage_that_cannot_read_machines_or_their_states_fails_for_all_to_see() 
         trio.netbox.faults().clear();
     }
 }
+
+#[tokio::test]
+async fn stage_whose_path_netbox_does_not_have_is_a_failure_of_netbox_and_says_so() {
+    let trio = Trio::with(&[("PROXBOX_INVENTORY_TTL", "0")], World::estate(2, 12)).await;
+    assert_eq!(complete(&trio.stream("/full-update/stream").await)["ok"], true);
+    let missing = FaultRule::on(MACHINE_STATES, Fault::Html(404)).method("GET");
+    trio.netbox.faults().add(missing);
+    for (route, _) in ROUTES {
+        let (status, body) = trio.app.get(&format!("{ROOT}/{route}")).await;
+        assert_eq!(status, StatusCode::BAD_GATEWAY, "{route}: {body}");
+        let told = body["detail"].to_string();
+        assert!(
+            told.contains(MACHINE_STATES) && told.contains("not installed"),
+            "{route}: {body}"
+        );
+    }
+}
