@@ -217,7 +217,7 @@ impl Pass for ClusterLinks {
     fn policy(facts: &Facts) -> Policy {
         Policy::with_mode(match facts.options.modes.cluster {
             Mode::Disabled => Mode::Disabled,
-            _ => Mode::Always,
+            Mode::Always | Mode::BootstrapOnly => Mode::Always,
         })
     }
 }

@@ -34,11 +34,8 @@ pub(super) const OURS: i64 = 1;
 pub(super) fn converged() -> Facts {
     let mut ids = Ids::default();
     ids.learn(<ClusterType as Resource>::PATH, "cluster".to_owned(), ObjectId(50));
-    ids.learn(
-        <DeviceType as Resource>::PATH,
-        "proxmox-generic-device".to_owned(),
-        TYPE,
-    );
+    let generic = "proxmox-generic-device".to_owned();
+    ids.learn(<DeviceType as Resource>::PATH, generic, TYPE);
     ids.learn(<DeviceRole as Resource>::PATH, "proxmox-node".to_owned(), ROLE);
     for (mark, id) in [("proxbox-discovered-cluster", 11), ("proxbox-discovered-node", 12)] {
         ids.learn(<Tag as Resource>::PATH, mark.to_owned(), ObjectId(id));
