@@ -280,6 +280,9 @@ mod tests {
 
     async fn answer(server: &MockServer, answer: ResponseTemplate) {
         server.reset().await;
+        let release = ResponseTemplate::new(403).insert_header("API-Version", "4.7");
+        let status = Mock::given(path("/api/status/")).respond_with(release);
+        status.mount(server).await;
         let page = Mock::given(path(PAGE)).and(header("authorization", "Token token-of-the-service"));
         page.respond_with(answer).mount(server).await;
     }

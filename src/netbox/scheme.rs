@@ -22,30 +22,32 @@ pub(super) struct Found {
 }
 
 /// Where the NetBox of an endpoint is whose row does not tell the scheme. Asks both ways at once and without credentials:
-/// an answer over TLS decides for TLS, an answer of NetBox itself in plain text decides for plain text.
+/// an answer over TLS decides for TLS, an answer of NetBox itself in plain text decides for plain text. Anything else that
+/// answers in plain text may only say that it wants TLS, and decides nothing: the token would go there in clear.
 ///
 /// Both at once, because a plain server may wait for ever for the end of a TLS greeting.
 ///
 /// # Errors
 ///
-/// Why the plain request failed, when neither way works.
+/// When neither way works: why the plain request failed, or why TLS did where something else than NetBox answers in plain
+/// text.
 pub(super) async fn find(http: &reqwest::Client, endpoint: &Endpoint) -> Result<Found, Error> {
     let plain_base = endpoint.base_url(Scheme::Http)?;
     let tls_base = endpoint.base_url(Scheme::Https)?;
     let asking = select(Box::pin(ask(http, &plain_base)), Box::pin(ask(http, &tls_base)));
     let (plain, tls) = match asking.await {
-        // In plain text only NetBox's own answer counts at once: another may only say that it wants TLS.
-        Either::Left((Ok(release @ Some(_)), _)) => (Ok(release), None),
+        Either::Left((plain @ Ok(Some(_)), _)) => (plain, None),
         Either::Left((plain, tls)) => (plain, Some(tls.await)),
-        Either::Right((Ok(release), _)) => (Ok(None), Some(Ok(release))),
+        Either::Right((tls @ Ok(_), _)) => (Ok(None), Some(tls)),
         Either::Right((tls, plain)) => (plain.await, Some(tls)),
     };
-    match tls {
-        Some(Ok(release)) => Ok(Found {
+    match (plain, tls) {
+        (_, Some(Ok(release))) => Ok(Found {
             base: tls_base,
             release,
         }),
-        Some(Err(_)) | None => Ok(Found {
+        (Ok(None), Some(Err(error))) => Err(error),
+        (plain, _) => Ok(Found {
             base: plain_base,
             release: plain?,
         }),

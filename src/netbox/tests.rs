@@ -1115,8 +1115,7 @@ async fn release_is_asked_for_only_where_nothing_has_answered_for_a_while() {
     assert_eq!(asked().await, 2);
 }
 
-#[tokio::test]
-async fn port_that_speaks_tls_is_found_by_its_answer_to_plain_text() {
+fn tls_acceptor() -> tokio_rustls::TlsAcceptor {
     let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let private = rustls::pki_types::PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap();
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
@@ -1126,7 +1125,70 @@ async fn port_that_speaks_tls_is_found_by_its_answer_to_plain_text() {
         .with_no_client_auth()
         .with_single_cert(vec![key.cert.der().clone()], private)
         .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+    tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config))
+}
+
+/// Answers one request on `socket` and says whether it had a token.
+async fn answer_once(socket: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin), status: &str, body: &str) -> bool {
+    let mut request = [0; 4096];
+    let length = socket.read(&mut request).await.unwrap();
+    let head = format!(
+        "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    socket.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    socket.shutdown().await.unwrap();
+    let request = String::from_utf8_lossy(&request[..length]).to_lowercase();
+    request.contains("authorization")
+}
+
+/// A server like nginx, whose TLS does not come about at first.
+#[tokio::test]
+async fn token_is_not_sent_to_what_only_says_in_plain_text_that_it_wants_tls() {
+    let acceptor = tls_acceptor();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = Client::new(Endpoint {
+        scheme: None,
+        ..endpoint(listener.local_addr().unwrap().port())
+    })
+    .unwrap();
+    let is_up = std::sync::atomic::AtomicBool::new(false);
+    let serve = async {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut first = [0];
+            if socket.peek(&mut first).await.unwrap_or_default() == 0 {
+                continue;
+            }
+            // What a TLS greeting begins with.
+            if first != [0x16] {
+                let refusal = "The plain HTTP request was sent to HTTPS port";
+                assert!(!answer_once(&mut socket, "400 Bad Request", refusal).await, "the token");
+            } else if is_up.load(std::sync::atomic::Ordering::Relaxed)
+                && let Ok(mut socket) = acceptor.accept(socket).await
+            {
+                answer_once(&mut socket, "200 OK", r#"{"results": []}"#).await;
+            }
+        }
+    };
+    let talk = async {
+        let query = Query::new();
+        let error = client.list::<Value>(TAGS, &query).await.unwrap_err();
+        is_up.store(true, std::sync::atomic::Ordering::Relaxed);
+        let rows = client.list::<Value>(TAGS, &query).await.unwrap();
+        (error, rows)
+    };
+    let (error, rows) = tokio::select! {
+        () = serve => unreachable!("accepts for ever"),
+        told = talk => told,
+    };
+    assert_eq!(error.kind(), ErrorKind::Connection, "{error}");
+    assert!(rows.is_empty() && client.base_url().starts_with("https://"));
+}
+
+#[tokio::test]
+async fn port_that_speaks_tls_is_found_by_its_answer_to_plain_text() {
+    let acceptor = tls_acceptor();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = Client::new(Endpoint {
         scheme: None,
@@ -1139,19 +1201,7 @@ async fn port_that_speaks_tls_is_found_by_its_answer_to_plain_text() {
             let Ok(mut socket) = acceptor.accept(socket).await else {
                 continue;
             };
-            let mut request = [0; 4096];
-            let length = socket.read(&mut request).await.unwrap();
-            let has_token = String::from_utf8_lossy(&request[..length])
-                .to_lowercase()
-                .contains("authorization");
-            let body = r#"{"results": []}"#;
-            let head = format!(
-                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
-                body.len()
-            );
-            socket.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-            socket.shutdown().await.unwrap();
-            if has_token {
+            if answer_once(&mut socket, "200 OK", r#"{"results": []}"#).await {
                 return;
             }
         }
