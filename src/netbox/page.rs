@@ -197,7 +197,7 @@ impl<'a> Walk<'a> {
         }
         let used = self.cursor.unwrap_or(Cursor::First);
         self.cursor = if has_more && !self.has_all(used) {
-            Some(self.next(used, found_new, answer.release)?)
+            Some(self.next(used, length, found_new, answer.release)?)
         } else {
             None
         };
@@ -211,9 +211,16 @@ impl<'a> Walk<'a> {
         matches!(used, Cursor::From(_)) && count.is_some_and(|count| self.rows.len() >= count)
     }
 
-    fn next(&self, used: Cursor, found_new: bool, release: Option<NetBoxVersion>) -> Result<Cursor, Error> {
+    /// Where the page after one of this `length` begins.
+    fn next(
+        &self,
+        used: Cursor,
+        length: usize,
+        found_new: bool,
+        release: Option<NetBoxVersion>,
+    ) -> Result<Cursor, Error> {
         match (used, found_new) {
-            (Cursor::Offset(_), _) => return Ok(Cursor::Offset(self.received)),
+            (Cursor::Offset(rows), _) => return Ok(Cursor::Offset(rows.saturating_add(length))),
             // The path does not know the filter and has answered its first page again.
             (Cursor::After(_), false) => return Ok(Cursor::Offset(self.rows.len())),
             (Cursor::First | Cursor::From(_), false) => return Err(self.broken("the pages do not advance")),
@@ -223,28 +230,41 @@ impl<'a> Walk<'a> {
         Ok(match release {
             Some(release) if release.has_cursor_paging() => Cursor::From(last.saturating_add(1)),
             Some(_) => Cursor::After(last),
-            None => Cursor::Offset(self.received),
+            None => Cursor::Offset(self.rows.len()),
         })
     }
 
-    /// Pages counted from the start shift when rows vanish, and then rows are skipped without a sign: they are read again
-    /// from the first, once. Pages that begin at an id have no such weakness, and their counts differ by nature.
+    /// Pages counted from the start shift when rows vanish, and then rows are skipped without a sign but their number: they
+    /// are read again from the first, once. Pages that begin at an id have no such weakness, and their counts differ by
+    /// nature.
     fn check_count(&mut self, used: Cursor, count: Option<u64>) -> Result<(), Error> {
-        let is_offset = matches!(used, Cursor::Offset(_));
-        if is_offset && count != self.count {
-            if self.is_second {
-                return Err(self.broken("the number of rows changed while reading, twice"));
-            }
-            *self = Self {
-                is_second: true,
-                ..Self::new(self.path, self.query)
-            };
-            return Ok(());
-        }
         if used == Cursor::First {
             self.count = count;
         }
+        if !matches!(used, Cursor::Offset(_)) {
+            return Ok(());
+        }
+        let problem = if count != self.count {
+            "the number of rows changed while reading, twice"
+        } else if self.cursor.is_none() && self.lacks_rows() {
+            "fewer rows came than NetBox has counted, twice"
+        } else {
+            return Ok(());
+        };
+        if self.is_second {
+            return Err(self.broken(problem));
+        }
+        *self = Self {
+            is_second: true,
+            ..Self::new(self.path, self.query)
+        };
         Ok(())
+    }
+
+    /// Whether fewer rows came than NetBox has counted.
+    fn lacks_rows(&self) -> bool {
+        let count = self.count.and_then(|count| usize::try_from(count).ok());
+        count.is_some_and(|count| self.rows.len() < count)
     }
 
     fn add(&mut self, text: Box<RawValue>) -> Result<(), Error> {

@@ -246,6 +246,24 @@ async fn path_that_ignores_the_id_filter_is_paged_by_offset() {
     assert_eq!(requests(&server).await.len(), 3);
 }
 
+/// Two pages by offset after the one that came twice.
+#[tokio::test]
+async fn no_row_is_skipped_after_a_page_that_came_twice() {
+    let server = MockServer::start().await;
+    for (offset, next, ids) in [("2", Some("more"), [3, 4]), ("4", None, [5, 6])] {
+        Mock::given(query_param("offset", offset))
+            .respond_with(counted(next, 6, &ids))
+            .mount(&server)
+            .await;
+    }
+    let first = counted(Some("more"), 6, &[1, 2]).insert_header("API-Version", "4.5");
+    Mock::given(query_param_is_missing("offset"))
+        .respond_with(first)
+        .mount(&server)
+        .await;
+    assert_eq!(listed(&server, &Query::new()).await.unwrap(), [1, 2, 3, 4, 5, 6]);
+}
+
 #[tokio::test]
 async fn pages_that_contradict_each_other_are_an_error() {
     let cases = [
@@ -253,6 +271,11 @@ async fn pages_that_contradict_each_other_are_an_error() {
             "count changes",
             counted(Some("more"), 3, &[1, 2]),
             counted(None, 2, &[]),
+        ),
+        (
+            "fewer rows than counted",
+            counted(Some("more"), 4, &[1, 2]),
+            counted(None, 4, &[3]),
         ),
         (
             "empty page with more",
