@@ -145,6 +145,15 @@ mod tests {
         lanes.take(|| Ok::<_, Infallible>(number)).unwrap()
     }
 
+    /// Lanes on which one request alone has taken so long.
+    async fn after_one(millis: u64) -> Lanes<u32> {
+        let lanes = Lanes::default();
+        let alone = take(&lanes, 1);
+        tokio::time::advance(Duration::from_millis(millis)).await;
+        alone.done(WORK);
+        lanes
+    }
+
     /// Two requests side by side that take so long both; returns what connections the next two get.
     async fn after_pair(lanes: &Lanes<u32>, millis: u64) -> [u32; 2] {
         let (first, second) = (take(lanes, 1), take(lanes, 2));
@@ -159,19 +168,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn connections_are_kept_while_they_are_quick_together() {
-        let lanes = Lanes::default();
-        let alone = take(&lanes, 1);
-        tokio::time::advance(Duration::from_millis(900)).await;
-        alone.done(WORK);
+        let lanes = after_one(900).await;
         assert_eq!(after_pair(&lanes, 1_400).await, [1, 2]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn connections_that_are_slow_together_are_given_up() {
-        let lanes = Lanes::default();
-        let alone = take(&lanes, 1);
-        tokio::time::advance(Duration::from_millis(900)).await;
-        alone.done(WORK);
+        let lanes = after_one(900).await;
         assert_eq!(after_pair(&lanes, 1_800).await, [3, 4]);
     }
 

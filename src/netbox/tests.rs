@@ -821,6 +821,17 @@ async fn create_whose_connection_breaks_after_sending_is_uncertain() {
     assert!(matches!(error, WriteError::Uncertain(Error::Lost { .. })), "{error}");
 }
 
+/// Answers one bulk create on `socket` with one row, whose id is `number`.
+async fn answer_create(socket: &mut tokio::net::TcpStream, number: u64) {
+    let mut request = Vec::new();
+    while !request.ends_with(b"]") {
+        assert!(socket.read_buf(&mut request).await.unwrap() > 0);
+    }
+    let body = json!([{"id": number}]).to_string();
+    let answer = format!("HTTP/1.1 201 Created\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    socket.write_all(answer.as_bytes()).await.unwrap();
+}
+
 /// Answers every request on `socket` with one row, whose id is the number of the connection.
 async fn answer_with_number(mut socket: tokio::net::TcpStream, number: u64) {
     let mut request = Vec::new();
@@ -867,6 +878,32 @@ async fn reads_and_writes_keep_a_connection_each() {
         numbers = talk => numbers,
     };
     assert_eq!(numbers, [1, 1, 2, 2, 1]);
+}
+
+/// A server that goes away between two requests on a connection that both sides have kept.
+#[tokio::test]
+async fn create_whose_kept_connection_breaks_is_uncertain_and_the_next_one_has_a_fresh_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = Client::new(endpoint(listener.local_addr().unwrap().port())).unwrap();
+    let serve = async {
+        for number in 1..=2 {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            answer_create(&mut socket, number).await;
+            // The second request on a connection is read and never answered.
+            let read = socket.read(&mut [0; 4096]).await.unwrap();
+            assert!(number == 2 || read > 0);
+        }
+    };
+    let talk = async {
+        let rows = [json!({})];
+        let first = client.create(TAGS, &rows).await.unwrap();
+        let error = client.create(TAGS, &rows).await.unwrap_err();
+        assert!(matches!(error, WriteError::Uncertain(Error::Lost { .. })), "{error}");
+        let next = client.create(TAGS, &rows).await.unwrap();
+        assert_eq!([ids(&first), ids(&next)], [[1], [2]]);
+        drop(client);
+    };
+    tokio::join!(serve, talk);
 }
 
 #[tokio::test]
