@@ -265,6 +265,7 @@ impl From<sync::Error> for ApiError {
             | sync::Error::Ambiguity(_)
             | sync::Error::Limited { .. }
             | sync::Error::Placement { .. }
+            | sync::Error::AmbiguousPlacement { .. }
             | sync::Error::Prerequisite { .. }
             | sync::Error::NoCluster { .. }
             | sync::Error::Selection { .. }

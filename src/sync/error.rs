@@ -48,6 +48,19 @@ pub enum Error {
         /// How it was named.
         wanted: String,
     },
+    /// The site or tenant named in the endpoint's settings may be any of several rows.
+    #[error(
+        "the {kind} configured for this endpoint ({wanted}) may be any of {rows} in NetBox: name it by its id or by a slug \
+         of its own"
+    )]
+    AmbiguousPlacement {
+        /// `site` or `tenant`.
+        kind: &'static str,
+        /// How it was named.
+        wanted: String,
+        /// How many rows there are.
+        rows: usize,
+    },
     /// The cluster does not stand in NetBox yet.
     #[error("no cluster in NetBox stands for {name:?} yet: run the stage devices first")]
     NoCluster {
@@ -118,6 +131,7 @@ impl Error {
             Self::Shrink(_)
             | Self::Ambiguity(_)
             | Self::Placement { .. }
+            | Self::AmbiguousPlacement { .. }
             | Self::Selection { .. }
             | Self::LeftAlone { .. } => ErrorKind::Validation,
             Self::Prerequisite { kind, .. } | Self::Unusable { kind, .. } | Self::Unread { kind, .. } => *kind,
@@ -138,6 +152,7 @@ impl Error {
             | Self::Ambiguity(_)
             | Self::Limited { .. }
             | Self::Placement { .. }
+            | Self::AmbiguousPlacement { .. }
             | Self::NoCluster { .. }
             | Self::Prerequisite { .. }
             | Self::Selection { .. }
@@ -165,6 +180,7 @@ impl Error {
             Self::Shrink(_) => "shrink_refused",
             Self::Ambiguity(_) => "cluster_ambiguous",
             Self::Placement { .. } => "placement_not_found",
+            Self::AmbiguousPlacement { .. } => "placement_ambiguous",
             Self::Prerequisite { .. } => "netbox_refused",
             Self::NoCluster { .. } => "cluster_missing",
             Self::Selection { .. } => UNRESOLVED,
@@ -187,6 +203,7 @@ impl Error {
             Self::Shrink(_)
             | Self::Ambiguity(_)
             | Self::Placement { .. }
+            | Self::AmbiguousPlacement { .. }
             | Self::Selection { .. }
             | Self::NoCluster { .. }
             | Self::Absent { .. }

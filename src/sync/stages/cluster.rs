@@ -8,7 +8,7 @@ use crate::netbox::objects::{
     ClaimedCluster, Cluster, ClusterState, DeviceState, Object, PluginEndpoint, Site, Tenant, TrackingCluster,
 };
 use crate::netbox::{self, Query};
-use crate::reconcile::{Mode, ObjectId};
+use crate::reconcile::{Mode, ObjectId, Stored};
 use crate::stages::claim::{self, Ambiguity, Claim};
 use crate::stages::clusters::{self, ClusterLinks, ClusterStates, Clusters, DefaultSite};
 use crate::stages::devices::state_selection;
@@ -143,8 +143,9 @@ impl EndpointRun<'_> {
             lookup.name.clone().map(|name| ("name", name)),
         ];
         for (name, value) in by.into_iter().flatten() {
-            if let Some(found) = self.list::<R>(vec![Selection::with(name, &value)]).await?.first() {
-                return Ok(Some(found.id));
+            let rows = self.list::<R>(vec![Selection::with(name, &value)]).await?;
+            if let Some(found) = only_one(kind, (name, &value), &rows)? {
+                return Ok(Some(found));
             }
         }
         Err(Error::Placement {
@@ -280,5 +281,45 @@ impl EndpointRun<'_> {
         );
         (self.facts.known.clusters, self.facts.known.tracking) = tokio::try_join!(cluster, tracking)?;
         Ok(true)
+    }
+}
+
+/// The row that a setting names; rows of two groups may be called alike.
+fn only_one<R>(kind: &'static str, (name, value): (&str, &str), rows: &[Stored<R>]) -> Result<Option<ObjectId>, Error> {
+    match rows {
+        [] => Ok(None),
+        [row] => Ok(Some(row.id)),
+        several => Err(Error::AmbiguousPlacement {
+            kind,
+            wanted: format!("{name} {value:?}"),
+            rows: several.len(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tenant_whose_name_two_rows_have_is_refused() {
+        let row = |id: u64| Stored {
+            id: ObjectId(id),
+            object: Tenant::new("sales"),
+        };
+        let found = |rows: &[Stored<Tenant>]| only_one("tenant", ("name", "Sales"), rows);
+        assert_eq!(found(&[]).unwrap(), None);
+        assert_eq!(found(&[row(7)]).unwrap(), Some(ObjectId(7)));
+        let error = found(&[row(7), row(8)]).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.reason()),
+            (ErrorKind::Validation, "placement_ambiguous")
+        );
+        assert!(
+            error
+                .to_string()
+                .contains(r#"(name "Sales") may be any of 2 in NetBox"#),
+            "{error}"
+        );
     }
 }
