@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use axum::http::StatusCode;
 use futures_util::future::join_all;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::AppState;
 use super::error::ApiError;
@@ -178,15 +177,12 @@ async fn may_have(endpoint: &SyncEndpoint, node: &str) -> bool {
 
 /// 404 where there is no such virtual machine: a run for it could only fail, and would be asked for again.
 async fn check_machine(client: &Client, machine: ObjectId) -> Result<(), ApiError> {
-    let path = format!("{MACHINES}{machine}/");
-    match client.get::<IgnoredAny>(&path).await {
-        Ok(_) => Ok(()),
-        Err(netbox::Error::NotFound { .. }) => {
-            let text = format!("Virtual machine id={machine} was not found in NetBox.");
-            Err(ApiError::plain(StatusCode::NOT_FOUND, text))
-        }
-        Err(error) => Err(error.into()),
-    }
+    let query = netbox::Query::new().with("id", machine).fields(&["id"]);
+    let found: Option<Identified> = client.find_one(MACHINES, &query).await?;
+    found.map(drop).ok_or_else(|| {
+        let text = format!("Virtual machine id={machine} was not found in NetBox.");
+        ApiError::plain(StatusCode::NOT_FOUND, text)
+    })
 }
 
 /// 502 where any of the virtual machines that the query names does not exist: to go on without it would look like success.

@@ -45,6 +45,23 @@ async fn filled() -> Trio {
     trio
 }
 
+/// Its whole row would come with all that is configured for it.
+#[tokio::test]
+async fn machine_is_looked_for_by_its_id_alone() {
+    let trio = filled().await;
+    let id = machine(&trio);
+    let frames = trio.stream(&format!("{ROOT}/{id}/snapshots/create/stream")).await;
+    assert_eq!(complete(&frames)["ok"], true);
+    let first = trio
+        .netbox
+        .requests()
+        .into_iter()
+        .find(|request| request.path.starts_with(MACHINES));
+    let first = first.map(|request| (request.path, request.query));
+    let expected = (MACHINES.to_owned(), format!("id={id}&fields=id&limit=2"));
+    assert_eq!(first, Some(expected));
+}
+
 /// The number of the virtual machine of guest 101, which has something of everything.
 fn machine(trio: &Trio) -> u64 {
     let states = trio.netbox.rows(MACHINE_STATES);
