@@ -11,7 +11,7 @@ use super::request::SyncRequest;
 use super::step::Step;
 use super::sweep::{self, SweepReport};
 use crate::error::ErrorKind;
-use crate::stages::Stage;
+use crate::stages::{Part, Stage};
 
 /// What a run does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +73,14 @@ impl Job {
             if guests.sync_task_history {
                 stages.insert(Stage::TaskHistory);
             }
+        }
+        if stages.contains(&Stage::VirtualDisks) || stages.contains(&Stage::VmIpAddresses) {
+            // They tell the machine's size and its primary addresses.
+            stages.insert(Stage::VirtualMachines);
+        }
+        if *self == Self::Stage(Stage::NodeInterfaces) && request.options.only.named(Part::Node).is_some() {
+            // It chooses the primary address of the node's device.
+            stages.insert(Stage::Devices);
         }
         if stages.contains(&Stage::VmInterfaces) {
             // It makes the bridges of nodes.
@@ -195,18 +203,41 @@ impl JobReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stages::Only;
+
+    fn request(network: bool, tasks: bool) -> SyncRequest {
+        let mut request = SyncRequest::default();
+        request.options.guests.sync_network = network;
+        request.options.guests.sync_task_history = tasks;
+        request
+    }
+
+    fn held(job: Job, request: &SyncRequest) -> Vec<&'static str> {
+        job.stages(request).into_iter().map(Stage::as_str).collect()
+    }
+
+    #[test]
+    fn runs_that_change_rows_of_another_stage_hold_it_too() {
+        let plain = request(true, true);
+        assert_eq!(
+            held(Job::Stage(Stage::VirtualDisks), &plain),
+            ["virtual-machines", "virtual-disks"]
+        );
+        assert_eq!(
+            held(Job::Stage(Stage::VmIpAddresses), &plain),
+            ["virtual-machines", "vm-interfaces", "vm-ip-addresses"]
+        );
+        let mut of_node = request(true, true);
+        of_node.options.only = Only::default().and(Part::Node, "pve1");
+        assert_eq!(held(Job::Stage(Stage::NodeInterfaces), &plain), ["node-interfaces"]);
+        assert_eq!(
+            held(Job::Stage(Stage::NodeInterfaces), &of_node),
+            ["devices", "node-interfaces"]
+        );
+    }
 
     #[test]
     fn run_holds_every_stage_whose_rows_it_may_write() {
-        let request = |network, tasks| {
-            let mut request = SyncRequest::default();
-            request.options.guests.sync_network = network;
-            request.options.guests.sync_task_history = tasks;
-            request
-        };
-        let held = |job: Job, request: &SyncRequest| -> Vec<&'static str> {
-            job.stages(request).into_iter().map(Stage::as_str).collect()
-        };
         let machines = Job::Stage(Stage::VirtualMachines);
         assert_eq!(
             held(machines.clone(), &request(false, false)),
