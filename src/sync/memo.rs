@@ -102,9 +102,11 @@ pub(super) struct Place<'a> {
     pub(super) ttl: Duration,
 }
 
-/// A NetBox and its branch.
+/// A NetBox and its branch; the same before and after its scheme is found out.
 pub(super) fn side(netbox: &Client) -> String {
-    format!("{} {}", netbox.base_url(), netbox.branch().unwrap_or_default())
+    let base = netbox.base_url();
+    let host = base.split_once("://").map_or(base, |(_, host)| host);
+    format!("{host} {}", netbox.branch().unwrap_or_default())
 }
 
 impl Memo {
@@ -491,6 +493,21 @@ mod tests {
             pass(1).await;
         }
         assert!(place.nodes().is_none());
+    }
+
+    /// That of an unusual port is plain HTTP until the first request has found it.
+    #[tokio::test]
+    async fn side_of_a_netbox_stays_the_same_when_its_scheme_is_found() {
+        let bench = Bench::new();
+        let token = || netbox::Token::V1(SecretString::from("secret"));
+        let sides = [netbox::Scheme::Http, netbox::Scheme::Https].map(|scheme| {
+            let mut endpoint = netbox::Endpoint::new("netbox", "127.0.0.1", 8000, token());
+            endpoint.scheme = Some(scheme);
+            side(&Client::new(endpoint).unwrap())
+        });
+        assert_eq!(sides[0], sides[1]);
+        let branch = bench.netbox.on_branch("abcd1234").unwrap();
+        assert_ne!(side(&branch), sides[0]);
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::context::RunContext;
 use super::event::{Event, Progress};
 use super::job::{Job, JobReport};
-use super::memo::Memo;
+use super::memo::{Memo, side};
 use super::request::SyncRequest;
 use super::run::Work;
 use crate::endpoint::EndpointKey;
@@ -267,16 +267,12 @@ type Ends = (Progress, CancellationToken, Entry, oneshot::Sender<JobReport>);
 
 async fn work(registry: Registry, job: Job, request: SyncRequest, context: RunContext, ends: Ends) {
     let (progress, cancel, entry, sender) = ends;
-    let base = format!(
-        "{} {}",
-        context.netbox.base_url(),
-        context.netbox.branch().unwrap_or_default()
-    );
+    let side = side(&context.netbox);
     let stages = job.stages(&request);
     let endpoints = context.endpoints.iter().map(|endpoint| endpoint.facts.key);
     let mut places: Vec<Place> = endpoints
         .flat_map(|key| stages.iter().map(move |stage| (key, *stage)))
-        .map(|(key, stage)| (base.clone(), key, stage))
+        .map(|(key, stage)| (side.clone(), key, stage))
         .collect();
     // One order for all, so that two runs with several endpoints cannot wait for each other.
     places.sort();
