@@ -2,7 +2,8 @@
 //! is a run of its own; without this memory each would read the same again.
 //!
 //! Between runs things grow old, not while one is under way: stages that follow each other share what they read however
-//! long each takes. A full update is one run with a memory of its own: it uses to its end what it has read, and leaves it
+//! long each takes. But runs that overlap without end use nothing for ever: a run that begins uses nothing that is much
+//! older, whoever else is under way. A full update is one run with a memory of its own: it uses to its end what it has read, and leaves it
 //! to the runs that follow.
 //!
 //! Remembered are what was read of Proxmox, ids of supporting objects, which rows of NetBox stand for what, and rows that
@@ -269,14 +270,19 @@ impl Kept {
         self.shelf.clear();
     }
 
+    /// Forgets everything after the longest time that it may be remembered.
+    fn forget_outlived(&mut self, ttl: Duration) {
+        if self.since.elapsed() >= ttl * LONGEST {
+            self.forget();
+        }
+    }
+
     /// Forgets what no run has used for longer than `ttl`; nothing while one is under way.
     fn keep_fresh(&mut self, ttl: Duration) {
         if self.running > 0 && !ttl.is_zero() {
             return;
         }
-        if self.since.elapsed() >= ttl * LONGEST {
-            self.forget();
-        }
+        self.forget_outlived(ttl);
         self.inventory.keep_fresh(ttl);
         self.target = self.target.take().filter(|(since, _)| since.elapsed() < ttl);
         self.nodes = self.nodes.take().filter(|(since, _)| since.elapsed() < ttl);
@@ -367,6 +373,14 @@ impl Place<'_> {
     /// Forgets everything of the endpoint, so that it is read afresh.
     pub(super) fn clear(&self) {
         self.with(Kept::forget);
+    }
+
+    /// Forgets everything of the endpoint that a run which begins may use no more; runs under way have their own copy of what
+    /// was read of Proxmox, and read rows of NetBox again.
+    pub(super) fn clear_outlived(&self) {
+        if !self.memo.is_of_one_run {
+            self.with(|kept| kept.forget_outlived(self.ttl));
+        }
     }
 
     /// Forgets what was read of Proxmox, and rows of NetBox that stages look up.
@@ -493,6 +507,24 @@ mod tests {
             pass(1).await;
         }
         assert!(place.nodes().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn runs_that_overlap_do_not_keep_it_for_ever() {
+        let bench = Bench::new();
+        let place = bench.place(TTL);
+        let mut under_way = place.busy();
+        for _ in 0..9 {
+            pass(30).await;
+            place.clear_outlived();
+            assert!(place.nodes().is_some());
+            under_way = place.busy();
+        }
+        pass(30).await;
+        assert!(place.nodes().is_some(), "no run begins");
+        place.clear_outlived();
+        assert!(place.nodes().is_none());
+        drop(under_way);
     }
 
     /// That of an unusual port is plain HTTP until the first request has found it.

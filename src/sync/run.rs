@@ -299,6 +299,8 @@ impl<'a> Part<'a> {
         };
         if self.stage == Stage::Devices {
             place.clear();
+        } else {
+            place.clear_outlived();
         }
         let mut run = EndpointRun {
             stage: self.stage,
