@@ -383,6 +383,11 @@ impl Place<'_> {
         }
     }
 
+    /// Forgets what was read of Proxmox.
+    pub(super) fn clear_inventory(&self) {
+        self.with(|kept| kept.inventory = Inventory::default());
+    }
+
     /// Forgets what was read of Proxmox, and rows of NetBox that stages look up.
     pub(super) fn clear_readings(&self) {
         self.with(|kept| {

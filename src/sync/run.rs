@@ -341,12 +341,16 @@ impl<'a> Part<'a> {
         options.guests.sync_links = context.sync_links;
         options.stamps_overdue_before = Some(stamp(now - context.stamp_interval));
         // A limited run reads a part of what there is, and must not take the whole for it. Who asks for some machines looks at
-        // them, and wants them as they are.
+        // them, and wants them as they are: what was read before would have the next run undo what this one writes.
         let is_named = options.guests.only.is_some() && !place.memo.is_of_one_run;
-        let inventory = if options.only.is_everything() && !is_named {
-            place.inventory()
-        } else {
+        let is_limited = is_named || !options.only.is_everything();
+        if is_limited && !place.memo.is_of_one_run {
+            place.clear_inventory();
+        }
+        let inventory = if is_limited {
             Inventory::default()
+        } else {
+            place.inventory()
         };
         let others = context.endpoints.iter().map(|other| other.facts.key);
         let others = others.filter(|key| *key != endpoint.facts.key);

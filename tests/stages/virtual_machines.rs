@@ -827,6 +827,24 @@ async fn only_the_guests_that_were_asked_for_are_written() {
     );
 }
 
+/// Somebody has changed a guest and asks for its virtual machine, while a job for all of them goes on.
+#[tokio::test]
+async fn what_a_run_for_some_machines_has_written_is_not_undone_by_the_next_for_all() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    bench
+        .proxmox
+        .world()
+        .change(|world| world.guest(103).unwrap().memory_mib = 777);
+    let mut request = alone();
+    let machine = bench.machine_of(103)["id"].as_u64().unwrap();
+    request.options.guests.only = Some([ObjectId(machine)].into());
+    bench.stage_with(Stage::VirtualMachines, request).await;
+    assert_eq!(bench.machine_of(103)["memory"], 777);
+    bench.stage(Stage::VirtualMachines).await;
+    assert_eq!(bench.machine_of(103)["memory"], 777);
+}
+
 #[tokio::test]
 async fn guests_that_are_switched_off_are_neither_written_nor_failed() {
     let bench = Bench::start().await;
