@@ -23,6 +23,7 @@ mod read;
 mod registry;
 mod report;
 mod request;
+mod rounds;
 mod run;
 mod shelf;
 mod stages;

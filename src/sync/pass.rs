@@ -1,4 +1,4 @@
-//! One pass: list, map, settle, diff, check, apply, and learn the ids.
+//! One pass, alone or beside others, and what is learnt from it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,28 +13,13 @@ use super::individual::Trace;
 use super::memo::{Memo, Place};
 use super::needs::Needs;
 use super::report::{Outcome, Written};
+use super::rounds::Passed;
 use super::warning::Warning;
 use crate::inventory::{Gap, RecordedTasks};
 use crate::netbox::{Client, NetBoxVersion};
 use crate::proxmox::{Session, Vmid};
-use crate::reconcile::{Create, Limits, Mode, Plan, Resource, Retire, Row, Shrink, Stored, Wanted, check, diff};
-use crate::stages::guests::of_all_machines;
-use crate::stages::{Desired, Facts, Pass, Selection, Stage};
-
-/// How often NetBox is read again in one pass because a write's fate was unknown. Each time the batches are half as large:
-/// so often that the largest comes down to single rows.
-const ROUNDS: usize = 8;
-
-/// What came of a pass.
-#[derive(Debug, Default)]
-struct Passed {
-    outcome: Outcome,
-    /// What would be written, where nothing is.
-    plan: Option<Plan>,
-    /// That the plan would retire too much to be written.
-    refused: Option<Shrink>,
-    warnings: Vec<Warning>,
-}
+use crate::reconcile::{Create, Limits, Plan, Resource};
+use crate::stages::{Facts, Pass, Selection, Stage};
 
 /// The part of a run that works for one endpoint.
 #[derive(Debug)]
@@ -139,96 +124,6 @@ impl<'a> EndpointRun<'a> {
         [self.take_in::<P>(first), self.take_in::<Q>(second)]
     }
 
-    /// Compares and writes, while so many other passes do; `None` where the pass is turned off, or what is there is not
-    /// known.
-    async fn carry_out<P: Pass>(&self, beside: usize) -> Result<Option<Passed>, Error> {
-        let policy = P::policy(&self.facts);
-        if policy.mode == Mode::Disabled || self.facts.known.is_unread::<P::Object>() {
-            return Ok(None);
-        }
-        let mut passed = Passed::default();
-        let mut pending: Option<BTreeSet<String>> = None;
-        let mut perhaps_made = BTreeSet::new();
-        let is_blind = P::are_new(&self.facts) && !self.is_dry_run;
-        for round in 0..=ROUNDS {
-            let actual = if is_blind && round == 0 {
-                Vec::new()
-            } else {
-                self.actual::<P>(round).await?
-            };
-            let desired = self.settled::<P>(&actual, pending.as_ref());
-            let distinct = desired.wanted.iter().filter(|wanted| wanted.row == Row::New);
-            let distinct = distinct.map(|wanted| wanted.object.key().to_string()).collect();
-            // A later round is about the rows whose fate is unknown alone.
-            let may_retire = round == 0 && self.facts.may_retire();
-            let mut plan = diff(desired.wanted, &actual, &policy, |stored| {
-                if may_retire {
-                    P::retire(&self.facts, stored)
-                } else {
-                    Retire::Keep
-                }
-            });
-            plan.refused.extend(desired.refused);
-            self.needs.write::<P::Object>(&plan);
-            let guarded = self.guard::<P>(&plan, &actual).await;
-            if round == 0 {
-                passed.warnings = desired.warnings.into_iter().map(Warning::from).collect();
-            }
-            if self.is_dry_run {
-                (passed.plan, passed.refused) = (Some(plan), guarded.err());
-                break;
-            }
-            guarded?;
-            if self.cancel.is_cancelled() {
-                return Err(Error::Cancelled);
-            }
-            let scope = P::scope(&self.facts);
-            let which = which(round, is_blind);
-            let writer = self.writer((&scope, &distinct), (beside, plan.row_millis));
-            let mut applied = apply(&plan, writer, which).await;
-            applied.outcome.take_for_made(&perhaps_made);
-            perhaps_made.append(&mut applied.perhaps_made);
-            passed.outcome.absorb(applied.outcome);
-            if applied.unresolved.is_empty() {
-                break;
-            }
-            pending = Some(applied.unresolved);
-        }
-        Ok(Some(passed))
-    }
-
-    /// What should be, in view of what is; after the first look only what is still `pending`.
-    fn settled<P: Pass>(&self, actual: &[Stored<P::Object>], pending: Option<&BTreeSet<String>>) -> Desired<P::Object> {
-        let desired = P::desired(&self.facts);
-        let Some(pending) = pending else {
-            return P::settle(&self.facts, desired, actual);
-        };
-        let is_pending = |wanted: &Wanted<P::Object>| pending.contains(&wanted.object.key().to_string());
-        let labels = desired.wanted.iter().filter(|wanted| is_pending(wanted));
-        let labels: BTreeSet<String> = labels.map(|wanted| wanted.object.label()).collect();
-        let mut settled = P::settle(&self.facts, desired, actual);
-        settled.wanted.retain(is_pending);
-        settled.refused.retain(|refused| labels.contains(&refused.label));
-        settled
-    }
-
-    /// Whether the shrink guard lets `plan` pass. Where the request names virtual machines, the rows that were read are a few
-    /// of the endpoint's: of all of them the guard takes its share, where they can be told.
-    async fn guard<P: Pass>(&self, plan: &Plan, actual: &[Stored<P::Object>]) -> Result<(), Shrink> {
-        let guarded = check(plan, P::count_ours(&self.facts, actual), self.limits);
-        if guarded.is_ok() || self.facts.options.guests.only.is_none() {
-            return guarded;
-        }
-        let all = of_all_machines(&self.facts);
-        let Some(selection) = P::all_ours(&all) else {
-            return guarded;
-        };
-        match self.list::<P::Object>(vec![selection]).await {
-            Ok(rows) => check(plan, P::count_all(&all, &rows), self.limits),
-            Err(_) => guarded,
-        }
-    }
-
     /// Learns from a pass.
     fn take_in<P: Pass>(&mut self, passed: Result<Option<Passed>, Error>) -> Result<Outcome, Error> {
         let Some(Passed {
@@ -276,7 +171,7 @@ impl<'a> EndpointRun<'a> {
         apply(&plan, writer, Round::Last).await.outcome
     }
 
-    fn writer<'b>(
+    pub(super) fn writer<'b>(
         &'b self,
         (scope, distinct): (&'b [Selection], &'b BTreeSet<String>),
         (beside, row_millis): (usize, u32),
@@ -291,21 +186,6 @@ impl<'a> EndpointRun<'a> {
             beside,
             row_millis,
         }
-    }
-
-    async fn actual<P: Pass>(&self, round: usize) -> Result<Vec<Stored<P::Object>>, Error> {
-        if round == 0 {
-            return match P::at_hand(&self.facts) {
-                Some(rows) => Ok(rows),
-                None => self.list(P::scope(&self.facts)).await,
-            };
-        }
-        // Whatever hung on the parents before, the write whose fate is unknown may have added to it.
-        let mut scope = P::scope_again(&self.facts);
-        for selection in &mut scope {
-            selection.parents = None;
-        }
-        self.list(scope).await
     }
 
     fn learn<R: Resource>(&mut self, outcome: &Outcome) {
@@ -375,14 +255,5 @@ impl<'a> EndpointRun<'a> {
             self.progress.failure(phase, failure);
             self.warnings.push(failure.into());
         }
-    }
-}
-
-const fn which(round: usize, is_blind: bool) -> Round {
-    match round {
-        0 if is_blind => Round::Blind,
-        0 => Round::First,
-        ROUNDS => Round::Last,
-        _ => Round::Later,
     }
 }

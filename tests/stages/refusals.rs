@@ -18,6 +18,8 @@ const INTERFACE_STATES: &str = "plugins/proxbox/sync-state/vm-interfaces";
 const DEVICE_STATES: &str = "plugins/proxbox/sync-state/devices";
 const CLUSTER_STATES: &str = "plugins/proxbox/sync-state/clusters";
 const TASKS: &str = "plugins/proxbox/task-history";
+const BACKUPS: &str = "plugins/proxbox/backups";
+const JOURNAL: &str = "extras/journal-entries";
 
 async fn filled() -> Bench {
     let bench = Bench::with(World::estate(2, 24), StandinOptions::default()).await;
@@ -135,6 +137,55 @@ async fn rows_beside_duplicates_are_made_and_counted_alone() {
         (1, 0, String::new())
     );
     assert_eq!(bench.netbox.count(DISKS), rows.len());
+}
+
+/// An estate with backups for several requests, of which NetBox has none.
+async fn with_backups() -> Bench {
+    let bench = Bench::with(World::estate(2, 120), StandinOptions::default()).await;
+    for stage in [Stage::Devices, Stage::Storage, Stage::VirtualMachines] {
+        bench.stage(stage).await;
+    }
+    // Nothing is read of what hangs on machines that were just made.
+    bench.forget();
+    bench.netbox.clear_requests();
+    bench
+}
+
+/// What was written stands all the same, and has its entries in the journal.
+#[tokio::test]
+async fn rows_that_cannot_be_read_again_cost_no_other() {
+    let bench = with_backups().await;
+    let faults = bench.netbox.faults();
+    faults.add(FaultRule::on(BACKUPS, Fault::LoseAnswer).method("POST").only(1));
+    faults.add(FaultRule::on(BACKUPS, Fault::Status(500)).method("GET").after(1));
+    let report = bench.stage(Stage::Backups).await;
+    let (counts, told) = (report.counts(), warnings(&report));
+    assert!(counts.created > 0 && counts.failed > 0, "{counts:?}");
+    assert!(told.contains("its fate is unknown"), "{told}");
+    assert_eq!(told.lines().count(), counts.failed, "{told}");
+    assert_eq!(bench.netbox.count(JOURNAL), counts.created);
+    assert_eq!(bench.netbox.count(BACKUPS), counts.created + counts.failed);
+}
+
+#[tokio::test]
+async fn run_that_is_asked_to_stop_while_it_looks_again_tells_what_it_has_written() {
+    let bench = with_backups().await;
+    let faults = bench.netbox.faults();
+    faults.add(FaultRule::on(BACKUPS, Fault::LoseAnswer).method("POST").only(1));
+    faults.add(FaultRule::on(BACKUPS, Fault::Hang).method("GET").after(1));
+    let is_asked = || {
+        let mut asked = bench.netbox.requests().into_iter();
+        asked.any(|request| request.path.contains(BACKUPS) && request.method == "GET" && request.status == 0)
+    };
+    let stop = async {
+        until(is_asked).await;
+        bench.stop_runs();
+    };
+    let (report, ()) = tokio::join!(bench.job(Stage::Backups, SyncRequest::default()), stop);
+    assert!(report.is_cancelled());
+    let counts = report.into_stage().unwrap().counts();
+    assert!(counts.created > 0 && counts.skipped > 0, "{counts:?}");
+    assert_eq!((bench.netbox.count(JOURNAL), counts.failed), (counts.created, 0));
 }
 
 /// A permission hides a row, which is in the way all the same.

@@ -1,0 +1,209 @@
+//! The rounds of one pass: list, map, settle, diff, check, apply; and the same again for rows whose fate is unknown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::apply::{Applied, Round, apply};
+use super::error::Error;
+use super::pass::EndpointRun;
+use super::report::{Failure, Outcome};
+use super::warning::Warning;
+use crate::reconcile::{Mode, Plan, Resource, Retire, Row, Shrink, Stored, Wanted, check, diff};
+use crate::stages::guests::of_all_machines;
+use crate::stages::{Desired, Pass};
+
+/// How often NetBox is read again in one pass because a write's fate was unknown. Each time the batches are half as large:
+/// so often that the largest comes down to single rows.
+const ROUNDS: usize = 8;
+
+/// What came of a pass.
+#[derive(Debug, Default)]
+pub(super) struct Passed {
+    pub(super) outcome: Outcome,
+    /// What would be written, where nothing is.
+    pub(super) plan: Option<Plan>,
+    /// That the plan would retire too much to be written.
+    pub(super) refused: Option<Shrink>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// What is there, and what has to be done.
+struct Look<R> {
+    actual: Vec<Stored<R>>,
+    plan: Plan,
+    /// Keys of new rows that are known by more than their key.
+    distinct: BTreeSet<String>,
+    warnings: Vec<String>,
+}
+
+/// Rows of which it is not known whether they are there.
+#[derive(Debug, Default)]
+struct Open {
+    /// Their names by their keys.
+    rows: BTreeMap<String, String>,
+    /// Keys of all rows of the pass that a request without an answer may have made.
+    perhaps_made: BTreeSet<String>,
+}
+
+impl Open {
+    /// Takes in what came of `plan`.
+    fn follow(&mut self, plan: &Plan, applied: Applied) {
+        let open = plan.create.iter().filter(|row| applied.unresolved.contains(&row.key));
+        self.rows = open.map(|row| (row.key.clone(), row.label.clone())).collect();
+        self.perhaps_made.extend(applied.perhaps_made);
+    }
+
+    /// Counts the rows where NetBox cannot be read again because of `error`.
+    fn give_up<R: Resource>(self, outcome: &mut Outcome, error: &Error) {
+        if matches!(error, Error::Cancelled) {
+            outcome.left_out += self.rows.len();
+            return;
+        }
+        outcome.failed.extend(self.rows.into_iter().map(|(key, label)| Failure {
+            object: R::KIND,
+            key,
+            label,
+            kind: error.kind(),
+            message: format!("its fate is unknown, since NetBox could not be read again: {error}"),
+        }));
+    }
+}
+
+impl EndpointRun<'_> {
+    /// Compares and writes, while so many other passes do; `None` where the pass is turned off, or what is there is not
+    /// known. What has been written is told whatever comes after it.
+    pub(super) async fn carry_out<P: Pass>(&self, beside: usize) -> Result<Option<Passed>, Error> {
+        let policy = P::policy(&self.facts);
+        if policy.mode == Mode::Disabled || self.facts.known.is_unread::<P::Object>() {
+            return Ok(None);
+        }
+        let is_blind = P::are_new(&self.facts) && !self.is_dry_run;
+        let mut look = self.first_look::<P>(is_blind).await?;
+        let mut passed = Passed {
+            warnings: look.warnings.drain(..).map(Warning::from).collect(),
+            ..Passed::default()
+        };
+        let guarded = self.guard::<P>(&look.plan, &look.actual).await;
+        if self.is_dry_run {
+            (passed.plan, passed.refused) = (Some(look.plan), guarded.err());
+            return Ok(Some(passed));
+        }
+        guarded?;
+        if self.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        let mut open = Open::default();
+        for round in 0..=ROUNDS {
+            let scope = P::scope(&self.facts);
+            let writer = self.writer((&scope, &look.distinct), (beside, look.plan.row_millis));
+            let mut applied = apply(&look.plan, writer, which(round, is_blind)).await;
+            applied.outcome.take_for_made(&open.perhaps_made);
+            passed.outcome.absorb(std::mem::take(&mut applied.outcome));
+            open.follow(&look.plan, applied);
+            if open.rows.is_empty() {
+                break;
+            }
+            look = match self.look_again::<P>(&open).await {
+                Ok(look) => look,
+                Err(error) => {
+                    open.give_up::<P::Object>(&mut passed.outcome, &error);
+                    break;
+                }
+            };
+        }
+        Ok(Some(passed))
+    }
+
+    async fn first_look<P: Pass>(&self, is_blind: bool) -> Result<Look<P::Object>, Error> {
+        let actual = if is_blind {
+            Vec::new()
+        } else if let Some(rows) = P::at_hand(&self.facts) {
+            rows
+        } else {
+            self.list(P::scope(&self.facts)).await?
+        };
+        Ok(self.compare::<P>(actual, None))
+    }
+
+    /// Looks for what is still `open`.
+    async fn look_again<P: Pass>(&self, open: &Open) -> Result<Look<P::Object>, Error> {
+        let look = self.second_look::<P>(open).await?;
+        if self.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        Ok(look)
+    }
+
+    async fn second_look<P: Pass>(&self, open: &Open) -> Result<Look<P::Object>, Error> {
+        // Whatever hung on the parents before, the write whose fate is unknown may have added to it.
+        let mut scope = P::scope_again(&self.facts);
+        for selection in &mut scope {
+            selection.parents = None;
+        }
+        let actual = self.list(scope).await?;
+        Ok(self.compare::<P>(actual, Some(open)))
+    }
+
+    /// What has to be done; after the first look only about the rows that are still `open`.
+    fn compare<P: Pass>(&self, actual: Vec<Stored<P::Object>>, open: Option<&Open>) -> Look<P::Object> {
+        let desired = self.settled::<P>(&actual, open);
+        let distinct = desired.wanted.iter().filter(|wanted| wanted.row == Row::New);
+        let distinct = distinct.map(|wanted| wanted.object.key().to_string()).collect();
+        let may_retire = open.is_none() && self.facts.may_retire();
+        let mut plan = diff(desired.wanted, &actual, &P::policy(&self.facts), |stored| {
+            if may_retire {
+                P::retire(&self.facts, stored)
+            } else {
+                Retire::Keep
+            }
+        });
+        plan.refused.extend(desired.refused);
+        self.needs.write::<P::Object>(&plan);
+        Look {
+            actual,
+            plan,
+            distinct,
+            warnings: desired.warnings,
+        }
+    }
+
+    /// What should be, in view of what is; after the first look only what is still `open`.
+    fn settled<P: Pass>(&self, actual: &[Stored<P::Object>], open: Option<&Open>) -> Desired<P::Object> {
+        let desired = P::desired(&self.facts);
+        let Some(open) = open else {
+            return P::settle(&self.facts, desired, actual);
+        };
+        let is_open = |wanted: &Wanted<P::Object>| open.rows.contains_key(&wanted.object.key().to_string());
+        let labels = desired.wanted.iter().filter(|wanted| is_open(wanted));
+        let labels: BTreeSet<String> = labels.map(|wanted| wanted.object.label()).collect();
+        let mut settled = P::settle(&self.facts, desired, actual);
+        settled.wanted.retain(is_open);
+        settled.refused.retain(|refused| labels.contains(&refused.label));
+        settled
+    }
+
+    /// Whether the shrink guard lets `plan` pass. Where the request names virtual machines, the rows that were read are a few
+    /// of the endpoint's: of all of them the guard takes its share, where they can be told.
+    async fn guard<P: Pass>(&self, plan: &Plan, actual: &[Stored<P::Object>]) -> Result<(), Shrink> {
+        let guarded = check(plan, P::count_ours(&self.facts, actual), self.limits);
+        if guarded.is_ok() || self.facts.options.guests.only.is_none() {
+            return guarded;
+        }
+        let all = of_all_machines(&self.facts);
+        let Some(selection) = P::all_ours(&all) else {
+            return guarded;
+        };
+        match self.list::<P::Object>(vec![selection]).await {
+            Ok(rows) => check(plan, P::count_all(&all, &rows), self.limits),
+            Err(_) => guarded,
+        }
+    }
+}
+
+const fn which(round: usize, is_blind: bool) -> Round {
+    match round {
+        0 if is_blind => Round::Blind,
+        0 => Round::First,
+        ROUNDS => Round::Last,
+        _ => Round::Later,
+    }
+}
