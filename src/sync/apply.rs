@@ -4,7 +4,7 @@
 //! are there already as it says are looked up first. One that names none is first answered by reading NetBox again (the
 //! rows may be there by now), then by halving the batch until the odd row is alone; so is one for want of a right, which
 //! may hold for some rows. New rows whose fate is unknown are never sent again before NetBox has been read, and then in
-//! smaller batches; changes are.
+//! smaller batches; changes are. What is refused then may have been made since: NetBox is read once more.
 
 use std::collections::BTreeSet;
 
@@ -44,7 +44,7 @@ pub(super) enum Round {
     /// New rows that are refused for being there, batches that are refused whole, and those whose fate is unknown are left
     /// to the next round.
     First,
-    /// Only those whose fate is unknown are.
+    /// Only those whose fate is unknown are, and those refused that an earlier request may have made meanwhile.
     Later,
     /// What could not be written now has failed.
     Last,
@@ -184,7 +184,9 @@ impl<'a> Batches<'a> {
                 self.read_again(&batch)
             }
             WriteError::Rows { refused, .. } => self.drop_refused(&refused, batch),
-            WriteError::Batch { .. } if are_new && self.round == Round::First => self.read_again(&batch),
+            WriteError::Batch { .. } if are_new && (self.round == Round::First || self.may_have_come(&batch)) => {
+                self.read_again(&batch)
+            }
             WriteError::Uncertain(_) if are_new && self.round != Round::Last => {
                 let keys = batch.iter().map(|row| row.key().to_owned());
                 self.applied.perhaps_made.extend(keys);
@@ -263,9 +265,16 @@ impl<'a> Batches<'a> {
         Next::Again(rest)
     }
 
-    /// Whether what is in the way of a row may be that row, made by somebody else just now.
-    fn may_be_there(&self, row: &impl Entry) -> bool {
-        self.round == Round::First && row.id().is_none() && !self.writer.distinct.contains(row.key())
+    /// Whether what is in the way of a row may be that row, made just now by somebody else or by an earlier request.
+    fn may_be_there<E: Entry>(&self, row: &'a E) -> bool {
+        let may_be_made = self.round == Round::First && !self.writer.distinct.contains(row.key());
+        row.id().is_none() && (may_be_made || self.may_have_come(&[row]))
+    }
+
+    /// Whether an earlier request may have made any of these rows since NetBox was read.
+    fn may_have_come<E: Entry>(&self, batch: &[&'a E]) -> bool {
+        let mut keys = batch.iter().map(|row| row.key());
+        self.round == Round::Later && keys.any(|key| self.writer.perhaps_made.contains(key))
     }
 
     /// Splits a batch in two; a row that is alone has failed.

@@ -28,6 +28,8 @@ pub(super) struct Writer<'a> {
     pub(super) scope: &'a [Selection],
     /// Keys of new rows that are known by more than their key: what is there already under it is somebody else's.
     pub(super) distinct: &'a BTreeSet<String>,
+    /// Keys of new rows that an earlier request of the plan's pass may have made, or may still be making.
+    pub(super) perhaps_made: &'a BTreeSet<String>,
     /// How many other plans are written meanwhile.
     pub(super) beside: usize,
     /// How long NetBox takes to make a row, in ms, compared with those of other kinds.

@@ -163,17 +163,17 @@ impl<'a> EndpointRun<'a> {
         if self.is_dry_run {
             return Outcome::default();
         }
-        let (distinct, cancel) = (BTreeSet::new(), CancellationToken::new());
+        let (none, cancel) = (BTreeSet::new(), CancellationToken::new());
         let writer = Writer {
             cancel: &cancel,
-            ..self.writer((&[], &distinct), (0, plan.row_millis))
+            ..self.writer((&[], &none, &none), (0, plan.row_millis))
         };
         apply(&plan, writer, Round::Last).await.outcome
     }
 
     pub(super) fn writer<'b>(
         &'b self,
-        (scope, distinct): (&'b [Selection], &'b BTreeSet<String>),
+        (scope, distinct, perhaps_made): (&'b [Selection], &'b BTreeSet<String>, &'b BTreeSet<String>),
         (beside, row_millis): (usize, u32),
     ) -> Writer<'b> {
         Writer {
@@ -183,6 +183,7 @@ impl<'a> EndpointRun<'a> {
             place: self.place(),
             scope,
             distinct,
+            perhaps_made,
             beside,
             row_millis,
         }

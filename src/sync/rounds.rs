@@ -1,4 +1,7 @@
 //! The rounds of one pass: list, map, settle, diff, check, apply; and the same again for rows whose fate is unknown.
+//!
+//! NetBox may go on with a request that has got no answer, and then makes all of its rows or none. Where its database takes
+//! no row twice, rows that are sent again meanwhile are refused, and looked for once more.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,7 +97,8 @@ impl EndpointRun<'_> {
         let mut open = Open::default();
         for round in 0..=ROUNDS {
             let scope = P::scope(&self.facts);
-            let writer = self.writer((&scope, &look.distinct), (beside, look.plan.row_millis));
+            let known = (scope.as_slice(), &look.distinct, &open.perhaps_made);
+            let writer = self.writer(known, (beside, look.plan.row_millis));
             let mut applied = apply(&look.plan, writer, which(round, is_blind)).await;
             applied.outcome.take_for_made(&open.perhaps_made);
             passed.outcome.absorb(std::mem::take(&mut applied.outcome));

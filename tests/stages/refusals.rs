@@ -139,6 +139,39 @@ async fn rows_beside_duplicates_are_made_and_counted_alone() {
     assert_eq!(bench.netbox.count(DISKS), rows.len());
 }
 
+/// NetBox goes on with a request that has got no answer: its rows come after they were looked for, and before they are sent
+/// again.
+#[tokio::test]
+async fn rows_of_a_request_without_answer_that_come_late_are_found_by_a_third_look() {
+    let bench = filled().await;
+    for (stage, path, refusal) in [
+        (Stage::VirtualDisks, DISK_STATES, "409"),
+        (Stage::VirtualMachines, CLOUD_INITS, "500"),
+        (Stage::VirtualDisks, DISKS, "400"),
+    ] {
+        let rows = bench.netbox.rows(path);
+        for row in &rows {
+            bench.netbox.remove(path, row["id"].as_u64().unwrap()).unwrap();
+        }
+        bench.forget();
+        bench.take_writes();
+        let faults = bench.netbox.faults();
+        faults.add(FaultRule::on(path, Fault::LoseAnswer).method("POST").only(1));
+        faults.add(FaultRule::on(path, Fault::Unseen).method("GET").only(2));
+        let report = bench.stage(stage).await;
+        let writes = bench.take_writes();
+        let is_refused = |write: &String| write.contains(path) && write.ends_with(refusal);
+        assert!(writes.iter().any(is_refused), "{path}: {writes:?}");
+        assert_eq!(
+            (report.counts().failed, warnings(&report)),
+            (0, String::new()),
+            "{path}: {writes:?}"
+        );
+        assert_eq!(bench.netbox.count(path), rows.len(), "{path}");
+        faults.clear();
+    }
+}
+
 /// An estate with backups for several requests, of which NetBox has none.
 async fn with_backups() -> Bench {
     let bench = Bench::with(World::estate(2, 120), StandinOptions::default()).await;
