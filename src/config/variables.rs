@@ -76,7 +76,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("PROXBOX_NETBOX_TIMEOUT", "120", "120", "seconds of one request to NetBox"),
     variable("PROXBOX_NETBOX_MAX_CONCURRENT", "8", "8", "requests to NetBox at once; the plugin's page says 1 where nobody has touched it, and that is not taken for a wish"),
     variable("PROXBOX_NETBOX_MAX_RETRIES", "5", "5", "repetitions of a failed request to NetBox"),
-    variable("PROXBOX_NETBOX_RETRY_DELAY", "2", "2", "seconds before the first repetition"),
+    variable("PROXBOX_NETBOX_RETRY_DELAY", "2", "2", "seconds before the first repetition, and before rows that may still come are looked for again"),
     variable("PROXBOX_NETBOX_WRITE_CONCURRENCY", "4", "4", "writes to NetBox at once, never more than PROXBOX_NETBOX_MAX_CONCURRENT where that is set; the plugin's page says 8 where nobody has touched it, and that is not taken for a wish"),
     variable("PROXMOX_API_TIMEOUT", "5", "5", "seconds of one request to Proxmox, where the endpoint sets none"),
     variable("PROXMOX_API_RETRIES", "1", "0", "repetitions of a failed request to Proxmox, where the endpoint sets none"),

@@ -97,9 +97,9 @@ impl Client {
         self.shared.transport.base_url()
     }
 
-    /// The operator's name of this NetBox.
-    pub fn name(&self) -> &str {
-        &self.shared.transport.endpoint().name
+    /// How long to wait before something that failed is tried once more; each further time twice as long.
+    pub fn retry_delay(&self) -> Duration {
+        self.shared.transport.endpoint().retry_delay
     }
 
     /// The schema id of this handle's branch; `None` on the main data.

@@ -48,6 +48,8 @@ pub trait Resource {
 
     /// Which rows may be written side by side.
     const SIDE_BY_SIDE: SideBySide = SideBySide::All;
+    /// Whether the write side's database refuses a second row of the same key, however close together the two are made.
+    const IS_UNIQUE: bool = true;
     /// How long the write side takes for one row, in ms, compared with other kinds: as measured on NetBox 4.7 with one
     /// writer.
     const ROW_MILLIS: u32 = 15;

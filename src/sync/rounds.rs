@@ -1,9 +1,13 @@
 //! The rounds of one pass: list, map, settle, diff, check, apply; and the same again for rows whose fate is unknown.
 //!
 //! NetBox may go on with a request that has got no answer, and then makes all of its rows or none. Where its database takes
-//! no row twice, rows that are sent again meanwhile are refused, and looked for once more.
+//! no row twice, rows that are sent again meanwhile are refused, and looked for once more. Of other kinds they would be made
+//! twice: as long as they may still come, they are looked for some times before they are sent again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
 
 use super::apply::{Applied, Round, apply};
 use super::error::Error;
@@ -17,6 +21,11 @@ use crate::stages::{Desired, Pass};
 /// How often NetBox is read again in one pass because a write's fate was unknown. Each time the batches are half as large:
 /// so often that the largest comes down to single rows.
 const ROUNDS: usize = 8;
+
+/// How often rows are looked for once more that NetBox may take twice and may still be making.
+const MORE_LOOKS: u32 = 4;
+/// No pause before a look is longer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What came of a pass.
 #[derive(Debug, Default)]
@@ -43,6 +52,8 @@ struct Look<R> {
 struct Open {
     /// Their names by their keys.
     rows: BTreeMap<String, String>,
+    /// Keys of those that NetBox may still be making.
+    coming: BTreeSet<String>,
     /// Keys of all rows of the pass that a request without an answer may have made.
     perhaps_made: BTreeSet<String>,
 }
@@ -52,7 +63,8 @@ impl Open {
     fn follow(&mut self, plan: &Plan, applied: Applied) {
         let open = plan.create.iter().filter(|row| applied.unresolved.contains(&row.key));
         self.rows = open.map(|row| (row.key.clone(), row.label.clone())).collect();
-        self.perhaps_made.extend(applied.perhaps_made);
+        self.perhaps_made.extend(applied.perhaps_made.iter().cloned());
+        self.coming = applied.perhaps_made;
     }
 
     /// Counts the rows where NetBox cannot be read again because of `error`.
@@ -128,9 +140,17 @@ impl EndpointRun<'_> {
         Ok(self.compare::<P>(actual, None))
     }
 
-    /// Looks for what is still `open`.
+    /// Looks for what is still `open`, and waits as long as it may come and could be made twice.
     async fn look_again<P: Pass>(&self, open: &Open) -> Result<Look<P::Object>, Error> {
-        let look = self.second_look::<P>(open).await?;
+        let mut look = self.second_look::<P>(open).await?;
+        for pause in pauses(self.netbox.retry_delay()) {
+            let may_come = look.plan.create.iter().any(|row| open.coming.contains(&row.key));
+            if P::Object::IS_UNIQUE || !may_come {
+                break;
+            }
+            rest(pause, &self.cancel).await?;
+            look = self.second_look::<P>(open).await?;
+        }
         if self.cancel.is_cancelled() {
             return Err(Error::Cancelled);
         }
@@ -209,5 +229,49 @@ const fn which(round: usize, is_blind: bool) -> Round {
         0 => Round::First,
         ROUNDS => Round::Last,
         _ => Round::Later,
+    }
+}
+
+/// The pauses before further looks: each is twice the one before.
+fn pauses(first: Duration) -> impl Iterator<Item = Duration> {
+    (0..MORE_LOOKS).map(move |look| first.saturating_mul(1 << look).min(LONGEST_PAUSE))
+}
+
+/// Waits so long, unless the run is asked to stop.
+async fn rest(pause: Duration, cancel: &CancellationToken) -> Result<(), Error> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(Error::Cancelled),
+        () = tokio::time::sleep(pause) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn rows_that_may_still_come_are_waited_for_half_a_minute() {
+        let (began, cancel) = (Instant::now(), CancellationToken::new());
+        for pause in pauses(Duration::from_secs(2)) {
+            rest(pause, &cancel).await.unwrap();
+        }
+        assert_eq!(began.elapsed(), Duration::from_secs(2 + 4 + 8 + 16));
+        let longest: Duration = pauses(Duration::from_hours(24)).sum();
+        assert_eq!(longest, LONGEST_PAUSE * MORE_LOOKS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn run_that_is_asked_to_stop_waits_no_longer() {
+        let (began, cancel) = (Instant::now(), CancellationToken::new());
+        let stop = async {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            cancel.cancel();
+        };
+        let (rested, ()) = tokio::join!(rest(Duration::from_secs(30), &cancel), stop);
+        assert!(matches!(rested, Err(Error::Cancelled)));
+        assert_eq!(began.elapsed(), Duration::from_secs(3));
     }
 }

@@ -51,6 +51,7 @@ impl Estate {
         let client = Client::new(netbox::Endpoint {
             scheme: Some(netbox::Scheme::Http),
             max_retries: 0,
+            retry_delay: Duration::from_millis(1),
             timeout: Duration::from_secs(5),
             ..netbox::Endpoint::new("main", "127.0.0.1", netbox.port(), Token::V1(netbox.token().into()))
         });

@@ -302,6 +302,7 @@ fn client(netbox: &Standin, edit: impl FnOnce(&mut netbox::Endpoint)) -> netbox:
     let token = netbox::Token::V1(SecretString::from(netbox.token()));
     let mut target = netbox::Endpoint::new("netbox", "127.0.0.1", netbox.port(), token);
     target.scheme = Some(netbox::Scheme::Http);
+    target.retry_delay = Duration::from_millis(1);
     edit(&mut target);
     netbox::Client::new(target).unwrap()
 }

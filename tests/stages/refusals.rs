@@ -1,5 +1,6 @@
 //! Batches that NetBox does not take: what is read again, what is halved, and how large they are.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proxbox_api::netbox::standin::{Fault, FaultRule, Release, StandinOptions};
@@ -18,6 +19,7 @@ const INTERFACE_STATES: &str = "plugins/proxbox/sync-state/vm-interfaces";
 const DEVICE_STATES: &str = "plugins/proxbox/sync-state/devices";
 const CLUSTER_STATES: &str = "plugins/proxbox/sync-state/clusters";
 const TASKS: &str = "plugins/proxbox/task-history";
+const MACS: &str = "dcim/mac-addresses";
 const BACKUPS: &str = "plugins/proxbox/backups";
 const JOURNAL: &str = "extras/journal-entries";
 
@@ -169,6 +171,35 @@ async fn rows_of_a_request_without_answer_that_come_late_are_found_by_a_third_lo
         );
         assert_eq!(bench.netbox.count(path), rows.len(), "{path}");
         faults.clear();
+    }
+}
+
+/// The same where NetBox takes a row twice. Before the look after the request nothing is read of rows that hang on new ones.
+#[tokio::test]
+async fn rows_that_netbox_takes_twice_are_waited_for_before_they_are_sent_again() {
+    for fault in [Fault::LoseAnswer, Fault::Html(504)] {
+        let bench = Bench::with(World::estate(2, 24), StandinOptions::default()).await;
+        for stage in [Stage::Devices, Stage::VirtualMachines] {
+            bench.stage(stage).await;
+        }
+        let faults = bench.netbox.faults();
+        faults.add(FaultRule::on(MACS, fault.clone()).method("POST").only(1));
+        faults.add(FaultRule {
+            times: Some(2),
+            ..FaultRule::on(MACS, Fault::Unseen).method("GET")
+        });
+        let report = bench.stage(Stage::VmInterfaces).await;
+        assert_eq!(
+            (report.counts().failed, warnings(&report)),
+            (0, String::new()),
+            "{fault:?}"
+        );
+        let rows = bench.netbox.rows(MACS);
+        let keys = rows
+            .iter()
+            .map(|row| format!("{} {}", row["mac_address"], row["assigned_object_id"]));
+        let distinct: BTreeSet<String> = keys.collect();
+        assert_eq!((distinct.len(), rows.is_empty()), (rows.len(), false), "{fault:?}");
     }
 }
 

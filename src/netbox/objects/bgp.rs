@@ -19,6 +19,8 @@ pub trait BgpKind: Clone + Debug + Send + Sync + Serialize + DeserializeOwned + 
     const MODEL: &'static str;
     /// What one is called in reports.
     const KIND: &'static str;
+    /// As [`Resource::IS_UNIQUE`].
+    const IS_UNIQUE: bool = true;
     /// The columns that are written, which are its members under their own names.
     const COLUMNS: &'static [&'static str];
 
@@ -33,6 +35,7 @@ pub struct BgpRow<K>(pub K);
 impl<K: BgpKind> Resource for BgpRow<K> {
     const PATH: &'static str = K::PATH;
     const KIND: &'static str = K::KIND;
+    const IS_UNIQUE: bool = K::IS_UNIQUE;
     type Key = String;
 
     fn key(&self) -> String {
@@ -229,6 +232,7 @@ impl BgpKind for BgpCommunity {
     const PATH: &'static str = "/api/plugins/bgp/community/";
     const MODEL: &'static str = "netbox_bgp.community";
     const KIND: &'static str = "BGP community";
+    const IS_UNIQUE: bool = false;
     const COLUMNS: &'static [&'static str] = &["value", "status", "description"];
 
     fn name(&self) -> String {
@@ -343,6 +347,7 @@ impl BgpKind for BgpSession {
     const PATH: &'static str = "/api/plugins/bgp/session/";
     const MODEL: &'static str = "netbox_bgp.bgpsession";
     const KIND: &'static str = "BGP session";
+    const IS_UNIQUE: bool = false;
     const COLUMNS: &'static [&'static str] = &[
         "name",
         "status",

@@ -43,6 +43,8 @@ impl Cluster {
 impl Resource for Cluster {
     const PATH: &'static str = "/api/virtualization/clusters/";
     const KIND: &'static str = "cluster";
+    /// NetBox looks at names within a group only, and ours are in none.
+    const IS_UNIQUE: bool = false;
     type Key = String;
 
     fn key(&self) -> String {

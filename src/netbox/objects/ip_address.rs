@@ -48,6 +48,7 @@ impl IpAddress {
 impl Resource for IpAddress {
     const PATH: &'static str = "/api/ipam/ip-addresses/";
     const KIND: &'static str = "IP address";
+    const IS_UNIQUE: bool = false;
     const ROW_MILLIS: u32 = 31;
     /// NetBox makes addresses under a lock.
     const SIDE_BY_SIDE: SideBySide = SideBySide::None;

@@ -23,6 +23,7 @@ pub struct MacAddress {
 impl Resource for MacAddress {
     const PATH: &'static str = "/api/dcim/mac-addresses/";
     const KIND: &'static str = "MAC address";
+    const IS_UNIQUE: bool = false;
     const ROW_MILLIS: u32 = 28;
     type Key = String;
 

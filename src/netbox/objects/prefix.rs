@@ -22,6 +22,7 @@ pub struct Prefix {
 impl Resource for Prefix {
     const PATH: &'static str = "/api/ipam/prefixes/";
     const KIND: &'static str = "prefix";
+    const IS_UNIQUE: bool = false;
     type Key = String;
 
     fn key(&self) -> String {

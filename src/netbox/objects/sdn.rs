@@ -44,6 +44,7 @@ pub struct SdnRow<K> {
 impl<K: SdnKind> Resource for SdnRow<K> {
     const PATH: &'static str = K::PATH;
     const KIND: &'static str = K::KIND;
+    const IS_UNIQUE: bool = false;
     type Key = String;
 
     fn key(&self) -> String {

@@ -38,6 +38,7 @@ pub struct SdnBinding {
 impl Resource for SdnBinding {
     const PATH: &'static str = "/api/plugins/proxbox/sdn-bindings/";
     const KIND: &'static str = "SDN binding";
+    const IS_UNIQUE: bool = false;
     type Key = String;
 
     fn key(&self) -> String {

@@ -38,6 +38,8 @@ impl Vlan {
 impl Resource for Vlan {
     const PATH: &'static str = "/api/ipam/vlans/";
     const KIND: &'static str = "VLAN";
+    /// NetBox looks at numbers within a group only, and ours are in none.
+    const IS_UNIQUE: bool = false;
     type Key = String;
 
     fn key(&self) -> String {
