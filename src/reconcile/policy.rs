@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::Fields;
 
-/// How far a kind of row is kept in step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// How far a kind of row is kept in step; of two the greater does less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Mode {
     /// Create, update and retire.
     #[default]

@@ -4,11 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::machines::mode_of;
 use super::{Facts, Selection};
 use crate::inventory::{Guest, GuestKind, Vmid};
 use crate::mapping::notes::overrides;
 use crate::netbox::objects::{Cluster, PROXBOX_TAG, VirtualMachine, VirtualMachineState};
-use crate::reconcile::{ObjectId, Stored};
+use crate::reconcile::{Mode, ObjectId, Stored};
 
 /// A virtual machine, and the guest that it stands for.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +20,8 @@ pub struct Bound<'a> {
     pub kind: GuestKind,
     /// The guest; `None` where the cluster lists it no more, or the guests were not read.
     pub guest: Option<&'a Guest>,
+    /// How far what the virtual machine has is kept in step.
+    pub mode: Mode,
     /// The virtual machine's id.
     pub id: ObjectId,
     /// The virtual machine.
@@ -58,6 +61,11 @@ impl<'a> Bindings<'a> {
     /// Those that were not marked because their guest is gone.
     pub fn active(&self) -> impl Iterator<Item = &Bound<'a>> {
         self.bound.iter().filter(|bound| !bound.machine.is_soft_deleted())
+    }
+
+    /// Those of the active ones that the modes do not leave out.
+    pub fn handled(&self) -> impl Iterator<Item = &Bound<'a>> {
+        self.active().filter(|bound| bound.mode != Mode::Disabled)
     }
 
     /// The one that stands for the guest with this number.
@@ -129,6 +137,25 @@ pub fn bindings(facts: &Facts) -> Bindings<'_> {
 /// The virtual machines that stand for guests of the endpoint.
 pub(super) fn own_machines(facts: &Facts) -> BTreeSet<ObjectId> {
     bindings(facts).bound.iter().map(|bound| bound.id).collect()
+}
+
+/// The virtual machines whose guests' mode lets what they have be made, and never touched once it is there.
+pub(super) fn kept_machines(facts: &Facts) -> BTreeSet<ObjectId> {
+    let modes = facts.options.modes;
+    if ![modes.machine, modes.template].contains(&Mode::BootstrapOnly) {
+        return BTreeSet::new();
+    }
+    let bound = bindings(facts).bound.into_iter();
+    let kept = bound.filter(|bound| bound.mode == Mode::BootstrapOnly);
+    kept.map(|bound| bound.id).collect()
+}
+
+/// The interfaces of those virtual machines, as far as they were read.
+pub(super) fn kept_interfaces(facts: &Facts) -> BTreeSet<ObjectId> {
+    let machines = kept_machines(facts);
+    let interfaces = facts.known.network.interfaces.iter();
+    let kept = interfaces.filter(|stored| machines.contains(&stored.object.virtual_machine));
+    kept.map(|stored| stored.id).collect()
 }
 
 /// The same facts, as if the request named no virtual machines.
@@ -285,6 +312,7 @@ fn bind<'a>(
         vmid,
         kind,
         guest,
+        mode: guest.map_or(facts.options.modes.effective_guest(), |guest| mode_of(facts, guest)),
         id: state.virtual_machine,
         machine,
     })

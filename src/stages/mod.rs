@@ -39,10 +39,10 @@ pub mod vm_interfaces;
 pub mod vm_ip_addresses;
 pub mod vm_macs;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::netbox::objects::Object;
-use crate::reconcile::{ObjectId, Policy, Refused, Resource, Retire, Stored, Wanted};
+use crate::reconcile::{ObjectId, Policy, Refused, Resource, Retire, Row, Stored, Wanted};
 
 pub use facts::{EndpointFacts, Facts, Known, KnownNetwork, KnownSdn, Lookup, Target};
 pub use only::{Only, Part};
@@ -235,6 +235,30 @@ impl<R: Resource> Desired<R> {
         Self {
             wanted: objects.into_iter().map(Wanted::by_key).collect(),
             ..Self::default()
+        }
+    }
+
+    /// Wants those of the `actual` rows that `is_kept` to stay as they are.
+    fn keep(&mut self, actual: &[Stored<R>], is_kept: impl Fn(&R) -> bool)
+    where
+        R: Clone,
+    {
+        let kept = actual.iter().filter(|stored| is_kept(&stored.object));
+        let kept: Vec<&Stored<R>> = kept.collect();
+        let by_id: HashMap<ObjectId, &R> = kept.iter().map(|stored| (stored.id, &stored.object)).collect();
+        let by_key: BTreeMap<R::Key, &R> = kept
+            .iter()
+            .map(|stored| (stored.object.key(), &stored.object))
+            .collect();
+        for wanted in &mut self.wanted {
+            let row = match wanted.row {
+                Row::Is(id) => by_id.get(&id),
+                Row::ByKey => by_key.get(&wanted.object.key()),
+                Row::New => None,
+            };
+            if let Some(row) = row {
+                wanted.object = R::clone(row);
+            }
         }
     }
 

@@ -129,13 +129,9 @@ fn below(parent: Mode, mode: Mode) -> Mode {
 }
 
 impl Modes {
-    /// The mode of guests as a whole: disabled only where both virtual machines and templates are.
+    /// The mode of guests as a whole: as far as virtual machines or templates are kept in step, whichever goes further.
     pub fn effective_guest(self) -> Mode {
-        if self.machine == Mode::Disabled {
-            self.template
-        } else {
-            self.machine
-        }
+        self.machine.min(self.template)
     }
 
     /// The mode of guest interfaces.
@@ -276,6 +272,25 @@ mod tests {
         let flags = Overwrite::default();
         let off: Vec<_> = Flag::ALL.iter().filter(|flag| !flags.allows(**flag)).collect();
         assert_eq!((Flag::ALL.len(), off), (26, vec![&Flag::VmPlatform]));
+    }
+
+    #[test]
+    fn guests_are_kept_as_far_as_any_kind_of_them_is() {
+        for (machine, template, expected) in [
+            (Mode::Disabled, Mode::Always, Mode::Always),
+            (Mode::BootstrapOnly, Mode::Always, Mode::Always),
+            (Mode::BootstrapOnly, Mode::Disabled, Mode::BootstrapOnly),
+            (Mode::Disabled, Mode::Disabled, Mode::Disabled),
+        ] {
+            for (machine, template) in [(machine, template), (template, machine)] {
+                let modes = Modes {
+                    machine,
+                    template,
+                    ..Modes::default()
+                };
+                assert_eq!(modes.effective_guest(), expected, "{machine:?} {template:?}");
+            }
+        }
     }
 
     #[test]

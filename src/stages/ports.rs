@@ -70,11 +70,11 @@ impl GuestPorts<'_> {
     }
 }
 
-/// The guests that have a virtual machine and whose configuration was read, by their number.
+/// The guests that the modes do not leave out, that have a virtual machine and whose configuration was read, by their number.
 pub fn guest_ports(facts: &Facts) -> Vec<GuestPorts<'_>> {
     let bindings = bindings(facts);
-    let active = bindings.active().filter(|bound| bound.guest.is_some());
-    active
+    let handled = bindings.handled().filter(|bound| bound.guest.is_some());
+    handled
         .filter_map(|bound| Some(ports_of(facts, *bound, facts.inventory.config(bound.vmid)?)))
         .collect()
 }

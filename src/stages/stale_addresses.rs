@@ -12,7 +12,7 @@ use super::vm_ip_addresses::{address_selection, hosts, link_selection, mode};
 use super::{Desired, Facts, Pass, Selection};
 use crate::mapping::guest_interface::row_name;
 use crate::netbox::objects::{GuestVmInterface, GuestVmInterfaceAddress, IpAddress, PROXBOX_TAG, PrimaryAddresses};
-use crate::reconcile::{Fields, ObjectId, Policy, Retire, Stored};
+use crate::reconcile::{Fields, Mode, ObjectId, Policy, Retire, Stored};
 
 /// Links between guests' interfaces and addresses that hold no more; while they stand NetBox does not let the addresses
 /// go.
@@ -83,10 +83,11 @@ fn own_addresses(facts: &Facts) -> BTreeSet<ObjectId> {
     addresses.map(|stored| stored.id).collect()
 }
 
-/// What the agents of virtual machines told: the hosts of each interface.
+/// What the agents of virtual machines that are kept in step told: the hosts of each interface.
 fn told(facts: &Facts) -> BTreeMap<ObjectId, BTreeMap<String, BTreeSet<IpAddr>>> {
     let mut told: BTreeMap<ObjectId, BTreeMap<String, BTreeSet<IpAddr>>> = BTreeMap::new();
-    for guest in guest_ports(facts) {
+    let ports = guest_ports(facts).into_iter();
+    for guest in ports.filter(|guest| guest.bound.mode == Mode::Always) {
         if let Some(interfaces) = &guest.agent {
             let names = told.entry(guest.bound.id).or_default();
             for interface in interfaces {

@@ -1,14 +1,17 @@
 //! The disks of virtual machines, and the storage each is on.
 //!
 //! A disk that is gone from the guest's configuration is deleted, if it is ours and the configuration shows any disk at
-//! all. A drive that cannot be sized keeps the row it has.
+//! all. A drive that cannot be sized keeps the row it has. Disks have no mode of their own: that of their guest holds.
 
-use super::guests::{bindings, own_machines};
+use std::collections::BTreeSet;
+
+use super::guests::{bindings, kept_machines, own_machines};
+use super::machines::mode_of;
 use super::{Desired, Facts, Part, Pass, Selection};
 use crate::mapping::notes::overrides;
 use crate::mapping::virtual_disk::{ParsedDisk, disks, virtual_disk};
 use crate::netbox::objects::{PROXBOX_TAG, VirtualDisk, VirtualDiskState, VirtualMachine};
-use crate::reconcile::{ObjectId, Policy, Retire, Row, Stored, Wanted};
+use crate::reconcile::{Mode, ObjectId, Policy, Retire, Row, Stored, Wanted};
 
 /// The disks.
 #[derive(Debug)]
@@ -20,10 +23,11 @@ pub struct VirtualDiskStates;
 #[derive(Debug)]
 pub struct DisklessMachines;
 
-/// The virtual machines whose guest's configuration was read, each with its name and its drives.
+/// The virtual machines that the modes do not leave out and whose guest's configuration was read, each with its name and its
+/// drives.
 fn machines(facts: &Facts) -> Vec<(ObjectId, &str, Vec<ParsedDisk>)> {
-    let active: Vec<_> = bindings(facts).active().copied().collect();
-    active
+    let handled: Vec<_> = bindings(facts).handled().copied().collect();
+    handled
         .into_iter()
         .filter_map(|bound| {
             let config = facts.inventory.config(bound.vmid)?;
@@ -51,6 +55,16 @@ impl Pass for VirtualDisks {
         )
     }
 
+    fn settle(
+        facts: &Facts,
+        mut desired: Desired<VirtualDisk>,
+        actual: &[Stored<VirtualDisk>],
+    ) -> Desired<VirtualDisk> {
+        let kept = kept_machines(facts);
+        desired.keep(actual, |disk| kept.contains(&disk.virtual_machine));
+        desired
+    }
+
     fn count_ours(facts: &Facts, actual: &[Stored<VirtualDisk>]) -> usize {
         let disks = actual.iter().map(|stored| &stored.object);
         let is_ours = |disk: &&VirtualDisk| {
@@ -75,8 +89,10 @@ impl Pass for VirtualDisks {
 
     fn retire(facts: &Facts, stored: &Stored<VirtualDisk>) -> Retire {
         let disk = &stored.object;
-        let guest = facts.known.guests.get(&disk.virtual_machine);
-        let Some(config) = guest.and_then(|vmid| facts.inventory.config(*vmid)) else {
+        let vmid = facts.known.guests.get(&disk.virtual_machine);
+        let guest = vmid.and_then(|vmid| facts.inventory.guest(*vmid));
+        let guest = guest.filter(|guest| mode_of(facts, guest) == Mode::Always);
+        let Some(config) = guest.and_then(|guest| facts.inventory.config(guest.vmid)) else {
             return Retire::Keep;
         };
         let is_gone = !config.raw().contains_key(&disk.name) && !disks(config).is_empty();
@@ -116,6 +132,25 @@ impl Pass for VirtualDiskStates {
             states.extend(disks.iter().filter_map(|disk| state(machine, disk)));
         }
         Desired::by_key(states)
+    }
+
+    fn settle(
+        facts: &Facts,
+        mut desired: Desired<VirtualDiskState>,
+        actual: &[Stored<VirtualDiskState>],
+    ) -> Desired<VirtualDiskState> {
+        let kept = kept_machines(facts);
+        let machines = machines(facts).into_iter();
+        let disks = machines.filter(|(machine, ..)| kept.contains(machine));
+        let disks = disks.flat_map(|(machine, _, disks)| {
+            let keys = disks
+                .into_iter()
+                .map(move |disk| VirtualDisk::key_of(machine, &disk.key));
+            keys.filter_map(|key| facts.ids.find::<VirtualDisk>(&key))
+        });
+        let disks: BTreeSet<ObjectId> = disks.collect();
+        desired.keep(actual, |state| disks.contains(&state.virtual_disk));
+        desired
     }
 
     fn policy(facts: &Facts) -> Policy {
@@ -162,9 +197,9 @@ fn diskless(facts: &Facts) -> Vec<(ObjectId, Option<String>)> {
         let config = facts.inventory.config(vmid);
         config.is_some_and(|config| disks(config).is_empty() && overrides(config.description()).get("disk").is_none())
     };
-    let machines = bindings.active().filter(|bound| bound.machine.disk_count == 0);
-    machines
-        .filter(|bound| is_diskless(bound.vmid))
+    let followed = bindings.handled().filter(|bound| bound.mode == Mode::Always);
+    followed
+        .filter(|bound| bound.machine.disk_count == 0 && is_diskless(bound.vmid))
         .map(|bound| (bound.id, bound.machine.name.clone()))
         .collect()
 }
@@ -319,6 +354,62 @@ mod tests {
         let mut foreign = configured(json!({"virtio0": "local-lvm:x,size=1G"}));
         foreign.known.guests.clear();
         assert!(plan_against::<VirtualDisks>(&foreign, &rows).delete.is_empty());
+    }
+
+    /// Facts of a guest that is a template or none, whose disk has grown, lost a neighbour and got another; the other kind is
+    /// kept in step.
+    fn changed(is_template: bool, mode: Mode) -> (Facts, Vec<Stored<VirtualDisk>>) {
+        let (_, mut rows) = world();
+        let mut facts = configured(json!({"scsi0": "local-lvm:x,size=64G", "scsi1": "local-lvm:y,size=1G"}));
+        let mut guests = facts.inventory.guests.get().cloned().unwrap();
+        guests.items[0].is_template = is_template;
+        facts.inventory.guests.fill(guests);
+        if is_template {
+            facts.options.modes.template = mode;
+        } else {
+            facts.options.modes.machine = mode;
+        }
+        rows[1].object.tags.clear();
+        (facts, rows)
+    }
+
+    #[test]
+    fn disks_follow_the_mode_of_their_guest_and_not_that_of_others() {
+        for is_template in [false, true] {
+            for (mode, expected) in [
+                (Mode::Always, (1, 1, 1)),
+                (Mode::BootstrapOnly, (1, 0, 0)),
+                (Mode::Disabled, (0, 0, 0)),
+            ] {
+                let (facts, rows) = changed(is_template, mode);
+                let plan = plan_against::<VirtualDisks>(&facts, &rows);
+                let planned = (plan.create.len(), plan.update.len(), plan.delete.len());
+                assert_eq!(planned, expected, "{is_template} {mode:?}: {plan:#?}");
+            }
+        }
+    }
+
+    #[test]
+    fn sync_states_and_sizes_follow_the_mode_of_their_guest() {
+        for (mode, expected) in [
+            (Mode::Always, (1, 1, 1)),
+            (Mode::BootstrapOnly, (1, 0, 0)),
+            (Mode::Disabled, (0, 0, 0)),
+        ] {
+            let (mut facts, _) = world();
+            facts.options.modes.machine = mode;
+            let state = VirtualDiskState::on(ObjectId(77), ObjectId(1), "ide2".to_owned());
+            let state = Stored {
+                id: ObjectId(900),
+                object: state,
+            };
+            let states = plan_against::<VirtualDiskStates>(&facts, &[state]);
+            let mut facts = configured(json!({"scsi3": "/dev/sdb"}));
+            facts.options.modes.machine = mode;
+            facts.known.machines[0].object.disk = Some(7);
+            let sizes = plan::<DisklessMachines>(&facts).update.len();
+            assert_eq!((states.create.len(), states.update.len(), sizes), expected, "{mode:?}");
+        }
     }
 
     #[test]

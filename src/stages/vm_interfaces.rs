@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::guests::{Bound, bindings};
+use super::guests::{Bound, bindings, kept_machines};
 use super::ports::{GuestPorts, Port, guest_ports};
 use super::vlans::{nearness, take_nearest};
 use super::{Desired, Facts, Flag, Pass, Selection};
@@ -220,6 +220,8 @@ impl Pass for VmInterfaces {
                 }
             }
         }
+        let kept = kept_machines(facts);
+        desired.keep(actual, |interface| kept.contains(&interface.virtual_machine));
         desired
     }
 

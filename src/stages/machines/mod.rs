@@ -82,7 +82,7 @@ pub fn handled(facts: &Facts) -> impl Iterator<Item = &Guest> {
 
 /// How far a guest is kept in step. A guest that the cluster's statistics do not know is listed as if it were no template;
 /// its configuration tells.
-fn mode_of(facts: &Facts, guest: &Guest) -> Mode {
+pub(super) fn mode_of(facts: &Facts, guest: &Guest) -> Mode {
     let modes = facts.options.modes;
     let config = facts.inventory.config(guest.vmid);
     if guest.is_template || config.is_some_and(GuestConfig::is_template) {

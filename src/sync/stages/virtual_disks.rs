@@ -51,7 +51,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     let summary = run.tell(&MACHINES, &outcome);
     run.progress.rows_end(TABLE);
     Ok(Summary {
-        machines: bindings(&run.facts).active().count(),
+        machines: bindings(&run.facts).handled().count(),
         ..summary
     })
 }
@@ -118,7 +118,7 @@ fn tallies(disks: &Outcome) -> BTreeMap<String, Tally> {
 impl EndpointRun<'_> {
     /// The turn of every virtual machine has come.
     fn tell_disks_begun(&self) {
-        for bound in bindings(&self.facts).active() {
+        for bound in bindings(&self.facts).handled() {
             let (name, rowid) = (bound.label(), row_id(bound.label()));
             let columns = json!({"completed": false, "sync_status": "syncing", "rowid": rowid, "name": name});
             self.progress.columns(TABLE, "sync", &rowid, &columns);
@@ -133,7 +133,7 @@ impl EndpointRun<'_> {
             ..Outcome::default()
         };
         let bindings = bindings(&self.facts);
-        for bound in bindings.active() {
+        for bound in bindings.handled() {
             let name = bound.label();
             let row = Written {
                 id: bound.id,
