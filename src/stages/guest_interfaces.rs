@@ -1,7 +1,8 @@
 //! The plugin's rows of what guests see of their interfaces. They are never deleted.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use super::guests::{bindings, kept_machines};
 use super::ports::{guest_ports, interface_of};
 use super::vm_interfaces::of_machines;
 use super::{Desired, Facts, InterfaceNaming, Pass, Selection};
@@ -31,6 +32,13 @@ pub(super) fn mode(facts: &Facts) -> Mode {
     }
 }
 
+/// The virtual machines whose rows may be changed, not only made.
+fn followed(facts: &Facts) -> BTreeSet<ObjectId> {
+    let bound = bindings(facts).bound.into_iter();
+    let followed = bound.filter(|bound| mode(facts) == Mode::Always && bound.mode == Mode::Always);
+    followed.map(|bound| bound.id).collect()
+}
+
 fn rows(facts: &Facts) -> Vec<GuestVmInterface> {
     let mut rows = Vec::new();
     for guest in guest_ports(facts) {
@@ -49,17 +57,19 @@ fn rows(facts: &Facts) -> Vec<GuestVmInterface> {
             }));
         }
     }
-    leave_to_operators(facts, &mut rows);
+    leave_to_holders(facts, &mut rows);
     rows
 }
 
-/// Claims no interface that a row has which is neither ours nor one of `rows`.
-fn leave_to_operators(facts: &Facts, rows: &mut [GuestVmInterface]) {
+/// Claims no interface that a stored row has for good: one that is neither ours nor one of `rows`, or that may not be changed.
+fn leave_to_holders(facts: &Facts, rows: &mut [GuestVmInterface]) {
+    let followed = followed(facts);
     let wanted: HashSet<String> = rows.iter().map(Resource::key).collect();
     let stored = facts.known.network.guest_interfaces.iter();
+    let is_ours = |row: &GuestVmInterface| row.tags.contains(PROXBOX_TAG) || wanted.contains(&row.key());
     let foreign = stored
         .map(|stored| &stored.object)
-        .filter(|row| !row.tags.contains(PROXBOX_TAG) && !wanted.contains(&row.key()));
+        .filter(|row| !followed.contains(&row.virtual_machine) || !is_ours(row));
     let held: HashSet<ObjectId> = foreign.filter_map(|row| row.vm_interface.value().copied()).collect();
     for row in rows {
         if row
@@ -70,6 +80,25 @@ fn leave_to_operators(facts: &Facts, rows: &mut [GuestVmInterface]) {
             row.vm_interface = Said::Nothing;
         }
     }
+}
+
+/// The interface that each row is once the pass has run, by the row's key.
+pub(super) fn mappings(facts: &Facts) -> HashMap<String, ObjectId> {
+    let stored = facts.known.network.guest_interfaces.iter();
+    let stored: HashMap<String, &GuestVmInterface> = stored.map(|row| (row.object.key(), &row.object)).collect();
+    let followed = followed(facts);
+    let rows = rows(facts).into_iter();
+    let mapped = rows.filter_map(|row| {
+        let key = row.key();
+        let told = row.vm_interface.value();
+        let interface = match stored.get(&key).map(|stored| stored.vm_interface.value()) {
+            None => told,
+            Some(stands) if followed.contains(&row.virtual_machine) => told.or(stands),
+            Some(stands) => stands,
+        };
+        Some((key, *interface?))
+    });
+    mapped.collect()
 }
 
 impl Pass for GuestInterfaceReleases {
@@ -124,7 +153,7 @@ fn released(row: &GuestVmInterface) -> GuestVmInterface {
         mac_address: None,
         enabled: None,
         mtu: Said::Nothing,
-        tags: std::collections::BTreeSet::new(),
+        tags: BTreeSet::new(),
     }
 }
 
@@ -141,6 +170,16 @@ impl Pass for GuestInterfaces {
 
     fn desired(facts: &Facts) -> Desired<GuestVmInterface> {
         Desired::by_key(rows(facts))
+    }
+
+    fn settle(
+        facts: &Facts,
+        mut desired: Desired<GuestVmInterface>,
+        actual: &[Stored<GuestVmInterface>],
+    ) -> Desired<GuestVmInterface> {
+        let kept = kept_machines(facts);
+        desired.keep(actual, |row| kept.contains(&row.virtual_machine));
+        desired
     }
 
     fn policy(facts: &Facts) -> Policy {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::address_owners::{Title, estate};
-use super::guest_interfaces::mode as guest_mode;
+use super::guest_interfaces::{mappings, mode as guest_mode};
+use super::guests::kept_interfaces;
 use super::ports::{guest_ports, interface_of};
 use super::vm_addresses::{Claim, claims, family};
 use super::vm_interfaces::of_machines;
@@ -85,6 +86,11 @@ impl Pass for Addresses {
             };
             desired.wanted.push(Wanted { object, row });
         }
+        let kept = kept_interfaces(facts);
+        desired.keep(actual, |row| {
+            let interface = row.vm_interface();
+            interface.is_some_and(|interface| kept.contains(&interface))
+        });
         desired
     }
 
@@ -128,8 +134,9 @@ impl Pass for Links {
         Some(facts.known.network.guest_addresses.clone())
     }
 
-    /// For each interface of a guest that is one of the virtual machine: its addresses there.
+    /// For each interface of a guest that is one of the virtual machine, and whose row says so: its addresses there.
     fn desired(facts: &Facts) -> Desired<GuestVmInterfaceAddress> {
+        let mappings = mappings(facts);
         let mut links = Vec::new();
         for guest in guest_ports(facts) {
             for (interface, port) in guest.mapped() {
@@ -138,7 +145,11 @@ impl Pass for Links {
                     continue;
                 };
                 let key = GuestVmInterface::key_of(guest.bound.id, &name);
-                let Some(row) = facts.ids.find::<GuestVmInterface>(&key) else {
+                let Some(row) = facts
+                    .ids
+                    .find::<GuestVmInterface>(&key)
+                    .filter(|_| mappings.get(&key) == Some(&core))
+                else {
                     continue;
                 };
                 let assigned = Assignment::VmInterface(core);

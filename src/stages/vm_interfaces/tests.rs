@@ -824,3 +824,79 @@ fn guests_that_nothing_is_known_of_are_left_alone() {
     facts.inventory.guest_configs.fill(Collected::default());
     assert!(guest_ports(&facts).is_empty());
 }
+
+/// The interfaces, MAC addresses, sync states and rows of what the guest sees that are made, and that are changed.
+fn made_and_changed(facts: &Facts) -> [(usize, usize); 4] {
+    let count = |plan: &crate::reconcile::Plan| (plan.create.len(), plan.update.len());
+    [
+        count(&plan::<VmInterfaces>(facts)),
+        count(&plan::<MacAddresses>(facts)),
+        count(&plan::<VmInterfaceStates>(facts)),
+        count(&plan::<GuestInterfaces>(facts)),
+    ]
+}
+
+#[test]
+fn network_of_a_guest_follows_its_mode_and_not_that_of_others() {
+    for (mode, expected) in [
+        (Mode::Always, [(1, 1), (1, 1), (1, 1), (1, 1)]),
+        (Mode::BootstrapOnly, [(1, 0), (1, 0), (1, 0), (1, 0)]),
+        (Mode::Disabled, [(0, 0); 4]),
+    ] {
+        let (mut facts, _) = world();
+        configure(
+            &mut facts,
+            101,
+            json!({
+                "net0": "virtio=BC:24:11:AA:00:01,bridge=vmbr0,tag=120",
+                "net1": "e1000=BC:24:11:AA:00:02,bridge=vmbr1",
+                "net2": "virtio=BC:24:11:AA:00:03,bridge=vmbr1",
+            }),
+        );
+        let told: [(&str, &str, &[&str]); 2] =
+            [("ens18", "bc:24:11:aa:00:01", &[]), ("ens20", "bc:24:11:aa:00:03", &[])];
+        tell(&mut facts, 101, None, &told);
+        facts
+            .ids
+            .learn(VmInterface::PATH, VmInterface::key_of(SHOP, "net2"), ObjectId(950));
+        interface(&mut facts, 900).enabled = Some(false);
+        let untagged = &mut facts.known.network.macs[0];
+        untagged.object.tags.clear();
+        let untagged = untagged.clone();
+        facts.known.network.untagged_macs = vec![untagged];
+        facts.known.network.interface_states[0].object.bridge = Some(ObjectId(77));
+        let rows = &mut facts.known.network.guest_interfaces;
+        rows.iter_mut()
+            .find(|row| row.object.name == "ens18")
+            .unwrap()
+            .object
+            .mac_address = None;
+        facts.options.modes.template = Mode::Always;
+        facts.options.modes.machine = mode;
+        let mut guests = facts.inventory.guests.get().cloned().unwrap();
+        guests.items[1].is_template = true;
+        facts.inventory.guests.fill(guests);
+        assert_eq!(made_and_changed(&facts), expected, "{mode:?}");
+    }
+}
+
+#[test]
+fn interface_that_another_row_has_is_not_claimed_where_no_row_may_be_changed() {
+    let cases: [fn(&mut Facts); 2] = [
+        |facts| facts.options.modes.interface = Mode::BootstrapOnly,
+        |facts| facts.options.modes.machine = Mode::BootstrapOnly,
+    ];
+    for edit in cases {
+        let (mut facts, _) = world();
+        edit(&mut facts);
+        let told: [(&str, &str, &[&str]); 2] = [
+            ("enp6s18", "bc:24:11:aa:00:01", &["10.20.0.11/24"]),
+            ("ens19", "bc:24:11:aa:00:02", &["10.30.0.11/24"]),
+        ];
+        tell(&mut facts, 101, None, &told);
+        assert!(plan::<GuestInterfaceReleases>(&facts).is_empty());
+        let planned = plan::<GuestInterfaces>(&facts);
+        assert_eq!((planned.create.len(), planned.update.len()), (1, 0), "{planned:#?}");
+        assert_eq!(planned.create[0].fields.get("vm_interface"), None);
+    }
+}

@@ -714,3 +714,40 @@ fn rows_of_other_endpoints_and_of_operators_are_none_of_the_endpoints() {
     states.for_each(|stored| stored.object.endpoint_raw_id = Some(2));
     assert_eq!(totals(&facts), (0, 0), "another endpoint's");
 }
+
+#[test]
+fn addresses_follow_the_mode_of_their_guest_and_not_that_of_others() {
+    for (mode, expected) in [
+        (Mode::Always, (vec!["10.20.0.98/24 900"], 2, 3)),
+        (Mode::BootstrapOnly, (vec!["10.20.0.98/24 900"], 0, 0)),
+        (Mode::Disabled, (Vec::new(), 0, 0)),
+    ] {
+        let mut facts = full();
+        facts.options.modes.machine = mode;
+        let mut guests = facts.inventory.guests.get().cloned().unwrap();
+        guests.items[1].is_template = true;
+        facts.inventory.guests.fill(guests);
+        add(&mut facts, 50, "10.20.0.99", 32, None);
+        tell_first(&mut facts, &["10.20.0.99/24", "10.20.0.98/24"]);
+        row(&mut facts, "10.30.0.11").object.status = Some("reserved".to_owned());
+        let plan = plan::<Addresses>(&facts);
+        let planned = (created(&plan), plan.update.len(), stale(&mut facts).0.len());
+        let (made, changed, gone) = expected;
+        let expected = (made.into_iter().map(str::to_owned).collect(), changed, gone);
+        assert_eq!(planned, expected, "{mode:?}");
+    }
+}
+
+#[test]
+fn addresses_are_linked_only_where_the_row_of_what_the_guest_sees_is_their_interface() {
+    let mut facts = full();
+    facts.known.network.guest_addresses.clear();
+    facts.options.modes.interface = Mode::BootstrapOnly;
+    assert_eq!(plan::<Links>(&facts).create.len(), 4);
+    let rows = &mut facts.known.network.guest_interfaces;
+    let first = rows.iter_mut().find(|row| row.object.name == "ens18").unwrap();
+    first.object.vm_interface = None.into();
+    assert_eq!(plan::<Links>(&facts).create.len(), 1, "not followed");
+    facts.options.modes.interface = Mode::Always;
+    assert_eq!(plan::<Links>(&facts).create.len(), 4, "followed by then");
+}
