@@ -99,9 +99,7 @@ pub fn bindings(facts: &Facts) -> Bindings<'_> {
         let live = facts.inventory.guest(vmid).map(|guest| guest.kind);
         let is_rival = |state: &VirtualMachineState| live.is_none() || kind_of(state) == live;
         // One that was moved out of the guest's cluster has an heir there, if any virtual machine there claims to be the guest.
-        let home = Some(vmid)
-            .filter(|_| claimants.len() > 1)
-            .and_then(|vmid| home(facts, vmid));
+        let home = home(facts, vmid);
         let is_home = |id: &ObjectId| home.is_some() && machines.get(id).is_some_and(|machine| machine.cluster == home);
         let has_heir = claimants.iter().any(|(id, state)| is_rival(state) && is_home(id));
         let is_left = |id: &ObjectId| has_heir && !is_home(id);
@@ -116,7 +114,7 @@ pub fn bindings(facts: &Facts) -> Bindings<'_> {
                 bindings.disputed.insert(vmid);
                 Err(format!("{rivals} virtual machines claim to be guest {vmid}"))
             } else {
-                bind(facts, vmid, state, machines.get(&id).copied())
+                bind(facts, (vmid, home), state, machines.get(&id).copied())
             };
             match bound {
                 Ok(bound) => bindings.bound.push(bound),
@@ -224,18 +222,25 @@ impl Bindings<'_> {
     }
 }
 
-/// Whether virtual machines of several clusters claim to be the same guest. Which cluster is the guest's own its notes may tell.
-pub fn is_claimed_across(facts: &Facts) -> bool {
-    let clusters = facts.known.machines.iter();
-    let clusters: BTreeMap<ObjectId, Option<ObjectId>> =
-        clusters.map(|stored| (stored.id, stored.object.cluster)).collect();
-    let mut claimed: BTreeMap<Vmid, Option<ObjectId>> = BTreeMap::new();
+/// The guests that a virtual machine outside the endpoint's cluster claims to be. Whether it is the guest's own cluster the
+/// guest's notes may tell.
+pub fn claimed_outside(facts: &Facts) -> BTreeSet<Vmid> {
+    let outside = facts.known.machines.iter();
+    let outside = outside.filter(|stored| stored.object.cluster != facts.target.cluster);
+    let outside: BTreeSet<ObjectId> = outside.map(|stored| stored.id).collect();
+    claims_of(facts, |machine| outside.contains(&machine))
+}
+
+/// The guests that the virtual machines which the request names claim to be; `None`: it names none.
+pub fn claimed_by_selected(facts: &Facts) -> Option<BTreeSet<Vmid>> {
+    let only = facts.options.guests.only.as_ref()?;
+    Some(claims_of(facts, |machine| only.contains(&machine)))
+}
+
+fn claims_of(facts: &Facts, is_it: impl Fn(ObjectId) -> bool) -> BTreeSet<Vmid> {
     let states = facts.known.machine_states.iter().map(|stored| &stored.object);
-    let mut claims = states.filter_map(|state| {
-        let cluster = clusters.get(&state.virtual_machine)?;
-        Some((vmid(facts, state).ok()?, *cluster))
-    });
-    claims.any(|(vmid, cluster)| *claimed.entry(vmid).or_insert(cluster) != cluster)
+    let of_these = states.filter(|state| is_it(state.virtual_machine));
+    of_these.filter_map(|state| vmid(facts, state).ok()).collect()
 }
 
 /// The cluster that the virtual machine of a guest belongs in; `None` where the notes that may tell it were not read.
@@ -298,7 +303,7 @@ pub(super) fn kind_of(state: &VirtualMachineState) -> Option<GuestKind> {
 
 fn bind<'a>(
     facts: &'a Facts,
-    vmid: Vmid,
+    (vmid, home): (Vmid, Option<ObjectId>),
     state: &VirtualMachineState,
     machine: Option<&'a VirtualMachine>,
 ) -> Result<Bound<'a>, String> {
@@ -307,6 +312,11 @@ fn bind<'a>(
     let guest = facts.inventory.guest(vmid);
     if let Some(guest) = guest.filter(|guest| guest.kind != kind) {
         return Err(format!("guest {vmid} is a {}, not a {kind}", guest.kind));
+    }
+    // Where the notes were not read the endpoint's cluster is as good as told, and no other one is.
+    let home = home.or(facts.target.cluster);
+    if home.is_some() && machine.cluster != home {
+        return Err(format!("it is not in the cluster of guest {vmid}"));
     }
     Ok(Bound {
         vmid,

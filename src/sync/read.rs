@@ -8,7 +8,9 @@ use super::warning::Warning;
 use crate::error::ErrorKind;
 use crate::inventory::{Area, Collected, Gap, GuestConfigs, Guests, Listener, Reader, RecordedTasks};
 use crate::netbox::objects::{Storage, VirtualMachine};
-use crate::stages::guests::{Bindings, Unbound, bindings, is_claimed_across, machine_selection, state_selection};
+use crate::stages::guests::{
+    Bindings, Unbound, bindings, claimed_by_selected, claimed_outside, machine_selection, state_selection,
+};
 use crate::stages::machines::identity::claimed_elsewhere;
 use crate::stages::storages::Storages as StorageRows;
 use crate::stages::{Part, Pass, Selection};
@@ -153,11 +155,26 @@ impl EndpointRun<'_> {
             let more = self.recall::<VirtualMachine>(vec![claimed]).await?.into_iter();
             let in_cluster = more.filter(|stored| stored.object.cluster.is_some());
             self.facts.known.machines.extend(in_cluster);
-            if is_claimed_across(&self.facts) {
-                self.read::<GuestConfigs>().await?;
-            }
+            self.read_notes_of_outsiders().await?;
         }
         Ok(())
+    }
+
+    /// Reads the configurations of guests where any of the virtual machines that claim to be one is not in the endpoint's
+    /// cluster: their notes tell which cluster is the guest's. Of a request that names virtual machines only their guests count.
+    async fn read_notes_of_outsiders(&mut self) -> Result<(), Error> {
+        let outside = claimed_outside(&self.facts);
+        let selected = claimed_by_selected(&self.facts);
+        if selected
+            .as_ref()
+            .map_or(outside.is_empty(), |selected| selected.is_disjoint(&outside))
+        {
+            return Ok(());
+        }
+        if selected.is_some() {
+            self.only = selected;
+        }
+        self.read::<GuestConfigs>().await
     }
 
     /// Reads the cluster's storages.

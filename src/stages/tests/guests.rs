@@ -3,7 +3,7 @@
 use super::*;
 use crate::inventory::{Area, Collected, ConfiguredGuest, Guest, GuestConfig, GuestConfigs, GuestKind, Guests, Vmid};
 use crate::netbox::objects::{VirtualMachine, VirtualMachineState};
-use crate::stages::guests::{bindings, is_claimed_across};
+use crate::stages::guests::{bindings, claimed_by_selected, claimed_outside};
 
 /// Facts of the cluster `lab`: virtual machine 31 stands for the virtual machine 204 on `pve2`, 32 for the container 205
 /// on `pve1`.
@@ -206,16 +206,50 @@ fn virtual_machine_that_was_moved_away_costs_its_heir_nothing() {
     }
 }
 
+/// Guest 204 with notes that name a cluster.
+fn notes(cluster: u64) -> ConfiguredGuest {
+    let text = format!("```netbox-metadata\n{{\"cluster\": {cluster}}}\n```");
+    let config = json!({"description": text, "scsi0": "local:vm-204-disk-0,size=1G"});
+    ConfiguredGuest {
+        vmid: Vmid(204),
+        config: GuestConfig::decode(GuestKind::Qemu, config).unwrap(),
+    }
+}
+
+#[test]
+fn virtual_machine_outside_the_guests_cluster_does_not_stand_for_it_although_no_other_does() {
+    let silent = ConfiguredGuest {
+        vmid: Vmid(204),
+        config: GuestConfig::decode(GuestKind::Qemu, json!({"name": "web"})).unwrap(),
+    };
+    for (cluster, parse, configs, is_bound) in [
+        (99, true, vec![silent.clone()], false),
+        (99, true, vec![], false),
+        (99, true, vec![notes(98)], false),
+        (99, true, vec![notes(99)], true),
+        (99, false, vec![notes(99)], false),
+        (CLUSTER.0, true, vec![silent], true),
+        (CLUSTER.0, true, vec![], true),
+        (CLUSTER.0, true, vec![notes(99)], false),
+        (CLUSTER.0, false, vec![notes(99)], true),
+    ] {
+        let mut facts = with_guests();
+        facts.options.guests.parse_metadata = parse;
+        facts.known.machines[0].object.cluster = Some(ObjectId(cluster));
+        let case = format!("{cluster} {parse} {configs:?}");
+        fill::<GuestConfigs>(&mut facts, configs);
+        let is_outside = claimed_outside(&facts).contains(&Vmid(204));
+        assert_eq!(is_outside, cluster != CLUSTER.0, "{case}");
+        let bindings = bindings(&facts);
+        assert_eq!(bindings.of(Vmid(204)).is_some(), is_bound, "{case}");
+        assert_eq!(bindings.unbound.len(), usize::from(!is_bound), "{case}: {bindings:?}");
+        facts.options.guests.only = Some([ObjectId(32)].into());
+        assert_eq!(claimed_by_selected(&facts), Some([Vmid(205)].into()), "{case}");
+    }
+}
+
 #[test]
 fn notes_tell_which_of_two_clusters_is_the_guests_own() {
-    let notes = |cluster: u64| {
-        let text = format!("```netbox-metadata\n{{\"cluster\": {cluster}}}\n```");
-        let config = json!({"description": text, "scsi0": "local:vm-204-disk-0,size=1G"});
-        ConfiguredGuest {
-            vmid: Vmid(204),
-            config: GuestConfig::decode(GuestKind::Qemu, config).unwrap(),
-        }
-    };
     for (configs, expected) in [
         (vec![notes(99)], Some(33)),
         (vec![notes(CLUSTER.0)], Some(31)),
@@ -225,9 +259,9 @@ fn notes_tell_which_of_two_clusters_is_the_guests_own() {
         facts.options.guests.parse_metadata = true;
         facts.known.machines.push(machine(33, "archived"));
         facts.known.machines[2].object.cluster = Some(ObjectId(99));
-        assert!(!is_claimed_across(&facts));
+        assert!(claimed_outside(&facts).is_empty());
         facts.known.machine_states.push(machine_state(33, 204, "qemu"));
-        assert!(is_claimed_across(&facts));
+        assert_eq!(claimed_outside(&facts), [Vmid(204)].into());
         fill::<GuestConfigs>(&mut facts, configs);
         let bindings = bindings(&facts);
         assert_eq!(bindings.of(Vmid(204)).map(|bound| bound.id.0), expected, "{bindings:?}");
