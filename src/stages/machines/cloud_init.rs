@@ -1,7 +1,7 @@
 //! Cloud-init settings of guests, shown beside their virtual machines.
 
-use super::prepared;
 use super::states::machine_of;
+use super::touched;
 use crate::mapping::cloud_init::cloud_init;
 use crate::netbox::objects::{CloudInit, VirtualMachine};
 use crate::reconcile::Policy;
@@ -12,8 +12,7 @@ use crate::stages::{Desired, Facts, Flag, Pass, Selection};
 pub struct CloudInits;
 
 fn rows(facts: &Facts) -> impl Iterator<Item = CloudInit> {
-    let touched = prepared(facts).filter(|prepared| !prepared.matched.is_kept);
-    touched.filter_map(|prepared| cloud_init(prepared.config, machine_of(facts, prepared)?))
+    touched(facts).filter_map(|prepared| cloud_init(prepared.config, machine_of(facts, prepared)?))
 }
 
 impl Pass for CloudInits {

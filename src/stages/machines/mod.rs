@@ -113,6 +113,11 @@ fn prepared(facts: &Facts) -> impl Iterator<Item = Prepared<'_>> {
         })
 }
 
+/// Those of them that are not only made: what is there of the others is not touched.
+fn touched(facts: &Facts) -> impl Iterator<Item = Prepared<'_>> {
+    prepared(facts).filter(|prepared| !prepared.matched.is_kept)
+}
+
 /// Why a guest's virtual machine cannot be written.
 fn refusal(facts: &Facts, guest: &Guest) -> Option<String> {
     if let Some(reason) = facts.guests.refused.get(&guest.vmid) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{machines, prepared};
+use super::{machines, touched};
 use crate::mapping::virtual_machine::status;
 use crate::netbox::objects::{DECOMMISSIONING, Revival, SOFT_DELETED_TAG};
 use crate::reconcile::{ObjectId, Stored};
@@ -15,7 +15,7 @@ pub struct Revivals;
 /// Marked virtual machines whose guest is there, and the guest's status.
 fn marked(facts: &Facts) -> BTreeMap<ObjectId, &'static str> {
     let machines = machines(facts);
-    let returned = prepared(facts).filter_map(|prepared| {
+    let returned = touched(facts).filter_map(|prepared| {
         let stored = machines.get(&prepared.matched.machine()?)?;
         let word = prepared.guest.status.as_deref().unwrap_or_default();
         let is_marked = stored.object.tags.contains(SOFT_DELETED_TAG);

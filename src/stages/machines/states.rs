@@ -1,6 +1,6 @@
 //! The sync states of virtual machines: which guest each one is.
 
-use super::{Prepared, prepared};
+use super::{Prepared, prepared, touched};
 use crate::mapping::virtual_machine_state::{Home, state};
 use crate::netbox::objects::{Said, VirtualMachine, VirtualMachineState};
 use crate::reconcile::{ObjectId, Policy, Stored};
@@ -62,8 +62,7 @@ impl Pass for MachineStates {
     }
 
     fn desired(facts: &Facts) -> Desired<VirtualMachineState> {
-        let touched = prepared(facts).filter(|prepared| !prepared.matched.is_kept);
-        Desired::by_key(touched.filter_map(|prepared| object(facts, prepared)))
+        Desired::by_key(touched(facts).filter_map(|prepared| object(facts, prepared)))
     }
 
     /// The last run rides along with other changes; a time stamp that is overdue is one.

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{machines, prepared};
+use super::{machines, prepared, touched};
 use crate::inventory::{ClusterOptions, GuestConfig};
 use crate::mapping::tags::{SYNCED_TAG, guest_tags, has_default_color, tag, tag_colors};
 use crate::netbox::objects::{Object as _, Tag, VirtualMachine};
@@ -17,14 +17,14 @@ use crate::stages::{Desired, Facts, Flag, Pass, Selection};
 #[derive(Debug)]
 pub struct GuestTags;
 
-/// Every tag of the guests by its slug. Of names that share a slug the first of the alphabet counts, in whatever order
+/// Every tag of the guests that are not only made, by its slug. Of names that share a slug the first of the alphabet counts, in whatever order
 /// guests are listed.
 fn all(facts: &Facts) -> BTreeMap<String, String> {
     let mut tags = BTreeMap::new();
     if !facts.options.overwrite.allows(Flag::VmProxmoxTags) {
         return tags;
     }
-    for (slug, name) in prepared(facts).flat_map(|prepared| guest_tags(prepared.config)) {
+    for (slug, name) in touched(facts).flat_map(|prepared| guest_tags(prepared.config)) {
         let first = tags.entry(slug).or_insert_with(|| name.clone());
         if name < *first {
             *first = name;

@@ -742,11 +742,33 @@ fn guest_of_a_kind_that_is_only_made_is_never_touched_again() {
     assert_eq!(facts.guests.names[&Vmid(101)].name, "web");
     let mut new = pair(103, "new");
     new.guest.memory = Some(1 << 30);
+    new.config["tags"] = json!("fresh");
     let mut facts = facts_of(&[new]);
     facts.known.machines.clear();
     facts.known.machine_states.clear();
     facts.options.modes.machine = Mode::BootstrapOnly;
-    assert_eq!(plan::<Machines>(&decide(facts)).create.len(), 1);
+    let facts = decide(facts);
+    assert_eq!(plan::<Machines>(&facts).create.len(), 1);
+    assert_eq!(plan::<GuestTags>(&facts).create.len(), 1, "it is yet to bear it");
+}
+
+#[test]
+fn neither_mark_nor_tag_of_a_guest_that_is_only_made_is_touched() {
+    let mut returned = pair(101, "web");
+    returned.config["tags"] = json!("fresh");
+    returned.machine.object.tags.insert("proxbox-soft-deleted".to_owned());
+    let mut facts = facts_of(&[returned]);
+    for (mode, marked, tags) in [(Mode::Always, 1, 1), (Mode::BootstrapOnly, 0, 0)] {
+        facts.options.modes.machine = mode;
+        let facts = decide(facts.clone());
+        let selection = Revivals::scope(&facts).remove(0);
+        let (_, ids) = selection.any_of.unwrap();
+        assert_eq!(
+            (ids.len(), plan::<GuestTags>(&facts).create.len()),
+            (marked, tags),
+            "{mode:?}"
+        );
+    }
 }
 
 #[test]
