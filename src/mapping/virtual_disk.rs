@@ -84,11 +84,13 @@ fn parse(key: &str, text: &str) -> Option<ParsedDisk> {
             format!("Storage: {place}{}", format.unwrap_or_default())
         }
     };
+    // NetBox cuts white space at the end.
+    let cut: String = description.chars().take(DESCRIPTION_MAX).collect();
     Some(ParsedDisk {
         key: key.to_owned(),
         size_mib,
         storage: volume.split_once(':').map(|(storage, _)| storage.to_owned()),
-        description: description.chars().take(DESCRIPTION_MAX).collect(),
+        description: cut.trim_end().to_owned(),
     })
 }
 
@@ -237,6 +239,18 @@ mod tests {
                 .into_iter()
                 .collect();
             assert_eq!(rows(&found), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn long_description_is_cut_to_what_netbox_keeps_of_it() {
+        for (name, expected) in [
+            (format!("{} y", "x".repeat(185)), 199),
+            (format!("{}  y", "x".repeat(184)), 198),
+            ("x".repeat(300), 200),
+        ] {
+            let found = parsed(GuestKind::Qemu, json!({"scsi0": format!("/dev/{name},size=1G")}));
+            assert_eq!(found[0].description.len(), expected, "{name}");
         }
     }
 
