@@ -11,8 +11,10 @@ use super::ports::guest_ports;
 use super::vm_ip_addresses::{address_selection, hosts, link_selection, mode};
 use super::{Desired, Facts, Pass, Selection};
 use crate::mapping::guest_interface::row_name;
-use crate::netbox::objects::{GuestVmInterface, GuestVmInterfaceAddress, IpAddress, PROXBOX_TAG, PrimaryAddresses};
-use crate::reconcile::{Fields, Mode, ObjectId, Policy, Retire, Stored};
+use crate::netbox::objects::{
+    GuestVmInterface, GuestVmInterfaceAddress, IpAddress, PROXBOX_TAG, PrimaryAddresses, Said,
+};
+use crate::reconcile::{Mode, ObjectId, Policy, Retire, Stored};
 
 /// Links between guests' interfaces and addresses that hold no more; while they stand NetBox does not let the addresses
 /// go.
@@ -203,29 +205,30 @@ impl Pass for ReleasedPrimaries {
         vec![Selection::any_of("id", machines.map(|stored| stored.id))]
     }
 
+    /// Nothing before the rows were read: which of the addresses are primary ones still only those can tell.
     fn desired(_: &Facts) -> Desired<PrimaryAddresses> {
         Desired::default()
     }
 
-    fn count_ours(facts: &Facts, _: &[Stored<PrimaryAddresses>]) -> usize {
-        facts.known.machines.len()
+    /// Not a retirement: the virtual machine stays, and gets its next primary address in the same run.
+    fn settle(
+        facts: &Facts,
+        _: Desired<PrimaryAddresses>,
+        actual: &[Stored<PrimaryAddresses>],
+    ) -> Desired<PrimaryAddresses> {
+        let released = released(facts);
+        let cleared = |address: Said<ObjectId>| match address.value() {
+            Some(address) if released.contains(address) => Said::Empty,
+            Some(_) | None => Said::Nothing,
+        };
+        Desired::by_key(actual.iter().map(|stored| PrimaryAddresses {
+            ip4: cleared(stored.object.ip4),
+            ip6: cleared(stored.object.ip6),
+            ..stored.object.clone()
+        }))
     }
 
     fn policy(facts: &Facts) -> Policy {
         Policy::with_mode(mode(facts))
-    }
-
-    fn retire(facts: &Facts, stored: &Stored<PrimaryAddresses>) -> Retire {
-        let released = released(facts);
-        let primaries = [("primary_ip4", stored.object.ip4), ("primary_ip6", stored.object.ip6)];
-        let gone = primaries
-            .into_iter()
-            .filter(|(_, address)| address.is_some_and(|address| released.contains(&address)));
-        let fields: Fields = gone.map(|(name, _)| (name, Value::Null)).collect();
-        if fields.is_empty() {
-            Retire::Keep
-        } else {
-            Retire::Mark(fields)
-        }
     }
 }

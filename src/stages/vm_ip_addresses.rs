@@ -14,7 +14,7 @@ use crate::inventory::GuestInterface;
 use crate::mapping::guest_interface::row_name;
 use crate::mapping::ip_address::{Address, addresses_of, ip_address};
 use crate::netbox::objects::{
-    Assignment, GuestVmInterface, GuestVmInterfaceAddress, IpAddress, PrimaryAddresses, VmInterface,
+    Assignment, GuestVmInterface, GuestVmInterfaceAddress, IpAddress, PrimaryAddresses, Said, VmInterface,
 };
 use crate::reconcile::{Mode, ObjectId, Policy, Row, Stored, Wanted};
 
@@ -197,7 +197,8 @@ fn lacking(facts: &Facts) -> BTreeMap<ObjectId, PrimaryAddresses> {
         let families = firsts.get(&stored.id)?;
         let first = |family, primary: Option<ObjectId>| {
             let is_lacking = primary.is_none_or(|primary| stale.contains(&primary));
-            families.get(&family).copied().filter(|_| is_lacking)
+            let first = families.get(&family).filter(|_| is_lacking);
+            first.copied().map_or(Said::Nothing, Said::Is)
         };
         let object = PrimaryAddresses {
             machine: stored.id,
@@ -205,7 +206,8 @@ fn lacking(facts: &Facts) -> BTreeMap<ObjectId, PrimaryAddresses> {
             ip4: first(Family::V4, stored.object.primary_ip4),
             ip6: first(Family::V6, stored.object.primary_ip6),
         };
-        (object.ip4.is_some() || object.ip6.is_some()).then_some((stored.id, object))
+        let is_any = [object.ip4, object.ip6].iter().any(|first| first.value().is_some());
+        is_any.then_some((stored.id, object))
     });
     lacking.collect()
 }
@@ -238,14 +240,17 @@ impl Pass for PrimaryIps {
         let stale = &facts.known.network.stale_addresses;
         let stored: BTreeMap<ObjectId, &PrimaryAddresses> =
             actual.iter().map(|stored| (stored.id, &stored.object)).collect();
-        let is_set = |primary: Option<ObjectId>| primary.is_some_and(|primary| !stale.contains(&primary));
+        let is_set = |primary: Said<ObjectId>| primary.value().is_some_and(|primary| !stale.contains(primary));
         for wanted in &mut desired.wanted {
             let object = &mut wanted.object;
             let Some(stored) = stored.get(&object.machine) else {
                 continue;
             };
-            object.ip4 = object.ip4.filter(|_| !is_set(stored.ip4));
-            object.ip6 = object.ip6.filter(|_| !is_set(stored.ip6));
+            for (first, stored) in [(&mut object.ip4, stored.ip4), (&mut object.ip6, stored.ip6)] {
+                if is_set(stored) {
+                    *first = Said::Nothing;
+                }
+            }
         }
         desired
     }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::Object;
-use super::shape::{Nested, id, put_id};
+use super::shape::{Nested, Said, id, put_said_id};
 use super::virtual_machine::VirtualMachine;
 use crate::reconcile::{Fields, ObjectId, Resource, Stored};
 
@@ -15,9 +15,9 @@ pub struct PrimaryAddresses {
     /// Its name, for reports.
     pub name: String,
     /// The primary IPv4 address.
-    pub ip4: Option<ObjectId>,
+    pub ip4: Said<ObjectId>,
     /// The primary IPv6 address.
-    pub ip6: Option<ObjectId>,
+    pub ip6: Said<ObjectId>,
 }
 
 impl Resource for PrimaryAddresses {
@@ -35,8 +35,8 @@ impl Resource for PrimaryAddresses {
 
     fn fields(&self) -> Fields {
         let mut fields = Fields::new();
-        put_id(&mut fields, "primary_ip4", self.ip4);
-        put_id(&mut fields, "primary_ip6", self.ip6);
+        put_said_id(&mut fields, "primary_ip4", self.ip4);
+        put_said_id(&mut fields, "primary_ip6", self.ip6);
         fields
     }
 }
@@ -55,8 +55,8 @@ impl From<PrimaryAddressesRead> for Stored<PrimaryAddresses> {
         let object = PrimaryAddresses {
             machine: row.id,
             name: row.name,
-            ip4: id(row.primary_ip4),
-            ip6: id(row.primary_ip6),
+            ip4: id(row.primary_ip4).into(),
+            ip6: id(row.primary_ip6).into(),
         };
         Self { id: row.id, object }
     }

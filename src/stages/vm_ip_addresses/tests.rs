@@ -9,7 +9,7 @@ use crate::netbox::objects::{PROXBOX_TAG, VirtualMachine};
 use crate::reconcile::{Plan, Resource};
 use crate::stages::address_owners::unknown_hosts;
 use crate::stages::guest_interfaces::GuestInterfaces;
-use crate::stages::stale_addresses::{StaleAddresses, StaleLinks, find_stale};
+use crate::stages::stale_addresses::{ReleasedPrimaries, StaleAddresses, StaleLinks, find_stale};
 use crate::stages::tests::{changes, plan, plan_against};
 use crate::stages::vm_interfaces::tests::{PROXY, SHOP, configure, interfaces, make, tell, world};
 
@@ -33,7 +33,8 @@ fn full() -> Facts {
     facts.known.network.guest_addresses = make::<Links>(&mut facts, 3000);
     for (id, object) in lacking(&facts) {
         let machine = machine(&mut facts, id);
-        (machine.primary_ip4, machine.primary_ip6) = (object.ip4, object.ip6);
+        let [ip4, ip6] = [object.ip4, object.ip6].map(|first| first.value().copied());
+        (machine.primary_ip4, machine.primary_ip6) = (ip4, ip6);
     }
     facts
 }
@@ -333,7 +334,7 @@ fn address_that_is_gone_goes_with_its_link_and_another_becomes_primary() {
     let lacking = lacking(&facts);
     assert_eq!(
         (lacking.len(), lacking[&SHOP].ip4, lacking[&SHOP].ip6),
-        (1, Some(ObjectId(2099)), None)
+        (1, Said::Is(ObjectId(2099)), Said::Nothing)
     );
 }
 
@@ -569,8 +570,8 @@ fn primary_address_that_an_operator_chose_stays() {
         object: PrimaryAddresses {
             machine: PROXY,
             name: "proxy1".to_owned(),
-            ip4: Some(ObjectId(1)),
-            ip6: None,
+            ip4: Said::Is(ObjectId(1)),
+            ip6: Said::Empty,
         },
     };
     assert!(!lacking(&facts).is_empty());
@@ -584,8 +585,8 @@ fn primary_address_that_an_operator_chose_stays() {
         object: PrimaryAddresses {
             machine: SHOP,
             name: "shop-db-1".to_owned(),
-            ip4: None,
-            ip6: Some(ObjectId(9999)),
+            ip4: Said::Empty,
+            ip6: Said::Is(ObjectId(9999)),
         },
     };
     assert!(!lacking(&facts).is_empty());
@@ -750,4 +751,27 @@ fn addresses_are_linked_only_where_the_row_of_what_the_guest_sees_is_their_inter
     assert_eq!(plan::<Links>(&facts).create.len(), 1, "not followed");
     facts.options.modes.interface = Mode::Always;
     assert_eq!(plan::<Links>(&facts).create.len(), 4, "followed by then");
+}
+
+#[test]
+fn primary_address_that_becomes_nobodys_is_cleared_and_no_virtual_machine_is_retired() {
+    let mut facts = full();
+    let stored = |id: ObjectId, ip4, ip6| Stored {
+        id,
+        object: PrimaryAddresses {
+            machine: id,
+            name: String::new(),
+            ip4: Said::Is(ObjectId(ip4)),
+            ip6: Said::Is(ObjectId(ip6)),
+        },
+    };
+    let rows = [stored(SHOP, 2000, 2004), stored(PROXY, 2002, 2005)];
+    let gone = [2000, 2002, 2005].map(ObjectId);
+    for stored in &mut facts.known.network.addresses {
+        stored.object.is_annotated = stored.id != gone[1];
+    }
+    facts.known.network.stale_addresses = gone.into();
+    let plan = plan_against::<ReleasedPrimaries>(&facts, &rows);
+    let expected = json!({"310": {"primary_ip4": null}, "311": {"primary_ip6": null}});
+    assert_eq!((changes(&plan), plan.retirements()), (expected, 0));
 }
