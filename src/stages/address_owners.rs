@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::Facts;
 use super::guests::kept_machines;
 use super::vm_addresses::{Claim, claims, leftovers};
-use crate::netbox::objects::IpAddress;
+use crate::netbox::objects::{IpAddress, PROXBOX_TAG};
 use crate::reconcile::{Mode, ObjectId, Stored};
 
 /// Which row a claim gets.
@@ -195,13 +195,17 @@ impl<'a> Court<'a> {
         Verdict::Met(Title::New)
     }
 
-    /// Whether nobody has the row, or an interface of the same virtual machine which should not have it.
+    /// Whether nobody has the row, or an interface of the same virtual machine which should not have it. One in a VRF that
+    /// nobody has is an operator's, unless it is ours and there is no other of its host: then it was an interface's before.
     fn is_free(&self, stored: &Stored<IpAddress>, claim: &Claim) -> bool {
         if self.taken.contains(&stored.id) {
             return false;
         }
         match (&stored.object.assigned, stored.object.vm_interface()) {
-            (None, _) => stored.object.vrf.is_none(),
+            (None, _) => {
+                let rows = self.rows.get(&claim.address.host).map_or(0, Vec::len);
+                stored.object.vrf.is_none() || rows == 1 && stored.object.tags.contains(PROXBOX_TAG)
+            }
             (Some(_), Some(interface)) => {
                 self.machines.get(&interface) == Some(&claim.machine)
                     && !self.wanted.contains(&(interface, stored.object.host))

@@ -82,6 +82,8 @@ pub struct IpAddressRead {
     assigned_object_type: Option<String>,
     assigned_object_id: Option<ObjectId>,
     vrf: Option<Nested>,
+    #[serde(default)]
+    nat_inside: Option<Nested>,
     status: Option<Choice>,
     dns_name: String,
     #[serde(default)]
@@ -112,6 +114,8 @@ impl From<IpAddressRead> for Stored<IpAddress> {
         let tags = slugs(row.tags);
         let has_text = !(row.description.is_empty() && row.comments.is_empty());
         let has_tags = tags.iter().any(|slug| slug != PROXBOX_TAG);
+        let relations = [&row.vrf, &row.nat_inside, &row.tenant];
+        let has_relations = relations.into_iter().any(Option::is_some);
         let object = IpAddress {
             host,
             prefix: Some(prefix),
@@ -120,7 +124,7 @@ impl From<IpAddressRead> for Stored<IpAddress> {
             status: row.status.map(|status| status.value),
             dns_name: Some(row.dns_name),
             tags,
-            is_annotated: has_text || has_tags || row.tenant.is_some() || row.role.is_some(),
+            is_annotated: has_text || has_tags || has_relations || row.role.is_some(),
         };
         Self { id: row.id, object }
     }
@@ -135,6 +139,7 @@ impl Object for IpAddress {
         "assigned_object_type",
         "assigned_object_id",
         "vrf",
+        "nat_inside",
         "status",
         "dns_name",
         "description",
@@ -246,6 +251,24 @@ mod tests {
             (row.object.assigned.clone(), row.object.key().as_str()),
             (None, "10.20.8.77")
         );
+    }
+
+    #[test]
+    fn row_is_annotated_where_an_operator_has_written_into_it() {
+        for (written, expected) in [
+            (json!({}), false),
+            (json!({"dns_name": "x", "tags": []}), false),
+            (json!({"description": "x"}), true),
+            (json!({"comments": "x"}), true),
+            (json!({"tenant": {"id": 1}}), true),
+            (json!({"role": {"value": "vip", "label": "VIP"}}), true),
+            (json!({"tags": [{"id": 2, "slug": "gold"}]}), true),
+            (json!({"vrf": {"id": 3}}), true),
+            (json!({"nat_inside": {"id": 4, "address": "10.0.0.2/24"}}), true),
+        ] {
+            let row = stored("10.0.0.1/24", written.clone());
+            assert_eq!(row.object.is_annotated, expected, "{written}");
+        }
     }
 
     #[test]

@@ -230,7 +230,9 @@ fn address_that_nobody_has_is_adopted_with_its_mask() {
 #[test]
 fn address_of_another_table_is_not_in_the_way() {
     let mut facts = bare();
-    add(&mut facts, 50, "10.20.0.11", 24, None).vrf = Some(ObjectId(4));
+    let operators = add(&mut facts, 50, "10.20.0.11", 24, None);
+    operators.vrf = Some(ObjectId(4));
+    operators.tags.clear();
     let plan = plan::<Addresses>(&facts);
     assert_eq!((plan.update.len(), plan.create.len()), (0, 6));
 }
@@ -774,4 +776,30 @@ fn primary_address_that_becomes_nobodys_is_cleared_and_no_virtual_machine_is_ret
     let plan = plan_against::<ReleasedPrimaries>(&facts, &rows);
     let expected = json!({"310": {"primary_ip4": null}, "311": {"primary_ip6": null}});
     assert_eq!((changes(&plan), plan.retirements()), (expected, 0));
+}
+
+#[test]
+fn row_in_a_vrf_is_taken_again_where_it_is_ours_and_the_only_one_of_its_host() {
+    for (is_ours, is_alone, expected) in [(true, true, 0), (false, true, 1), (true, false, 1)] {
+        let mut facts = full();
+        tell_first(
+            &mut facts,
+            &["10.20.0.11/24", "10.20.0.12/24", "fd00:20::11/64", "10.99.0.7/24"],
+        );
+        let released = add(&mut facts, 50, "10.99.0.7", 24, None);
+        released.vrf = Some(ObjectId(5));
+        if !is_ours {
+            released.tags.clear();
+        }
+        if !is_alone {
+            add(&mut facts, 51, "10.99.0.7", 24, None).vrf = Some(ObjectId(6));
+        }
+        let plan = plan::<Addresses>(&facts);
+        let made = plan.create.len();
+        assert_eq!(
+            (made, plan.update.len()),
+            (expected, 1 - expected),
+            "{is_ours} {is_alone}"
+        );
+    }
 }
