@@ -31,8 +31,8 @@ pub struct GuestAgent {
 pub enum AgentAnswer {
     /// The interfaces as the guest sees them.
     Interfaces(Vec<GuestInterface>),
-    /// The agent does not run in the guest, or refuses the question: an expected state.
-    Silence,
+    /// The agent does not run in the guest, or refuses the question, in Proxmox's words: an expected state.
+    Silence(String),
     /// It could not be asked.
     Failure(Gap),
 }
@@ -84,7 +84,7 @@ async fn ask(reader: &Reader<'_>, guest: &Guest) -> GuestAgent {
     let (session, limit) = (reader.session, reader.agent_timeout);
     let answer = match session.agent_interfaces(&guest.node, guest.vmid, limit).await {
         Ok(interfaces) => AgentAnswer::Interfaces(interfaces),
-        Err(error) if is_refused(&error) => AgentAnswer::Silence,
+        Err(error) if is_refused(&error) => AgentAnswer::Silence(error.to_string()),
         Err(error) => return of(answer_of(guest, &error), None),
     };
     let asked = session.agent_host_name(&guest.node, guest.vmid, limit);
@@ -99,7 +99,7 @@ fn is_refused(error: &Error) -> bool {
 /// What an error is for an answer.
 fn answer_of(guest: &Guest, error: &Error) -> AgentAnswer {
     if matches!(error, Error::GuestUnavailable { .. }) {
-        AgentAnswer::Silence
+        AgentAnswer::Silence(error.to_string())
     } else {
         AgentAnswer::Failure(diagnosis(guest, error))
     }

@@ -515,7 +515,10 @@ async fn agents_are_asked_twice_each_and_only_as_long_as_they_answer() {
         .map(|agent| (agent.vmid.0, agent.host_name.as_deref()))
         .collect();
     assert_eq!(told, [(100, Some("web")), (104, None)]);
-    assert_eq!(answers[1].answer, AgentAnswer::Silence);
+    assert!(
+        matches!(&answers[1].answer, AgentAnswer::Silence(words) if words.contains("not running")),
+        "{answers:?}"
+    );
     let mut paths = bench.paths();
     paths.sort_unstable();
     let path = |vmid: u32, command: &str| format!("/nodes/pve1/qemu/{vmid}/agent/{command}");
@@ -668,10 +671,9 @@ async fn agent_that_does_not_run_or_hangs_is_not_asked_by_the_next_area() {
     let [silent, hung, disabled, old, other] = answers.as_slice() else {
         panic!("{answers:?}");
     };
-    assert_eq!(
-        (&silent.answer, &disabled.answer),
-        (&AgentAnswer::Silence, &AgentAnswer::Silence)
-    );
+    for told in [silent, disabled] {
+        assert!(matches!(told.answer, AgentAnswer::Silence(_)), "{told:?}");
+    }
     assert!(
         matches!(&hung.answer, AgentAnswer::Failure(gap) if gap.kind == ErrorKind::Timeout),
         "{hung:?}"

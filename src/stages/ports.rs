@@ -83,7 +83,7 @@ fn ports_of<'a>(facts: &'a Facts, bound: Bound<'a>, config: &GuestConfig) -> Gue
     let told = facts.inventory.agent(bound.vmid);
     let agent = match told.map(|told| &told.answer) {
         Some(AgentAnswer::Interfaces(interfaces)) => Some(without_aliases(interfaces)),
-        Some(AgentAnswer::Silence | AgentAnswer::Failure(_)) | None => None,
+        Some(AgentAnswer::Silence(_) | AgentAnswer::Failure(_)) | None => None,
     };
     let container = facts.inventory.container(bound.vmid);
     let live = agent

@@ -391,7 +391,7 @@ fn nothing_goes_where_a_guest_could_not_be_asked() {
     };
     for agents in [
         vec![],
-        vec![silent(AgentAnswer::Silence)],
+        vec![silent(AgentAnswer::Silence("it does not run".to_owned()))],
         vec![silent(AgentAnswer::Failure(gap))],
         vec![silent(AgentAnswer::Interfaces(interfaces(&[(
             "lo",

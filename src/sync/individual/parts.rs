@@ -106,7 +106,7 @@ impl EndpointRun<'_> {
         let container = self.facts.inventory.container(guest.vmid);
         match agent {
             Some(AgentAnswer::Interfaces(interfaces)) => interfaces.clone(),
-            Some(AgentAnswer::Silence | AgentAnswer::Failure(_)) | None => {
+            Some(AgentAnswer::Silence(_) | AgentAnswer::Failure(_)) | None => {
                 container.map_or_else(Vec::new, |container| container.interfaces.clone())
             }
         }

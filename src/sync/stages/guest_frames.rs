@@ -107,9 +107,12 @@ impl EndpointRun<'_> {
 
     /// That a guest's agent should have told of its interfaces, and why it did not.
     fn tell_agent(&self, guest: &Guest, name: &str) {
-        if let Some(AgentAnswer::Failure(gap)) = self.facts.inventory.agent(guest.vmid).map(|agent| &agent.answer) {
-            self.substep(INTERFACES, "completed", (name, &gap.message), None);
-        }
+        let words = match self.facts.inventory.agent(guest.vmid).map(|agent| &agent.answer) {
+            Some(AgentAnswer::Failure(gap)) => &gap.message,
+            Some(AgentAnswer::Silence(words)) => words,
+            Some(AgentAnswer::Interfaces(_)) | None => return,
+        };
+        self.substep(INTERFACES, "completed", (name, words), None);
     }
 
     fn substep(&self, name: &'static str, status: &'static str, (item, message): (&str, &str), took: Option<Duration>) {

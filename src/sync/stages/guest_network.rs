@@ -27,7 +27,7 @@ impl EndpointRun<'_> {
         let failures = self.facts.inventory.items::<GuestAgents>().iter();
         let failures = failures.filter_map(|agent| match &agent.answer {
             AgentAnswer::Failure(gap) => Some(gap),
-            AgentAnswer::Interfaces(_) | AgentAnswer::Silence => None,
+            AgentAnswer::Interfaces(_) | AgentAnswer::Silence(_) => None,
         });
         let mut is_denied = false;
         for gap in failures {
