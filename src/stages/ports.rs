@@ -46,6 +46,8 @@ pub struct Port {
     pub nic: Nic,
     /// What NetBox calls it.
     pub name: String,
+    /// The name that this is made of, where NetBox cannot take it as it is.
+    pub unfit_name: Option<String>,
     /// How the guest sees it.
     pub seen: Option<GuestInterface>,
 }
@@ -104,9 +106,15 @@ fn ports_of<'a>(facts: &'a Facts, bound: Bound<'a>, config: &GuestConfig) -> Gue
     let mut names = BTreeSet::new();
     for nic in Nic::list(config) {
         let seen = live.as_ref().and_then(|live| seen(live, &nic, core_name(&nic)));
-        let name = port_name(facts, &nic, guest.agent.as_ref().and(seen.as_ref()));
+        let called = port_name(facts, &nic, guest.agent.as_ref().and(seen.as_ref())).to_owned();
+        let name = interface_name(&called, core_name(&nic));
         if names.insert(name.clone()) {
-            guest.ports.push(Port { nic, name, seen });
+            guest.ports.push(Port {
+                nic,
+                unfit_name: Some(called).filter(|called| *called != name),
+                name,
+                seen,
+            });
         } else {
             guest.doubles.push(nic.key);
         }
@@ -137,12 +145,12 @@ fn source(bound: &Bound<'_>, is_live: bool) -> Source {
     }
 }
 
-fn port_name(facts: &Facts, nic: &Nic, told: Option<&GuestInterface>) -> String {
+/// What a port is called where its name comes from.
+fn port_name<'a>(facts: &Facts, nic: &'a Nic, told: Option<&'a GuestInterface>) -> &'a str {
     let options = &facts.options.guests;
     let takes_agents = options.naming == InterfaceNaming::LegacyRename && options.use_agent_names;
-    let own = core_name(nic);
-    let name = told.filter(|_| takes_agents).map_or(own, |told| &told.name);
-    interface_name(name, own)
+    told.filter(|_| takes_agents)
+        .map_or_else(|| core_name(nic), |told| &told.name)
 }
 
 /// The id of a port's interface, where one stands.

@@ -257,7 +257,10 @@ fn guest_options(query: &Query) -> Result<GuestOptions, BadParameter> {
         sync_task_history: on("sync_task_history", default.sync_task_history)?,
         naming: match word(query, "vm_interface_sync_strategy") {
             None | Some("guest_os_model") => InterfaceNaming::GuestOsModel,
-            Some("legacy_rename") => InterfaceNaming::LegacyRename,
+            Some("legacy_rename") => {
+                tracing::warn!("the interface strategy legacy_rename is deprecated: use guest_os_model");
+                InterfaceNaming::LegacyRename
+            }
             Some(_) => {
                 return Err(form(
                     "vm_interface_sync_strategy",

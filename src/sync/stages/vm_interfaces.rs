@@ -39,6 +39,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.read::<GuestAgents>().await?;
     run.warn_of_agents();
     run.discover_interfaces();
+    run.log_unfit_names();
     run.tell_ports_begun(PORTS);
     run.warn_of_doubles();
     let interfaces = run.list::<VmInterface>(interface_selection(&run.facts)).await?;
@@ -63,6 +64,20 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.warnings.extend(Warning::shortfall(PHASE, "interfaces", &outcome));
     let summary = run.tell_items(&INTERFACES, &outcome);
     run.tell_ports(&outcome);
+    /// Leaves a line in the log of each interface that NetBox cannot call as it is called.
+    fn log_unfit_names(&self) {
+        let guests = guest_ports(&self.facts);
+        let ports = guests
+            .iter()
+            .flat_map(|guest| guest.ports.iter().map(move |port| (guest, port)));
+        for (guest, port) in ports {
+            if let Some(before) = &port.unfit_name {
+                let (machine, key, after) = (guest.bound.label(), &port.nic.key, &port.name);
+                tracing::info!(machine, key, ?before, after, "interface name was normalised");
+            }
+        }
+    }
+
     run.sum_up(&INTERFACES, &summary.counts);
     run.progress.rows_end(PORTS);
     Ok(Summary {
