@@ -6,6 +6,8 @@ use crate::netbox::objects::{Assignment, MacAddress, PROXBOX_TAG, Said, Vlan, Vm
 
 /// The longest name of an interface in NetBox.
 const NAME_MAX: usize = 64;
+/// Of how many VLANs a trunk may be so that each is made.
+const WIDE: usize = 64;
 /// The name of an interface that has none.
 const NAMELESS: &str = "net0";
 
@@ -42,11 +44,21 @@ pub fn vm_interface(nic: &Nic, virtual_machine: ObjectId, name: &str, vlans: Vla
     }
 }
 
+/// Whether a trunk is so wide that its configuration only means that anything may pass: of its VLANs those count that NetBox
+/// has.
+pub fn is_wide(nic: &Nic) -> bool {
+    nic.trunks.len() > WIDE
+}
+
 /// `interface` with the state of its link, its largest packet and the VLANs of its trunk. A largest packet of 1 is that of
 /// the bridge, which the configuration does not tell.
 pub fn with_link(interface: VmInterface, nic: &Nic, vlans: VlanIds<'_>) -> VmInterface {
-    let tagged = nic.trunks.iter().copied().map(vlans).collect::<Option<_>>();
-    let tagged = tagged.filter(|_| !nic.trunks.is_empty());
+    let tagged = nic.trunks.iter().copied().map(vlans);
+    let tagged = if is_wide(nic) {
+        Some(tagged.flatten().collect())
+    } else {
+        tagged.collect::<Option<_>>().filter(|_| !nic.trunks.is_empty())
+    };
     VmInterface {
         enabled: Some(!nic.is_down),
         mtu: nic.mtu.filter(|mtu| *mtu > 1).into(),

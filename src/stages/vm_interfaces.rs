@@ -7,7 +7,7 @@ use super::ports::{GuestPorts, Port, guest_ports};
 use super::vlans::{nearness, take_nearest};
 use super::{Desired, Facts, Flag, Pass, Selection};
 use crate::inventory::Nic;
-use crate::mapping::vm_interface::{vlan, vm_interface, with_link};
+use crate::mapping::vm_interface::{is_wide, vlan, vm_interface, with_link};
 use crate::netbox::objects::{PROXBOX_TAG, Said, VirtualMachine, Vlan, VmInterface};
 use crate::reconcile::{ObjectId, Policy, Resource, Stored};
 
@@ -62,7 +62,7 @@ pub fn vlan_selections(facts: &Facts) -> Vec<Selection> {
     });
     let left = left.flatten();
     vec![
-        Selection::any_of("vid", vids),
+        Selection::any_of("vid", vids).or_whole(),
         Selection::any_of("id", left.collect::<BTreeSet<_>>()),
     ]
 }
@@ -102,13 +102,20 @@ impl Pass for Vlans {
         Some(facts.known.network.vlans.clone())
     }
 
-    /// One per number, site and tenant of the virtual machines.
+    /// One per number, site and tenant of the virtual machines. For a wide trunk none is made.
     fn desired(facts: &Facts) -> Desired<Vlan> {
         let ports = guest_ports(facts);
+        let known = facts.known.network.vlans.iter().map(|stored| &stored.object);
+        let known = known.filter(|vlan| nearness(facts, vlan, vlan.site).is_some());
+        let known: BTreeSet<String> = known.map(Resource::key).collect();
         let places: BTreeSet<_> = all_ports(&ports)
             .flat_map(|(guest, port)| {
-                let machine = guest.bound.machine;
-                let vids = vids(facts, &port.nic).into_iter();
+                let (machine, nic) = (guest.bound.machine, &port.nic);
+                let known = &known;
+                let vids = vids(facts, nic).into_iter().filter(move |vid| {
+                    let is_there = || known.contains(&Vlan::key_of(*vid, machine.site, machine.tenant));
+                    !is_wide(nic) || nic.vlan == Some(*vid) || is_there()
+                });
                 vids.map(move |vid| (vid, machine.site, machine.tenant))
             })
             .collect();

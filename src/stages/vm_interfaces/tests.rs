@@ -508,7 +508,10 @@ fn vlans_of_interfaces_without_one_are_read_by_their_id() {
     let selections = vlan_selections(&facts);
     assert_eq!(
         selections,
-        [Selection::any_of("vid", [120]), Selection::any_of("id", [88])]
+        [
+            Selection::any_of("vid", [120]).or_whole(),
+            Selection::any_of("id", [88])
+        ]
     );
 }
 
@@ -898,5 +901,63 @@ fn interface_that_another_row_has_is_not_claimed_where_no_row_may_be_changed() {
         let planned = plan::<GuestInterfaces>(&facts);
         assert_eq!((planned.create.len(), planned.update.len()), (1, 0), "{planned:#?}");
         assert_eq!(planned.create[0].fields.get("vm_interface"), None);
+    }
+}
+
+#[test]
+fn wide_trunk_passes_the_vlans_that_are_there_and_makes_none() {
+    for (trunks, made, tagged) in [
+        ("2-65", 65, None),
+        ("2-66", 1, Some(json!([88]))),
+        ("2-4094", 1, Some(json!([88]))),
+    ] {
+        let (mut facts, _) = world();
+        facts.options.guests.sync_links = true;
+        configure(
+            &mut facts,
+            101,
+            json!({"net0": format!("virtio=BC:24:11:AA:00:01,bridge=vmbr0,tag=99,trunks={trunks}")}),
+        );
+        configure(&mut facts, 202, json!({}));
+        let mut there = facts.known.network.vlans[0].clone();
+        (there.id, there.object.vid) = (ObjectId(88), 66);
+        let twin = Stored {
+            id: ObjectId(89),
+            object: Vlan {
+                site: Some(ObjectId(77)),
+                vid: 65,
+                ..there.object.clone()
+            },
+        };
+        facts.known.network.vlans = vec![there, twin];
+        let planned = plan::<Vlans>(&facts);
+        assert_eq!(planned.create.len(), made, "{trunks}");
+        for row in &planned.unchanged {
+            facts.ids.learn(Vlan::PATH, row.key.clone(), row.id);
+        }
+        let changes = changes(&plan::<VmInterfaces>(&facts));
+        assert_eq!(
+            changes["900"].get("tagged_vlans"),
+            tagged.as_ref(),
+            "{trunks}: {changes}"
+        );
+    }
+}
+
+#[test]
+fn name_that_netbox_cannot_take_is_told_beside_the_one_that_it_gets() {
+    let mut facts = empty_world();
+    let long = "n".repeat(70);
+    let net = |name: &str| json!({"net0": format!("name={name},bridge=vmbr0,hwaddr=BC:24:11:BB:00:01")});
+    for (name, unfit) in [
+        ("eth0", None),
+        ("eth\u{7}0", Some("eth\u{7}0")),
+        (&long, Some(&long[..])),
+    ] {
+        configure(&mut facts, 202, net(name));
+        let guests = guest_ports(&facts);
+        let port = &guests[1].ports[0];
+        assert_eq!(port.unfit_name.as_deref(), unfit, "{name:?}");
+        assert_eq!(port.name == name, unfit.is_none(), "{name:?}");
     }
 }
