@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use super::guests::{bindings, kept_machines, own_machines};
 use super::machines::mode_of;
 use super::{Desired, Facts, Part, Pass, Selection};
+use crate::inventory::Vmid;
 use crate::mapping::notes::overrides;
 use crate::mapping::virtual_disk::{ParsedDisk, disks, virtual_disk};
 use crate::netbox::objects::{PROXBOX_TAG, VirtualDisk, VirtualDiskState, VirtualMachine};
@@ -162,7 +163,10 @@ impl Pass for DisklessMachines {
     type Object = VirtualMachine;
 
     fn scope(facts: &Facts) -> Vec<Selection> {
-        vec![Selection::any_of("id", diskless(facts).into_iter().map(|(id, _)| id))]
+        vec![Selection::any_of(
+            "id",
+            diskless(facts).into_iter().map(|(_, id, _)| id),
+        )]
     }
 
     fn at_hand(facts: &Facts) -> Option<Vec<Stored<VirtualMachine>>> {
@@ -170,9 +174,10 @@ impl Pass for DisklessMachines {
     }
 
     fn desired(facts: &Facts) -> Desired<VirtualMachine> {
-        let wanted = diskless(facts).into_iter().map(|(id, name)| Wanted {
+        let wanted = diskless(facts).into_iter().map(|(vmid, id, name)| Wanted {
             object: VirtualMachine {
                 name,
+                vmid: Some(vmid.0),
                 disk: Some(0),
                 ..VirtualMachine::default()
             },
@@ -190,8 +195,8 @@ impl Pass for DisklessMachines {
 }
 
 /// The virtual machines that have no disk in NetBox and whose guest's configuration shows none that has a size, each with
-/// its name. A size in the guest's notes is no business of this stage.
-fn diskless(facts: &Facts) -> Vec<(ObjectId, Option<String>)> {
+/// its guest's number and its name. A size in the guest's notes is no business of this stage.
+fn diskless(facts: &Facts) -> Vec<(Vmid, ObjectId, Option<String>)> {
     let bindings = bindings(facts);
     let is_diskless = |vmid| {
         let config = facts.inventory.config(vmid);
@@ -200,7 +205,7 @@ fn diskless(facts: &Facts) -> Vec<(ObjectId, Option<String>)> {
     let followed = bindings.handled().filter(|bound| bound.mode == Mode::Always);
     followed
         .filter(|bound| bound.machine.disk_count == 0 && is_diskless(bound.vmid))
-        .map(|bound| (bound.id, bound.machine.name.clone()))
+        .map(|bound| (bound.vmid, bound.id, bound.machine.name.clone()))
         .collect()
 }
 
@@ -210,7 +215,7 @@ mod tests {
 
     use super::super::tests::{changes, converged, plan, plan_against, stand_for, storage};
     use super::*;
-    use crate::inventory::{Collected, ConfiguredGuest, Guest, GuestConfig, GuestKind, Vmid};
+    use crate::inventory::{Collected, ConfiguredGuest, Guest, GuestConfig, GuestKind};
     use crate::netbox::objects::DECOMMISSIONING;
     use crate::reconcile::{Plan, Resource};
 

@@ -2,12 +2,12 @@
 
 use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
 use proxbox_api::proxmox::mock::World;
-use proxbox_api::reconcile::ObjectId;
+use proxbox_api::reconcile::{Mode, ObjectId};
 use proxbox_api::stages::Stage;
 use proxbox_api::sync::SyncRequest;
 use serde_json::{Value, json};
 
-use crate::harness::{Bench, tags, warnings};
+use crate::harness::{Bench, MACHINES, tags, warnings};
 
 const DISKS: &str = "virtualization/virtual-disks";
 const DISK_STATES: &str = "plugins/proxbox/sync-state/virtual-disks";
@@ -325,4 +325,68 @@ async fn disks_are_written_where_their_storages_or_sync_states_cannot_be_read() 
             bench.netbox.remove(DISKS, made).unwrap();
         }
     }
+}
+
+/// Guest 101 has nothing but a disk of its host.
+#[tokio::test]
+async fn machine_whose_own_size_changes_counts_as_updated_and_fails_where_that_is_refused() {
+    let bench = bench().await;
+    bench.proxmox.world().change(|world| {
+        let guest = world.guest(101).unwrap();
+        let keys: Vec<String> = ["scsi", "virtio", "ide", "sata", "efidisk", "tpmstate"]
+            .iter()
+            .flat_map(|bus| (0..8).map(move |number| format!("{bus}{number}")))
+            .collect();
+        for key in keys {
+            guest.config.remove(&key);
+        }
+        guest.config.set("scsi0", "/dev/sdb");
+    });
+    let machine = bench.machine_of(101);
+    assert!(machine["disk"].as_u64().unwrap() > 0);
+    let name = machine["name"].as_str().unwrap();
+    bench
+        .netbox
+        .faults()
+        .refuse_row(MACHINES, name, "disk", "Not that small.");
+    for (created, updated, failed) in [(19, 0, 1), (0, 1, 0), (0, 0, 0)] {
+        bench.forget();
+        let events = bench.events(Stage::VirtualDisks, SyncRequest::default()).await;
+        let result = &events.last().unwrap().data["result"];
+        let told = ["created", "updated", "failed"].map(|count| result[count].as_u64().unwrap());
+        assert_eq!(told, [created, updated, failed], "{result}");
+        let rowid = format!("{name}-disks");
+        let rows = events.iter().filter(|event| event.data["rowid"] == rowid);
+        let row = rows.last().unwrap();
+        let error = row.data["payload"]["data"]["error"].as_str().unwrap_or_default();
+        assert_eq!(error.contains("Not that small."), failed == 1, "{error}");
+        bench.netbox.faults().clear();
+    }
+    assert_eq!(bench.machine_of(101)["disk"], 0);
+}
+
+/// Ordinary guests are left out, and templates are not.
+#[tokio::test]
+async fn disks_of_guests_that_the_modes_leave_out_are_neither_read_for_nor_told_of() {
+    let bench = bench().await;
+    let template = bench.proxmox.world().read(|world| {
+        let mut guests = world.guests.values().filter(|guest| guest.template);
+        let found = guests.next().unwrap().vmid;
+        assert_eq!(guests.count(), 0);
+        found
+    });
+    let mut request = SyncRequest::default();
+    request.options.modes.machine = Mode::Disabled;
+    let events = bench.events(Stage::VirtualDisks, request).await;
+    let result = &events.last().unwrap().data["result"];
+    assert_eq!(
+        (&result["count"], &result["created"]),
+        (&json!(1), &json!(1)),
+        "{result}"
+    );
+    let rows = events
+        .iter()
+        .filter(|event| event.data["step"] == "virtual_disk" && !event.data["rowid"].is_null());
+    assert_eq!(rows.count(), 2, "begun and ended");
+    assert_eq!(disks(&bench, template).len(), bench.netbox.count(DISKS));
 }

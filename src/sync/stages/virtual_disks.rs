@@ -43,11 +43,12 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     let states = run.pass::<VirtualDiskStates>().await;
     let states: Outcome = run.or_without::<VirtualDiskState, _>(states)?;
     run.warn(PHASE, &states);
-    if run.facts.options.only.is_everything() {
-        let sizes = run.pass::<DisklessMachines>().await?;
-        run.warn(PHASE, &sizes);
-    }
-    let outcome = run.tell_disks(&disks);
+    let sizes = if run.facts.options.only.is_everything() {
+        run.pass::<DisklessMachines>().await?
+    } else {
+        Outcome::default()
+    };
+    let outcome = run.tell_disks(&disks, &sizes);
     let summary = run.tell(&MACHINES, &outcome);
     run.progress.rows_end(TABLE);
     Ok(Summary {
@@ -64,6 +65,8 @@ struct Tally {
     deleted: usize,
     unchanged: usize,
     failures: Vec<Failure>,
+    /// What became of the size of the virtual machine itself, where that had to be changed.
+    resized: Option<Result<(), Failure>>,
 }
 
 impl Tally {
@@ -77,10 +80,14 @@ impl Tally {
         format!("{total} disks ({created} created, {updated} updated, {deleted} deleted)")
     }
 
+    fn all_failures(&self) -> impl Iterator<Item = &Failure> {
+        let unsized_machine = self.resized.iter().filter_map(|resized| resized.as_ref().err());
+        self.failures.iter().chain(unsized_machine)
+    }
+
     fn error(&self) -> Option<String> {
         let texts: Vec<_> = self
-            .failures
-            .iter()
+            .all_failures()
             .map(|failure| format!("{}: {}", failure.label, failure.message))
             .collect();
         (!texts.is_empty()).then(|| texts.join("; "))
@@ -90,6 +97,16 @@ impl Tally {
 /// What the plugin's table calls the row of a virtual machine.
 fn row_id(machine: &str) -> String {
     format!("{machine}-disks")
+}
+
+/// What became of the sizes of virtual machines, by their guests' numbers.
+fn resized(sizes: &Outcome) -> BTreeMap<String, Result<(), Failure>> {
+    let done = sizes.updated.iter().map(|row| (row.key.clone(), Ok(())));
+    let failed = sizes
+        .failed
+        .iter()
+        .map(|failure| (failure.key.clone(), Err(failure.clone())));
+    done.chain(failed).collect()
 }
 
 /// What became of disks, by virtual machine.
@@ -126,8 +143,9 @@ impl EndpointRun<'_> {
     }
 
     /// Tells what became of the disks of each virtual machine, and says it of the machines.
-    fn tell_disks(&self, disks: &Outcome) -> Outcome {
+    fn tell_disks(&self, disks: &Outcome, sizes: &Outcome) -> Outcome {
         let mut tallies = tallies(disks);
+        let mut resized = resized(sizes);
         let mut machines = Outcome {
             left_out: disks.left_out,
             ..Outcome::default()
@@ -149,10 +167,12 @@ impl EndpointRun<'_> {
                 machines.left_out += 1;
                 continue;
             }
-            let tally = tally.unwrap_or_default();
+            let mut tally = tally.unwrap_or_default();
+            tally.resized = resized.remove(&bound.vmid.to_string());
             let error = tally.error();
             self.tell_machine(&row, &tally.text(), error.as_deref(), tally.created > 0);
-            match (error, tally.failures.first()) {
+            let is_changed = tally.updated + tally.deleted > 0 || tally.resized.is_some();
+            match (error, tally.all_failures().next()) {
                 (Some(message), Some(first)) => machines.failed.push(Failure {
                     object: VirtualDisk::KIND,
                     label: name.to_owned(),
@@ -160,7 +180,7 @@ impl EndpointRun<'_> {
                     ..first.clone()
                 }),
                 _ if tally.created > 0 => machines.created.push(row),
-                _ if tally.updated + tally.deleted > 0 => machines.updated.push(row),
+                _ if is_changed => machines.updated.push(row),
                 _ => machines.unchanged.push(row),
             }
         }
