@@ -17,13 +17,16 @@ pub struct Bridges;
 #[derive(Debug)]
 pub struct VmInterfaceStates;
 
-/// Sync states of all interfaces, or of those that were read because the request names their virtual machines.
+/// Sync states of the interfaces that were read, and of those that were made since.
 pub fn interface_state_selection(facts: &Facts) -> Vec<Selection> {
-    if facts.options.guests.only.is_none() {
-        return vec![Selection::all().below::<VmInterface>(facts.known.network.interface_ids())];
-    }
-    let known = facts.known.network.interface_ids();
-    vec![Selection::any_of("vm_interface_id", known)]
+    let made = attached(facts).into_iter().filter_map(|(interface, ..)| interface);
+    let interfaces: BTreeSet<ObjectId> = facts.known.network.interface_ids().chain(made).collect();
+    let selection = if facts.options.guests.only.is_some() {
+        Selection::any_of("vm_interface_id", &interfaces)
+    } else {
+        Selection::related_to("vm_interface_id", "vm_interface", &interfaces)
+    };
+    vec![selection.below::<VmInterface>(interfaces)]
 }
 
 const BRIDGE: &str = "bridge";

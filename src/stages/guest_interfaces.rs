@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::guests::{bindings, kept_machines};
 use super::ports::{guest_ports, interface_of};
-use super::vm_interfaces::of_machines;
 use super::{Desired, Facts, InterfaceNaming, Pass, Selection};
 use crate::mapping::guest_interface::guest_vm_interface;
 use crate::netbox::objects::{GuestVmInterface, PROXBOX_TAG, Said, VirtualMachine};
@@ -18,11 +17,14 @@ pub struct GuestInterfaceReleases;
 #[derive(Debug)]
 pub struct GuestInterfaces;
 
-/// The rows of the cluster's virtual machines, or of those that the request names.
+/// The rows of the virtual machines that stand for guests, or of those that the request names.
 pub fn guest_interface_selection(facts: &Facts) -> Vec<Selection> {
-    of_machines(facts, || {
-        Some(Selection::all().below::<VirtualMachine>(facts.known.machine_ids()))
-    })
+    let machines: Vec<ObjectId> = bindings(facts).bound.iter().map(|bound| bound.id).collect();
+    if facts.options.guests.only.is_some() {
+        return vec![Selection::any_of("virtual_machine_id", machines)];
+    }
+    let selection = Selection::related_to("virtual_machine_id", "virtual_machine", &machines);
+    vec![selection.below::<VirtualMachine>(machines)]
 }
 
 pub(super) fn mode(facts: &Facts) -> Mode {

@@ -108,14 +108,15 @@ impl Pass for VirtualDisks {
 impl Pass for VirtualDiskStates {
     type Object = VirtualDiskState;
 
-    /// Sync states of disks can be selected by their disk alone; of a whole cluster that would take many requests.
+    /// Sync states of disks can be selected by their disk alone.
     fn scope(facts: &Facts) -> Vec<Selection> {
         let wanted = Self::desired(facts).wanted;
         let disks = wanted.iter().map(|wanted| wanted.object.virtual_disk);
-        if facts.options.guests.only.is_none() {
-            return vec![Selection::all().below::<VirtualDisk>(disks)];
+        if facts.options.guests.only.is_some() {
+            return vec![Selection::any_of("virtual_disk_id", disks)];
         }
-        vec![Selection::any_of("virtual_disk_id", disks)]
+        let selection = Selection::related_to("virtual_disk_id", "virtual_disk", disks.clone());
+        vec![selection.below::<VirtualDisk>(disks)]
     }
 
     /// A disk whose storage is not known says nothing of it.
@@ -176,8 +177,8 @@ impl Pass for DisklessMachines {
     fn desired(facts: &Facts) -> Desired<VirtualMachine> {
         let wanted = diskless(facts).into_iter().map(|(vmid, id, name)| Wanted {
             object: VirtualMachine {
-                name,
                 vmid: Some(vmid.0),
+                name,
                 disk: Some(0),
                 ..VirtualMachine::default()
             },

@@ -5,10 +5,9 @@ use std::net::IpAddr;
 
 use super::address_owners::{Title, estate};
 use super::guest_interfaces::{mappings, mode as guest_mode};
-use super::guests::kept_interfaces;
+use super::guests::{bindings, kept_interfaces};
 use super::ports::{guest_ports, interface_of};
 use super::vm_addresses::{Claim, claims, family};
-use super::vm_interfaces::of_machines;
 use super::{Desired, Facts, Family, Flag, Pass, Selection};
 use crate::inventory::GuestInterface;
 use crate::mapping::guest_interface::row_name;
@@ -28,12 +27,19 @@ pub struct Links;
 #[derive(Debug)]
 pub struct PrimaryIps;
 
-/// Addresses of all virtual machines' interfaces, or of those that the request names.
+/// Addresses of the interfaces of virtual machines that stand for guests, or of those that the request names. Who else has
+/// an address that a guest should have is told by [`host_selection`].
 pub fn address_selection(facts: &Facts) -> Vec<Selection> {
-    of_machines(facts, || {
-        let all = Selection::with("assigned_object_type", "virtualization.vminterface");
-        Some(all.below::<VmInterface>(facts.known.network.interface_ids()))
-    })
+    let machines = bindings(facts).bound.into_iter().map(|bound| bound.id);
+    let selection = Selection::any_of("virtual_machine_id", machines);
+    if facts.options.guests.only.is_some() {
+        return vec![selection];
+    }
+    let mut selection = selection.or_whole();
+    selection
+        .filters
+        .push(("assigned_object_type", "virtualization.vminterface".to_owned()));
+    vec![selection.below::<VmInterface>(facts.known.network.interface_ids())]
 }
 
 /// Addresses that are one of `hosts`, whatever their mask.
@@ -41,13 +47,21 @@ pub fn host_selection(hosts: &BTreeSet<IpAddr>) -> Selection {
     Selection::any_of("address", hosts)
 }
 
-/// Links of all guests, or of those that the request names.
+/// Links of the guests, or of those that the request names.
 pub fn link_selection(facts: &Facts) -> Vec<Selection> {
-    if facts.options.guests.only.is_none() {
-        return vec![Selection::all().below::<GuestVmInterface>(facts.known.network.guest_interface_ids())];
+    let machines = bindings(facts).bound.into_iter().map(|bound| bound.id);
+    let selection = Selection::any_of("virtual_machine", machines);
+    if facts.options.guests.only.is_some() {
+        return vec![selection];
     }
     let known = facts.known.network.guest_interface_ids();
-    vec![Selection::any_of("guest_interface_id", known)]
+    vec![selection.or_whole().below::<GuestVmInterface>(known)]
+}
+
+/// Links of addresses that have to go, whoever's guest has them: each keeps its address.
+pub fn stale_link_selection(facts: &Facts) -> Selection {
+    let stale = estate(facts, &facts.known.network.addresses).stale;
+    Selection::any_of("ip_address_id", stale)
 }
 
 pub(super) fn mode(facts: &Facts) -> Mode {

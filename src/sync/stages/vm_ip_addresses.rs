@@ -19,7 +19,7 @@ use crate::stages::stale_addresses::{ReleasedPrimaries, StaleAddresses, StaleLin
 use crate::stages::vm_addresses::claims;
 use crate::stages::vm_interfaces::interface_selection;
 use crate::stages::vm_ip_addresses::{
-    Addresses, Links, PrimaryIps, address_selection, host_selection, link_selection, texts,
+    Addresses, Links, PrimaryIps, address_selection, host_selection, link_selection, stale_link_selection, texts,
 };
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
@@ -89,6 +89,20 @@ impl EndpointRun<'_> {
         let hosts = host_selection(&unknown_hosts(&self.facts));
         let (others, links) = tokio::join!(
             self.list::<IpAddress>(vec![hosts]),
+        self.read_stale_links().await
+    }
+
+    /// Reads links of addresses that have to go which are none of the guests' own.
+    async fn read_stale_links(&mut self) -> Result<(), Error> {
+        if self.facts.known.is_unread::<GuestVmInterfaceAddress>() {
+            return Ok(());
+        }
+        let links = self.list::<GuestVmInterfaceAddress>(vec![stale_link_selection(&self.facts)]);
+        let links = links.await;
+        let links = self.take_links::<GuestVmInterfaceAddress>(links)?;
+        let known = &mut self.facts.known.network.guest_addresses;
+        let listed: BTreeSet<ObjectId> = known.iter().map(|stored| stored.id).collect();
+        known.extend(links.into_iter().filter(|stored| !listed.contains(&stored.id)));
             self.list::<GuestVmInterfaceAddress>(link_selection(&self.facts)),
         );
         let others = others?;
