@@ -97,7 +97,7 @@ impl<'a> EndpointRun<'a> {
         Ok([first?, second?, third?])
     }
 
-    /// Like [`Self::try_passes`], for three.
+    /// Like [`Self::three_passes`], where one may do without the others.
     pub(super) async fn try_three_passes<P: Pass, Q: Pass, R: Pass>(&mut self) -> [Result<Outcome, Error>; 3] {
         let (first, second, third) =
             tokio::join!(self.carry_out::<P>(2), self.carry_out::<Q>(2), self.carry_out::<R>(2));

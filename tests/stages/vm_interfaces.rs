@@ -555,3 +555,72 @@ async fn rows_that_cannot_be_read_stay_as_they_are() {
     assert_eq!(bench.take_writes(), Vec::<String>::new(), "{}", warnings(&report));
     assert_eq!(lists.map(|list| bench.netbox.rows(list)), before);
 }
+
+/// How often a stage reads a collection.
+fn reads(bench: &Bench, path: &str) -> u32 {
+    let asked = bench.netbox.requests().into_iter();
+    let path = format!("/api/{path}/");
+    let reads = asked.filter(|request| request.method == "GET" && request.path == path);
+    u32::try_from(reads.count()).unwrap()
+}
+
+/// What the write came to cannot be read any more.
+#[tokio::test]
+async fn part_of_interfaces_that_netbox_fails_is_told_and_costs_no_other() {
+    for part in [MACS, STATES, GUEST_INTERFACES, BRIDGES] {
+        let bench = Bench::with(World::estate(2, 12), StandinOptions::default()).await;
+        let beside = bench.beside().await;
+        for bench in [&bench, &beside] {
+            bench.stage(Stage::VirtualMachines).await;
+        }
+        beside.netbox.clear_requests();
+        beside.stage(Stage::VmInterfaces).await;
+        let lost = FaultRule::on(part, Fault::LoseAnswer).method("POST");
+        bench.netbox.faults().add(lost.only(1));
+        let refused = FaultRule::on(part, Fault::Status(403)).method("GET");
+        bench.netbox.faults().add(refused.after(reads(&beside, part)));
+        let report = bench.stage(Stage::VmInterfaces).await;
+        let told = warnings(&report);
+        assert!(
+            told.contains(&format!("went on without /api/{part}/")),
+            "{part}: {told}"
+        );
+        assert_eq!(report.counts().failed, 0, "{part}");
+        for other in [INTERFACES, MACS, STATES, GUEST_INTERFACES] {
+            let depends = part == BRIDGES && other == STATES;
+            if other != part && !depends {
+                assert_eq!(bench.netbox.count(other), beside.netbox.count(other), "{part} {other}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn rows_of_other_clusters_are_not_read() {
+    let bench = synced().await;
+    let seed = |path: &str, row: Value| bench.netbox.seed(path, &row).unwrap();
+    let cluster = seed(
+        "virtualization/clusters",
+        json!({"name": "beta", "type": bench.netbox.rows("virtualization/cluster-types")[0]["id"]}),
+    );
+    let machine = seed(
+        "virtualization/virtual-machines",
+        json!({"name": "there", "cluster": cluster}),
+    );
+    let interface = seed(INTERFACES, json!({"name": "net0", "virtual_machine": machine}));
+    seed(STATES, json!({"vm_interface": interface}));
+    seed(GUEST_INTERFACES, json!({"name": "eth0", "virtual_machine": machine}));
+    bench.forget();
+    bench.take_writes();
+    bench.stage(Stage::VmInterfaces).await;
+    let asked = bench.netbox.requests();
+    for (path, filter) in [(STATES, "vm_interface_id="), (GUEST_INTERFACES, "virtual_machine_id=")] {
+        let path = format!("/api/{path}/");
+        let reads: Vec<_> = asked.iter().filter(|request| request.path == path).collect();
+        assert!(
+            !reads.is_empty() && reads.iter().all(|read| read.query.contains(filter)),
+            "{reads:#?}"
+        );
+    }
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+}

@@ -760,3 +760,84 @@ async fn list_of_addresses_that_cannot_be_read_fails_the_stage() {
     let report = bench.job(Stage::VmIpAddresses, SyncRequest::default()).await;
     assert_eq!((report.errors().len(), bench.take_writes()), (1, Vec::new()));
 }
+
+/// What the write came to cannot be read any more.
+#[tokio::test]
+async fn part_of_addresses_that_netbox_fails_is_told_and_does_not_fail_the_stage() {
+    for (part, what) in [(LINKS, "links of addresses"), (MACHINES, "primary addresses")] {
+        let bench = with_interfaces().await;
+        let beside = bench.beside().await;
+        for stage in [Stage::VirtualMachines, Stage::VmInterfaces] {
+            beside.stage(stage).await;
+        }
+        again(&beside).await;
+        let asked = beside.netbox.requests().into_iter();
+        let path = format!("/api/{part}/");
+        let reads = asked.filter(|request| request.method == "GET" && request.path == path);
+        let reads = u32::try_from(reads.count()).unwrap();
+        let lost = FaultRule::on(LINKS, Fault::LoseAnswer).method("POST");
+        bench.netbox.faults().add(lost.only(1));
+        // Those of virtual machines are read last for their primary addresses.
+        let before = if part == MACHINES { reads - 1 } else { reads };
+        let refused = FaultRule::on(part, Fault::Status(403)).method("GET");
+        bench.netbox.faults().add(refused.after(before));
+        let report = again(&bench).await;
+        let told = warnings(&report);
+        assert!(told.contains(&format!("{what} could not be written")), "{part}: {told}");
+        assert_eq!(bench.netbox.count(ADDRESSES), beside.netbox.count(ADDRESSES), "{part}");
+    }
+}
+
+#[tokio::test]
+async fn addresses_and_links_of_other_clusters_are_not_read_unless_they_are_in_the_way() {
+    let bench = synced().await;
+    let seed = |path: &str, row: Value| bench.netbox.seed(path, &row).unwrap();
+    let kind = bench.netbox.rows("virtualization/cluster-types")[0]["id"].clone();
+    let cluster = seed("virtualization/clusters", json!({"name": "beta", "type": kind}));
+    let machine = seed(MACHINES, json!({"name": "there", "cluster": cluster}));
+    let interface = seed(INTERFACES, json!({"name": "net0", "virtual_machine": machine}));
+    let kind = "virtualization.vminterface";
+    let taken = json!({"address": "10.99.0.9/24", "assigned_object_type": kind, "assigned_object_id": interface});
+    seed(ADDRESSES, taken);
+    tell(&bench, 100, &["10.99.0.7/24", "10.99.0.9/24"]);
+    let report = again(&bench).await;
+    assert!(warnings(&report).contains("there net0"), "{}", warnings(&report));
+    for (path, filters) in [
+        (ADDRESSES, &["virtual_machine_id=", "address=", "id="][..]),
+        (LINKS, &["virtual_machine=", "ip_address_id="]),
+    ] {
+        let path = format!("/api/{path}/");
+        let asked = bench.netbox.requests().into_iter();
+        let asked: Vec<_> = asked
+            .filter(|request| request.method == "GET" && request.path == path)
+            .collect();
+        let is_narrow = |query: &str| filters.iter().any(|filter| query.contains(filter));
+        assert!(
+            !asked.is_empty() && asked.iter().all(|read| is_narrow(&read.query)),
+            "{asked:#?}"
+        );
+    }
+}
+
+/// The row of what a guest of another cluster sees has the address too; an operator has moved the address since.
+#[tokio::test]
+async fn link_of_another_machines_row_goes_with_its_address() {
+    let bench = with_interfaces().await;
+    tell(&bench, 100, &["10.99.0.7/24"]);
+    again(&bench).await;
+    let seed = |path: &str, row: Value| bench.netbox.seed(path, &row).unwrap();
+    let kind = bench.netbox.rows("virtualization/cluster-types")[0]["id"].clone();
+    let cluster = seed("virtualization/clusters", json!({"name": "beta", "type": kind}));
+    let machine = seed(MACHINES, json!({"name": "there", "cluster": cluster}));
+    let guest = json!({"name": "eth0", "virtual_machine": machine});
+    let guest = seed("plugins/proxbox/guest-vm-interfaces", guest);
+    let stale = address(&bench, "10.99.0.7").unwrap()["id"].clone();
+    seed(LINKS, json!({"guest_interface": guest, "ip_address": stale}));
+    tell(&bench, 100, &["10.99.0.8/24"]);
+    let report = again(&bench).await;
+    assert_eq!(report.counts().failed, 0, "{}", warnings(&report));
+    assert_eq!(
+        (address(&bench, "10.99.0.7"), hosts(&bench, 100, "net0")),
+        (None, vec!["10.99.0.8/24".to_owned()])
+    );
+}

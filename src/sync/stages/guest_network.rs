@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 
 use crate::error::ErrorKind;
 use crate::inventory::{AgentAnswer, GuestAgents, GuestConfigs};
-use crate::netbox::objects::VmInterface;
+use crate::netbox::objects::{GuestVmInterface, VmInterface};
 use crate::reconcile::{Resource, Stored};
 use crate::stages::guest_interfaces::GuestInterfaceReleases;
 use crate::stages::ports::guest_ports;
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
+use crate::sync::report::Outcome;
 use crate::sync::warning::Warning;
 
 impl EndpointRun<'_> {
@@ -61,9 +62,11 @@ impl EndpointRun<'_> {
         self.facts.known.network.interfaces = interfaces;
     }
 
-    /// Takes interfaces from the plugin's rows of what guests see that other rows will have.
+    /// Takes interfaces from the plugin's rows of what guests see that other rows will have. Where NetBox fails none of these
+    /// rows is written.
     pub(super) async fn release_guest_interfaces(&mut self, phase: &str) -> Result<(), Error> {
-        let released = self.pass::<GuestInterfaceReleases>().await?;
+        let released = self.pass::<GuestInterfaceReleases>().await;
+        let released: Outcome = self.or_without::<GuestVmInterface, _>(released)?;
         self.warn(phase, &released);
         let freed: BTreeSet<_> = released.updated.iter().map(|row| row.id).collect();
         for stored in &mut self.facts.known.network.guest_interfaces {

@@ -51,19 +51,19 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
         require_some("interfaces of virtual machines", &outcome)?;
     }
     run.read_interface_parts().await?;
-    let bridges = run.pass::<Bridges>().await?;
-    run.release_guest_interfaces(PHASE).await?;
-    let [macs, states, guests] = run
-        .three_passes::<MacAddresses, VmInterfaceStates, GuestInterfaces>()
-        .await?;
-    // Alone: it changes the interfaces, which all of these hang on.
-    let primaries = run.pass::<PrimaryMacs>().await?;
-    for passed in [bridges, macs, states, primaries, guests] {
-        run.warn(PHASE, &passed);
-    }
+    run.write_interface_parts().await?;
     run.warnings.extend(Warning::shortfall(PHASE, "interfaces", &outcome));
     let summary = run.tell_items(&INTERFACES, &outcome);
     run.tell_ports(&outcome);
+    run.sum_up(&INTERFACES, &summary.counts);
+    run.progress.rows_end(PORTS);
+    Ok(Summary {
+        records: run.interface_records(&outcome),
+        ..summary
+    })
+}
+
+impl EndpointRun<'_> {
     /// Leaves a line in the log of each interface that NetBox cannot call as it is called.
     fn log_unfit_names(&self) {
         let guests = guest_ports(&self.facts);
@@ -78,15 +78,6 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
         }
     }
 
-    run.sum_up(&INTERFACES, &summary.counts);
-    run.progress.rows_end(PORTS);
-    Ok(Summary {
-        records: run.interface_records(&outcome),
-        ..summary
-    })
-}
-
-impl EndpointRun<'_> {
     fn discover_interfaces(&self) {
         let items: Vec<Value> = guest_ports(&self.facts)
             .iter()
@@ -125,6 +116,26 @@ impl EndpointRun<'_> {
         self.facts.known.network.macs = self.or_without::<MacAddress, _>(macs)?;
         let bridges = self.recall(Bridges::scope(&self.facts)).await;
         self.facts.known.node_network.interfaces = self.or_without::<DeviceInterface, _>(bridges)?;
+        Ok(())
+    }
+
+    /// Writes what hangs on the interfaces, as well as it can be done: they stand without any of it.
+    async fn write_interface_parts(&mut self) -> Result<(), Error> {
+        let bridges = self.pass::<Bridges>().await;
+        let bridges = self.or_without::<DeviceInterface, _>(bridges)?;
+        self.release_guest_interfaces(PHASE).await?;
+        let [macs, states, guests] = self
+            .try_three_passes::<MacAddresses, VmInterfaceStates, GuestInterfaces>()
+            .await;
+        let macs = self.or_without::<MacAddress, _>(macs)?;
+        let states = self.or_without::<VmInterfaceState, _>(states)?;
+        let guests = self.or_without::<GuestVmInterface, _>(guests)?;
+        // Alone: it changes the interfaces, which all of these hang on.
+        let primaries = self.pass::<PrimaryMacs>().await;
+        let primaries = self.or_without::<VmInterface, _>(primaries)?;
+        for passed in [bridges, macs, states, primaries, guests] {
+            self.warn(PHASE, &passed);
+        }
         Ok(())
     }
 

@@ -47,18 +47,9 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.tell_ports_begun(port_frames::ADDRESSES);
     run.warn_of_holders().await?;
     let mut outcome = run.clear_stale().await?;
-    outcome.absorb(run.write_addresses().await?);
-    run.release_guest_interfaces(PHASE).await?;
-    let guests = run.pass::<GuestInterfaces>().await?;
-    run.warn(PHASE, &guests);
-    // Which address comes first is not to be told from one of them.
-    let [links, primaries] = if run.facts.options.only.is_everything() {
-        run.passes::<Links, PrimaryIps>().await?
-    } else {
-        [run.pass::<Links>().await?, Outcome::default()]
-    };
-    run.warn(PHASE, &links);
-    run.warn(PHASE, &primaries);
+    let written = run.pass::<Addresses>().await;
+    outcome.absorb(run.as_far_as_written("addresses", written)?);
+    run.write_address_parts().await?;
     outcome.left_out += left_out;
     let summary = run.tell_items(&ADDRESSES, &outcome);
     let texts = texts(&run.facts);
@@ -89,6 +80,15 @@ impl EndpointRun<'_> {
         let hosts = host_selection(&unknown_hosts(&self.facts));
         let (others, links) = tokio::join!(
             self.list::<IpAddress>(vec![hosts]),
+            self.list::<GuestVmInterfaceAddress>(link_selection(&self.facts)),
+        );
+        let others = others?;
+        let links = self.take_links::<GuestVmInterfaceAddress>(links)?;
+        let known = &mut self.facts.known;
+        let listed: BTreeSet<ObjectId> = known.network.addresses.iter().map(|stored| stored.id).collect();
+        let others = others.into_iter().filter(|stored| !listed.contains(&stored.id));
+        known.network.addresses.extend(others);
+        known.network.guest_addresses = links;
         self.read_stale_links().await
     }
 
@@ -103,15 +103,6 @@ impl EndpointRun<'_> {
         let known = &mut self.facts.known.network.guest_addresses;
         let listed: BTreeSet<ObjectId> = known.iter().map(|stored| stored.id).collect();
         known.extend(links.into_iter().filter(|stored| !listed.contains(&stored.id)));
-            self.list::<GuestVmInterfaceAddress>(link_selection(&self.facts)),
-        );
-        let others = others?;
-        let links = self.take_links::<GuestVmInterfaceAddress>(links)?;
-        let known = &mut self.facts.known;
-        let listed: BTreeSet<ObjectId> = known.network.addresses.iter().map(|stored| stored.id).collect();
-        let others = others.into_iter().filter(|stored| !listed.contains(&stored.id));
-        known.network.addresses.extend(others);
-        known.network.guest_addresses = links;
         Ok(())
     }
 
@@ -142,12 +133,31 @@ impl EndpointRun<'_> {
         claims.left_out
     }
 
-    /// Writes the addresses. Where NetBox fails as a whole that is a warning: the stage has done what it could.
-    async fn write_addresses(&mut self) -> Result<Outcome, Error> {
-        match self.pass::<Addresses>().await {
+    /// Writes who in the guests has the addresses, and the primary ones.
+    async fn write_address_parts(&mut self) -> Result<(), Error> {
+        self.release_guest_interfaces(PHASE).await?;
+        let guests = self.pass::<GuestInterfaces>().await;
+        let guests = self.as_far_as_written("interfaces that guests see", guests)?;
+        // Which address comes first is not to be told from one of them.
+        let [links, primaries] = if self.facts.options.only.is_everything() {
+            self.try_passes::<Links, PrimaryIps>().await
+        } else {
+            [self.pass::<Links>().await, Ok(Outcome::default())]
+        };
+        let links = self.as_far_as_written("links of addresses", links)?;
+        let primaries = self.as_far_as_written("primary addresses", primaries)?;
+        for passed in [guests, links, primaries] {
+            self.warn(PHASE, &passed);
+        }
+        Ok(())
+    }
+
+    /// What came of a pass. Where NetBox fails as a whole that is a warning: the stage has done what it could.
+    fn as_far_as_written(&mut self, what: &str, passed: Result<Outcome, Error>) -> Result<Outcome, Error> {
+        match passed {
             Err(Error::NetBox(error)) => {
                 self.warnings
-                    .push(format!("addresses could not be written: {error}").into());
+                    .push(format!("{what} could not be written: {error}").into());
                 Ok(Outcome::default())
             }
             passed => passed,
