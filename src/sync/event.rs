@@ -162,6 +162,16 @@ impl Progress {
     }
 
     pub(super) fn item(&self, item: Item<'_>) {
+        let status = match item.operation {
+            "failed" => "failed",
+            "skipped" | "would_delete" => "skipped",
+            _ => "completed",
+        };
+        self.item_as(status, item);
+    }
+
+    /// The same for one whose status does not follow from what was done.
+    pub(super) fn item_as(&self, status: &str, item: Item<'_>) {
         let mut descriptor = Map::from_iter([("name".to_owned(), json!(item.name))]);
         if let Some((id, url)) = item.page {
             descriptor.insert("netbox_id".to_owned(), json!(id));
@@ -174,11 +184,7 @@ impl Progress {
         let mut data = json!({
             "event": "item_progress",
             "phase": item.phase,
-            "status": match item.operation {
-                "failed" => "failed",
-                "skipped" | "would_delete" => "skipped",
-                _ => "completed",
-            },
+            "status": status,
             "message": format!("{} {} {}", item.kind, item.name, item.operation),
             "item": descriptor,
             "operation": item.operation,

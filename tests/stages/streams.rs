@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use proxbox_api::error::ErrorKind;
 use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
-use proxbox_api::proxmox::mock::world::{GuestKind, Replication};
+use proxbox_api::proxmox::mock::world::{Agent, AgentInterface, GuestKind, GuestStatus, Replication};
 use proxbox_api::proxmox::mock::{Fault as ProxmoxFault, World};
 use proxbox_api::reconcile::ObjectId;
 use proxbox_api::stages::Stage;
@@ -865,4 +865,111 @@ async fn snapshots_tell_of_their_machines_first_and_count_what_was_made_last() {
         (&first["status"], &last["status"], &last["count"]),
         (&json!("started"), &json!("completed"), &json!(1))
     );
+}
+
+/// One interface is missing, the address of another is somebody else's, that of a third is refused.
+#[tokio::test]
+async fn interface_that_gets_no_address_says_why_in_its_row() {
+    let bench = small().await;
+    for stage in [Stage::VirtualMachines, Stage::VmInterfaces] {
+        bench.stage(stage).await;
+    }
+    let tell = |vmid: u32, address: &str| {
+        bench.proxmox.world().change(|world| {
+            let guest = world.guest(vmid).unwrap();
+            let mac = guest.mac(0).unwrap().to_lowercase();
+            guest.agent = Agent::Interfaces(vec![AgentInterface::new("ens18", &mac, &[address])]);
+            guest.config.set("agent", "1");
+            guest.status = GuestStatus::Running;
+            guest.config.remove("net1");
+        });
+    };
+    tell(100, "10.99.0.7/24");
+    tell(101, "10.99.0.8/24");
+    bench.proxmox.world().change(|world| {
+        let guest = world.guest(102).unwrap();
+        guest.config.set("net7", "virtio=BC:24:11:77:77:77,bridge=vmbr0");
+    });
+    let device = bench.netbox.rows("dcim/devices")[0]["id"].clone();
+    let port = json!({"device": device, "name": "by-hand", "type": "virtual"});
+    let port = bench.netbox.seed("dcim/interfaces", &port).unwrap();
+    let taken = json!({
+        "address": "10.99.0.8/24", "assigned_object_type": "dcim.interface", "assigned_object_id": port
+    });
+    bench.netbox.seed("ipam/ip-addresses", &taken).unwrap();
+    let refused = bench.netbox.faults();
+    refused.refuse_row(
+        "ipam/ip-addresses",
+        "10.99.0.7/24",
+        "address",
+        "This address is reserved.",
+    );
+    bench.forget();
+    let events = bench.events(Stage::VmIpAddresses, SyncRequest::default()).await;
+    let steps = found(&events, "step").into_iter();
+    let rows: Vec<&Value> = steps
+        .filter(|data| data["step"] == "vm_ip" && !data["rowid"].is_null())
+        .collect();
+    let (begun, ended): (Vec<&Value>, Vec<&Value>) = rows
+        .into_iter()
+        .partition(|row| row["payload"]["data"]["completed"] == false);
+    let ids = |rows: &[&Value]| rows.iter().map(|row| row["rowid"].to_string()).collect::<BTreeSet<_>>();
+    assert_eq!(ids(&begun), ids(&ended));
+    for (vmid, port, column, words, status) in [
+        (100, "net0", "error", "This address is reserved.", "failed"),
+        (101, "net0", "warning", "left to whoever has them", "completed"),
+        (102, "net7", "warning", "not in NetBox yet", "completed"),
+    ] {
+        let rowid = format!("{}/{port}", bench.machine_of(vmid)["name"].as_str().unwrap());
+        let own: Vec<_> = ended.iter().filter(|row| row["rowid"] == rowid).collect();
+        let [row] = own.as_slice() else {
+            panic!("{rowid}: {own:#?}");
+        };
+        let text = row["payload"]["data"][column].as_str().unwrap_or_default();
+        assert!(text.contains(words), "{row}");
+        assert_eq!(row["status"], status, "{row}");
+    }
+}
+
+#[tokio::test]
+async fn agent_that_does_not_run_is_told_of_its_guest_and_is_no_warning() {
+    let bench = filled().await;
+    bench
+        .proxmox
+        .world()
+        .change(|world| world.guest(101).unwrap().agent = Agent::NotRunning);
+    bench.forget();
+    let events = bench.events(Stage::VirtualMachines, of_guest(&bench, 101)).await;
+    let substeps = found(&events, "substep").into_iter();
+    let told: Vec<&Value> = substeps.filter(|data| data["substep"] == "vm_interfaces").collect();
+    assert_eq!((told.len(), &told[0]["status"]), (1, &json!("completed")));
+    let message = told[0]["message"].as_str().unwrap();
+    assert!(message.contains("agent is not running"), "{message}");
+    let result = &events.last().unwrap().data["result"];
+    assert_eq!(result.get("warnings"), None, "{result}");
+}
+
+#[tokio::test]
+async fn guest_that_was_as_it_should_be_is_told_as_left_and_one_that_was_not_as_what_was_done() {
+    let bench = small().await;
+    bench.stage(Stage::VirtualMachines).await;
+    bench
+        .netbox
+        .faults()
+        .refuse_row("virtualization/interfaces", "net0", "name", "This name is reserved.");
+    for (memory, operation) in [(777, "updated"), (777, "skipped")] {
+        bench
+            .proxmox
+            .world()
+            .change(|world| world.guest(101).unwrap().memory_mib = memory);
+        bench.forget();
+        let events = bench.events(Stage::VirtualMachines, of_guest(&bench, 101)).await;
+        let items = found(&events, "item_progress").into_iter();
+        let mut own = items.filter(|data| data["phase"] == "virtual-machines" && data["warning"].is_string());
+        let told = own.next().unwrap();
+        assert_eq!(
+            (&told["operation"], &told["status"]),
+            (&json!(operation), &json!("completed"))
+        );
+    }
 }

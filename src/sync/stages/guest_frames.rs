@@ -82,18 +82,22 @@ impl EndpointRun<'_> {
                 continue;
             }
             let page = self.page(PAGE, row.id);
-            self.progress.item(Item {
-                phase: PHASE,
-                name: &name,
-                kind: guest.kind.as_str(),
-                page: Some((row.id, &page)),
-                operation: "updated",
-                warning: warning.as_deref(),
-                extra: None,
-                error: None,
-                current: 0,
-                total: 0,
-            });
+            // That it was as it should be completes its turn too.
+            self.progress.item_as(
+                "completed",
+                Item {
+                    phase: PHASE,
+                    name: &name,
+                    kind: guest.kind.as_str(),
+                    page: Some((row.id, &page)),
+                    operation: operation(outcome, row),
+                    warning: warning.as_deref(),
+                    extra: None,
+                    error: None,
+                    current: 0,
+                    total: 0,
+                },
+            );
         }
         count
     }
@@ -144,6 +148,17 @@ fn fate<'a>(outcome: &'a Outcome, guest: &Guest) -> Fate<'a> {
     let is_it = |failure: &&Failure| failure.key == key || failure.key.is_empty() && failure.label == label;
     let failure = failed.find(is_it);
     failure.map_or(Fate::LeftAlone, |failure| Fate::Failed(&failure.message))
+}
+
+/// What was done to a virtual machine that stands.
+fn operation(outcome: &Outcome, row: &Written) -> &'static str {
+    if outcome.unchanged.contains(row) {
+        "skipped"
+    } else if outcome.created.contains(row) {
+        "created"
+    } else {
+        "updated"
+    }
 }
 
 /// How many of a guest's interfaces failed, in words; `None` where none did.

@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::{Assignment, IpAddress};
 use crate::reconcile::ObjectId;
-use crate::stages::ports::guest_ports;
+use crate::stages::ports::{guest_ports, interface_of};
 use crate::stages::vm_addresses::claims;
 use crate::sync::pass::EndpointRun;
-use crate::sync::report::{Outcome, Written};
+use crate::sync::report::Outcome;
 
 /// The table of interfaces.
 pub(super) const PORTS: &str = "vm_interface";
@@ -64,26 +64,51 @@ impl EndpointRun<'_> {
         }
     }
 
-    /// Each interface's addresses that stand, by their `texts`, and the interfaces that have none.
+    /// Each interface's addresses that stand, by their `texts`; of one without any, why it has none.
     pub(super) fn tell_addresses(&self, outcome: &Outcome, texts: &BTreeMap<String, String>) {
         let claims = claims(&self.facts);
-        let standing: BTreeMap<&str, &Written> = outcome.standing().map(|row| (row.key.as_str(), row)).collect();
+        let fates = fates(outcome);
+        let mut wanted: BTreeMap<ObjectId, Vec<(String, Fate<'_>)>> = BTreeMap::new();
         for claim in &claims.claims {
             let key = IpAddress::key_of(claim.address.host, Some(&Assignment::VmInterface(claim.interface)));
-            if let Some(row) = standing.get(key.as_str()) {
-                let rowid = row_id(&claim.machine_name, &claim.interface_name);
-                let columns = json!({
-                    "completed": true, "rowid": rowid, "name": claim.interface_name, "vm": claim.machine_name,
-                    "ip_id": Ids::told(row.id), "address": texts.get(&key),
-                });
-                self.progress.columns(ADDRESSES, "sync", &rowid, &columns);
+            let fate = fates.get(key.as_str()).copied().unwrap_or_default();
+            wanted.entry(claim.interface).or_default().push((key, fate));
+        }
+        for guest in guest_ports(&self.facts) {
+            let machine = guest.bound.label();
+            for port in &guest.ports {
+                let interface = interface_of(&self.facts, &guest, port);
+                let own = interface.and_then(|interface| wanted.get(&interface));
+                let own = own.map_or(&[][..], Vec::as_slice);
+                let standing = own.iter().filter_map(|(key, fate)| Some((key, fate.row?)));
+                let mut told: Vec<Value> = standing
+                    .map(|(key, row)| json!({"ip_id": Ids::told(row), "address": texts.get(key)}))
+                    .collect();
+                if told.is_empty() {
+                    told.push(ending(interface, own));
+                }
+                let rowid = row_id(machine, &port.name);
+                for mut columns in told {
+                    if let Value::Object(columns) = &mut columns {
+                        let row = [("rowid", &rowid[..]), ("name", &port.name), ("vm", machine)];
+                        columns.extend(row.map(|(column, text)| (column.to_owned(), json!(text))));
+                        columns.insert("completed".to_owned(), json!(true));
+                    }
+                    self.progress.columns(ADDRESSES, "sync", &rowid, &columns);
+                }
             }
         }
-        for (machine, name) in claims.bare {
-            let rowid = row_id(&machine, &name);
-            let columns = json!({"completed": true, "rowid": rowid, "name": name, "vm": machine, "address": "No IP"});
-            self.progress.columns(ADDRESSES, "sync", &rowid, &columns);
-        }
+    }
+}
+
+/// Why an interface has none of the addresses that it should have.
+fn ending(interface: Option<ObjectId>, wanted: &[(String, Fate<'_>)]) -> Value {
+    let error = wanted.iter().find_map(|(_, fate)| fate.error);
+    match (interface, error) {
+        (None, _) => json!({"warning": "Its interface is not in NetBox yet."}),
+        (Some(_), Some(error)) => json!({"error": error}),
+        (Some(_), None) if wanted.is_empty() => json!({"address": "No IP"}),
+        (Some(_), None) => json!({"warning": "Its addresses were left to whoever has them."}),
     }
 }
 

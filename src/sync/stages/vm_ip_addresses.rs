@@ -113,7 +113,7 @@ impl EndpointRun<'_> {
         self.or_without::<R, _>(read)
     }
 
-    /// Tells what was found; returns how many addresses are nothing for NetBox.
+    /// Tells what was found; returns how many addresses are nothing for NetBox, and interfaces are not there.
     fn discover_addresses(&mut self) -> usize {
         let claims = claims(&self.facts);
         let items: Vec<Value> = claims
@@ -122,15 +122,15 @@ impl EndpointRun<'_> {
             .map(|claim| json!({"name": claim.address.host, "item_type": "ip_address"}))
             .collect();
         self.progress.discovered(PHASE, "address", &items);
-        if !claims.missing.is_empty() {
-            let (interfaces, machines) = (claims.missing.values().sum::<usize>(), claims.missing.len());
+        let (interfaces, machines) = (claims.missing.values().sum::<usize>(), claims.missing.len());
+        if interfaces > 0 {
             let text = format!(
                 "{interfaces} interfaces of {machines} virtual machines are not in NetBox yet: run the stage \
                  vm-interfaces first"
             );
             self.warnings.push(text.into());
         }
-        claims.left_out
+        claims.left_out + interfaces
     }
 
     /// Writes who in the guests has the addresses, and the primary ones.
