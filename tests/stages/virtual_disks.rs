@@ -356,8 +356,7 @@ async fn machine_whose_own_size_changes_counts_as_updated_and_fails_where_that_i
         let told = ["created", "updated", "failed"].map(|count| result[count].as_u64().unwrap());
         assert_eq!(told, [created, updated, failed], "{result}");
         let rowid = format!("{name}-disks");
-        let rows = events.iter().filter(|event| event.data["rowid"] == rowid);
-        let row = rows.last().unwrap();
+        let row = events.iter().rfind(|event| event.data["rowid"] == rowid).unwrap();
         let error = row.data["payload"]["data"]["error"].as_str().unwrap_or_default();
         assert_eq!(error.contains("Not that small."), failed == 1, "{error}");
         bench.netbox.faults().clear();
