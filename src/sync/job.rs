@@ -212,7 +212,7 @@ mod tests {
         request
     }
 
-    fn held(job: Job, request: &SyncRequest) -> Vec<&'static str> {
+    fn held(job: &Job, request: &SyncRequest) -> Vec<&'static str> {
         job.stages(request).into_iter().map(Stage::as_str).collect()
     }
 
@@ -220,18 +220,18 @@ mod tests {
     fn runs_that_change_rows_of_another_stage_hold_it_too() {
         let plain = request(true, true);
         assert_eq!(
-            held(Job::Stage(Stage::VirtualDisks), &plain),
+            held(&Job::Stage(Stage::VirtualDisks), &plain),
             ["virtual-machines", "virtual-disks"]
         );
         assert_eq!(
-            held(Job::Stage(Stage::VmIpAddresses), &plain),
+            held(&Job::Stage(Stage::VmIpAddresses), &plain),
             ["virtual-machines", "vm-interfaces", "vm-ip-addresses"]
         );
         let mut of_node = request(true, true);
         of_node.options.only = Only::default().and(Part::Node, "pve1");
-        assert_eq!(held(Job::Stage(Stage::NodeInterfaces), &plain), ["node-interfaces"]);
+        assert_eq!(held(&Job::Stage(Stage::NodeInterfaces), &plain), ["node-interfaces"]);
         assert_eq!(
-            held(Job::Stage(Stage::NodeInterfaces), &of_node),
+            held(&Job::Stage(Stage::NodeInterfaces), &of_node),
             ["devices", "node-interfaces"]
         );
     }
@@ -239,16 +239,13 @@ mod tests {
     #[test]
     fn run_holds_every_stage_whose_rows_it_may_write() {
         let machines = Job::Stage(Stage::VirtualMachines);
+        assert_eq!(held(&machines, &request(false, false)), ["devices", "virtual-machines"]);
         assert_eq!(
-            held(machines.clone(), &request(false, false)),
-            ["devices", "virtual-machines"]
-        );
-        assert_eq!(
-            held(machines.clone(), &request(false, true)),
+            held(&machines, &request(false, true)),
             ["devices", "virtual-machines", "task-history"]
         );
         assert_eq!(
-            held(machines, &request(true, false)),
+            held(&machines, &request(true, false)),
             [
                 "devices",
                 "virtual-machines",
@@ -259,12 +256,12 @@ mod tests {
             ]
         );
         let plain = request(true, true);
-        assert_eq!(held(Job::Stage(Stage::Snapshots), &plain), ["snapshots"]);
+        assert_eq!(held(&Job::Stage(Stage::Snapshots), &plain), ["snapshots"]);
         assert_eq!(
-            held(Job::Stage(Stage::VmInterfaces), &plain),
+            held(&Job::Stage(Stage::VmInterfaces), &plain),
             ["node-interfaces", "vm-interfaces"]
         );
-        assert_eq!(held(Job::FullUpdate, &plain).len(), Stage::ORDER.len());
+        assert_eq!(held(&Job::FullUpdate, &plain).len(), Stage::ORDER.len());
         let disk = |more: &[(&str, &str)]| {
             let guest = [
                 ("cluster_name", "lab"),
@@ -277,9 +274,9 @@ mod tests {
             Job::Individual(Individual::parse(IndividualKind::Disk, &query.collect()).unwrap())
         };
         let parents = ["devices", "virtual-machines", "virtual-disks"];
-        assert_eq!(held(disk(&[("auto_create_storage", "false")]), &plain), parents);
+        assert_eq!(held(&disk(&[("auto_create_storage", "false")]), &plain), parents);
         assert_eq!(
-            held(disk(&[]), &plain),
+            held(&disk(&[]), &plain),
             ["devices", "storage", "virtual-machines", "virtual-disks"]
         );
         assert_eq!(above(Stage::VmIpAddresses).len(), 4);
