@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use super::Facts;
-use super::guests::kept_machines;
 use super::vm_addresses::{Claim, claims, leftovers};
 use crate::netbox::objects::{IpAddress, PROXBOX_TAG};
 use crate::reconcile::{Mode, ObjectId, Stored};
@@ -103,8 +102,6 @@ struct Court<'a> {
     wanted: BTreeSet<(ObjectId, IpAddr)>,
     machines: BTreeMap<ObjectId, ObjectId>,
     may_take: bool,
-    /// Virtual machines that take nothing over.
-    kept: BTreeSet<ObjectId>,
     /// Hosts of the global table that a claim has got in this run, and which.
     given: HashMap<IpAddr, (ObjectId, String)>,
     /// Rows that a claim has got in this run.
@@ -131,7 +128,6 @@ impl<'a> Court<'a> {
                 .map(|stored| (stored.id, stored.object.virtual_machine))
                 .collect(),
             may_take,
-            kept: kept_machines(facts),
             given: HashMap::new(),
             taken: BTreeSet::new(),
         }
@@ -173,7 +169,7 @@ impl<'a> Court<'a> {
         let rows = self.rows_of(claim);
         let free = rows.iter().find(|stored| self.is_free(stored, claim));
         if let Some(free) = free {
-            if !self.may_take || self.kept.contains(&claim.machine) {
+            if !self.may_take {
                 return Verdict::Skip;
             }
             self.taken.insert(free.id);

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use super::guests::kept_interfaces;
 use super::ports::{guest_ports, interface_of};
 use super::vm_interfaces::all_ports;
 use super::{Desired, Facts, Flag, Pass, Selection};
@@ -119,16 +118,6 @@ impl Pass for VmInterfaceStates {
             })
         });
         Desired::by_key(states)
-    }
-
-    fn settle(
-        facts: &Facts,
-        mut desired: Desired<VmInterfaceState>,
-        actual: &[Stored<VmInterfaceState>],
-    ) -> Desired<VmInterfaceState> {
-        let kept = kept_interfaces(facts);
-        desired.keep(actual, |state| kept.contains(&state.vm_interface));
-        desired
     }
 
     fn policy(facts: &Facts) -> Policy {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::guests::{bindings, kept_machines};
+use super::guests::bindings;
 use super::ports::{guest_ports, interface_of};
 use super::{Desired, Facts, InterfaceNaming, Pass, Selection};
 use crate::mapping::guest_interface::guest_vm_interface;
@@ -37,7 +37,7 @@ pub(super) fn mode(facts: &Facts) -> Mode {
 /// The virtual machines whose rows may be changed, not only made.
 fn followed(facts: &Facts) -> BTreeSet<ObjectId> {
     let bound = bindings(facts).bound.into_iter();
-    let followed = bound.filter(|bound| mode(facts) == Mode::Always && bound.mode == Mode::Always);
+    let followed = bound.filter(|_| mode(facts) == Mode::Always);
     followed.map(|bound| bound.id).collect()
 }
 
@@ -172,16 +172,6 @@ impl Pass for GuestInterfaces {
 
     fn desired(facts: &Facts) -> Desired<GuestVmInterface> {
         Desired::by_key(rows(facts))
-    }
-
-    fn settle(
-        facts: &Facts,
-        mut desired: Desired<GuestVmInterface>,
-        actual: &[Stored<GuestVmInterface>],
-    ) -> Desired<GuestVmInterface> {
-        let kept = kept_machines(facts);
-        desired.keep(actual, |row| kept.contains(&row.virtual_machine));
-        desired
     }
 
     fn policy(facts: &Facts) -> Policy {

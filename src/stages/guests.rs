@@ -148,14 +148,6 @@ pub(super) fn kept_machines(facts: &Facts) -> BTreeSet<ObjectId> {
     kept.map(|bound| bound.id).collect()
 }
 
-/// The interfaces of those virtual machines, as far as they were read.
-pub(super) fn kept_interfaces(facts: &Facts) -> BTreeSet<ObjectId> {
-    let machines = kept_machines(facts);
-    let interfaces = facts.known.network.interfaces.iter();
-    let kept = interfaces.filter(|stored| machines.contains(&stored.object.virtual_machine));
-    kept.map(|stored| stored.id).collect()
-}
-
 /// The same facts, as if the request named no virtual machines.
 pub fn of_all_machines(facts: &Facts) -> Facts {
     let mut all = facts.clone();

@@ -14,7 +14,7 @@ use crate::mapping::guest_interface::row_name;
 use crate::netbox::objects::{
     GuestVmInterface, GuestVmInterfaceAddress, IpAddress, PROXBOX_TAG, PrimaryAddresses, Said,
 };
-use crate::reconcile::{Mode, ObjectId, Policy, Retire, Stored};
+use crate::reconcile::{ObjectId, Policy, Retire, Stored};
 
 /// Links between guests' interfaces and addresses that hold no more; while they stand NetBox does not let the addresses
 /// go.
@@ -85,11 +85,10 @@ fn own_addresses(facts: &Facts) -> BTreeSet<ObjectId> {
     addresses.map(|stored| stored.id).collect()
 }
 
-/// What the agents of virtual machines that are kept in step told: the hosts of each interface.
+/// What the agents of virtual machines told: the hosts of each interface.
 fn told(facts: &Facts) -> BTreeMap<ObjectId, BTreeMap<String, BTreeSet<IpAddr>>> {
     let mut told: BTreeMap<ObjectId, BTreeMap<String, BTreeSet<IpAddr>>> = BTreeMap::new();
-    let ports = guest_ports(facts).into_iter();
-    for guest in ports.filter(|guest| guest.bound.mode == Mode::Always) {
+    for guest in guest_ports(facts) {
         if let Some(interfaces) = &guest.agent {
             let names = told.entry(guest.bound.id).or_default();
             for interface in interfaces {

@@ -9,7 +9,7 @@ use super::{Facts, Family, Part};
 use crate::mapping::ip_address::{Address, addresses_of};
 use crate::mapping::vm_interface::core_name;
 use crate::netbox::objects::{IpAddress, PROXBOX_TAG};
-use crate::reconcile::{Mode, ObjectId, Stored};
+use crate::reconcile::{ObjectId, Stored};
 
 /// An address that an interface should have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub struct Claims {
     pub left_out: usize,
     /// Virtual machines of which interfaces are missing in NetBox, and how many.
     pub missing: BTreeMap<String, usize>,
-    /// Interfaces that are kept in step and of which it is known what addresses they have, and of which families.
+    /// Interfaces of which it is known what addresses they have, and of which families.
     pub covered: BTreeMap<ObjectId, BTreeSet<Family>>,
 }
 
@@ -70,9 +70,7 @@ pub fn claims(facts: &Facts) -> Claims {
         if found.addresses.is_empty() {
             claims.bare.push((guest.bound.label().to_owned(), port.name.clone()));
         }
-        if guest.bound.mode == Mode::Always {
-            claims.covered.entry(interface).or_default().extend(found.covered);
-        }
+        claims.covered.entry(interface).or_default().extend(found.covered);
         let wanted = found.addresses.into_iter().filter(is_wanted);
         claims.claims.extend(wanted.map(|address| Claim {
             machine: guest.bound.id,

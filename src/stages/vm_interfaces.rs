@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::guests::{Bound, bindings, kept_machines};
+use super::guests::{Bound, bindings};
 use super::ports::{GuestPorts, Port, guest_ports};
 use super::vlans::{nearness, take_nearest};
 use super::{Desired, Facts, Flag, Pass, Selection};
@@ -227,8 +227,6 @@ impl Pass for VmInterfaces {
                 }
             }
         }
-        let kept = kept_machines(facts);
-        desired.keep(actual, |interface| kept.contains(&interface.virtual_machine));
         desired
     }
 

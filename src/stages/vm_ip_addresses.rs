@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::address_owners::{Title, estate};
 use super::guest_interfaces::{mappings, mode as guest_mode};
-use super::guests::{bindings, kept_interfaces};
+use super::guests::bindings;
 use super::ports::{guest_ports, interface_of};
 use super::vm_addresses::{Claim, claims, family};
 use super::{Desired, Facts, Family, Flag, Pass, Selection};
@@ -100,11 +100,6 @@ impl Pass for Addresses {
             };
             desired.wanted.push(Wanted { object, row });
         }
-        let kept = kept_interfaces(facts);
-        desired.keep(actual, |row| {
-            let interface = row.vm_interface();
-            interface.is_some_and(|interface| kept.contains(&interface))
-        });
         desired
     }
 

@@ -5,13 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::guests::{kept_interfaces, kept_machines};
 use super::ports::{guest_ports, interface_of};
 use super::vm_interfaces::{all_ports, interface_selection, of_machines};
 use super::{Desired, Facts, Pass, Selection};
 use crate::mapping::vm_interface::mac_address;
 use crate::netbox::ids::Ids;
-use crate::netbox::objects::{Assignment, MacAddress, PROXBOX_TAG, Tag, VmInterface};
+use crate::netbox::objects::{MacAddress, PROXBOX_TAG, Tag, VmInterface};
 use crate::reconcile::{Mode, ObjectId, Policy, Resource, Row, Stored, Wanted};
 
 /// The MAC addresses.
@@ -136,12 +135,6 @@ impl Pass for MacAddresses {
                 wanted.row = Row::Is(*id);
             }
         }
-        let kept = kept_interfaces(facts);
-        let is_kept = |mac: &MacAddress| {
-            let interface = mac.assigned.as_ref().and_then(Assignment::vm_interface);
-            interface.is_some_and(|interface| kept.contains(&interface))
-        };
-        desired.keep(actual, is_kept);
         desired
     }
 
@@ -168,16 +161,13 @@ impl Pass for PrimaryMacs {
     fn desired(facts: &Facts) -> Desired<VmInterface> {
         let primaries = primaries(facts);
         let is_free = |id: &ObjectId| primaries.get(id).copied().flatten().is_none();
-        let (mode, kept) = (mode(facts), kept_machines(facts));
-        let may_change = |interface: &VmInterface| mode == Mode::Always && !kept.contains(&interface.virtual_machine);
         let wanted = lacking(facts).filter_map(|(interface, id, mac)| {
-            let may_set = is_free(&id) || may_change(&interface);
             let object = VmInterface {
                 primary_mac_address: Some(facts.ids.find::<MacAddress>(&mac.key())?),
                 ..interface
             };
             let row = Row::Is(id);
-            may_set.then_some(Wanted { object, row })
+            (mode(facts) == Mode::Always || is_free(&id)).then_some(Wanted { object, row })
         });
         Desired {
             wanted: wanted.collect(),

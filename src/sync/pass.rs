@@ -84,20 +84,13 @@ impl<'a> EndpointRun<'a> {
         }
     }
 
-    /// Runs two passes side by side. Neither may need what the other writes, nor may one change rows that the other's hang
-    /// on: the database of NetBox would let both wait for each other, and end one of them.
-    pub(super) async fn passes<P: Pass, Q: Pass>(&mut self) -> Result<[Outcome; 2], Error> {
-        let [first, second] = self.try_passes::<P, Q>().await;
-        Ok([first?, second?])
+    /// Runs two passes side by side; one may do without the other. Neither may need what the other writes, nor may one change
+    /// rows that the other's hang on: the database of NetBox would let both wait for each other, and end one of them.
+    pub(super) async fn try_passes<P: Pass, Q: Pass>(&mut self) -> [Result<Outcome, Error>; 2] {
+        self.two_passes::<P, Q>([1, 1]).await
     }
 
-    /// Like [`Self::passes`], for three.
-    pub(super) async fn three_passes<P: Pass, Q: Pass, R: Pass>(&mut self) -> Result<[Outcome; 3], Error> {
-        let [first, second, third] = self.try_three_passes::<P, Q, R>().await;
-        Ok([first?, second?, third?])
-    }
-
-    /// Like [`Self::three_passes`], where one may do without the others.
+    /// Like [`Self::try_passes`], for three.
     pub(super) async fn try_three_passes<P: Pass, Q: Pass, R: Pass>(&mut self) -> [Result<Outcome, Error>; 3] {
         let (first, second, third) =
             tokio::join!(self.carry_out::<P>(2), self.carry_out::<Q>(2), self.carry_out::<R>(2));
@@ -106,11 +99,6 @@ impl<'a> EndpointRun<'a> {
             self.take_in::<Q>(second),
             self.take_in::<R>(third),
         ]
-    }
-
-    /// Like [`Self::passes`], where one may do without the other.
-    pub(super) async fn try_passes<P: Pass, Q: Pass>(&mut self) -> [Result<Outcome, Error>; 2] {
-        self.two_passes::<P, Q>([1, 1]).await
     }
 
     /// Like [`Self::try_passes`], where the second writes so little that the first does as if it were alone.

@@ -75,8 +75,8 @@ impl EndpointRun<'_> {
             ..BootstrapStatus::default()
         };
         let tags = self.pass::<Tags>().await;
-        let made = tags.as_ref().map_or(&[][..], |tags| &tags.created);
-        self.facts.known.is_first_run = made.iter().any(|tag| tag.key == PROXBOX_TAG);
+        let has_made = |tags: &Outcome| tags.created.iter().any(|tag| tag.key == PROXBOX_TAG);
+        self.facts.known.is_first_run = tags.as_ref().is_ok_and(has_made);
         self.supported::<Tags>(tags, &mut status)?;
         let [cluster_types, manufacturers] = self.try_passes::<ClusterTypes, Manufacturers>().await;
         // Nothing can be done without it.
