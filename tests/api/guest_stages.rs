@@ -94,7 +94,7 @@ async fn every_route_answers_the_same_as_a_stream_and_plainly_and_writes_nothing
 async fn plain_answers_have_the_members_that_are_promised() {
     let trio = filled().await;
     for (route, members) in [
-        ("create", &["id", "name"][..]),
+        ("create", &["id", "name", "operation", "url", "status", "cluster"][..]),
         ("backups/all/create", &["id"]),
         ("interfaces/create", &["id", "mac_address", "interface"]),
         ("interfaces/ip-address/create", &["ip_id", "address"]),

@@ -1,6 +1,7 @@
 //! The stages, the full update and the sweep, each as a stream and, where that path is free, as one JSON answer.
 
 pub(super) mod document;
+mod records;
 
 use axum::Json;
 use axum::extract::State;
@@ -301,12 +302,17 @@ async fn run(
         }
     }
     let missing = endpoint_errors(&job.missing);
+    let netbox = job.context.netbox.clone();
     let running = state.runs.start(work, job.request, job.context);
     if place.answer == Answer::Stream {
         return Ok((missing, sse::response(running.into_events())).into_response());
     }
     let report = running.report().await.ok_or_else(|| ApiError::broken(None))?;
-    Ok((missing, Json(answer(place, &scope, report)?)).into_response())
+    let mut body = answer(place, &scope, report)?;
+    if let (sync::Job::Stage(Stage::VirtualMachines), Answer::Objects(list)) = (&place.work, place.answer) {
+        records::show(&netbox, list, &mut body).await;
+    }
+    Ok((missing, Json(body)).into_response())
 }
 
 /// What is to run, with what only the query tells. A sweep that writes has to say for which run and which endpoints.
