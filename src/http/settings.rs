@@ -256,7 +256,7 @@ mod tests {
                 port: server.address().port(),
                 token_version: TokenVersion::V1,
                 verify_ssl: false,
-                enabled: true,
+                ..NetBoxSettings::default()
             },
             token_key: SecretChange::Keep,
             token: SecretChange::Set(Some("token-of-the-service".to_owned().into())),

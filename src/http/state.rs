@@ -11,9 +11,9 @@ use super::error::ApiError;
 use super::settings::Settings;
 use super::sisters::Sisters;
 use crate::config::Config;
-use crate::netbox::{Client, Endpoint, Token};
+use crate::netbox::{Client, Endpoint, Scheme, Token};
 use crate::proxmox::description::Catalog;
-use crate::store::{NetBoxEndpoint, Store, TokenVersion};
+use crate::store::{NetBoxEndpoint, NetBoxSettings, Store, TokenVersion};
 use crate::sync::Registry;
 use crate::telemetry::Ring;
 use crate::{netbox, proxmox};
@@ -87,7 +87,7 @@ impl AppState {
         // The plugin sends addresses with their mask.
         let host = host.split('/').next().unwrap_or_default();
         let mut endpoint = Endpoint::new(row.id.to_string(), host, settings.port, token);
-        endpoint.verify_tls = settings.verify_ssl;
+        reach(&mut endpoint, settings);
         let tuning = &self.settings.effective().netbox;
         endpoint.timeout = tuning.timeout.unwrap_or(endpoint.timeout);
         endpoint.max_retries = tuning.max_retries.unwrap_or(endpoint.max_retries);
@@ -97,4 +97,13 @@ impl AppState {
         endpoint.limits.total = tuning.max_concurrent;
         Ok(endpoint)
     }
+}
+
+/// Has `endpoint` reached the way these settings say, its address aside.
+pub(super) fn reach(endpoint: &mut Endpoint, settings: &NetBoxSettings) {
+    endpoint.verify_tls = settings.verify_ssl;
+    endpoint.scheme = settings.scheme.as_deref().and_then(Scheme::parse);
+    endpoint.base_path.clone_from(&settings.base_path);
+    endpoint.tls_ca_pem.clone_from(&settings.tls_ca_pem);
+    endpoint.tls_fingerprint.clone_from(&settings.tls_fingerprint);
 }

@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::error::Error;
+use super::tls;
 
 /// What stands before a v2 token's key on the wire.
 const V2_PREFIX: &str = "nbt_";
@@ -29,6 +30,13 @@ impl Scheme {
             Self::Http => "http",
             Self::Https => "https",
         }
+    }
+
+    /// The scheme of that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Http, Self::Https]
+            .into_iter()
+            .find(|scheme| scheme.as_str() == word)
     }
 }
 
@@ -129,6 +137,8 @@ pub struct Endpoint {
     pub host: String,
     /// TCP port.
     pub port: u16,
+    /// The path below which NetBox is served: empty, or a slash and a path without one at its end.
+    pub base_path: String,
     /// Credentials.
     pub token: Token,
     /// Whether the server's certificate must be valid for `host`.
@@ -155,6 +165,7 @@ impl Endpoint {
             scheme: None,
             host: host.into(),
             port,
+            base_path: String::new(),
             token,
             verify_tls: true,
             tls_ca_pem: None,
@@ -180,11 +191,22 @@ impl Endpoint {
         self.scheme.is_none() && self.assumed_scheme() == Scheme::Http && !PLAIN_PORTS.contains(&self.port)
     }
 
-    /// `scheme://host:port`, without a slash at the end.
+    /// Checks what an operator may have written wrongly.
     ///
     /// # Errors
     ///
-    /// [`Error::Endpoint`] where host and port are no authority of a URL.
+    /// [`Error::Endpoint`] for a host, path, certificate or fingerprint that cannot be used.
+    pub fn check(&self) -> Result<(), Error> {
+        self.base_url(self.assumed_scheme())?;
+        tls::config(self)?;
+        Ok(())
+    }
+
+    /// `scheme://host:port` and the path, without a slash at the end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Endpoint`] where host and port are no authority of a URL, or the path is none.
     pub(super) fn base_url(&self, scheme: Scheme) -> Result<String, Error> {
         let host = self.host.trim();
         let host = if host.contains(':') && !host.starts_with('[') {
@@ -199,17 +221,24 @@ impl Endpoint {
         if host.is_empty() || !is_bare || host.contains(['/', '@', '?', '#', '\\']) {
             return Err(Error::endpoint("host", "not a domain name or address"));
         }
-        Ok(text)
+        if !is_path(&self.base_path) {
+            return Err(Error::endpoint(
+                "base_path",
+                "not a path such as `/netbox`: a slash, then letters, digits and `-._~` between slashes",
+            ));
+        }
+        Ok(text + &self.base_path)
     }
 
     /// A fingerprint of everything that would make another client; never reversible to the token.
     pub(super) fn digest(&self) -> [u8; 32] {
         let mut hasher = Sha256::new();
         let plain = format!(
-            "{:?}|{}|{}|{}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
+            "{:?}|{}|{}|{}|{}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
             self.scheme,
             self.host,
             self.port,
+            self.base_path,
             self.verify_tls,
             self.tls_ca_pem,
             self.tls_fingerprint,
@@ -222,6 +251,16 @@ impl Endpoint {
         self.token.digest_into(&mut hasher);
         hasher.finalize().into()
     }
+}
+
+/// Whether this is empty or a path that needs no escapes and leads nowhere else.
+fn is_path(path: &str) -> bool {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.' | '_' | '~');
+    let is_segment = |part: &str| !matches!(part, "" | "." | "..") && part.chars().all(is_plain);
+    path.is_empty()
+        || path
+            .strip_prefix('/')
+            .is_some_and(|rest| rest.split('/').all(is_segment))
 }
 
 /// Adds a part with its length, so that no two lists of parts hash alike.
@@ -286,6 +325,29 @@ mod tests {
         }
         let endpoint = Endpoint::new("n", "2001:db8::1", 80, Token::V1("t".into()));
         assert_eq!(endpoint.base_url(Scheme::Http).unwrap(), "http://[2001:db8::1]:80");
+    }
+
+    #[test]
+    fn path_is_a_plain_one() {
+        let mut endpoint = Endpoint::new("n", "h", 80, Token::V1("t".into()));
+        for (path, is_fine) in [
+            ("", true),
+            ("/netbox", true),
+            ("/tools/netbox-2.x", true),
+            ("netbox", false),
+            ("/netbox/", false),
+            ("/", false),
+            ("/a/../b", false),
+            ("/a//b", false),
+            ("/a?b", false),
+            ("/a b", false),
+            ("/a%2Fb", false),
+        ] {
+            path.clone_into(&mut endpoint.base_path);
+            assert_eq!(endpoint.base_url(Scheme::Http).is_ok(), is_fine, "{path}");
+        }
+        "/netbox".clone_into(&mut endpoint.base_path);
+        assert_eq!(endpoint.base_url(Scheme::Https).unwrap(), "https://h:80/netbox");
     }
 
     #[test]

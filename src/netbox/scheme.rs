@@ -15,7 +15,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Where a NetBox is.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// `scheme://host:port`.
+    /// Scheme, host, port and path.
     pub(super) base: String,
     /// Its release, where it has told.
     pub(super) release: Option<NetBoxVersion>,

@@ -469,6 +469,20 @@ async fn redirect_is_refused_and_names_its_target() {
 }
 
 #[tokio::test]
+async fn requests_go_below_the_path_that_netbox_is_served_under() {
+    let server = MockServer::start().await;
+    answer(&server, "GET", "/netbox/api/extras/tags/", page(None, [1, 2])).await;
+    let client = Client::new(Endpoint {
+        base_path: "/netbox".to_owned(),
+        ..endpoint(server.address().port())
+    })
+    .unwrap();
+    let rows = client.list::<Value>(TAGS, &Query::new()).await.unwrap();
+    assert_eq!(ids(&rows), [1, 2]);
+    assert!(client.base_url().ends_with("/netbox"), "{}", client.base_url());
+}
+
+#[tokio::test]
 async fn path_that_leaves_the_api_is_never_sent() {
     let server = MockServer::start().await;
     let client = client(&server);

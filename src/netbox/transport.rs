@@ -169,7 +169,7 @@ impl Transport {
         self.base.get().unwrap_or(&self.assumed_base)
     }
 
-    /// Scheme, host and port; found out first where that must be.
+    /// Scheme, host, port and path; found out first where that must be.
     async fn base(&self) -> Result<&str, Error> {
         let find = async || {
             let found = scheme::find(&self.reader, &self.endpoint).await?;

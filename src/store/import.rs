@@ -341,6 +341,7 @@ fn netbox_settings(row: &SqliteRow) -> NetBoxSettings {
         token_version: TokenVersion::parse(version.trim()).unwrap_or(TokenVersion::V1),
         verify_ssl: column(row, "verify_ssl").unwrap_or(true),
         enabled: column(row, "enabled").unwrap_or(true),
+        ..NetBoxSettings::default()
     }
 }
 

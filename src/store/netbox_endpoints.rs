@@ -56,6 +56,32 @@ pub struct NetBoxSettings {
     pub verify_ssl: bool,
     /// Whether it is used.
     pub enabled: bool,
+    /// `http` or `https`; none: port and `verify_ssl` tell.
+    pub scheme: Option<String>,
+    /// The path below which NetBox is served, such as `/netbox`. Empty: none.
+    pub base_path: String,
+    /// Certificates (PEM) that are trusted besides those of the system.
+    pub tls_ca_pem: Option<String>,
+    /// SHA-256 of its certificate, in hex; where it is set, it alone decides.
+    pub tls_fingerprint: Option<String>,
+}
+
+impl Default for NetBoxSettings {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            ip_address: String::new(),
+            domain: String::new(),
+            port: 443,
+            token_version: TokenVersion::V1,
+            verify_ssl: true,
+            enabled: true,
+            scheme: None,
+            base_path: String::new(),
+            tls_ca_pem: None,
+            tls_fingerprint: None,
+        }
+    }
 }
 
 /// A stored NetBox endpoint; its secrets are opened in a step of their own.
@@ -101,6 +127,10 @@ fn decode(row: &SqliteRow) -> Result<NetBoxEndpoint, sqlx::Error> {
             token_version: TokenVersion::parse(&version).unwrap_or(TokenVersion::V1),
             verify_ssl: row.try_get("verify_ssl")?,
             enabled: row.try_get("enabled")?,
+            scheme: row.try_get("scheme")?,
+            base_path: row.try_get("base_path")?,
+            tls_ca_pem: row.try_get("tls_ca_pem")?,
+            tls_fingerprint: row.try_get("tls_fingerprint")?,
         },
         token_key: row.try_get("token_key")?,
         token: row.try_get("token")?,
@@ -140,8 +170,8 @@ impl Store {
     /// [`Error::Database`].
     pub async fn list_netbox_endpoints(&self) -> Result<Vec<NetBoxEndpoint>, Error> {
         let rows = sqlx::query(
-            "SELECT id, name, ip_address, domain, port, token_version, token_key, token, verify_ssl, enabled \
-             FROM netbox_endpoints ORDER BY id",
+            "SELECT id, name, ip_address, domain, port, token_version, token_key, token, verify_ssl, enabled, scheme, \
+             base_path, tls_ca_pem, tls_fingerprint FROM netbox_endpoints ORDER BY id",
         )
         .fetch_all(&self.pool)
         .await
@@ -210,8 +240,8 @@ impl Store {
     ) -> Result<i64, Error> {
         let settings = &draft.settings;
         let inserted = sqlx::query(
-            "INSERT INTO netbox_endpoints (id, name, ip_address, domain, port, token_version, token, verify_ssl, \
-             enabled) VALUES (?, ?, ?, ?, ?, ?, x'', ?, ?)",
+            "INSERT INTO netbox_endpoints (id, name, ip_address, domain, port, token_version, verify_ssl, enabled, \
+             scheme, base_path, tls_ca_pem, tls_fingerprint, token) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, x'')",
         )
         .bind(id)
         .bind(&settings.name)
@@ -221,6 +251,10 @@ impl Store {
         .bind(settings.token_version.as_str())
         .bind(settings.verify_ssl)
         .bind(settings.enabled)
+        .bind(&settings.scheme)
+        .bind(&settings.base_path)
+        .bind(&settings.tls_ca_pem)
+        .bind(&settings.tls_fingerprint)
         .execute(&mut **transaction)
         .await
         .map_err(Error::database("storing a NetBox endpoint"))?;
@@ -270,7 +304,7 @@ impl Store {
         let mut transaction = self.begin().await?;
         sqlx::query(
             "UPDATE netbox_endpoints SET name = ?, ip_address = ?, domain = ?, port = ?, token_version = ?, \
-             verify_ssl = ?, enabled = ? WHERE id = ?",
+             verify_ssl = ?, enabled = ?, scheme = ?, base_path = ?, tls_ca_pem = ?, tls_fingerprint = ? WHERE id = ?",
         )
         .bind(&settings.name)
         .bind(&settings.ip_address)
@@ -279,6 +313,10 @@ impl Store {
         .bind(settings.token_version.as_str())
         .bind(settings.verify_ssl)
         .bind(settings.enabled)
+        .bind(&settings.scheme)
+        .bind(&settings.base_path)
+        .bind(&settings.tls_ca_pem)
+        .bind(&settings.tls_fingerprint)
         .bind(id)
         .execute(&mut *transaction)
         .await

@@ -214,5 +214,10 @@ pub(super) fn migrator() -> Migrator {
             "sister endpoints",
             include_str!("../../migrations/0005_sister_endpoints.sql"),
         ),
+        migration(
+            6,
+            "reach of NetBox",
+            include_str!("../../migrations/0006_netbox_reach.sql"),
+        ),
     ])
 }

@@ -81,7 +81,10 @@ fn netbox() -> NetBoxDraft {
             port: 8001,
             token_version: TokenVersion::V2,
             verify_ssl: false,
-            enabled: true,
+            scheme: Some("https".to_owned()),
+            base_path: "/netbox".to_owned(),
+            tls_fingerprint: Some("ab".repeat(32)),
+            ..NetBoxSettings::default()
         },
         token_key: SecretChange::Set(Some(secret("public-part"))),
         token: SecretChange::Set(Some(secret("netbox-secret-0815"))),

@@ -36,6 +36,10 @@ async fn row_is_answered_with_a_probe_and_without_its_token() {
             "token_version",
             "verify_ssl",
             "enabled",
+            "scheme",
+            "base_path",
+            "tls_ca_pem",
+            "tls_fingerprint",
             "probe"
         ]
     );
@@ -90,6 +94,43 @@ async fn row_that_has_not_changed_is_stored_without_asking_netbox() {
     assert_eq!(app.delete("/netbox/endpoint/1").await.0, StatusCode::OK);
     assert_eq!(app.get("/netbox/endpoint/1").await.0, StatusCode::NOT_FOUND);
     assert_eq!(app.get("/netbox/status").await.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn way_to_netbox_is_checked_kept_and_used() {
+    let (app, netbox) = (TestApp::start().await, netbox(Account::superuser(TOKEN)).await);
+    let sent = netbox_body(&netbox, TOKEN);
+    let (status, row) = app.post("/netbox/endpoint", &sent).await;
+    assert_eq!(
+        (status, &row["probe"]["reachable"]),
+        (StatusCode::OK, &json!(true)),
+        "{row}"
+    );
+    for (members, field) in [
+        (json!({"scheme": "ftp"}), "scheme"),
+        (json!({"base_path": "netbox"}), "base_path"),
+        (json!({"base_path": "/a/../b"}), "base_path"),
+        (json!({"tls_fingerprint": "AB:CD"}), "tls_fingerprint"),
+        (
+            json!({"verify_ssl": true, "tls_ca_pem": "no certificate"}),
+            "tls_ca_pem",
+        ),
+    ] {
+        let (status, body) = app.put("/netbox/endpoint/1", &members).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{members}: {body}");
+        assert_eq!(body["detail"][0]["loc"], json!(["body", field]), "{body}");
+    }
+    let path = json!({"scheme": "http", "base_path": "/netbox/"});
+    let (status, row) = app.put("/netbox/endpoint/1", &path).await;
+    assert_eq!(
+        (status, &row["scheme"], &row["base_path"], &row["probe"]["reachable"]),
+        (StatusCode::OK, &json!("http"), &json!("/netbox"), &json!(true)),
+        "{row}"
+    );
+    let asked = netbox.requests().pop().unwrap();
+    assert!(asked.path.starts_with("/netbox/api/"), "{}", asked.path);
+    let (_, row) = app.put("/netbox/endpoint/1", &sent).await;
+    assert_eq!(row["base_path"], "/netbox", "the plugin does not know of it");
 }
 
 #[tokio::test]

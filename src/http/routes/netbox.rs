@@ -16,8 +16,10 @@ use crate::http::netbox_probe::{self, NetBoxProbe};
 use crate::http::page::Page;
 use crate::http::patch::{MaybeSecret, MaybeText, Patch, Port, Switch, Text};
 use crate::http::scope::WhichNetBox;
+use crate::http::state::reach;
 use crate::http::targets::get_netbox;
 use crate::http::{AppState, ErrorBody};
+use crate::netbox::{self, Endpoint, Scheme, Token};
 use crate::store::{NetBoxDraft, NetBoxEndpoint, NetBoxSettings, SecretChange, TokenVersion};
 
 /// What is served here, in the order of the OpenAPI document.
@@ -73,6 +75,18 @@ struct Change {
     verify_ssl: Switch,
     #[serde(default)]
     enabled: Switch,
+    /// `http` or `https`; null: TLS on port 443 or with `verify_ssl`.
+    #[serde(default)]
+    scheme: MaybeText,
+    /// The path below which NetBox is served (its `BASE_PATH`), such as `/netbox`.
+    #[serde(default)]
+    base_path: Text,
+    /// Certificates in PEM form that are trusted besides those of the system.
+    #[serde(default)]
+    tls_ca_pem: MaybeText,
+    /// SHA-256 of NetBox's certificate; where it is set, it alone decides.
+    #[serde(default)]
+    tls_fingerprint: MaybeText,
 }
 
 impl Change {
@@ -84,17 +98,8 @@ impl Change {
         if let Some((field, _)) = required.iter().find(|(_, is_absent)| *is_absent) {
             return Err(ApiError::invalid(&["body", field], "Field required."));
         }
-        let settings = NetBoxSettings {
-            name: String::new(),
-            ip_address: String::new(),
-            domain: String::new(),
-            port: 443,
-            token_version: TokenVersion::V1,
-            verify_ssl: true,
-            enabled: true,
-        };
         let mut draft = NetBoxDraft {
-            settings,
+            settings: NetBoxSettings::default(),
             token_key: SecretChange::Keep,
             token: SecretChange::Keep,
         };
@@ -117,6 +122,13 @@ impl Change {
                 ApiError::plain(StatusCode::BAD_REQUEST, "Invalid token_version. Must be 'v1' or 'v2'.")
             })?;
         }
+        self.scheme.apply(&mut settings.scheme);
+        self.base_path.apply(&mut settings.base_path);
+        self.tls_ca_pem.apply(&mut settings.tls_ca_pem);
+        self.tls_fingerprint.apply(&mut settings.tls_fingerprint);
+        settings
+            .base_path
+            .truncate(settings.base_path.trim_end_matches('/').len());
         check(settings)?;
         if let Patch::Given(key) = self.token_key {
             draft.token_key = SecretChange::Set(key);
@@ -148,7 +160,26 @@ fn check(settings: &NetBoxSettings) -> Result<(), ApiError> {
     if settings.port == 0 {
         return Err(ApiError::invalid(&["body", "port"], "Must be between 1 and 65535."));
     }
-    check_host(&settings.ip_address, Some(&settings.domain))
+    check_host(&settings.ip_address, Some(&settings.domain))?;
+    check_reach(settings)
+}
+
+/// What a client could not be made with.
+fn check_reach(settings: &NetBoxSettings) -> Result<(), ApiError> {
+    if settings
+        .scheme
+        .as_deref()
+        .is_some_and(|word| Scheme::parse(word).is_none())
+    {
+        return Err(ApiError::invalid(&["body", "scheme"], "Must be `http` or `https`."));
+    }
+    let token = Token::V1(String::new().into());
+    let mut endpoint = Endpoint::new(&settings.name, "localhost", settings.port, token);
+    reach(&mut endpoint, settings);
+    match endpoint.check() {
+        Err(netbox::Error::Endpoint { field, problem }) => Err(ApiError::invalid(&["body", field], &problem)),
+        Err(_) | Ok(()) => Ok(()),
+    }
 }
 
 /// What NetBox answers now. A row that cannot even be connected to is a probe that failed.
