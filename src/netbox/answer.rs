@@ -109,8 +109,8 @@ pub(super) fn redirect_target(response: &Response) -> String {
     }
 }
 
-/// Sorts what the HTTP library reports by how far the request got.
-pub(super) fn sort(error: reqwest::Error, path: &str, base: &str, limit: Duration) -> Error {
+/// Sorts what the HTTP library reports by how far the request got. With the limit goes whether an operator has set it.
+pub(super) fn sort(error: reqwest::Error, path: &str, base: &str, (limit, is_tunable): (Duration, bool)) -> Error {
     let host = base.split_once("://").map_or(base, |(_, host)| host).to_owned();
     let (is_connect, is_dns, is_timeout) = (error.is_connect(), error.is_dns(), error.is_timeout());
     if error.is_builder() {
@@ -131,6 +131,7 @@ pub(super) fn sort(error: reqwest::Error, path: &str, base: &str, limit: Duratio
         Error::Timeout {
             path: path.to_owned(),
             limit,
+            is_tunable,
         }
     } else {
         Error::Lost {

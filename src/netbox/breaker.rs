@@ -1,10 +1,11 @@
 //! Spares a NetBox that is down, and everybody who asks for it: after some calls in a row without an answer, calls fail at
-//! once for a while; then one is let through to find out.
+//! once for a while; then one is let through to find out, and the others wait for that.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 use super::answer::Answer;
 use super::error::Error;
@@ -20,6 +21,8 @@ const REST: Duration = Duration::from_secs(5);
 pub(super) struct Breaker {
     // A std mutex: held for a few instructions, never across an await.
     state: Mutex<State>,
+    /// A call that found out has ended.
+    probed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -33,25 +36,39 @@ struct State {
 }
 
 impl Breaker {
-    /// Lets a call through.
+    /// Lets a call through, at once or after the one that finds out.
     ///
     /// # Errors
     ///
     /// [`Error::Down`]: it is not to be sent now.
-    pub(super) fn enter(&self) -> Result<Turn<'_>, Error> {
-        let mut state = self.state();
-        let is_probe = match &state.rest {
-            None => false,
-            Some((until, last)) if state.is_probed || Instant::now() < *until => {
-                return Err(Error::Down { last: last.clone() });
+    pub(super) async fn enter(&self) -> Result<Turn<'_>, Error> {
+        let deadline = Instant::now() + REST;
+        loop {
+            let (last, probed) = {
+                let mut state = self.state();
+                let is_probe = match &state.rest {
+                    None => false,
+                    Some((until, last)) if Instant::now() < *until => {
+                        return Err(Error::Down { last: last.clone() });
+                    }
+                    Some(_) => !state.is_probed,
+                };
+                match &state.rest {
+                    // Made under the lock: the probe cannot end in between and leave nobody to tell of it.
+                    Some((_, last)) if !is_probe => (last.clone(), self.probed.notified()),
+                    Some(_) | None => {
+                        state.is_probed |= is_probe;
+                        return Ok(Turn {
+                            breaker: self,
+                            is_probe,
+                        });
+                    }
+                }
+            };
+            if timeout_at(deadline, probed).await.is_err() {
+                return Err(Error::Down { last });
             }
-            Some(_) => true,
-        };
-        state.is_probed |= is_probe;
-        Ok(Turn {
-            breaker: self,
-            is_probe,
-        })
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -67,6 +84,11 @@ pub(super) struct Turn<'a> {
 }
 
 impl Turn<'_> {
+    /// Whether the call finds out for others, who wait for it: then it is not sent again.
+    pub(super) const fn is_probe(&self) -> bool {
+        self.is_probe
+    }
+
     /// Tells what came of `call` in the end. That several rows got no answer says nothing: they may only have been too many.
     pub(super) fn end(self, call: &Call<'_>, outcome: &Result<Answer, Error>) {
         let error = match outcome {
@@ -98,6 +120,7 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if self.is_probe {
             self.breaker.state().is_probed = false;
+            self.breaker.probed.notify_waiters();
         }
     }
 }
@@ -133,47 +156,72 @@ mod tests {
         Err(Error::Timeout {
             path: "/api/x/".to_owned(),
             limit: REST,
+            is_tunable: true,
         })
     }
 
-    fn end(breaker: &Breaker, rows: usize, outcome: &Result<Answer, Error>) {
-        breaker.enter().unwrap().end(&call(rows), outcome);
+    async fn end(breaker: &Breaker, rows: usize, outcome: &Result<Answer, Error>) {
+        breaker.enter().await.unwrap().end(&call(rows), outcome);
     }
 
-    fn tripped() -> Breaker {
+    async fn tripped() -> Breaker {
         let breaker = Breaker::default();
         for outcome in [late(), Ok(answer(503)), late()] {
-            end(&breaker, 1, &outcome);
+            end(&breaker, 1, &outcome).await;
         }
-        assert!(matches!(breaker.enter(), Err(Error::Down { last }) if last.contains("did not answer")));
+        assert!(matches!(breaker.enter().await, Err(Error::Down { last }) if last.contains("did not answer")));
         breaker
     }
 
     #[tokio::test(start_paused = true)]
     async fn calls_fail_at_once_after_some_without_an_answer_until_one_gets_one() {
-        let breaker = tripped();
+        let breaker = tripped().await;
         tokio::time::advance(REST).await;
-        let probe = breaker.enter().unwrap();
-        assert!(breaker.enter().is_err(), "one finds out, the others do not wait for it");
-        probe.end(&call(1), &late());
-        assert!(breaker.enter().is_err());
+        let probe = breaker.enter().await.unwrap();
+        let (other, ()) = tokio::join!(breaker.enter(), async { probe.end(&call(1), &late()) });
+        assert!(other.is_err(), "it waits to learn that NetBox is still silent");
+        assert!(breaker.enter().await.is_err());
         tokio::time::advance(REST).await;
-        end(&breaker, 1, &Ok(answer(404)));
-        end(&breaker, 1, &late());
-        assert!(breaker.enter().is_ok());
+        end(&breaker, 1, &Ok(answer(404))).await;
+        end(&breaker, 1, &late()).await;
+        assert!(breaker.enter().await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_made_at_once_after_the_rest_all_pass_where_netbox_is_back() {
+        let breaker = tripped().await;
+        tokio::time::advance(REST).await;
+        let one = async || {
+            let turn = breaker.enter().await?;
+            tokio::task::yield_now().await;
+            turn.end(&call(1), &Ok(answer(200)));
+            Ok::<_, Error>(())
+        };
+        assert!(tokio::try_join!(one(), one(), one()).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn call_that_finds_out_is_not_waited_for_without_end() {
+        let breaker = tripped().await;
+        tokio::time::advance(REST).await;
+        let (began, probe) = (Instant::now(), breaker.enter().await.unwrap());
+        assert!(matches!(breaker.enter().await, Err(Error::Down { .. })));
+        assert_eq!(began.elapsed(), REST);
+        assert!(probe.is_probe());
     }
 
     #[tokio::test(start_paused = true)]
     async fn call_that_is_given_up_while_it_finds_out_leaves_that_to_the_next() {
-        let breaker = tripped();
+        let breaker = tripped().await;
         tokio::time::advance(REST).await;
-        drop(breaker.enter().unwrap());
-        end(&breaker, 1, &Ok(answer(200)));
-        assert!(breaker.enter().is_ok());
+        let (first, second) = (breaker.enter().await.unwrap(), breaker.enter());
+        let (second, ()) = tokio::join!(second, async { drop(first) });
+        second.unwrap().end(&call(1), &Ok(answer(200)));
+        assert!(breaker.enter().await.is_ok());
     }
 
-    #[test]
-    fn rows_that_may_only_be_too_many_and_answers_of_any_kind_trip_nothing() {
+    #[tokio::test]
+    async fn rows_that_may_only_be_too_many_and_answers_of_any_kind_trip_nothing() {
         let breaker = Breaker::default();
         for _ in 0..2 {
             for (rows, outcome) in [
@@ -183,9 +231,9 @@ mod tests {
                 (2, Ok(answer(504))),
                 (1, Ok(answer(500))),
             ] {
-                end(&breaker, rows, &outcome);
+                end(&breaker, rows, &outcome).await;
             }
         }
-        assert!(breaker.enter().is_ok());
+        assert!(breaker.enter().await.is_ok());
     }
 }

@@ -130,14 +130,14 @@ pub enum Error {
         source: Arc<reqwest::Error>,
     },
     /// No complete answer within the limit.
-    #[error(
-        "NetBox did not answer `{path}` within {limit:?}; raise the plugin setting netbox_timeout if it is only slow"
-    )]
+    #[error("NetBox did not answer `{path}` within {limit:?}{}", advice(*.is_tunable))]
     Timeout {
         /// The path asked for.
         path: String,
         /// The limit that passed.
         limit: Duration,
+        /// Whether that is the one that the operator has set.
+        is_tunable: bool,
     },
     /// Several calls got no answer just now: this one was not sent.
     #[error("NetBox is not asked for some seconds, since it does not answer: {last}")]
@@ -274,6 +274,14 @@ pub enum Error {
         /// What is wrong with it.
         detail: String,
     },
+}
+
+const fn advice(is_tunable: bool) -> &'static str {
+    if is_tunable {
+        "; raise the plugin setting netbox_timeout if it is only slow"
+    } else {
+        ""
+    }
 }
 
 impl Error {

@@ -205,10 +205,10 @@ impl<'a> Walk<'a> {
     }
 
     /// Whether as many rows came as there were when the first page was answered. NetBox says after every full page that
-    /// begins at an id that more rows follow, because it counts them no longer.
+    /// begins at an id that more rows follow, because it counts them no longer. More rows than that are proof of a change.
     fn has_all(&self, used: Cursor) -> bool {
         let count = self.count.and_then(|count| usize::try_from(count).ok());
-        matches!(used, Cursor::From(_)) && count.is_some_and(|count| self.rows.len() >= count)
+        matches!(used, Cursor::From(_)) && count.is_some_and(|count| self.rows.len() == count)
     }
 
     /// Where the page after one of this `length` begins.

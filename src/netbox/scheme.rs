@@ -29,34 +29,60 @@ pub(super) struct Found {
 ///
 /// # Errors
 ///
-/// When neither way works: why the plain request failed, or why TLS did where something else than NetBox answers in plain
-/// text.
+/// When neither way works: why the plain request failed; or why TLS did where something else than NetBox answers in plain
+/// text, unless that says only that its server is away, which may pass.
 pub(super) async fn find(http: &reqwest::Client, endpoint: &Endpoint) -> Result<Found, Error> {
     let plain_base = endpoint.base_url(Scheme::Http)?;
     let tls_base = endpoint.base_url(Scheme::Https)?;
     let asking = select(Box::pin(ask(http, &plain_base)), Box::pin(ask(http, &tls_base)));
     let (plain, tls) = match asking.await {
-        Either::Left((plain @ Ok(Some(_)), _)) => (plain, None),
+        Either::Left((plain @ Ok(Answerer::NetBox(_)), _)) => (plain, None),
         Either::Left((plain, tls)) => (plain, Some(tls.await)),
-        Either::Right((tls @ Ok(_), _)) => (Ok(None), Some(tls)),
+        Either::Right((tls @ Ok(_), _)) => (Ok(Answerer::Other), Some(tls)),
         Either::Right((tls, plain)) => (plain.await, Some(tls)),
     };
     match (plain, tls) {
-        (_, Some(Ok(release))) => Ok(Found {
+        (_, Some(Ok(answerer))) => Ok(Found {
             base: tls_base,
-            release,
+            release: answerer.release(),
         }),
-        (Ok(None), Some(Err(error))) => Err(error),
+        (Ok(Answerer::Proxy(status)), Some(Err(_))) => Err(Error::Unavailable {
+            path: STATUS_PATH.to_owned(),
+            status,
+            retry_after: None,
+        }),
+        (Ok(Answerer::Other), Some(Err(error))) => Err(error),
         (plain, _) => Ok(Found {
             base: plain_base,
-            release: plain?,
+            release: plain?.release(),
         }),
     }
 }
 
-/// The release that whoever answers tells; `None` where it is not NetBox.
-async fn ask(http: &reqwest::Client, base: &str) -> Result<Option<NetBoxVersion>, Error> {
+/// Who answers.
+enum Answerer {
+    NetBox(NetBoxVersion),
+    /// Something in front of a server that is away, by its status.
+    Proxy(u16),
+    Other,
+}
+
+impl Answerer {
+    const fn release(&self) -> Option<NetBoxVersion> {
+        match self {
+            Self::NetBox(release) => Some(*release),
+            Self::Proxy(_) | Self::Other => None,
+        }
+    }
+}
+
+async fn ask(http: &reqwest::Client, base: &str) -> Result<Answerer, Error> {
     let answer = http.get(format!("{base}{STATUS_PATH}")).timeout(LIMIT).send().await;
-    let answer = answer.map_err(|error| sort(error, STATUS_PATH, base, LIMIT))?;
-    Ok(release(answer.headers()))
+    let answer = answer.map_err(|error| sort(error, STATUS_PATH, base, (LIMIT, false)))?;
+    let status = answer.status().as_u16();
+    Ok(match release(answer.headers()) {
+        Some(release) => Answerer::NetBox(release),
+        None if (502..=504).contains(&status) => Answerer::Proxy(status),
+        None => Answerer::Other,
+    })
 }

@@ -181,7 +181,10 @@ impl Transport {
 
     /// The release that an answer has told within `life`, be it the one to the search for the scheme.
     pub(super) async fn release(&self, life: Duration) -> Result<Option<NetBoxVersion>, Error> {
-        self.base().await?;
+        if let Err(error) = self.base().await {
+            // Whoever asks NetBox next finds out, and asks again where that may help.
+            tracing::debug!(%error, "the scheme of NetBox is not known yet");
+        }
         let told = *self.release.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(told.filter(|(_, at)| at.elapsed() < life).map(|(release, _)| release))
     }
@@ -203,16 +206,19 @@ impl Transport {
 
     /// Sends `call`, again where that is safe and promising, and returns the last answer.
     pub(super) async fn call(&self, call: &Call<'_>) -> Result<Answer, Failure> {
-        let turn = check_path(call.path).and_then(|()| self.breaker.enter());
-        let turn = turn.map_err(|error| Failure {
+        let unsent = |error| Failure {
             error,
             may_have_landed: false,
-        })?;
+        };
+        check_path(call.path).map_err(unsent)?;
+        let turn = self.breaker.enter().await.map_err(unsent)?;
         let mut attempt = 0;
         let mut may_have_landed = false;
         loop {
             let outcome = self.attempt(call).await;
-            if let Some(pause) = self.pause_before_repeating(call, attempt, &outcome) {
+            if !turn.is_probe()
+                && let Some(pause) = self.pause_before_repeating(call, attempt, &outcome)
+            {
                 may_have_landed |= !is_certainly_not_done(&outcome);
                 self.counters.repeated();
                 tracing::debug!(
@@ -303,9 +309,10 @@ impl Transport {
 
     async fn exchange(&self, http: &reqwest::Client, base: &str, call: &Call<'_>) -> Result<Answer, Error> {
         let separator = if call.query.is_empty() { "" } else { "?" };
+        let own = self.endpoint.timeout;
         let limit = match call.class {
-            Class::Probe => PROBE_TIMEOUT.min(self.endpoint.timeout),
-            Class::Rows => self.endpoint.timeout,
+            Class::Probe => PROBE_TIMEOUT.min(own),
+            Class::Rows => own,
         };
         let mut request = http
             .request(
@@ -322,7 +329,7 @@ impl Transport {
         }
         self.counters
             .sent(call.is_write(), call.body.as_ref().map_or(0, Bytes::len));
-        let sorted = |error: reqwest::Error| sort(error, call.path, base, limit);
+        let sorted = |error: reqwest::Error| sort(error, call.path, base, (limit, limit == own));
         let mut response = request.send().await.map_err(sorted)?;
         if response.status().is_redirection() {
             return Err(Error::Redirect {
@@ -341,6 +348,7 @@ impl Transport {
             let chunk = chunk.map_err(|_| Error::Timeout {
                 path: call.path.to_owned(),
                 limit: IDLE_TIMEOUT,
+                is_tunable: false,
             })?;
             let Some(chunk) = chunk.map_err(sorted)? else { break };
             self.counters.received(chunk.len());
