@@ -43,19 +43,16 @@ struct State {
     is_denied: bool,
     /// Whether the plugin's page has been read.
     is_read: bool,
+    /// How often another NetBox has been put in place of the one before.
+    generation: u64,
 }
 
 impl Settings {
     /// What `overrides` set, until the plugin's page is read.
     pub fn new(overrides: Overrides) -> Self {
-        let effective = Arc::new(overlay(PluginSettings::default(), &overrides));
-        let state = State {
-            effective,
-            ..State::default()
-        };
         let shared = Shared {
+            state: Mutex::new(unread(&overrides, 0)),
             overrides,
-            state: Mutex::new(state),
             changed: Notify::new(),
         };
         Self {
@@ -68,13 +65,25 @@ impl Settings {
         self.state().effective
     }
 
+    /// What the environment sets.
+    pub fn overrides(&self) -> &Overrides {
+        &self.shared.overrides
+    }
+
+    /// Whether the plugin's page has been read from the NetBox that is configured now.
+    pub fn is_read(&self) -> bool {
+        self.state().is_read
+    }
+
     /// Whether NetBox said that its token may not see the plugin's settings.
     pub fn is_denied(&self) -> bool {
         self.state().is_denied
     }
 
-    /// Has the plugin's page read again soon: the NetBox endpoint has changed.
-    pub fn refresh_soon(&self) {
+    /// Forgets what the page of another NetBox said, and has that of this one read soon: the NetBox endpoint has changed.
+    pub fn start_over(&self) {
+        let generation = self.state().generation + 1;
+        self.keep(unread(&self.shared.overrides, generation));
         self.shared.changed.notify_one();
     }
 
@@ -86,8 +95,12 @@ impl Settings {
         *self.shared.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
-    /// Takes over what the plugin's page says, or keeps the last good copy. Answers when to read it again.
-    fn take(&self, page: Result<PluginSettings, netbox::Error>) -> Duration {
+    /// Takes over what the plugin's page says, or keeps the last good copy. Answers when to read it again: at once, where it
+    /// was asked of a NetBox that is not the one of this `generation`.
+    fn take(&self, page: Result<PluginSettings, netbox::Error>, generation: u64) -> Duration {
+        if self.state().generation != generation {
+            return Duration::ZERO;
+        }
         match page {
             Ok(mut page) => {
                 refuse_bad_template(&mut page);
@@ -97,6 +110,7 @@ impl Settings {
                     effective,
                     is_denied: false,
                     is_read: true,
+                    generation,
                 });
                 GOOD_FOR
             }
@@ -110,6 +124,15 @@ impl Settings {
                 AGAIN_AFTER
             }
         }
+    }
+}
+
+/// Before the plugin's page is read.
+fn unread(overrides: &Overrides, generation: u64) -> State {
+    State {
+        effective: Arc::new(overlay(PluginSettings::default(), overrides)),
+        generation,
+        ..State::default()
     }
 }
 
@@ -162,8 +185,9 @@ pub async fn keep_fresh(state: AppState, stop: CancellationToken) {
 }
 
 async fn refresh(state: &AppState) -> Duration {
+    let generation = state.settings.state().generation;
     match state.find_netbox(None).await {
-        Ok(Some(client)) => state.settings.take(netbox::fetch_settings(&client).await),
+        Ok(Some(client)) => state.settings.take(netbox::fetch_settings(&client).await, generation),
         Ok(None) => GOOD_FOR,
         Err(error) => {
             debug!(?error, "no NetBox to read plugin settings from");
@@ -323,6 +347,26 @@ mod tests {
         };
         let selected = select(state, &scope.filter).await.unwrap();
         Job::between(state, &scope, None, selected).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn page_of_another_netbox_holds_no_longer() {
+        let server = MockServer::start().await;
+        let page = json!({"delete_orphans": true, "node_device_name_template": "{node}-stg"});
+        answer(&server, ResponseTemplate::new(200).set_body_json(page)).await;
+        let state = state(&server, &[("PROXBOX_NETBOX_TIMEOUT", "44")]).await;
+        assert!(job(&state, &[]).await.context.delete_orphans);
+        let asked_before = state.settings.state().generation;
+        answer(&server, ResponseTemplate::new(403)).await;
+        state.settings.start_over();
+        assert!(!job(&state, &[]).await.context.delete_orphans);
+        let effective = state.settings.effective();
+        assert_eq!(effective.sync.node_device_name_template, None);
+        assert_eq!(effective.netbox.timeout, Some(Duration::from_secs(44)));
+        assert!(state.settings.is_denied());
+        let late = PluginSettings::from_answer(&json!({"delete_orphans": true}));
+        assert_eq!(state.settings.take(Ok(late), asked_before), Duration::ZERO);
+        assert_eq!(state.settings.effective().sync.delete_orphans, None);
     }
 
     #[tokio::test]

@@ -21,6 +21,7 @@ mod proxmox_reads;
 mod reads;
 mod replay;
 mod selectors;
+mod settings;
 mod shell;
 mod sisters;
 mod stages;

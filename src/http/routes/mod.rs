@@ -13,6 +13,7 @@ mod journal;
 mod netbox;
 mod proxmox;
 mod root;
+mod settings;
 mod sisters;
 pub(super) mod stages;
 mod sync;
@@ -36,6 +37,7 @@ pub(super) fn all() -> OpenApiRouter<AppState> {
         .merge(root::routes())
         .merge(auth::routes())
         .merge(admin::routes())
+        .merge(settings::routes())
         .merge(journal::routes())
         .merge(netbox::routes())
         .merge(proxmox::routes())

@@ -190,10 +190,10 @@ async fn probed(state: &AppState, row: &NetBoxEndpoint) -> Result<NetBoxProbe, A
     }
 }
 
-/// Forgets the client of an endpoint that has changed, and has the plugin's settings read again.
+/// Forgets the client of an endpoint that has changed, and what the plugin's page of the NetBox before said.
 fn changed(state: &AppState, id: i64) {
     state.netbox.forget(&id.to_string());
-    state.settings.refresh_soon();
+    state.settings.start_over();
 }
 
 /// The stored NetBox endpoint, in a list.
