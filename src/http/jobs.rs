@@ -42,7 +42,8 @@ impl Job {
     ///
     /// # Errors
     ///
-    /// What makes the request itself impossible: parameters, a NetBox that the mock mode may not write to. That an endpoint
+    /// What makes the request itself impossible: parameters, a branch that is not there, a NetBox that the mock mode
+    /// may not write to. That an endpoint
     /// or NetBox does not answer is up to the run to tell.
     pub(super) async fn between(
         state: &AppState,
@@ -55,6 +56,9 @@ impl Job {
         let client = get_branch(state, &request).await?;
         if !request.dry_run {
             refuse_mock_data(state, &client)?;
+        }
+        if let Err(error @ netbox::Error::Branch { .. }) = client.check_branch().await {
+            return Err(error.into());
         }
         if let Some(machine) = machine {
             check_machine(&client, machine).await?;

@@ -90,6 +90,7 @@ impl AppState {
         reach(&mut endpoint, settings);
         let tuning = &self.settings.effective().netbox;
         endpoint.timeout = tuning.timeout.unwrap_or(endpoint.timeout);
+        endpoint.settle = endpoint.timeout;
         endpoint.max_retries = tuning.max_retries.unwrap_or(endpoint.max_retries);
         endpoint.retry_delay = tuning.retry_delay.unwrap_or(endpoint.retry_delay);
         endpoint.limits.read = tuning.max_concurrent.unwrap_or(endpoint.limits.read);

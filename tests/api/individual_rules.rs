@@ -453,6 +453,40 @@ async fn request_waits_25_seconds_for_another_run_and_is_told_when_to_come_back(
 }
 
 #[tokio::test]
+async fn work_that_takes_its_time_is_waited_for() {
+    let trio = converged().await;
+    trio.netbox
+        .faults()
+        .add(FaultRule::on("dcim/devices", Fault::Hang).method("GET"));
+    trio.netbox.clear_requests();
+    let url = "/sync/individual/node?cluster_name=lab&node_name=pve1";
+    let waiting = tokio::spawn(trio.app.request(Method::GET, url).send());
+    let is_asked = || {
+        trio.netbox
+            .requests()
+            .iter()
+            .any(|request| request.path == "/api/dcim/devices/")
+    };
+    let asked = async { while trio.app.get("/sync/active").await.1["active"] != true || !is_asked() {} };
+    tokio::time::timeout(Duration::from_secs(20), asked).await.unwrap();
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert!(!waiting.is_finished());
+    tokio::time::resume();
+    waiting.abort();
+}
+
+#[tokio::test]
+async fn branch_that_is_not_there_is_refused_before_the_stream() {
+    let trio = Trio::start().await;
+    let path = format!("{DEVICES_STAGE}/stream?netbox_branch_schema_id=abc12345");
+    let response = trio.open(&path).await;
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    let body = response.text().await.unwrap();
+    assert!(body.contains("netbox-branching is not installed"), "{body}");
+}
+
+#[tokio::test]
 async fn branch_goes_with_every_request_to_netbox() {
     let mut trio = Trio::start().await;
     let options = StandinOptions {

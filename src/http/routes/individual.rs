@@ -110,11 +110,12 @@ async fn run(kind: IndividualKind, state: AppState, mut scope: Scope) -> Result<
         ..Selected::default()
     };
     let job = Job::between(&state, &scope, None, selected).await?;
-    let running = state
+    let mut running = state
         .runs
         .start(crate::sync::Job::Individual(wanted), job.request, job.context);
-    let report = tokio::time::timeout(PATIENCE, running.report()).await;
-    let report = report.map_err(|_| busy())?.ok_or_else(|| ApiError::broken(None))?;
+    let begun = tokio::time::timeout(PATIENCE, running.begun()).await;
+    begun.map_err(|_| busy("Another run of this endpoint has not ended yet."))?;
+    let report = running.report().await.ok_or_else(|| ApiError::broken(None))?;
     match report {
         JobReport::Individual(report) => Ok(answer(&report)),
         JobReport::Stage(_) | JobReport::FullUpdate(_) | JobReport::Sweep(_) => Err(ApiError::broken(None)),
@@ -150,7 +151,7 @@ async fn choose(
 fn answer(report: &IndividualReport) -> Response {
     let mut result = report.result();
     if report.is_cancelled {
-        return busy().into_response();
+        return busy("The run was asked to stop.").into_response();
     }
     let Some(kind) = report.error_kind() else {
         return Json(result).into_response();
@@ -161,8 +162,7 @@ fn answer(report: &IndividualReport) -> Response {
     ApiError::failed(kind, result).into_response()
 }
 
-fn busy() -> ApiError {
-    let text = "Another run of this endpoint has not ended yet, or this one was asked to stop.";
+fn busy(text: &str) -> ApiError {
     let error = ApiError::message(
         StatusCode::SERVICE_UNAVAILABLE,
         "The object was not brought in step",

@@ -128,7 +128,7 @@ impl Asked {
 /// One part of the path. Parts that could lead out of their place are refused whatever Proxmox would make of them.
 fn segment(text: &str) -> Result<String, ApiError> {
     let refused = || {
-        let detail = "A path value must not contain '..', nor begin with a slash or backslash.";
+        let detail = "A path value must be UTF-8 without control characters, must not contain '..', nor begin with a slash or backslash.";
         ApiError::message(StatusCode::BAD_REQUEST, "Invalid Proxmox path", detail)
     };
     let segment = percent_decode_str(text).decode_utf8().map_err(|_| refused())?;
