@@ -102,6 +102,11 @@ impl Client {
         self.shared.transport.endpoint().retry_delay
     }
 
+    /// How long NetBox may go on with a request that it has not answered.
+    pub fn settle(&self) -> Duration {
+        self.shared.transport.endpoint().settle
+    }
+
     /// The schema id of this handle's branch; `None` on the main data.
     pub fn branch(&self) -> Option<&str> {
         self.branch.as_ref().map(|branch| branch.schema_id.as_str())

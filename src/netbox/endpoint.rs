@@ -155,10 +155,13 @@ pub struct Endpoint {
     pub max_retries: u32,
     /// Base of the pause before a repetition; it doubles each time, up to 30 s, and is jittered.
     pub retry_delay: Duration,
+    /// How long NetBox may go on with a request after its answer is lost: the longest time limit of the servers before it.
+    pub settle: Duration,
 }
 
 impl Endpoint {
-    /// An endpoint with certificate checks and default limits: 120 s per request, 8 reads, 4 writes, 5 repetitions.
+    /// An endpoint with certificate checks and default limits: 120 s per request and for those without an answer, 8 reads,
+    /// 4 writes, 5 repetitions.
     pub fn new(name: impl Into<String>, host: impl Into<String>, port: u16, token: Token) -> Self {
         Self {
             name: name.into(),
@@ -174,6 +177,7 @@ impl Endpoint {
             limits: Limits::default(),
             max_retries: 5,
             retry_delay: Duration::from_secs(2),
+            settle: Duration::from_mins(2),
         }
     }
 
@@ -234,7 +238,7 @@ impl Endpoint {
     pub(super) fn digest(&self) -> [u8; 32] {
         let mut hasher = Sha256::new();
         let plain = format!(
-            "{:?}|{}|{}|{}|{}|{:?}|{:?}|{:?}|{:?}|{}|{:?}",
+            "{:?}|{}|{}|{}|{}|{:?}|{:?}|{:?}|{:?}|{}|{:?}|{:?}",
             self.scheme,
             self.host,
             self.port,
@@ -246,6 +250,7 @@ impl Endpoint {
             self.limits,
             self.max_retries,
             self.retry_delay,
+            self.settle,
         );
         absorb(&mut hasher, plain.as_bytes());
         self.token.digest_into(&mut hasher);

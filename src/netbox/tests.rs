@@ -21,6 +21,7 @@ fn endpoint(port: u16) -> Endpoint {
         verify_tls: false,
         max_retries: 2,
         retry_delay: Duration::ZERO,
+        settle: Duration::ZERO,
         timeout: Duration::from_secs(5),
         ..Endpoint::new("main", "127.0.0.1", port, Token::V1(SECRET.into()))
     }

@@ -184,7 +184,7 @@ impl<'a> Batches<'a> {
                 self.read_again(&batch)
             }
             WriteError::Rows { refused, .. } => self.drop_refused(&refused, batch),
-            WriteError::Batch { .. } if are_new && (self.round == Round::First || self.may_have_come(&batch)) => {
+            WriteError::Batch { .. } if are_new && (self.round == Round::First || self.was_just_sent(&batch)) => {
                 self.read_again(&batch)
             }
             WriteError::Uncertain(_) if are_new && self.round != Round::Last => {
@@ -275,6 +275,13 @@ impl<'a> Batches<'a> {
     fn may_have_come<E: Entry>(&self, batch: &[&'a E]) -> bool {
         let mut keys = batch.iter().map(|row| row.key());
         self.round == Round::Later && keys.any(|key| self.writer.perhaps_made.contains(key))
+    }
+
+    /// Whether any of these rows was in a request right before this one that got no answer. Only then is a refusal that names
+    /// no row worth another look: later ones are due to the rows.
+    fn was_just_sent<E: Entry>(&self, batch: &[&'a E]) -> bool {
+        let mut keys = batch.iter().map(|row| row.key());
+        self.round == Round::Later && keys.any(|key| self.writer.coming.contains(key))
     }
 
     /// Splits a batch in two; a row that is alone has failed.

@@ -33,6 +33,48 @@ pub(super) fn fit_items(data: &mut Value) {
     items.truncate(fitting);
 }
 
+/// Shortens the texts of `data` with these names, each to an equal share, where they do not fit. The log of the service and
+/// the frame that closes the stream have them whole.
+pub(super) fn fit_texts(data: &mut Value, names: &[&'static str]) {
+    let texts = names.iter().filter_map(|name| data.get(*name)?.as_str());
+    let widths: Vec<usize> = texts.map(width).collect();
+    let whole = length(data);
+    if whole <= LONGEST || widths.is_empty() {
+        return;
+    }
+    let rest = whole.saturating_sub(widths.iter().sum());
+    let mut left = LONGEST.saturating_sub(rest);
+    let mut others = widths.len();
+    for name in names {
+        if let Some(Value::String(text)) = data.get_mut(*name) {
+            *text = shortened(text, left / others);
+            left = left.saturating_sub(width(text));
+            others -= 1;
+        }
+    }
+}
+
+/// How many characters the log writes for a text, its quotation marks aside.
+fn width(text: &str) -> usize {
+    length(&text.into()) - 2
+}
+
+/// The beginning of a text, and dots where that is not all.
+fn shortened(text: &str, most: usize) -> String {
+    const DOTS: &str = "...";
+    if width(text) <= most {
+        return text.to_owned();
+    }
+    let mut left = most.saturating_sub(DOTS.len());
+    let fitting = text.chars().take_while(|letter| {
+        let width = width(letter.encode_utf8(&mut [0; 4]));
+        let fits = width <= left;
+        left = left.saturating_sub(width);
+        fits
+    });
+    fitting.collect::<String>() + DOTS
+}
+
 /// `data` with `result`, without what a count does not tell where not all of it fits. The frame that closes the stream has it.
 pub(super) fn with_brief(mut data: Value, result: &Value) -> Value {
     // What is that long does not fit whatever it is, and is not copied to find out.
@@ -79,6 +121,30 @@ mod tests {
         assert!(
             long <= LONGEST && long > LONGEST - 60,
             "{kept} items make {long} characters"
+        );
+    }
+
+    #[test]
+    fn long_texts_share_what_is_left() {
+        let long = "a \"quoted\" cause, with: colons, and gäste ".repeat(30);
+        let frame = |error: &str, detail: &str| {
+            let mut data = json!({"step": "devices", "status": "failed", "error": error, "detail": detail});
+            fit_texts(&mut data, &["error", "detail"]);
+            data
+        };
+        let both = frame(&long, &long);
+        let size = length(&both);
+        assert!(size <= LONGEST && size > LONGEST - 20, "{size}");
+        for name in ["error", "detail"] {
+            let text = both[name].as_str().unwrap();
+            let begun = text.strip_suffix("...").unwrap();
+            assert!(long.starts_with(begun) && begun.len() > 150, "{name}: {text}");
+        }
+        assert_eq!(frame("short", &long)["error"], "short");
+        assert!(length(&frame("short", &long)) > LONGEST - 20);
+        assert_eq!(
+            frame("short", "short"),
+            json!({"step": "devices", "status": "failed", "error": "short", "detail": "short"})
         );
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Writer<'a> {
     pub(super) distinct: &'a BTreeSet<String>,
     /// Keys of new rows that an earlier request of the plan's pass may have made, or may still be making.
     pub(super) perhaps_made: &'a BTreeSet<String>,
+    /// Those of them that were sent just before.
+    pub(super) coming: &'a BTreeSet<String>,
     /// How many other plans are written meanwhile.
     pub(super) beside: usize,
     /// How long NetBox takes to make a row, in ms, compared with those of other kinds.

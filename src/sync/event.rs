@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
 
-use super::brief::fit_items;
+use super::brief::{fit_items, fit_texts};
 use super::error::Error;
 use super::report::{Counts, Failure};
 use super::stages::BootstrapStatus;
@@ -84,7 +84,12 @@ impl Progress {
         self.sender.subscribe()
     }
 
-    pub(super) fn send(&self, name: &'static str, data: Value) {
+    pub(super) fn send(&self, name: &'static str, mut data: Value) {
+        match name {
+            "discovery" => fit_items(&mut data),
+            "error" | "error_detail" => fit_texts(&mut data, &["suggestion", "message", "detail", "error"]),
+            _ => {}
+        }
         // Nobody may be listening: a detached run goes on all the same.
         let _ = self.sender.send(Event { name, data });
     }
@@ -141,7 +146,6 @@ impl Progress {
         if let (Value::Object(data), Some(metadata)) = (&mut data, metadata) {
             data.insert("metadata".to_owned(), metadata);
         }
-        fit_items(&mut data);
         self.send("discovery", data);
     }
 

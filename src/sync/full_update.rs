@@ -221,7 +221,7 @@ impl Work<'_> {
         // Boxed: it holds every stage.
         let report = Box::pin(Work { memo: &memo, ..self }.all_stages()).await;
         let mut stages = report.stages.iter();
-        if !report.is_cancelled && stages.all(|(_, stage)| stage.error_kind().is_none()) {
+        if !self.request.dry_run && !report.is_cancelled && stages.all(|(_, stage)| stage.error_kind().is_none()) {
             self.memo.take_over(&memo);
         }
         report
@@ -320,6 +320,7 @@ impl Work<'_> {
         if self.request.dry_run {
             return BootstrapStatus::not_run("a dry run writes nothing");
         }
+        let mut refused = None;
         let part = self.part(Stage::Storage, version);
         let endpoints: Vec<_> = self.context.endpoints.iter().collect();
         let looks = part.looks(&endpoints).await.into_iter().zip(endpoints);
@@ -328,13 +329,16 @@ impl Work<'_> {
                 continue;
             };
             // What goes wrong here goes wrong in the first stage again, which tells it.
-            if run.bootstrap().await.is_ok()
-                && let Some(status) = self.memo.latest()
-            {
+            if let Err(error) = run.bootstrap().await {
+                refused = Some(error.to_string());
+            } else if let Some(status) = self.memo.latest() {
                 return status;
             }
         }
-        BootstrapStatus::not_run("no Proxmox endpoint answered")
+        BootstrapStatus {
+            ok: refused.is_none(),
+            ..BootstrapStatus::not_run(refused.as_deref().unwrap_or("no Proxmox endpoint answered"))
+        }
     }
 }
 

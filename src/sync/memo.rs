@@ -67,6 +67,8 @@ struct Kept {
     since: Instant,
     /// How many runs are under way.
     running: usize,
+    /// The plugin's job that the latest run belongs to, as far as any has named it.
+    job_id: Option<String>,
     inventory: Inventory,
     target: Option<(Instant, KnownTarget)>,
     nodes: Option<(Instant, KnownNodes)>,
@@ -174,6 +176,23 @@ impl Memo {
         self.with_history(|history| history.task_passes.clear());
     }
 
+    /// A run begins that belongs to a job of the plugin. What another job has read does not serve this one: whoever starts a
+    /// job wants to see what is there now.
+    pub(super) fn begin_job(&self, netbox: &Client, keys: impl Iterator<Item = EndpointKey>, job_id: &str) {
+        let side = side(netbox);
+        self.with(|state| {
+            for key in keys {
+                let Some(kept) = state.endpoints.get_mut(&(side.clone(), key)) else {
+                    continue;
+                };
+                if kept.job_id.as_ref().is_some_and(|known| known != job_id) {
+                    kept.forget();
+                }
+                kept.job_id = Some(job_id.to_owned());
+            }
+        });
+    }
+
     /// Forgets which rows of NetBox there are for an endpoint, and the supporting objects: what was refused may be due to
     /// them. What was read of Proxmox stands.
     pub(super) fn forget_rows(&self, netbox: &Client, endpoint: EndpointKey) {
@@ -249,6 +268,7 @@ impl Kept {
             netbox: netbox.clone(),
             since: Instant::now(),
             running: 0,
+            job_id: None,
             inventory: Inventory::default(),
             target: None,
             nodes: None,
@@ -259,6 +279,7 @@ impl Kept {
     /// Forgets everything but who is under way and how NetBox takes what is written.
     fn forget(&mut self) {
         self.since = Instant::now();
+        self.job_id = None;
         self.inventory = Inventory::default();
         self.forget_rows();
     }

@@ -89,8 +89,8 @@ impl EndpointRun<'_> {
         }
     }
 
-    /// Warns where constraints hide rows that the run has needed. Nothing else comes of it: what is hidden cannot be
-    /// deleted, and what is made a second time NetBox refuses.
+    /// Warns where constraints hide rows that the run has needed. What is hidden cannot be deleted; what NetBox would take a
+    /// second time is not made where the token may not see what it makes.
     pub(super) async fn tell_constraints(&mut self) {
         let rights = self.netbox.rights().await;
         if let Some(gap) = self.needs.gap(&rights) {

@@ -154,14 +154,15 @@ impl<'a> EndpointRun<'a> {
         let (none, cancel) = (BTreeSet::new(), CancellationToken::new());
         let writer = Writer {
             cancel: &cancel,
-            ..self.writer((&[], &none, &none), (0, plan.row_millis))
+            ..self.writer((&[], &none), (&none, &none), (0, plan.row_millis))
         };
         apply(&plan, writer, Round::Last).await.outcome
     }
 
     pub(super) fn writer<'b>(
         &'b self,
-        (scope, distinct, perhaps_made): (&'b [Selection], &'b BTreeSet<String>, &'b BTreeSet<String>),
+        (scope, distinct): (&'b [Selection], &'b BTreeSet<String>),
+        (perhaps_made, coming): (&'b BTreeSet<String>, &'b BTreeSet<String>),
         (beside, row_millis): (usize, u32),
     ) -> Writer<'b> {
         Writer {
@@ -172,6 +173,7 @@ impl<'a> EndpointRun<'a> {
             scope,
             distinct,
             perhaps_made,
+            coming,
             beside,
             row_millis,
         }

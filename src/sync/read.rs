@@ -210,8 +210,12 @@ impl EndpointRun<'_> {
         let bindings = bindings(&self.facts);
         let vanished = bindings.bound.iter().filter(|bound| bound.guest.is_none());
         let cluster = &self.facts.cluster.name;
+        let unread = self.facts.inventory.gaps::<Guests>().first();
         let warnings = vanished.map(|bound| {
-            let reason = format!("guest {} is not in the cluster", bound.vmid);
+            let reason = match unread {
+                Some(gap) => format!("guest {} could not be looked for: {gap}", bound.vmid),
+                None => format!("guest {} is not in the cluster", bound.vmid),
+            };
             Warning::machine(bound.id, &reason).of_guest(bound.vmid, cluster)
         });
         let warnings = warnings.collect();

@@ -22,8 +22,9 @@ use super::job::{Job, JobReport};
 use super::memo::{Memo, side};
 use super::request::SyncRequest;
 use super::run::Work;
-use crate::endpoint::EndpointKey;
-use crate::stages::Stage;
+use crate::endpoint::{EndpointId, EndpointKey, Source};
+use crate::mapping::names::plugin_key;
+use crate::stages::{EndpointFacts, Stage};
 
 /// A run that is under way.
 #[derive(Debug, Clone, Serialize)]
@@ -51,7 +52,8 @@ pub struct EndedRun {
     pub result: Value,
 }
 
-/// What two runs may not work on at once: a NetBox with its branch, an endpoint, a stage.
+/// What two runs may not work on at once: a NetBox with its branch, an endpoint, a stage. An endpoint that both this service
+/// and the plugin have a row of is one.
 type Place = (String, EndpointKey, Stage);
 
 /// The runs in progress.
@@ -80,6 +82,7 @@ pub struct Running {
     /// The run's id.
     pub id: String,
     events: broadcast::Receiver<Event>,
+    begun: oneshot::Receiver<()>,
     report: oneshot::Receiver<JobReport>,
     cancel: CancellationToken,
     is_detached: bool,
@@ -107,6 +110,12 @@ impl Running {
                 }
             }
         })
+    }
+
+    /// Waits until no earlier run is in the way of this one.
+    pub async fn begun(&mut self) {
+        // Where nobody tells, the run is over.
+        let _ = (&mut self.begun).await;
     }
 
     /// The run's report; `None` where the run broke down.
@@ -155,6 +164,7 @@ impl Registry {
         let progress = Progress::default();
         let events = progress.listen();
         let cancel = self.shared.stop.child_token();
+        let (begin, begun) = oneshot::channel();
         let (sender, report) = oneshot::channel();
         let active = ActiveRun {
             id: Uuid::new_v4().to_string(),
@@ -162,19 +172,25 @@ impl Registry {
             started_at: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
             endpoints: context.endpoints.iter().map(|endpoint| endpoint.facts.key).collect(),
         };
-        if request.options.run_id.is_empty() {
-            request.options.run_id.clone_from(&active.id);
-        }
+        let job_id = Some(request.options.run_id.clone()).filter(|id| !id.is_empty());
+        request.options.run_id = job_id.clone().unwrap_or_else(|| active.id.clone());
         let running = Running {
             id: active.id.clone(),
             events,
+            begun,
             report,
             cancel: cancel.clone(),
             is_detached: request.detach,
         };
-        let entry = Entry::new(self.shared.clone(), active, cancel.clone());
+        let entry = Entry::new(self.shared.clone(), active, job_id, cancel.clone());
         let span = tracing::info_span!("run", run.id = %running.id, stage = job.as_str());
-        let work = work(self.clone(), job, request, context, (progress, cancel, entry, sender));
+        let work = work(
+            self.clone(),
+            job,
+            request,
+            context,
+            (progress, cancel, entry, (begin, sender)),
+        );
         self.shared.tracker.spawn(work.instrument(span));
         running
     }
@@ -224,17 +240,24 @@ struct Entry {
     shared: Arc<Shared>,
     number: u64,
     run: ActiveRun,
+    /// The id of the plugin's job that the run belongs to, where the request names it.
+    job_id: Option<String>,
 }
 
 impl Entry {
-    fn new(shared: Arc<Shared>, run: ActiveRun, cancel: CancellationToken) -> Self {
+    fn new(shared: Arc<Shared>, run: ActiveRun, job_id: Option<String>, cancel: CancellationToken) -> Self {
         let number = shared.started.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         shared
             .active
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(number, (run.clone(), cancel));
-        Self { shared, number, run }
+        Self {
+            shared,
+            number,
+            run,
+            job_id,
+        }
     }
 
     fn ended(&self, report: &JobReport) {
@@ -263,13 +286,18 @@ impl Drop for Entry {
 }
 
 /// What a run reports to.
-type Ends = (Progress, CancellationToken, Entry, oneshot::Sender<JobReport>);
+type Ends = (
+    Progress,
+    CancellationToken,
+    Entry,
+    (oneshot::Sender<()>, oneshot::Sender<JobReport>),
+);
 
 async fn work(registry: Registry, job: Job, request: SyncRequest, context: RunContext, ends: Ends) {
-    let (progress, cancel, entry, sender) = ends;
+    let (progress, cancel, entry, (begin, sender)) = ends;
     let side = side(&context.netbox);
     let stages = job.stages(&request);
-    let endpoints = context.endpoints.iter().map(|endpoint| endpoint.facts.key);
+    let endpoints = context.endpoints.iter().map(|endpoint| row_of(&endpoint.facts));
     let mut places: Vec<Place> = endpoints
         .flat_map(|key| stages.iter().map(move |stage| (key, *stage)))
         .map(|(key, stage)| (side.clone(), key, stage))
@@ -284,6 +312,12 @@ async fn work(registry: Registry, job: Job, request: SyncRequest, context: RunCo
             guard = lock.lock_owned() => held.push(guard),
             () = cancel.cancelled() => break,
         }
+    }
+    // Nobody may be waiting for it.
+    let _ = begin.send(());
+    if let Some(job_id) = &entry.job_id {
+        let keys = context.endpoints.iter().map(|endpoint| endpoint.facts.key);
+        registry.memo.begin_job(&context.netbox, keys, job_id);
     }
     let running = Work {
         request: &request,
@@ -311,6 +345,15 @@ async fn work(registry: Registry, job: Job, request: SyncRequest, context: RunCo
     drop(held);
     registry.leave_places();
     registry.purge_later(context.inventory_ttl);
+}
+
+/// The row by which an endpoint is told from others: the plugin's, where it has one.
+fn row_of(endpoint: &EndpointFacts) -> EndpointKey {
+    let plugins = plugin_key(&endpoint.name).and_then(|id| i64::try_from(id).ok());
+    plugins.map_or(endpoint.key, |id| EndpointKey {
+        source: Source::NetBox,
+        id: EndpointId(id),
+    })
 }
 
 #[cfg(test)]

@@ -14,7 +14,9 @@ use super::error::Error;
 use super::pass::EndpointRun;
 use super::report::{Failure, Outcome};
 use super::warning::Warning;
-use crate::reconcile::{Mode, Plan, Resource, Retire, Row, Shrink, Stored, Wanted, check, diff};
+use crate::netbox::Action;
+use crate::netbox::objects::Object;
+use crate::reconcile::{Mode, Plan, Refused, Resource, Retire, Row, Shrink, Stored, Wanted, check, diff};
 use crate::stages::guests::of_all_machines;
 use crate::stages::{Desired, Pass};
 
@@ -22,9 +24,9 @@ use crate::stages::{Desired, Pass};
 /// so often that the largest comes down to single rows.
 const ROUNDS: usize = 8;
 
-/// How often rows are looked for once more that NetBox may take twice and may still be making.
-const MORE_LOOKS: u32 = 4;
-/// No pause before a look is longer.
+/// The first pause between looks for rows that NetBox may take twice and may still be making; each is twice the one before.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+/// No pause is longer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What came of a pass.
@@ -93,6 +95,7 @@ impl EndpointRun<'_> {
         }
         let is_blind = P::are_new(&self.facts) && !self.is_dry_run;
         let mut look = self.first_look::<P>(is_blind).await?;
+        self.refuse_hidden::<P::Object>(&mut look.plan).await;
         let mut passed = Passed {
             warnings: look.warnings.drain(..).map(Warning::from).collect(),
             ..Passed::default()
@@ -109,8 +112,9 @@ impl EndpointRun<'_> {
         let mut open = Open::default();
         for round in 0..=ROUNDS {
             let scope = P::scope(&self.facts);
-            let known = (scope.as_slice(), &look.distinct, &open.perhaps_made);
-            let writer = self.writer(known, (beside, look.plan.row_millis));
+            let known = (scope.as_slice(), &look.distinct);
+            let sent = (&open.perhaps_made, &open.coming);
+            let writer = self.writer(known, sent, (beside, look.plan.row_millis));
             let mut applied = apply(&look.plan, writer, which(round, is_blind)).await;
             applied.outcome.take_for_made(&open.perhaps_made);
             passed.outcome.absorb(std::mem::take(&mut applied.outcome));
@@ -118,7 +122,7 @@ impl EndpointRun<'_> {
             if open.rows.is_empty() {
                 break;
             }
-            look = match self.look_again::<P>(&open).await {
+            look = match self.look_again::<P>(&open, round).await {
                 Ok(look) => look,
                 Err(error) => {
                     open.give_up::<P::Object>(&mut passed.outcome, &error);
@@ -127,6 +131,26 @@ impl EndpointRun<'_> {
             };
         }
         Ok(Some(passed))
+    }
+
+    /// Refuses new rows that NetBox takes twice where its token may make rows that it may not see: nobody could tell them from
+    /// those that are there, and each run would make them again.
+    async fn refuse_hidden<R: Resource + Object>(&self, plan: &mut Plan) {
+        if R::IS_UNIQUE || plan.create.is_empty() {
+            return;
+        }
+        let rights = self.netbox.rights().await;
+        if rights.is_constrained(R::MODEL, Action::View) && !rights.is_constrained(R::MODEL, Action::Add) {
+            let reason = format!(
+                "NetBox may hide it already: its token may make every {} and see only some",
+                R::MODEL
+            );
+            plan.refused.extend(plan.create.drain(..).map(|row| Refused {
+                key: row.key,
+                label: row.label,
+                reason: reason.clone(),
+            }));
+        }
     }
 
     async fn first_look<P: Pass>(&self, is_blind: bool) -> Result<Look<P::Object>, Error> {
@@ -140,10 +164,14 @@ impl EndpointRun<'_> {
         Ok(self.compare::<P>(actual, None))
     }
 
-    /// Looks for what is still `open`, and waits as long as it may come and could be made twice.
-    async fn look_again<P: Pass>(&self, open: &Open) -> Result<Look<P::Object>, Error> {
+    /// Looks for what is still `open`: after a pause where NetBox gave no answer, and for as long as rows may come that could
+    /// be made twice.
+    async fn look_again<P: Pass>(&self, open: &Open, round: usize) -> Result<Look<P::Object>, Error> {
+        if !open.coming.is_empty() {
+            rest(pause(self.netbox.retry_delay(), round), &self.cancel).await?;
+        }
         let mut look = self.second_look::<P>(open).await?;
-        for pause in pauses(self.netbox.retry_delay()) {
+        for pause in pauses(self.netbox.settle()) {
             let may_come = look.plan.create.iter().any(|row| open.coming.contains(&row.key));
             if P::Object::IS_UNIQUE || !may_come {
                 break;
@@ -232,9 +260,19 @@ const fn which(round: usize, is_blind: bool) -> Round {
     }
 }
 
-/// The pauses before further looks: each is twice the one before.
-fn pauses(first: Duration) -> impl Iterator<Item = Duration> {
-    (0..MORE_LOOKS).map(move |look| first.saturating_mul(1 << look).min(LONGEST_PAUSE))
+/// The pause after this many: each is twice the one before.
+fn pause(first: Duration, before: usize) -> Duration {
+    let times = u32::try_from(before).ok().and_then(|before| 1u32.checked_shl(before));
+    first.saturating_mul(times.unwrap_or(u32::MAX)).min(LONGEST_PAUSE)
+}
+
+/// The pauses between looks, which fill this time.
+fn pauses(mut time: Duration) -> impl Iterator<Item = Duration> {
+    (0..).map_while(move |before| {
+        let pause = pause(FIRST_PAUSE, before).min(time);
+        time -= pause;
+        (!pause.is_zero()).then_some(pause)
+    })
 }
 
 /// Waits so long, unless the run is asked to stop.
@@ -253,14 +291,24 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn rows_that_may_still_come_are_waited_for_half_a_minute() {
+    async fn rows_that_may_still_come_are_waited_for_as_long_as_netbox_may_take() {
         let (began, cancel) = (Instant::now(), CancellationToken::new());
-        for pause in pauses(Duration::from_secs(2)) {
+        for pause in pauses(Duration::from_mins(2)) {
             rest(pause, &cancel).await.unwrap();
         }
-        assert_eq!(began.elapsed(), Duration::from_secs(2 + 4 + 8 + 16));
-        let longest: Duration = pauses(Duration::from_hours(24)).sum();
-        assert_eq!(longest, LONGEST_PAUSE * MORE_LOOKS);
+        assert_eq!(began.elapsed(), Duration::from_mins(2));
+        let seconds = |limit| pauses(Duration::from_secs(limit)).map(|pause| pause.as_secs());
+        assert_eq!(seconds(120).collect::<Vec<_>>(), [2, 4, 8, 16, 30, 30, 30]);
+        assert_eq!(seconds(5).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(seconds(0).count(), 0);
+    }
+
+    #[test]
+    fn pause_before_a_row_is_sent_again_grows_up_to_half_a_minute() {
+        let pauses = (0..ROUNDS).map(|round| pause(Duration::from_secs(2), round).as_secs());
+        assert_eq!(pauses.collect::<Vec<_>>(), [2, 4, 8, 16, 30, 30, 30, 30]);
+        assert_eq!(pause(Duration::ZERO, 3), Duration::ZERO);
+        assert_eq!(pause(Duration::from_hours(1), 900), LONGEST_PAUSE);
     }
 
     #[tokio::test(start_paused = true)]

@@ -213,6 +213,26 @@ async fn nothing_is_shared_where_that_is_turned_off() {
     }
 }
 
+#[tokio::test]
+async fn jobs_of_the_plugin_share_nothing_with_each_other() {
+    let bench = Bench::with(World::estate(2, 12), StandinOptions::default()).await;
+    let of_job = |id: &str| {
+        let mut request = request();
+        id.clone_into(&mut request.options.run_id);
+        request
+    };
+    bench.stage_with(Stage::VirtualMachines, of_job("monday")).await;
+    take_asked(&bench);
+    for (id, is_asked) in [("monday", false), ("tuesday", true), ("tuesday", false)] {
+        bench.stage_with(Stage::VirtualMachines, of_job(id)).await;
+        let asked = take_asked(&bench);
+        assert_eq!(asked.contains("/cluster/resources"), is_asked, "{id}: {asked:?}");
+    }
+    bench.stage_with(Stage::VirtualDisks, request()).await;
+    let asked = take_asked(&bench);
+    assert!(!asked.contains("/cluster/resources"), "{asked:?}");
+}
+
 /// An estate whose guests, tags and tasks have long names in letters that are long in a URL.
 fn long_named(guests: usize) -> World {
     let mut world = World::estate(3, guests);

@@ -52,6 +52,7 @@ impl Estate {
             scheme: Some(netbox::Scheme::Http),
             max_retries: 0,
             retry_delay: Duration::from_millis(1),
+            settle: Duration::from_millis(15),
             timeout: Duration::from_secs(5),
             ..netbox::Endpoint::new("main", "127.0.0.1", netbox.port(), Token::V1(netbox.token().into()))
         });

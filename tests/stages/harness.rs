@@ -303,6 +303,7 @@ fn client(netbox: &Standin, edit: impl FnOnce(&mut netbox::Endpoint)) -> netbox:
     let mut target = netbox::Endpoint::new("netbox", "127.0.0.1", netbox.port(), token);
     target.scheme = Some(netbox::Scheme::Http);
     target.retry_delay = Duration::from_millis(1);
+    target.settle = Duration::from_millis(15);
     edit(&mut target);
     netbox::Client::new(target).unwrap()
 }

@@ -1,6 +1,6 @@
 //! NetBox tokens whose permissions have constraints.
 
-use proxbox_api::netbox::standin::{Account, StandinOptions, TOKEN};
+use proxbox_api::netbox::standin::{Account, Action, StandinOptions, TOKEN};
 use proxbox_api::proxmox::mock::World;
 use proxbox_api::stages::Stage;
 use proxbox_api::sync::{Job, SyncRequest};
@@ -65,6 +65,29 @@ async fn stages_that_need_a_constrained_model_tell_it_once() {
                   for missing";
     assert_eq!(second, told(hidden), "nothing is written");
     assert_eq!(asked(&bench), [1, 1, 1]);
+}
+
+#[tokio::test]
+async fn row_that_netbox_takes_twice_is_not_made_by_who_may_not_see_it() {
+    let may_see_some = |mut account: Account| {
+        let rights = account.rights.as_mut().unwrap();
+        let right = rights.iter_mut().find(|right| right.path == "ipam/vlans").unwrap();
+        let mut view = right.clone();
+        right.actions.retain(|action| *action != Action::View);
+        view.actions = vec![Action::View];
+        view.constraints = json!({"group__name": "prod"});
+        rights.push(view);
+        account
+    };
+    let bench = bench(may_see_some(user())).await;
+    full_update(&bench).await;
+    assert_eq!(bench.netbox.count("ipam/vlans"), 0);
+    let report = bench.stage(Stage::VmInterfaces).await;
+    let told = warnings(&report);
+    assert!(told.contains("NetBox may hide it already"), "{told}");
+    let sees_what_it_makes = self::bench(user().constrained("ipam/vlans", &json!({"tenant": 1}))).await;
+    full_update(&sees_what_it_makes).await;
+    assert!(sees_what_it_makes.netbox.count("ipam/vlans") > 0);
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ impl EndpointRun<'_> {
         let config = self.config(guest)?;
         let disk = disks(config).into_iter().find(|disk| disk.key == name);
         let disk = disk.ok_or_else(|| Error::Absent {
-            what: format!("disk {name} of guest {}/{}, with a size,", guest.kind, guest.vmid),
+            what: format!("disk {name} with a size, of guest {}/{},", guest.kind, guest.vmid),
         })?;
         let options = config.property(name);
         let resource = json!({

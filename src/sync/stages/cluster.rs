@@ -108,14 +108,12 @@ impl EndpointRun<'_> {
         Ok(true)
     }
 
-    /// Lets the next stages know which rows stand for the cluster, once there is one.
+    /// Lets the next stages know which rows stand for the cluster, once there is one. What a dry run has only planned, no other
+    /// run may take for done.
     fn keep_target(&self) {
-        if self
-            .facts
-            .target
-            .cluster
-            .is_some_and(|cluster| !Ids::is_provisional(cluster))
-        {
+        let is_there = |cluster| !Ids::is_provisional(cluster);
+        let is_pretence = self.is_dry_run && !self.memo.is_of_one_run;
+        if self.facts.target.cluster.is_some_and(is_there) && !is_pretence {
             self.place().keep_target(KnownTarget {
                 target: self.facts.target,
                 plugin_endpoints: self.facts.known.plugin_endpoints.clone(),

@@ -20,7 +20,8 @@ const REPLICATIONS: Subject = Subject {
 };
 
 pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
-    run.read::<Replications>().await?;
+    run.read_or_miss::<Replications>("replication jobs of the cluster")
+        .await?;
     let jobs = run.facts.inventory.items::<Replications>();
     let items: Vec<_> = jobs
         .iter()
