@@ -1,5 +1,6 @@
 //! Addresses that guests have, as NetBox takes them.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::inventory::{GuestAddress, GuestInterface};
@@ -95,6 +96,7 @@ pub fn ip_address(address: Address, vm_interface: ObjectId, dns_name: Option<&st
         status: Some("active".to_owned()),
         dns_name: dns_name.map(str::to_owned),
         tags: [PROXBOX_TAG.to_owned()].into(),
+        outside: BTreeSet::new(),
         is_annotated: false,
     }
 }

@@ -1,6 +1,6 @@
 //! Network interfaces of nodes as interfaces of devices, with their relations, addresses and hardware addresses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::ip_address::Address;
 use crate::inventory::canonical_mac;
@@ -130,6 +130,7 @@ pub fn ip_address(address: Address, interface: ObjectId) -> IpAddress {
         status: Some("active".to_owned()),
         dns_name: Some(String::new()),
         tags: [PROXBOX_TAG.to_owned()].into(),
+        outside: BTreeSet::new(),
         is_annotated: false,
     }
 }

@@ -65,7 +65,7 @@ pub fn estate(facts: &Facts, rows: &[Stored<IpAddress>]) -> Estate {
     let claims = claims(facts);
     let may_change = facts.options.modes.effective_ip_address() == Mode::Always;
     let mut leftover = if may_change && facts.may_retire() && !facts.known.network.has_hidden_links {
-        leftovers(&claims, rows)
+        leftovers(facts, &claims, rows)
     } else {
         BTreeSet::new()
     };

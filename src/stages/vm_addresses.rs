@@ -143,8 +143,12 @@ fn addresses(facts: &Facts, guest: &GuestPorts<'_>, port: &Port) -> Found {
     }
 }
 
-/// Rows of ours on covered interfaces that no claim is about.
-pub(super) fn leftovers(claims: &Claims, rows: &[Stored<IpAddress>]) -> BTreeSet<ObjectId> {
+/// Rows of ours on covered interfaces that no claim is about, but for insides of virtual machines' primary addresses: NetBox
+/// takes no more changes of a machine whose primary address leads to none of its own.
+pub(super) fn leftovers(facts: &Facts, claims: &Claims, rows: &[Stored<IpAddress>]) -> BTreeSet<ObjectId> {
+    let machines = facts.known.machines.iter().map(|stored| &stored.object);
+    let primaries = machines.flat_map(|machine| [machine.primary_ip4, machine.primary_ip6]);
+    let primaries: BTreeSet<ObjectId> = primaries.flatten().collect();
     let wanted: BTreeSet<(ObjectId, IpAddr)> = claims
         .claims
         .iter()
@@ -156,6 +160,7 @@ pub(super) fn leftovers(claims: &Claims, rows: &[Stored<IpAddress>]) -> BTreeSet
             row.tags.contains(PROXBOX_TAG)
                 && families.is_some_and(|families| families.contains(&family(row.host)))
                 && !wanted.contains(&(interface, row.host))
+                && row.outside.is_disjoint(&primaries)
         })
     };
     let left = rows.iter().filter(|stored| is_left(&stored.object));

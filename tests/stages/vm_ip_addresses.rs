@@ -849,3 +849,40 @@ async fn link_of_another_machines_row_goes_with_its_address() {
         (None, vec!["10.99.0.8/24".to_owned()])
     );
 }
+
+/// An operator translates an address of the outside to that of a guest, and the guest changes its own.
+#[tokio::test]
+async fn inside_of_an_operators_address_stays_and_stays_the_guests_where_the_outside_is_its_primary_one() {
+    let bench = with_interfaces().await;
+    tell(&bench, 100, &["10.99.0.7/24", "10.99.0.8/24"]);
+    again(&bench).await;
+    let inside = address(&bench, "10.99.0.7").unwrap()["id"].clone();
+    let outside = json!({"address": "203.0.113.5/24", "nat_inside": inside});
+    let outside = bench.netbox.seed(ADDRESSES, &outside).unwrap();
+    let machine = bench.machine_of(100)["id"].as_u64().unwrap();
+    for is_primary in [false, true] {
+        let expected = if is_primary {
+            tell(&bench, 100, &["10.99.0.7/24", "10.99.0.8/24"]);
+            again(&bench).await;
+            let primary = json!({"primary_ip4": outside});
+            bench.netbox.change(MACHINES, machine, &primary).unwrap();
+            vec!["10.99.0.7/24", "10.99.0.8/24"]
+        } else {
+            vec!["10.99.0.8/24"]
+        };
+        tell(&bench, 100, &["10.99.0.8/24"]);
+        let report = again(&bench).await;
+        let counts = report.counts();
+        assert_eq!((counts.deleted, counts.failed), (0, 0), "{}", warnings(&report));
+        let translated = address(&bench, "203.0.113.5").unwrap();
+        assert_eq!(translated["nat_inside"]["id"], inside, "{is_primary}");
+        let mut own = hosts(&bench, 100, "net0");
+        own.sort();
+        assert_eq!(own, expected);
+        let edit = json!({"comments": format!("{is_primary}")});
+        bench.netbox.change(MACHINES, machine, &edit).unwrap();
+        again(&bench).await;
+        assert_eq!(bench.take_writes(), Vec::<String>::new(), "{is_primary}");
+    }
+    assert_eq!(bench.machine_of(100)["primary_ip4"]["id"], outside);
+}

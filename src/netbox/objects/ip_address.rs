@@ -29,6 +29,8 @@ pub struct IpAddress {
     pub dns_name: Option<String>,
     /// Slugs of its tags.
     pub tags: BTreeSet<String>,
+    /// The addresses outside that are translated to it. Never written.
+    pub outside: BTreeSet<ObjectId>,
     /// Whether an operator has written something into the row that this service never writes. Never written.
     pub is_annotated: bool,
 }
@@ -84,6 +86,8 @@ pub struct IpAddressRead {
     vrf: Option<Nested>,
     #[serde(default)]
     nat_inside: Option<Nested>,
+    #[serde(default)]
+    nat_outside: Vec<Nested>,
     status: Option<Choice>,
     dns_name: String,
     #[serde(default)]
@@ -116,6 +120,8 @@ impl From<IpAddressRead> for Stored<IpAddress> {
         let has_tags = tags.iter().any(|slug| slug != PROXBOX_TAG);
         let relations = [&row.vrf, &row.nat_inside, &row.tenant];
         let has_relations = relations.into_iter().any(Option::is_some);
+        let outside: BTreeSet<ObjectId> = row.nat_outside.into_iter().map(|outside| outside.id).collect();
+        let has_outside = !outside.is_empty();
         let object = IpAddress {
             host,
             prefix: Some(prefix),
@@ -124,7 +130,8 @@ impl From<IpAddressRead> for Stored<IpAddress> {
             status: row.status.map(|status| status.value),
             dns_name: Some(row.dns_name),
             tags,
-            is_annotated: has_text || has_tags || has_relations || row.role.is_some(),
+            outside,
+            is_annotated: has_text || has_tags || has_relations || has_outside || row.role.is_some(),
         };
         Self { id: row.id, object }
     }
@@ -140,6 +147,7 @@ impl Object for IpAddress {
         "assigned_object_id",
         "vrf",
         "nat_inside",
+        "nat_outside",
         "status",
         "dns_name",
         "description",
@@ -265,6 +273,8 @@ mod tests {
             (json!({"tags": [{"id": 2, "slug": "gold"}]}), true),
             (json!({"vrf": {"id": 3}}), true),
             (json!({"nat_inside": {"id": 4, "address": "10.0.0.2/24"}}), true),
+            (json!({"nat_outside": []}), false),
+            (json!({"nat_outside": [{"id": 5, "address": "203.0.113.5/24"}]}), true),
         ] {
             let row = stored("10.0.0.1/24", written.clone());
             assert_eq!(row.object.is_annotated, expected, "{written}");

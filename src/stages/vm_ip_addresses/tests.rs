@@ -59,6 +59,7 @@ fn add<'a>(facts: &'a mut Facts, id: u64, host: &str, prefix: u8, assigned: Opti
         status: Some("active".to_owned()),
         dns_name: Some(String::new()),
         tags: [PROXBOX_TAG.to_owned()].into(),
+        outside: BTreeSet::new(),
         is_annotated: false,
     };
     let rows = &mut facts.known.network.addresses;
@@ -802,5 +803,19 @@ fn row_in_a_vrf_is_taken_again_where_it_is_ours_and_the_only_one_of_its_host() {
             (expected, 1 - expected),
             "{is_ours} {is_alone}"
         );
+    }
+}
+
+/// NetBox lets a virtual machine have the outside of a translated address only while it has the inside.
+#[test]
+fn inside_of_a_primary_address_stays_and_is_in_the_way_of_others() {
+    for (primary, expected) in [(70, vec![]), (71, vec![ObjectId(2000)])] {
+        let mut facts = moved();
+        row(&mut facts, "10.20.0.11").object.outside = [ObjectId(70)].into();
+        machine(&mut facts, SHOP).primary_ip4 = Some(ObjectId(primary));
+        let estate = estate(&facts, &facts.known.network.addresses);
+        let gone = estate.stale.into_iter().filter(|id| *id == ObjectId(2000));
+        assert_eq!(gone.collect::<Vec<_>>(), expected, "{primary}");
+        assert_eq!(estate.foreign.is_empty(), primary == 71);
     }
 }
