@@ -886,3 +886,22 @@ async fn inside_of_an_operators_address_stays_and_stays_the_guests_where_the_out
     }
     assert_eq!(bench.machine_of(100)["primary_ip4"]["id"], outside);
 }
+
+/// What an operator says of an address may stand in a custom field alone.
+#[tokio::test]
+async fn address_with_a_value_of_a_custom_field_is_released_and_never_deleted() {
+    let bench = with_interfaces().await;
+    tell(&bench, 100, &["10.99.0.7/24"]);
+    again(&bench).await;
+    let row = address(&bench, "10.99.0.7").unwrap()["id"].clone();
+    let words = json!({"custom_fields": {"firewall_zone": "dmz"}});
+    bench.netbox.change(ADDRESSES, row.as_u64().unwrap(), &words).unwrap();
+    tell(&bench, 100, &["10.99.0.8/24"]);
+    let report = again(&bench).await;
+    let counts = report.counts();
+    assert_eq!((counts.deleted, counts.failed), (0, 0), "{}", warnings(&report));
+    let kept = address(&bench, "10.99.0.7").unwrap();
+    assert_eq!((&kept["id"], &kept["custom_fields"]), (&row, &words["custom_fields"]));
+    assert_eq!(kept["assigned_object_id"], Value::Null);
+    assert_eq!(hosts(&bench, 100, "net0"), ["10.99.0.8/24"]);
+}

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::assignment::{Assignment, assigned_key, put_assignment};
 use super::shape::{Choice, Nested, Tagged, id, put, put_tags, slugs};
@@ -96,6 +96,10 @@ pub struct IpAddressRead {
     comments: String,
     tenant: Option<Nested>,
     role: Option<Choice>,
+    #[serde(default)]
+    owner: Option<Nested>,
+    #[serde(default)]
+    custom_fields: Option<Map<String, Value>>,
     tags: Vec<Tagged>,
 }
 
@@ -118,8 +122,10 @@ impl From<IpAddressRead> for Stored<IpAddress> {
         let tags = slugs(row.tags);
         let has_text = !(row.description.is_empty() && row.comments.is_empty());
         let has_tags = tags.iter().any(|slug| slug != PROXBOX_TAG);
-        let relations = [&row.vrf, &row.nat_inside, &row.tenant];
+        let relations = [&row.vrf, &row.nat_inside, &row.tenant, &row.owner];
         let has_relations = relations.into_iter().any(Option::is_some);
+        let mut values = row.custom_fields.iter().flat_map(Map::values);
+        let has_values = values.any(|value| !value.is_null());
         let outside: BTreeSet<ObjectId> = row.nat_outside.into_iter().map(|outside| outside.id).collect();
         let has_outside = !outside.is_empty();
         let object = IpAddress {
@@ -131,7 +137,7 @@ impl From<IpAddressRead> for Stored<IpAddress> {
             dns_name: Some(row.dns_name),
             tags,
             outside,
-            is_annotated: has_text || has_tags || has_relations || has_outside || row.role.is_some(),
+            is_annotated: has_text || has_tags || has_relations || has_outside || has_values || row.role.is_some(),
         };
         Self { id: row.id, object }
     }
@@ -154,6 +160,8 @@ impl Object for IpAddress {
         "comments",
         "tenant",
         "role",
+        "owner",
+        "custom_fields",
         "tags",
     ];
 }
@@ -273,6 +281,13 @@ mod tests {
             (json!({"tags": [{"id": 2, "slug": "gold"}]}), true),
             (json!({"vrf": {"id": 3}}), true),
             (json!({"nat_inside": {"id": 4, "address": "10.0.0.2/24"}}), true),
+            (json!({"owner": {"id": 5, "name": "netops"}}), true),
+            (
+                json!({"custom_fields": {"firewall_zone": "dmz", "rack_unit": null}}),
+                true,
+            ),
+            (json!({"custom_fields": {"firewall_zone": null}}), false),
+            (json!({"owner": null, "custom_fields": {}}), false),
             (json!({"nat_outside": []}), false),
             (json!({"nat_outside": [{"id": 5, "address": "203.0.113.5/24"}]}), true),
         ] {
