@@ -192,7 +192,8 @@ impl<'a> Court<'a> {
     }
 
     /// Whether nobody has the row, or an interface of the same virtual machine which should not have it. One in a VRF that
-    /// nobody has is an operator's, unless it is ours and there is no other of its host: then it was an interface's before.
+    /// nobody has is an operator's, unless it is ours, has the guest's name and there is no other of its host: then it was
+    /// that guest's before. The host alone does not tell: tenants may have the same networks.
     fn is_free(&self, stored: &Stored<IpAddress>, claim: &Claim) -> bool {
         if self.taken.contains(&stored.id) {
             return false;
@@ -200,7 +201,10 @@ impl<'a> Court<'a> {
         match (&stored.object.assigned, stored.object.vm_interface()) {
             (None, _) => {
                 let rows = self.rows.get(&claim.address.host).map_or(0, Vec::len);
-                stored.object.vrf.is_none() || rows == 1 && stored.object.tags.contains(PROXBOX_TAG)
+                let row = &stored.object;
+                let name = row.dns_name.as_ref().filter(|name| !name.is_empty());
+                let was_its = name.is_some() && name == claim.dns_name.as_ref();
+                row.vrf.is_none() || rows == 1 && was_its && row.tags.contains(PROXBOX_TAG)
             }
             (Some(_), Some(interface)) => {
                 self.machines.get(&interface) == Some(&claim.machine)

@@ -905,3 +905,34 @@ async fn address_with_a_value_of_a_custom_field_is_released_and_never_deleted() 
     assert_eq!(kept["assigned_object_id"], Value::Null);
     assert_eq!(hosts(&bench, 100, "net0"), ["10.99.0.8/24"]);
 }
+
+/// Tenants may have the same networks.
+#[tokio::test]
+async fn address_that_an_operator_put_into_a_vrf_goes_back_to_its_guest_and_to_no_other() {
+    let bench = with_interfaces().await;
+    tell(&bench, 100, &["10.99.0.7/24"]);
+    again(&bench).await;
+    let row = address(&bench, "10.99.0.7").unwrap()["id"].clone();
+    let vrf = bench.netbox.seed("ipam/vrfs", &json!({"name": "T1"})).unwrap();
+    let id = row.as_u64().unwrap();
+    bench.netbox.change(ADDRESSES, id, &json!({"vrf": vrf})).unwrap();
+    tell(&bench, 100, &["10.99.0.8/24"]);
+    tell(&bench, 101, &["10.99.0.7/24"]);
+    for _ in 0..2 {
+        let report = again(&bench).await;
+        assert_eq!(report.counts().failed, 0, "{}", warnings(&report));
+    }
+    let rows = bench.netbox.rows(ADDRESSES).into_iter();
+    let mut rows = rows.filter(|row| row["address"] == "10.99.0.7/24");
+    let (first, second) = (rows.next().unwrap(), rows.next().unwrap());
+    assert_eq!((&first["id"], &first["assigned_object_id"]), (&row, &Value::Null));
+    let other = bench.interface_of(101, "net0")["id"].clone();
+    assert_eq!((&second["vrf"], &second["assigned_object_id"]), (&Value::Null, &other));
+    tell(&bench, 101, &["10.99.0.9/24"]);
+    again(&bench).await;
+    tell(&bench, 100, &["10.99.0.7/24"]);
+    again(&bench).await;
+    let back = address(&bench, "10.99.0.7").unwrap();
+    let own = bench.interface_of(100, "net0")["id"].clone();
+    assert_eq!((&back["id"], &back["assigned_object_id"]), (&row, &own));
+}

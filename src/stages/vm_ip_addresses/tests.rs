@@ -780,9 +780,30 @@ fn primary_address_that_becomes_nobodys_is_cleared_and_no_virtual_machine_is_ret
     assert_eq!((changes(&plan), plan.retirements()), (expected, 0));
 }
 
+/// Tenants may have the same networks: in a VRF the host alone does not tell whose a row was.
 #[test]
-fn row_in_a_vrf_is_taken_again_where_it_is_ours_and_the_only_one_of_its_host() {
-    for (is_ours, is_alone, expected) in [(true, true, 0), (false, true, 1), (true, false, 1)] {
+fn row_in_a_vrf_is_taken_again_only_where_it_is_ours_and_was_the_same_guests() {
+    type Edit = fn(&mut Facts);
+    let cases: [(&str, Edit, usize); 5] = [
+        ("the same guest's", |_| {}, 0),
+        ("an operator's", |facts| row(facts, "10.99.0.7").object.tags.clear(), 1),
+        (
+            "one of two",
+            |facts| add(facts, 51, "10.99.0.7", 24, None).vrf = Some(ObjectId(6)),
+            1,
+        ),
+        (
+            "another guest's",
+            |facts| row(facts, "10.99.0.7").object.dns_name = Some("app-2".to_owned()),
+            1,
+        ),
+        (
+            "nobody knows whose",
+            |facts| row(facts, "10.99.0.7").object.dns_name = Some(String::new()),
+            1,
+        ),
+    ];
+    for (whose, edit, expected) in cases {
         let mut facts = full();
         tell_first(
             &mut facts,
@@ -790,20 +811,25 @@ fn row_in_a_vrf_is_taken_again_where_it_is_ours_and_the_only_one_of_its_host() {
         );
         let released = add(&mut facts, 50, "10.99.0.7", 24, None);
         released.vrf = Some(ObjectId(5));
-        if !is_ours {
-            released.tags.clear();
-        }
-        if !is_alone {
-            add(&mut facts, 51, "10.99.0.7", 24, None).vrf = Some(ObjectId(6));
-        }
+        released.dns_name = Some("shop-db-1".to_owned());
+        edit(&mut facts);
         let plan = plan::<Addresses>(&facts);
-        let made = plan.create.len();
         assert_eq!(
-            (made, plan.update.len()),
+            (plan.create.len(), plan.update.len()),
             (expected, 1 - expected),
-            "{is_ours} {is_alone}"
+            "{whose}"
         );
     }
+}
+
+/// A guest of which no name is known has no name in common with another one of that kind.
+#[test]
+fn row_in_a_vrf_without_a_name_is_not_taken_by_a_guest_without_one() {
+    let mut facts = full();
+    let told: (_, _, &[&str]) = ("ens18", "bc:24:11:aa:00:01", &["10.99.0.7/24"]);
+    tell(&mut facts, 101, None, &[told]);
+    add(&mut facts, 50, "10.99.0.7", 24, None).vrf = Some(ObjectId(5));
+    assert_eq!(created(&plan::<Addresses>(&facts)), ["10.99.0.7/24 900"]);
 }
 
 /// NetBox lets a virtual machine have the outside of a translated address only while it has the inside.
