@@ -39,19 +39,13 @@ pub fn find_stale(facts: &Facts) -> (BTreeSet<ObjectId>, BTreeSet<ObjectId>) {
         .iter()
         .map(|stored| (stored.id, &stored.object))
         .collect();
-    let hosts: BTreeMap<ObjectId, IpAddr> = known
-        .network
-        .addresses
-        .iter()
-        .map(|stored| (stored.id, stored.object.host))
-        .collect();
     let is_over = |link: &GuestVmInterfaceAddress| {
         let row = rows.get(&link.guest_interface)?;
         let names = told
             .get(&row.virtual_machine)
             .filter(|_| row.tags.contains(PROXBOX_TAG))?;
-        let host = hosts.get(&link.ip_address)?;
-        Some(!names.get(&row.name).is_some_and(|hosts| hosts.contains(host)))
+        let host = link.host?;
+        Some(!names.get(&row.name).is_some_and(|hosts| hosts.contains(&host)))
     };
     let links = known.network.guest_addresses.iter().filter(|stored| {
         let link = &stored.object;

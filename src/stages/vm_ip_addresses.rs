@@ -167,6 +167,7 @@ impl Pass for Links {
                     Some(GuestVmInterfaceAddress {
                         guest_interface: row,
                         ip_address,
+                        host: Some(host),
                         name: format!("{}/{name} {host}", guest.bound.label()),
                     })
                 }));

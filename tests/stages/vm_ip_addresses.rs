@@ -936,3 +936,25 @@ async fn address_that_an_operator_put_into_a_vrf_goes_back_to_its_guest_and_to_n
     let own = bench.interface_of(100, "net0")["id"].clone();
     assert_eq!((&back["id"], &back["assigned_object_id"]), (&row, &own));
 }
+
+#[tokio::test]
+async fn link_goes_with_what_its_guest_tells_no_more_although_the_address_is_another_clusters() {
+    let bench = with_interfaces().await;
+    tell(&bench, 100, &["10.99.0.7/24", "10.99.0.8/24"]);
+    again(&bench).await;
+    let seed = |path: &str, row: Value| bench.netbox.seed(path, &row).unwrap();
+    let kind = bench.netbox.rows("virtualization/cluster-types")[0]["id"].clone();
+    let cluster = seed("virtualization/clusters", json!({"name": "beta", "type": kind}));
+    let machine = seed(MACHINES, json!({"name": "there", "cluster": cluster}));
+    let interface = seed(INTERFACES, json!({"name": "net0", "virtual_machine": machine}));
+    let moved = address(&bench, "10.99.0.8").unwrap()["id"].as_u64().unwrap();
+    let edit = json!({"assigned_object_id": interface});
+    bench.netbox.change(ADDRESSES, moved, &edit).unwrap();
+    tell(&bench, 100, &["10.99.0.7/24"]);
+    let report = again(&bench).await;
+    assert_eq!(report.counts().failed, 0, "{}", warnings(&report));
+    assert_eq!(linked(&bench, 100), ["10.99.0.7/24"]);
+    assert_eq!(address(&bench, "10.99.0.8").unwrap()["assigned_object_id"], interface);
+    again(&bench).await;
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+}

@@ -1,6 +1,7 @@
 //! The plugin's rows of what a guest itself says of its interfaces and their addresses.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use serde::Deserialize;
 
@@ -116,6 +117,8 @@ pub struct GuestVmInterfaceAddress {
     pub guest_interface: ObjectId,
     /// The address.
     pub ip_address: ObjectId,
+    /// That address without its mask. Never written: it is the other row's.
+    pub host: Option<IpAddr>,
     /// The names of both, for reports.
     pub name: String,
 }
@@ -171,6 +174,7 @@ impl From<GuestVmInterfaceAddressRead> for Stored<GuestVmInterfaceAddress> {
         let object = GuestVmInterfaceAddress {
             guest_interface: interface.id,
             ip_address: address.id,
+            host: host.parse().ok(),
             name: format!("{} {host}", member_label(machine.as_deref(), &interface.name)),
         };
         Self { id: row.id, object }

@@ -602,6 +602,7 @@ fn link_that_holds_no_more_goes_although_its_address_stays() {
     let elsewhere = GuestVmInterfaceAddress {
         guest_interface: ObjectId(802),
         ip_address: ObjectId(2000),
+        host: "10.20.0.11".parse().ok(),
         name: "eth0 10.0.0.1/24".to_owned(),
     };
     let id = ObjectId(3099);
@@ -617,6 +618,23 @@ fn link_that_holds_no_more_goes_although_its_address_stays() {
         row.object.tags.clear();
     }
     assert_eq!(stale(&mut facts), (Vec::new(), 0), "an operator's row");
+}
+
+/// Of other clusters' addresses only those are read that guests should have.
+#[test]
+fn link_that_holds_no_more_goes_although_its_address_was_not_read() {
+    for (host, expected) in [(Some("10.20.0.11"), 0), (Some("10.99.0.7"), 1), (None, 0)] {
+        let mut facts = full();
+        let id = ObjectId(3099);
+        let object = GuestVmInterfaceAddress {
+            guest_interface: ObjectId(801),
+            ip_address: ObjectId(9999),
+            host: host.and_then(|host| host.parse().ok()),
+            name: String::new(),
+        };
+        facts.known.network.guest_addresses.push(Stored { id, object });
+        assert_eq!(stale(&mut facts), (Vec::new(), expected), "{host:?}");
+    }
 }
 
 #[test]
@@ -709,6 +727,7 @@ fn rows_of_other_endpoints_and_of_operators_are_none_of_the_endpoints() {
             object: GuestVmInterfaceAddress {
                 guest_interface: ObjectId(guest_interface),
                 ip_address: ObjectId(ip_address),
+                host: None,
                 name: String::new(),
             },
         });
