@@ -56,7 +56,7 @@ pub fn find_stale(facts: &Facts) -> (BTreeSet<ObjectId>, BTreeSet<ObjectId>) {
 }
 
 /// Those of the addresses that have to go which become nobody's and stay.
-fn released(facts: &Facts) -> BTreeSet<ObjectId> {
+pub fn released(facts: &Facts) -> BTreeSet<ObjectId> {
     let network = &facts.known.network;
     let is_released =
         |stored: &&Stored<IpAddress>| stored.object.is_annotated && network.stale_addresses.contains(&stored.id);

@@ -958,3 +958,73 @@ async fn link_goes_with_what_its_guest_tells_no_more_although_the_address_is_ano
     again(&bench).await;
     assert_eq!(bench.take_writes(), Vec::<String>::new());
 }
+
+/// Who has an address is asked for a warning alone.
+#[tokio::test]
+async fn holder_that_cannot_be_read_is_not_named_and_the_rest_is_written() {
+    let mut bench = with_interfaces().await;
+    tell(&bench, 100, &["10.99.0.7/24", "10.99.0.8/24"]);
+    let other = json!({"name": "by-hand", "cluster": bench.machine_of(100)["cluster"]["id"]});
+    let other = bench.netbox.seed(MACHINES, &other).unwrap();
+    let interface = json!({"virtual_machine": other, "name": "eth9"});
+    let interface = bench.netbox.seed(INTERFACES, &interface).unwrap();
+    let taken = json!({
+        "address": "10.99.0.8/24", "assigned_object_type": "virtualization.vminterface", "assigned_object_id": interface
+    });
+    bench.netbox.seed(ADDRESSES, &taken).unwrap();
+    let dry = SyncRequest {
+        dry_run: true,
+        ..SyncRequest::default()
+    };
+    bench.forget();
+    bench.netbox.clear_requests();
+    bench.stage_with(Stage::VmIpAddresses, dry).await;
+    let asked = bench.netbox.requests().into_iter();
+    let reads = asked.filter(|request| request.path.ends_with("/ip-addresses/"));
+    let is_of_holders = |query: &str| query.contains("assigned_object") && !query.contains("assigned_object_type");
+    let before = reads.take_while(|read| !is_of_holders(&read.query)).count();
+    bench.restart(true);
+    let failing = FaultRule::on(ADDRESSES, Fault::Status(500)).method("GET");
+    bench
+        .netbox
+        .faults()
+        .add(failing.only(u32::try_from(before + 1).unwrap()));
+    let report = again(&bench).await;
+    let warnings = warnings(&report);
+    assert!(
+        warnings.contains("address 10.99.0.8 of") && warnings.contains("it belongs to another object"),
+        "{warnings}"
+    );
+    assert!(
+        warnings.contains("who has addresses that guests should have could not be read"),
+        "{warnings}"
+    );
+    assert_eq!(hosts(&bench, 100, "net0"), ["10.99.0.7/24"]);
+}
+
+/// The links are gone by then.
+#[tokio::test]
+async fn primary_address_that_cannot_be_taken_from_its_machine_stays_and_the_rest_is_written() {
+    let mut bench = with_interfaces().await;
+    tell(&bench, 100, &["10.99.0.7/24", "10.99.0.9/24"]);
+    again(&bench).await;
+    let row = address(&bench, "10.99.0.7").unwrap()["id"].as_u64().unwrap();
+    let words = json!({"description": "reserved"});
+    bench.netbox.change(ADDRESSES, row, &words).unwrap();
+    tell(&bench, 100, &["10.99.0.8/24"]);
+    bench.restart(true);
+    // The virtual machines are read by the stage before; here those whose primary address is to be cleared come first.
+    bench.stage(Stage::VirtualMachines).await;
+    let failing = FaultRule::on(MACHINES, Fault::Status(403)).method("GET");
+    bench.netbox.faults().add(failing);
+    let report = bench.stage(Stage::VmIpAddresses).await;
+    let warnings = warnings(&report);
+    let told = "primary addresses that guests have no more were left as they are";
+    assert!(warnings.contains(told), "{warnings}");
+    assert_eq!(hosts(&bench, 100, "net0"), ["10.99.0.7/24", "10.99.0.8/24"]);
+    assert_eq!(address(&bench, "10.99.0.9"), None);
+    bench.netbox.faults().clear();
+    again(&bench).await;
+    assert_eq!(hosts(&bench, 100, "net0"), ["10.99.0.8/24"]);
+    assert_eq!(address(&bench, "10.99.0.7").unwrap()["description"], "reserved");
+}

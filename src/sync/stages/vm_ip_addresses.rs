@@ -15,7 +15,7 @@ use crate::reconcile::{Mode, ObjectId, Stored};
 use crate::stages::Selection;
 use crate::stages::address_owners::{estate, unknown_hosts};
 use crate::stages::guest_interfaces::{GuestInterfaces, guest_interface_selection};
-use crate::stages::stale_addresses::{ReleasedPrimaries, StaleAddresses, StaleLinks, find_stale};
+use crate::stages::stale_addresses::{ReleasedPrimaries, StaleAddresses, StaleLinks, find_stale, released};
 use crate::stages::vm_addresses::claims;
 use crate::stages::vm_interfaces::interface_selection;
 use crate::stages::vm_ip_addresses::{
@@ -164,13 +164,19 @@ impl EndpointRun<'_> {
         }
     }
 
-    /// Says who has addresses that guests should have.
+    /// Says who has addresses that guests should have. Where NetBox does not tell who it is that goes unsaid.
     async fn warn_of_holders(&mut self) -> Result<(), Error> {
         let foreign = estate(&self.facts, &self.facts.known.network.addresses).foreign;
         let rows = foreign.iter().filter_map(|foreign| foreign.row);
-        let holders = self
-            .list::<IpAddressHolder>(vec![Selection::any_of("id", rows)])
-            .await?;
+        let rows = vec![Selection::any_of("id", rows)];
+        let holders = match self.list::<IpAddressHolder>(rows).await {
+            Err(error) if error.is_of_one_question() => {
+                let text = format!("who has addresses that guests should have could not be read: {error}");
+                self.warnings.push(text.into());
+                Vec::new()
+            }
+            holders => holders?,
+        };
         let holders: BTreeMap<ObjectId, Option<String>> = holders
             .into_iter()
             .map(|stored| (stored.id, stored.object.holder))
@@ -184,6 +190,23 @@ impl EndpointRun<'_> {
             );
             self.warnings.push(text.into());
         }
+        Ok(())
+    }
+
+    /// Takes primary addresses that become nobody's from their virtual machines. Where NetBox fails as a whole they stay.
+    async fn free_primaries(&mut self) -> Result<(), Error> {
+        let freed = match self.pass::<ReleasedPrimaries>().await {
+            Err(Error::NetBox(error)) => {
+                let released = released(&self.facts);
+                let text = format!("primary addresses that guests have no more were left as they are: {error}");
+                self.warnings.push(text.into());
+                let stale = &mut self.facts.known.network.stale_addresses;
+                stale.retain(|row| !released.contains(row));
+                Outcome::default()
+            }
+            freed => freed?,
+        };
+        self.warn(PHASE, &freed);
         Ok(())
     }
 
@@ -202,8 +225,7 @@ impl EndpointRun<'_> {
         let deleted: BTreeSet<ObjectId> = cleared.deleted.iter().map(|row| row.id).collect();
         let links = &mut self.facts.known.network.guest_addresses;
         links.retain(|stored| !deleted.contains(&stored.id));
-        let freed = self.pass::<ReleasedPrimaries>().await?;
-        self.warn(PHASE, &freed);
+        self.free_primaries().await?;
         let cleared = self.pass::<StaleAddresses>().await?;
         let released: BTreeSet<ObjectId> = cleared.marked.iter().map(|row| row.id).collect();
         let network = &mut self.facts.known.network;
