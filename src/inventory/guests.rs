@@ -48,11 +48,6 @@ impl Guest {
         self.status.as_deref() == Some("running")
     }
 
-    /// Whether it is known not to run.
-    pub fn is_stopped(&self) -> bool {
-        self.status.as_deref() == Some("stopped")
-    }
-
     fn of(row: ClusterResource) -> Result<Option<Self>, Gap> {
         let kind = match row.kind {
             ResourceKind::Qemu => GuestKind::Qemu,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::guests::{Bound, bindings};
 use super::{Facts, InterfaceNaming, Part};
-use crate::inventory::{AgentAnswer, Guest, GuestConfig, GuestInterface, GuestKind, Nic};
+use crate::inventory::{AgentAnswer, GuestConfig, GuestInterface, Nic};
 use crate::mapping::guest_interface::{has_mac, row_name, seen, without_aliases};
 use crate::mapping::ip_address::dns_name;
 use crate::mapping::vm_interface::{core_name, interface_name};
@@ -22,21 +22,11 @@ pub struct GuestPorts<'a> {
     pub doubles: Vec<String>,
     /// The interfaces that its agent told, aliases folded in; `None` where it told none.
     pub agent: Option<Vec<GuestInterface>>,
-    /// Who told of its addresses.
-    pub source: Source,
+    /// Whether the guest itself told of its addresses, by its agent or its kernel. Where it did not they are those of its
+    /// configuration, and may not be all.
+    pub is_live: bool,
     /// Its DNS name, where it could be learned.
     pub dns_name: Option<String>,
-}
-
-/// Who told of a guest's addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// The guest itself, by its agent or its kernel.
-    Guest,
-    /// Its configuration alone: it does not run, or nothing in it could be asked.
-    Configuration,
-    /// Nobody: it should have told, and did not.
-    Nobody,
 }
 
 /// A network interface of a guest.
@@ -99,7 +89,7 @@ fn ports_of<'a>(facts: &'a Facts, bound: Bound<'a>, config: &GuestConfig) -> Gue
         bound,
         ports: Vec::new(),
         doubles: Vec::new(),
-        source: source(&bound, live.is_some()),
+        is_live: live.is_some(),
         dns_name: host_name.and_then(dns_name),
         agent,
     };
@@ -131,17 +121,6 @@ fn keep_named(facts: &Facts, guest: &mut GuestPorts<'_>) {
     guest.ports.retain(|port| only.takes(Part::Interface, &port.nic.key));
     if let Some(told) = &mut guest.agent {
         told.retain(|interface| guest.ports.iter().any(|port| has_mac(interface, &port.nic)));
-    }
-}
-
-/// A container has other addresses than its configuration's as long as it may run; a virtual machine has none but those its
-/// agent tells.
-fn source(bound: &Bound<'_>, is_live: bool) -> Source {
-    let is_stopped = bound.guest.is_some_and(Guest::is_stopped);
-    match (is_live, bound.kind) {
-        (true, _) => Source::Guest,
-        (false, GuestKind::Lxc) if !is_stopped => Source::Nobody,
-        (false, GuestKind::Lxc | GuestKind::Qemu) => Source::Configuration,
     }
 }
 

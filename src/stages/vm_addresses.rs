@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::ports::{GuestPorts, Port, Source, guest_ports, interface_of};
+use super::ports::{GuestPorts, Port, guest_ports, interface_of};
 use super::vm_interfaces::all_ports;
 use super::{Facts, Family, Part};
 use crate::mapping::ip_address::{Address, addresses_of};
@@ -128,12 +128,13 @@ fn addresses(facts: &Facts, guest: &GuestPorts<'_>, port: &Port) -> Found {
         }
     }
     // Where there are none nothing is known: an agent may be down, or a lease not taken yet. A configuration tells
-    // nothing of a family that it does not set.
-    let covered = match guest.source {
-        Source::Guest if is_partial => BTreeSet::new(),
-        Source::Guest if is_told => [Family::V4, Family::V6].into(),
-        Source::Guest | Source::Configuration => addresses.iter().map(|address| family(address.host)).collect(),
-        Source::Nobody => BTreeSet::new(),
+    // nothing of a family that it does not set, and nothing at all of what the guest has told and will tell again.
+    let covered = if !guest.is_live || is_partial {
+        BTreeSet::new()
+    } else if is_told {
+        [Family::V4, Family::V6].into()
+    } else {
+        addresses.iter().map(|address| family(address.host)).collect()
     };
     addresses.sort_by_key(|address| family(address.host) != options.primary_family);
     Found {
