@@ -1,10 +1,10 @@
 //! Guests' network interfaces: as configured, as NetBox calls them, and as the guest itself sees them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::guests::{Bound, bindings};
 use super::{Facts, InterfaceNaming, Part};
-use crate::inventory::{AgentAnswer, GuestConfig, GuestInterface, Nic};
+use crate::inventory::{AgentAnswer, GuestConfig, GuestInterface, GuestKind, Nic};
 use crate::mapping::guest_interface::{has_mac, row_name, seen, without_aliases};
 use crate::mapping::ip_address::dns_name;
 use crate::mapping::vm_interface::{core_name, interface_name};
@@ -66,12 +66,13 @@ impl GuestPorts<'_> {
 pub fn guest_ports(facts: &Facts) -> Vec<GuestPorts<'_>> {
     let bindings = bindings(facts);
     let handled = bindings.handled().filter(|bound| bound.guest.is_some());
+    let stored = stored_names(facts);
     handled
-        .filter_map(|bound| Some(ports_of(facts, *bound, facts.inventory.config(bound.vmid)?)))
+        .filter_map(|bound| Some(ports_of(facts, *bound, facts.inventory.config(bound.vmid)?, &stored)))
         .collect()
 }
 
-fn ports_of<'a>(facts: &'a Facts, bound: Bound<'a>, config: &GuestConfig) -> GuestPorts<'a> {
+fn ports_of<'a>(facts: &'a Facts, bound: Bound<'a>, config: &GuestConfig, stored: &StoredNames<'_>) -> GuestPorts<'a> {
     let told = facts.inventory.agent(bound.vmid);
     let agent = match told.map(|told| &told.answer) {
         Some(AgentAnswer::Interfaces(interfaces)) => Some(without_aliases(interfaces)),
@@ -96,7 +97,12 @@ fn ports_of<'a>(facts: &'a Facts, bound: Bound<'a>, config: &GuestConfig) -> Gue
     let mut names = BTreeSet::new();
     for nic in Nic::list(config) {
         let seen = live.as_ref().and_then(|live| seen(live, &nic, core_name(&nic)));
-        let called = port_name(facts, &nic, guest.agent.as_ref().and(seen.as_ref())).to_owned();
+        let told = seen
+            .as_ref()
+            .filter(|_| guest.agent.is_some() && takes_agent_names(facts));
+        let told = told.map(|told| told.name.as_str());
+        let called = told.or_else(|| earlier_name(&guest, &nic, stored));
+        let called = called.unwrap_or_else(|| core_name(&nic)).to_owned();
         let name = interface_name(&called, core_name(&nic));
         if names.insert(name.clone()) {
             guest.ports.push(Port {
@@ -124,12 +130,35 @@ fn keep_named(facts: &Facts, guest: &mut GuestPorts<'_>) {
     }
 }
 
-/// What a port is called where its name comes from.
-fn port_name<'a>(facts: &Facts, nic: &'a Nic, told: Option<&'a GuestInterface>) -> &'a str {
+/// What stored interfaces of virtual machines are called, by the machine and their primary MAC address.
+type StoredNames<'a> = BTreeMap<(ObjectId, &'a str), Vec<&'a str>>;
+
+fn takes_agent_names(facts: &Facts) -> bool {
     let options = &facts.options.guests;
-    let takes_agents = options.naming == InterfaceNaming::LegacyRename && options.use_agent_names;
-    told.filter(|_| takes_agents)
-        .map_or_else(|| core_name(nic), |told| &told.name)
+    options.naming == InterfaceNaming::LegacyRename && options.use_agent_names
+}
+
+/// The names that agents may have given; none where no name is an agent's.
+fn stored_names(facts: &Facts) -> StoredNames<'_> {
+    let mut names = StoredNames::new();
+    let stored = facts.known.network.interfaces.iter().map(|stored| &stored.object);
+    for interface in stored.filter(|_| takes_agent_names(facts)) {
+        if let Some(mac) = interface.primary_mac.as_deref() {
+            let key = (interface.virtual_machine, mac);
+            names.entry(key).or_default().push(&interface.name);
+        }
+    }
+    names
+}
+
+/// What an agent has called a port in an earlier run, where it tells nothing now: another name would make a second interface.
+fn earlier_name<'a>(guest: &GuestPorts<'_>, nic: &Nic, stored: &StoredNames<'a>) -> Option<&'a str> {
+    if guest.agent.is_some() || guest.bound.kind != GuestKind::Qemu {
+        return None;
+    }
+    let names = stored.get(&(guest.bound.id, nic.mac.as_deref()?))?;
+    let agents = names.iter().find(|name| **name != core_name(nic));
+    agents.or_else(|| names.first()).copied()
 }
 
 /// The id of a port's interface, where one stands.

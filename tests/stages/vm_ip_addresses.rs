@@ -959,6 +959,32 @@ async fn link_goes_with_what_its_guest_tells_no_more_although_the_address_is_ano
     assert_eq!(bench.take_writes(), Vec::<String>::new());
 }
 
+/// The agent of a guest is silent for a while, or the guest is stopped.
+#[tokio::test]
+async fn interface_that_an_agent_has_named_is_not_made_again_while_that_is_silent() {
+    let bench = Bench::start().await;
+    bench.stage(Stage::VirtualMachines).await;
+    tell(&bench, 100, &["10.99.0.7/24"]);
+    let request = asked(&[("vm_interface_sync_strategy", "legacy_rename")]);
+    let stages = [Stage::VmInterfaces, Stage::VmIpAddresses];
+    for is_silent in [false, true] {
+        if is_silent {
+            bench.proxmox.world().change(|world| {
+                let guest = world.guest(100).unwrap();
+                guest.agent = Agent::NotRunning;
+            });
+        }
+        bench.forget();
+        bench.take_writes();
+        for stage in stages {
+            let report = bench.stage_with(stage, request.clone()).await;
+            assert_eq!(report.counts().failed, 0, "{}", warnings(&report));
+        }
+        assert_eq!(hosts(&bench, 100, "ens18"), ["10.99.0.7/24"]);
+        assert_eq!(bench.take_writes().is_empty(), is_silent);
+    }
+}
+
 /// Who has an address is asked for a warning alone.
 #[tokio::test]
 async fn holder_that_cannot_be_read_is_not_named_and_the_rest_is_written() {

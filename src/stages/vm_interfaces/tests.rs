@@ -565,6 +565,48 @@ fn interfaces_are_named_by_the_agent_where_that_is_asked_for() {
     assert_eq!(<GuestInterfaces as Pass>::policy(&facts).mode, Mode::Disabled);
 }
 
+/// What the guests' interfaces are called.
+fn port_names(facts: &Facts) -> Vec<String> {
+    let guests = guest_ports(facts);
+    all_ports(&guests).map(|(_, port)| port.name.clone()).collect()
+}
+
+/// A second interface with the same hardware address would come with every pause of the agent.
+#[test]
+fn interface_keeps_the_name_that_an_agent_gave_it_while_that_is_silent() {
+    let mut facts = empty_world();
+    facts.options.guests.naming = InterfaceNaming::LegacyRename;
+    facts.known.network.interfaces = make::<VmInterfaces>(&mut facts, 900);
+    let macs = ["BC:24:11:AA:00:01", "BC:24:11:AA:00:02"];
+    for (stored, mac) in facts.known.network.interfaces.iter_mut().zip(macs) {
+        stored.object.primary_mac = Some(mac.to_owned());
+    }
+    facts.inventory.guest_agents.fill(Collected::default());
+    assert_eq!(port_names(&facts), ["ens18", "ens19", "eth0", "eth1"]);
+    assert_eq!(plan::<VmInterfaces>(&facts).create.len(), 0);
+    // One that was made while the agent was silent is in nobody's way.
+    let mut double = facts.known.network.interfaces[0].clone();
+    (double.id, double.object.name) = (ObjectId(890), "net0".to_owned());
+    facts.known.network.interfaces.insert(0, double);
+    assert_eq!(port_names(&facts)[0], "ens18");
+    facts.options.guests.use_agent_names = false;
+    assert_eq!(port_names(&facts), ["net0", "net1", "eth0", "eth1"]);
+    facts.options.guests.use_agent_names = true;
+    facts.known.network.interfaces.clear();
+    assert_eq!(port_names(&facts), ["net0", "net1", "eth0", "eth1"], "none is known");
+}
+
+/// Its name is its configuration's, whatever an agent might say.
+#[test]
+fn interface_of_a_container_is_called_as_configured_whoever_has_its_address() {
+    let mut facts = empty_world();
+    facts.options.guests.naming = InterfaceNaming::LegacyRename;
+    facts.known.network.interfaces = make::<VmInterfaces>(&mut facts, 900);
+    let stored = &mut facts.known.network.interfaces[2].object;
+    (stored.name, stored.primary_mac) = ("old0".to_owned(), Some("BC:24:11:BB:00:01".to_owned()));
+    assert_eq!(port_names(&facts)[2], "eth0");
+}
+
 #[test]
 fn interface_whose_name_another_one_has_is_left_out() {
     let mut facts = empty_world();

@@ -38,12 +38,13 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.read_guests().await?;
     run.read::<GuestAgents>().await?;
     run.warn_of_agents();
+    // Before any is named: one that stands keeps the name that an agent gave it which is silent now.
+    let interfaces = run.list::<VmInterface>(interface_selection(&run.facts)).await?;
+    run.learn_interfaces(interfaces);
     run.discover_interfaces();
     run.log_unfit_names();
     run.tell_ports_begun(PORTS);
     run.warn_of_doubles();
-    let interfaces = run.list::<VmInterface>(interface_selection(&run.facts)).await?;
-    run.learn_interfaces(interfaces);
     run.write_vlans().await?;
     let outcome = run.pass::<VmInterfaces>().await?;
     // Below the stage of the virtual machines those stand all the same, and each tells of its own interfaces.
