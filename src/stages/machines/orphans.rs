@@ -139,9 +139,11 @@ impl Pass for Orphans {
         Desired::default()
     }
 
-    /// Virtual machines of other endpoints, and those that nobody says stand for a guest, are none of the endpoint's.
+    /// Virtual machines of other endpoints, and those that nobody says stand for a guest, are none of the endpoint's. Those
+    /// that are marked already stay for good, and are none that could be lost.
     fn count_ours(facts: &Facts, _: &[Stored<VirtualMachine>]) -> usize {
-        claimed(facts).count()
+        let unmarked = claimed(facts).filter(|(_, machine)| !machine.tags.contains(SOFT_DELETED_TAG));
+        unmarked.count()
     }
 
     /// Nothing is marked unless every guest that there is was listed.

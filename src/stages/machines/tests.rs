@@ -7,7 +7,9 @@ use super::*;
 use crate::inventory::{Area, ClusterOptions, Collected, ConfiguredGuest, Gap, GuestKind, Inventory};
 use crate::mapping::virtual_machine_state::{Home, state};
 use crate::netbox::ids::Ids;
-use crate::netbox::objects::{CloudInit, DeviceRole, Platform, Said, Tag, VirtualMachineState, VirtualMachineType};
+use crate::netbox::objects::{
+    CloudInit, DeviceRole, Platform, SOFT_DELETED_TAG, Said, Tag, VirtualMachineState, VirtualMachineType,
+};
 use crate::reconcile::{Plan, Resource};
 use crate::stages::tests::{changes, converged as infrastructure, plan, plan_against};
 use crate::stages::{Flag, Pass};
@@ -1347,6 +1349,16 @@ mod orphans_of_guests {
         states.retain(|stored| stored.object.virtual_machine != by_hand);
         let rows = Orphans::at_hand(&facts).unwrap();
         assert_eq!((rows.len(), Orphans::count_ours(&facts, &rows)), (5, 2));
+    }
+
+    /// They stay for good, and would weaken the guard with the years.
+    #[test]
+    fn machines_that_are_marked_already_are_none_that_the_guard_counts() {
+        let facts = facts_with_gone(|pair| {
+            pair.machine.object.tags.insert(SOFT_DELETED_TAG.to_owned());
+        });
+        let rows = Orphans::at_hand(&facts).unwrap();
+        assert_eq!((rows.len(), Orphans::count_ours(&facts, &rows)), (2, 1));
     }
 
     #[test]
