@@ -362,6 +362,27 @@ async fn endpoint_whose_plan_is_refused_fails_its_own_candidates_and_the_others_
 }
 
 #[tokio::test]
+async fn endpoint_whose_cluster_cannot_be_told_fails_by_name_and_the_others_are_swept() {
+    let estate = two_clusters().await;
+    for cluster in &estate.clusters {
+        cluster.proxmox.world().change(|world| world.remove_guest(204)).unwrap();
+    }
+    let endpoints = "plugins/proxbox/endpoints/proxmox";
+    let rows = estate.netbox.rows(endpoints);
+    let first = rows.iter().find(|row| row["name"] == "endpoint-1").unwrap()["id"].as_u64();
+    let disabled = json!({"enabled": false});
+    estate.netbox.change(endpoints, first.unwrap(), &disabled).unwrap();
+    let report = estate.job(SWEEP, estate.request.clone()).await;
+    let (errors, result) = (report.errors(), report.result());
+    assert!(
+        errors.len() == 1 && errors[0].starts_with("endpoint-1 (nb:1): ") && errors[0].contains("disabled"),
+        "{errors:?}"
+    );
+    assert_eq!((&result["candidates"], &result["soft_deleted"]), (&json!(1), &json!(1)));
+    assert_eq!(marked(&estate.netbox.rows(MACHINES)), ["mail"]);
+}
+
+#[tokio::test]
 async fn candidates_that_a_refused_plan_holds_are_told_as_failed_with_the_refusal() {
     let bench = mostly_gone().await;
     let events = bench.events(SWEEP, SyncRequest::default()).await;

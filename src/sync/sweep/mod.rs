@@ -58,7 +58,7 @@ impl Work<'_> {
         if has_lost {
             return report.skip("vm_stage_failed");
         }
-        let runs = match self.survey().await {
+        let runs = match self.survey(&mut report).await {
             Ok(runs) => runs,
             Err(Stop::Skip(reason, warning)) => {
                 report.warnings.push(warning.into());
@@ -69,18 +69,14 @@ impl Work<'_> {
                 return report;
             }
         };
-        let has_several = runs.len() > 1;
         for mut run in runs {
             let marked = run.mark(&mut report).await;
-            let (key, name) = (run.facts.endpoint.key, &run.facts.endpoint.name);
-            report.warnings.append(&mut run.warnings);
+            let key = run.facts.endpoint.key;
             report.plans.extend(run.plans.drain(..).map(|plan| (key, plan)));
             if let Err(error) = marked {
-                tracing::warn!(stage = STEP, endpoint.id = %key, %error, "endpoint failed");
-                let text = error.to_string();
-                let text = if has_several { format!("{name}: {text}") } else { text };
-                report.errors.push((error.kind(), text));
+                self.fail(&run, &error, &mut report);
             }
+            report.warnings.append(&mut run.warnings);
             if self.cancel.is_cancelled() {
                 break;
             }
@@ -96,8 +92,23 @@ impl Work<'_> {
         report
     }
 
-    /// Reads the guests and virtual machines of every endpoint, all of them or none.
-    async fn survey(&self) -> Result<Vec<EndpointRun<'_>>, Stop> {
+    /// What went wrong with one endpoint, by its name where there are others.
+    fn fail(&self, run: &EndpointRun<'_>, error: &Error, report: &mut SweepReport) {
+        let endpoint = &run.facts.endpoint;
+        tracing::warn!(stage = STEP, endpoint.id = %endpoint.key, %error, "endpoint failed");
+        let text = error.to_string();
+        let has_several = self.context.endpoints.len() > 1;
+        let text = if has_several {
+            format!("{}: {text}", endpoint.name)
+        } else {
+            text
+        };
+        report.errors.push((error.kind(), text));
+    }
+
+    /// Reads the guests of every endpoint, all of them or none, and their virtual machines; an endpoint whose cluster cannot
+    /// be told has failed, and is left out.
+    async fn survey(&self, report: &mut SweepReport) -> Result<Vec<EndpointRun<'_>>, Stop> {
         let unavailable = |text: String| Stop::Skip("live_inventory_unavailable", text);
         let missing: Vec<String> = self.context.missing.iter().map(ToString::to_string).collect();
         if !missing.is_empty() {
@@ -142,8 +153,14 @@ impl Work<'_> {
                 let text = format!("{name}: not all guests could be read: {}", gaps.join("; "));
                 return Err(unavailable(text));
             }
-            run.read_owned_machines().await?;
-            runs.push(run);
+            match run.read_owned_machines().await {
+                Ok(()) => runs.push(run),
+                Err(Stop::Fail(error @ Error::Ambiguity(_))) => {
+                    self.fail(&run, &error, report);
+                    report.warnings.append(&mut run.warnings);
+                }
+                Err(stop) => return Err(stop),
+            }
         }
         Ok(runs)
     }
