@@ -1,8 +1,10 @@
 //! What the sweep marks, what it leaves alone, and how it tells.
 
+use std::time::Duration;
+
 use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
 use proxbox_api::proxmox::mock::world::GuestKind;
-use proxbox_api::proxmox::mock::{Guest, Node, World};
+use proxbox_api::proxmox::mock::{Fault as ProxmoxFault, Guest, Node, World};
 use proxbox_api::reconcile::Mode;
 use proxbox_api::stages::Stage;
 use proxbox_api::sync::{Job, SyncRequest};
@@ -10,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::clusters::{Estate, alpha, beta};
 use crate::full_update::{SWEEP, small, sweep};
-use crate::harness::{Bench, MACHINE_STATES, MACHINES, tags};
+use crate::harness::{Bench, MACHINE_STATES, MACHINES, tags, until};
 
 fn dry() -> SyncRequest {
     SyncRequest {
@@ -470,4 +472,39 @@ async fn machine_that_cannot_be_read_again_or_is_marked_already_is_skipped_and_t
     assert_eq!(sweep(&bench, SyncRequest::default()).await.soft_deleted, 1);
     let events = bench.events(SWEEP, SyncRequest::default()).await;
     assert_eq!(told(&events), json!(["skipped", "already_swept"]));
+}
+
+#[tokio::test]
+async fn sweep_that_is_asked_to_stop_while_it_reads_is_cancelled_and_neither_skipped_nor_failed() {
+    let never = Duration::from_hours(1);
+    for hung in ["netbox", "proxmox"] {
+        let bench = small().await;
+        bench.stage(Stage::VirtualMachines).await;
+        bench.forget();
+        bench.netbox.clear_requests();
+        if hung == "netbox" {
+            let hangs = FaultRule::on(MACHINE_STATES, Fault::Hang).method("GET");
+            bench.netbox.faults().add(hangs);
+        } else {
+            let slow = ProxmoxFault::Latency(never);
+            bench.proxmox.faults().on_path("/cluster/resources", slow);
+        }
+        let open = bench.proxmox.open_requests();
+        bench.proxmox.clear_requests();
+        let is_asked = || match hung {
+            "netbox" => bench.netbox.requests().iter().any(|request| request.status == 0),
+            _ => *open.borrow() > 0 && !bench.proxmox.requests().is_empty(),
+        };
+        let stop = async {
+            until(is_asked).await;
+            bench.stop_runs();
+        };
+        let run = sweep(&bench, SyncRequest::default());
+        let both = async { tokio::join!(run, stop).0 };
+        let report = tokio::time::timeout(Duration::from_secs(5), both).await;
+        let report = report.unwrap_or_else(|_| panic!("the sweep waits for {hung}"));
+        assert!(report.is_cancelled, "{hung}");
+        assert_eq!((report.skipped_reason, report.errors().len()), (None, 0), "{hung}");
+        assert!(report.warnings.is_empty(), "{hung}: {:?}", report.warnings);
+    }
 }

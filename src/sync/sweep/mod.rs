@@ -60,6 +60,11 @@ impl Work<'_> {
         }
         let runs = match self.survey(&mut report).await {
             Ok(runs) => runs,
+            // A read that was given up is no reason of its own.
+            Err(_) if self.cancel.is_cancelled() => {
+                report.is_cancelled = true;
+                return report;
+            }
             Err(Stop::Skip(reason, warning)) => {
                 report.warnings.push(warning.into());
                 return report.skip(reason);
