@@ -246,9 +246,7 @@ pub fn refuse_foreign(facts: &Facts, states: &[Stored<DeviceState>]) -> Result<(
         .iter()
         .filter_map(|stored| stored.object.endpoint_raw_id)
         .collect();
-    let configured = facts.known.endpoint_ids.as_ref();
-    let is_there = |owner: &i64| configured.is_none_or(|ids| ids.contains(owner));
-    if owners.contains(&own) || !owners.iter().any(is_there) {
+    if owners.contains(&own) || owners.iter().all(|owner| facts.known.is_gone(*owner)) {
         return Ok(());
     }
     Err(Ambiguity::Taken {

@@ -137,6 +137,13 @@ impl Known {
         self.machines.iter().map(|stored| stored.id)
     }
 
+    /// Whether a Proxmox endpoint is configured no more: its id may be one of this service's own or one of the plugin's.
+    pub fn is_gone(&self, endpoint: i64) -> bool {
+        let is_configured = self.endpoint_ids.as_ref().is_none_or(|ids| ids.contains(&endpoint));
+        let mut in_plugin = self.plugin_endpoints.iter();
+        !is_configured && !in_plugin.any(|row| u64::try_from(endpoint) == Ok(row.id.0))
+    }
+
     /// Whether the stage goes on without rows of kind `R`.
     pub fn is_unread<R: Resource>(&self) -> bool {
         self.unread.contains(R::PATH)

@@ -733,6 +733,10 @@ fn cluster_without_a_row_is_not_taken_where_its_nodes_are_another_endpoints() {
     for (states, is_free) in cases {
         assert_eq!(claim::refuse_foreign(&facts, &states).is_ok(), is_free, "{states:?}");
     }
+    // Of one that the plugin knows under this id.
+    facts.known.plugin_endpoints = vec![plugin_endpoint(9, "10.0.0.9", 8006, true)];
+    assert!(claim::refuse_foreign(&facts, &[owned(Some(9))]).is_err());
+    facts.known.plugin_endpoints.clear();
     facts.known.endpoint_ids = None;
     assert!(claim::refuse_foreign(&facts, &[owned(Some(9))]).is_err());
 }

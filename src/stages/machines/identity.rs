@@ -248,22 +248,12 @@ impl<'a> Claims<'a> {
     /// that only one of two endpoints for it can be right.
     fn owner_of(&self, guest: &Guest, cluster: ObjectId, claim: &Claim<'_>) -> Option<Verdict> {
         let is_it = self.facts.target.cluster == Some(cluster) && self.is_of(guest, claim);
-        let endpoint = claim.state.endpoint_raw_id.filter(|id| is_it && !self.is_gone(*id))?;
+        let is_there = |id: &i64| is_it && !self.facts.known.is_gone(*id);
+        let endpoint = claim.state.endpoint_raw_id.filter(is_there)?;
         Some(Verdict::Foreign {
             machine: claim.id(),
             endpoint,
         })
-    }
-
-    /// Whether an endpoint is configured no more.
-    fn is_gone(&self, id: i64) -> bool {
-        let known = &self.facts.known;
-        let is_configured = known.endpoint_ids.as_ref().is_none_or(|ids| ids.contains(&id));
-        let in_plugin = known
-            .plugin_endpoints
-            .iter()
-            .any(|endpoint| u64::try_from(id) == Ok(endpoint.id.0));
-        !is_configured && !in_plugin
     }
 
     /// Whether the claim is about a guest of this kind, and names no other cluster.
@@ -278,7 +268,10 @@ impl<'a> Claims<'a> {
             claim.machine.and_then(|machine| machine.name.as_deref()),
             claim.state.name.as_deref(),
         ];
-        claim.state.endpoint_raw_id.is_some_and(|id| self.is_gone(id))
+        claim
+            .state
+            .endpoint_raw_id
+            .is_some_and(|id| self.facts.known.is_gone(id))
             && self.is_of(guest, claim)
             && names.into_iter().flatten().any(|name| same(name, &guest.label()))
     }
