@@ -271,7 +271,11 @@ impl<'a> Rows<'a> {
             let is_blank = device.description.as_deref().unwrap_or_default().is_empty();
             (None, is_blank.then(|| operator_description(node)))
         };
-        let site = if moves { self.site } else { device.site };
+        let site = if moves {
+            clusters::scope_site(self.facts).or(device.site).or(self.site)
+        } else {
+            device.site
+        };
         if let Some(name) = &name {
             self.refuse_taken_name(name, site, Some(id))?;
         }

@@ -418,6 +418,20 @@ fn device_that_joins_the_cluster_moves_to_its_site_in_the_same_change() {
 }
 
 #[test]
+fn device_that_joins_a_cluster_without_a_site_stays_in_its_own() {
+    let mut facts = converged();
+    let cluster = &mut facts.known.clusters[0].object;
+    (cluster.scope_type, cluster.scope_id) = (None, None);
+    facts.known.site = Some(SITE);
+    (first_device(&mut facts).site, first_device(&mut facts).cluster) = (Some(ObjectId(21)), None);
+    assert_eq!(
+        changes(&plan::<devices::Devices>(&facts)),
+        json!({"101": {"cluster": 10}})
+    );
+    assert_eq!(sites_of(&facts)[&ObjectId(101)], ObjectId(21));
+}
+
+#[test]
 fn device_of_another_endpoint_is_never_touched() {
     let mut facts = converged();
     facts.known.device_states[0].object.endpoint_raw_id = Some(OURS + 1);
