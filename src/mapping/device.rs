@@ -26,6 +26,7 @@ pub fn device(node: &str, name: &str, parents: DeviceParents) -> Device {
         device_type: Some(parents.device_type),
         role: Some(parents.role),
         site: Some(parents.site),
+        location: None,
         tenant: None,
         primary_ip4: None,
         description: Some(managed_description(name)),

@@ -32,7 +32,7 @@ fn default_site(facts: &Facts) -> Option<ObjectId> {
 
 /// Whether the cluster's nodes need the default site. In a cluster that is scoped to a location it would be refused.
 fn needs_default_site(facts: &Facts) -> bool {
-    let is_placed = |stored: &Stored<Cluster>| stored.object.site().is_some() || stored.object.is_in_location();
+    let is_placed = |stored: &Stored<Cluster>| stored.object.site().or(stored.object.location()).is_some();
     facts.known.site.is_none() && !stored(facts).is_some_and(is_placed)
 }
 
@@ -46,9 +46,9 @@ pub fn device_site(facts: &Facts) -> Option<ObjectId> {
     scope_site(facts).or(facts.known.site).or_else(|| default_site(facts))
 }
 
-/// Whether NetBox takes only devices of one location into the cluster.
-pub fn is_in_location(facts: &Facts) -> bool {
-    stored(facts).is_some_and(|stored| stored.object.is_in_location())
+/// The location of which alone NetBox takes devices into the cluster.
+pub fn scope_location(facts: &Facts) -> Option<ObjectId> {
+    stored(facts).and_then(|stored| stored.object.location())
 }
 
 /// The cluster as it is going to be, where a dry run is not going to write it.

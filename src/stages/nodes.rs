@@ -101,6 +101,7 @@ struct Rows<'a> {
     facts: &'a Facts,
     cluster: Option<ObjectId>,
     site: Option<ObjectId>,
+    location: Option<ObjectId>,
     devices: BTreeMap<ObjectId, &'a Device>,
     states: BTreeMap<ObjectId, &'a DeviceState>,
     members: BTreeSet<&'a str>,
@@ -112,6 +113,7 @@ impl<'a> Rows<'a> {
             facts,
             cluster: facts.target.cluster,
             site: clusters::device_site(facts),
+            location: clusters::scope_location(facts),
             devices: facts
                 .known
                 .devices
@@ -185,7 +187,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The only one of several devices in the cluster, else the only one without a cluster in the site.
+    /// The only one of several devices in the cluster, else the only one without a cluster where the cluster is.
     fn by_placement(&self, several: &[ObjectId]) -> Option<ObjectId> {
         let only = |fits: &dyn Fn(&Device) -> bool| {
             let mut fitting = several
@@ -194,13 +196,12 @@ impl<'a> Rows<'a> {
             fitting.next().filter(|_| fitting.next().is_none()).copied()
         };
         only(&|device| device.cluster.is_some() && device.cluster == self.cluster)
-            .or_else(|| only(&|device| device.cluster.is_none() && device.site == self.site))
+            .or_else(|| only(&|device| self.is_free_here(device)))
     }
 
     fn is_placed_here(&self, id: ObjectId) -> bool {
         self.devices.get(&id).is_some_and(|device| {
-            (device.cluster.is_some() && device.cluster == self.cluster)
-                || (device.cluster.is_none() && device.site == self.site)
+            (device.cluster.is_some() && device.cluster == self.cluster) || self.is_free_here(device)
         })
     }
 
@@ -230,9 +231,20 @@ impl<'a> Rows<'a> {
         Ok(None)
     }
 
-    /// Whether a device is in the site or in the cluster.
+    /// Whether a device is in the site, in the cluster, or free to join it in its location.
     fn is_here(&self, device: &Device) -> bool {
-        (self.site.is_some() && device.site == self.site) || (self.cluster.is_some() && device.cluster == self.cluster)
+        (self.site.is_some() && device.site == self.site)
+            || (self.cluster.is_some() && device.cluster == self.cluster)
+            || (device.cluster.is_none() && self.is_in_location(device))
+    }
+
+    /// Whether a device without a cluster is in the site, or in the location of the cluster.
+    fn is_free_here(&self, device: &Device) -> bool {
+        device.cluster.is_none() && (device.site == self.site || self.is_in_location(device))
+    }
+
+    fn is_in_location(&self, device: &Device) -> bool {
+        self.location.is_some() && device.location == self.location
     }
 
     fn is_foreign(&self, state: &DeviceState) -> bool {
@@ -302,7 +314,7 @@ impl<'a> Rows<'a> {
     }
 
     fn no_site(&self) -> &'static str {
-        if clusters::is_in_location(self.facts) {
+        if self.location.is_some() {
             "its cluster is scoped to a location in NetBox, where its device has to be too: make that there, named like the node"
         } else {
             "its cluster has no site and no default site could be had"

@@ -126,6 +126,7 @@ fn device(id: u64, name: &str) -> Stored<Device> {
         device_type: Some(TYPE),
         role: Some(ROLE),
         site: Some(SITE),
+        location: None,
         tenant: None,
         primary_ip4: None,
         description: Some(managed_description(name)),

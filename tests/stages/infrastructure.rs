@@ -635,6 +635,61 @@ async fn free_cluster_of_the_name_is_claimed_by_the_plugin_where_it_can() {
 }
 
 #[tokio::test]
+async fn devices_made_by_hand_in_the_location_of_the_cluster_are_taken() {
+    let bench = Bench::with(World::estate(2, 2), StandinOptions::default()).await;
+    let seed = |path: &str, row: Value| bench.netbox.seed(path, &row).unwrap();
+    let site = seed("dcim/sites", json!({"name": "Berlin", "slug": "berlin"}));
+    let location = seed(
+        "dcim/locations",
+        json!({"name": "Room 1", "slug": "room-1", "site": site}),
+    );
+    let kind = seed("virtualization/cluster-types", json!({"name": "Mine", "slug": "mine"}));
+    let scoped = json!({"name": "lab", "type": kind, "scope_type": "dcim.location", "scope_id": location});
+    let cluster = seed(CLUSTERS, scoped);
+    let report = bench.stage(Stage::Devices).await;
+    assert_eq!(report.counts().failed, 2);
+    let advice = "scoped to a location in NetBox, where its device has to be too: make that there, named like the node";
+    assert!(warnings(&report).contains(advice), "{}", warnings(&report));
+    let maker = seed("dcim/manufacturers", json!({"name": "Acme", "slug": "acme"}));
+    let model = json!({"manufacturer": maker, "model": "R1", "slug": "r1"});
+    let model = seed("dcim/device-types", model);
+    let role = seed("dcim/device-roles", json!({"name": "Server", "slug": "server"}));
+    let elsewhere = seed(
+        "dcim/locations",
+        json!({"name": "Room 2", "slug": "room-2", "site": site}),
+    );
+    let made = [("pve1", location), ("pve2", elsewhere)].map(|(name, location)| {
+        let row = json!({
+            "name": name, "device_type": model, "role": role, "site": site, "location": location, "status": "active"
+        });
+        seed(DEVICES, row)
+    });
+    bench.forget();
+    let report = bench.stage(Stage::Devices).await;
+    let told = warnings(&report);
+    assert_eq!((report.counts().updated, report.counts().failed), (1, 1), "{told}");
+    let device = |id: u64| {
+        let rows = bench.netbox.rows(DEVICES);
+        rows.into_iter().find(|row| row["id"] == id).unwrap()
+    };
+    let taken = device(made[0]);
+    let places = ["cluster", "location", "site"].map(|place| taken[place]["id"].as_u64());
+    assert_eq!(places, [cluster, location, site].map(Some));
+    assert_eq!(device(made[1])["cluster"], Value::Null);
+    bench
+        .netbox
+        .change(DEVICES, made[1], &json!({"location": location}))
+        .unwrap();
+    bench.forget();
+    let report = bench.stage(Stage::Devices).await;
+    assert_eq!((report.counts().updated, report.counts().unchanged), (1, 1));
+    bench.forget();
+    bench.take_writes();
+    bench.stage(Stage::Devices).await;
+    assert_eq!(bench.take_writes(), [""; 0]);
+}
+
+#[tokio::test]
 async fn lists_that_netbox_does_not_show_cost_what_hangs_on_them_alone() {
     for (path, rows) in [
         ("/api/plugins/proxbox/sync-state/clusters/", 2),

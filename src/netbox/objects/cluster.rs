@@ -34,9 +34,10 @@ impl Cluster {
             .filter(|_| self.scope_type.as_deref() == Some("dcim.site"))
     }
 
-    /// Whether the cluster is scoped to a location, where all its devices then have to be.
-    pub fn is_in_location(&self) -> bool {
-        self.scope_type.as_deref() == Some("dcim.location")
+    /// The location that the cluster is scoped to, where all its devices then have to be.
+    pub fn location(&self) -> Option<ObjectId> {
+        self.scope_id
+            .filter(|_| self.scope_type.as_deref() == Some("dcim.location"))
     }
 }
 

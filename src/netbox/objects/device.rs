@@ -25,6 +25,8 @@ pub struct Device {
     pub role: Option<ObjectId>,
     /// Its site.
     pub site: Option<ObjectId>,
+    /// Its location within the site; never written.
+    pub location: Option<ObjectId>,
     /// Its tenant; never written.
     pub tenant: Option<ObjectId>,
     /// Its primary IPv4 address, one of those on its interfaces.
@@ -71,6 +73,7 @@ pub struct DeviceRead {
     device_type: Option<Nested>,
     role: Option<Nested>,
     site: Option<Nested>,
+    location: Option<Nested>,
     tenant: Option<Nested>,
     primary_ip4: Option<Nested>,
     description: String,
@@ -87,6 +90,7 @@ impl From<DeviceRead> for Stored<Device> {
             device_type: id(row.device_type),
             role: id(row.role),
             site: id(row.site),
+            location: id(row.location),
             tenant: id(row.tenant),
             primary_ip4: id(row.primary_ip4),
             description: Some(row.description),
@@ -107,6 +111,7 @@ impl Object for Device {
         "device_type",
         "role",
         "site",
+        "location",
         "tenant",
         "primary_ip4",
         "description",
