@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{EndpointFacts, Facts};
+use super::{EndpointFacts, Facts, Selection};
 use crate::mapping::names::plugin_key;
-use crate::netbox::objects::{Cluster, DeviceState, PluginEndpoint, TrackingCluster};
+use crate::netbox::objects::{Cluster, Device, DeviceState, PluginEndpoint, TrackingCluster};
 use crate::reconcile::{ObjectId, Stored};
 
 /// Why no NetBox cluster can be told to be the one.
@@ -234,18 +234,36 @@ pub fn decide(facts: &Facts, endpoint: ObjectId) -> Result<Claim, Ambiguity> {
     }
 }
 
-/// Whether a cluster may be taken by its name alone, where no row of the plugin tells whose it is: not where the sync states of
-/// its nodes name another endpoint and none names ours.
+/// The devices of nodes whose sync states name the cluster, where any of these states names another endpoint: where the
+/// devices are tells whose the cluster is.
+pub fn disputed_selection(facts: &Facts, states: &[Stored<DeviceState>]) -> Selection {
+    let own = facts.endpoint.key.id.0;
+    let is_foreign = |owner: i64| owner != own && !facts.known.is_gone(owner);
+    let mut owners = states.iter().filter_map(|stored| stored.object.endpoint_raw_id);
+    let disputed: &[_] = if owners.any(is_foreign) { states } else { &[] };
+    Selection::any_of("id", disputed.iter().map(|stored| stored.object.device))
+}
+
+/// Whether `cluster` may be taken by its name alone, where no row of the plugin tells whose it is: not where the sync states of
+/// its nodes name another endpoint and none names ours. A device that is not among `devices` may be in it.
 ///
 /// # Errors
 ///
 /// [`Ambiguity::Taken`].
-pub fn refuse_foreign(facts: &Facts, states: &[Stored<DeviceState>]) -> Result<(), Ambiguity> {
-    let own = facts.endpoint.key.id.0;
+pub fn refuse_foreign(
+    facts: &Facts,
+    cluster: ObjectId,
+    states: &[Stored<DeviceState>],
+    devices: &[Stored<Device>],
+) -> Result<(), Ambiguity> {
+    let elsewhere = devices.iter().filter(|stored| stored.object.cluster != Some(cluster));
+    let elsewhere: BTreeSet<ObjectId> = elsewhere.map(|stored| stored.id).collect();
     let owners: BTreeSet<i64> = states
         .iter()
+        .filter(|stored| !elsewhere.contains(&stored.object.device))
         .filter_map(|stored| stored.object.endpoint_raw_id)
         .collect();
+    let own = facts.endpoint.key.id.0;
     if owners.contains(&own) || owners.iter().all(|owner| facts.known.is_gone(*owner)) {
         return Ok(());
     }

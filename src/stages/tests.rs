@@ -736,6 +736,9 @@ fn cluster_without_a_row_is_not_taken_where_its_nodes_are_another_endpoints() {
         row.object.endpoint_raw_id = owner;
         row
     };
+    let is_free = |facts: &Facts, states: &[Stored<DeviceState>]| {
+        claim::refuse_foreign(facts, CLUSTER, states, &[device(101, "pve1")]).is_ok()
+    };
     let cases = [
         (vec![], true),
         (vec![owned(None)], true),
@@ -745,15 +748,51 @@ fn cluster_without_a_row_is_not_taken_where_its_nodes_are_another_endpoints() {
         (vec![owned(Some(9))], true),
     ];
     facts.known.endpoint_ids = Some([OURS, 2].into());
-    for (states, is_free) in cases {
-        assert_eq!(claim::refuse_foreign(&facts, &states).is_ok(), is_free, "{states:?}");
+    for (states, expected) in cases {
+        assert_eq!(is_free(&facts, &states), expected, "{states:?}");
     }
     // Of one that the plugin knows under this id.
     facts.known.plugin_endpoints = vec![plugin_endpoint(9, "10.0.0.9", 8006, true)];
-    assert!(claim::refuse_foreign(&facts, &[owned(Some(9))]).is_err());
+    assert!(!is_free(&facts, &[owned(Some(9))]));
     facts.known.plugin_endpoints.clear();
     facts.known.endpoint_ids = None;
-    assert!(claim::refuse_foreign(&facts, &[owned(Some(9))]).is_err());
+    assert!(!is_free(&facts, &[owned(Some(9))]));
+}
+
+#[test]
+fn nodes_that_are_in_another_cluster_do_not_tell_whose_this_one_is() {
+    let facts = converged();
+    let state = |id: u64, owner: i64| {
+        let mut row = state(id, "pve1");
+        row.object.endpoint_raw_id = Some(owner);
+        row
+    };
+    let in_cluster = |id: u64, cluster: Option<ObjectId>| {
+        let mut row = device(id, "pve1");
+        row.object.cluster = cluster;
+        row
+    };
+    let other = Some(ObjectId(99));
+    let is_free = |states: &[Stored<DeviceState>], devices: &[Stored<Device>]| {
+        claim::refuse_foreign(&facts, CLUSTER, states, devices).is_ok()
+    };
+    let theirs = [state(101, OURS + 1)];
+    assert!(is_free(&theirs, &[in_cluster(101, other)]));
+    assert!(is_free(&theirs, &[in_cluster(101, None)]));
+    assert!(!is_free(&theirs, &[in_cluster(101, Some(CLUSTER))]));
+    assert!(!is_free(&theirs, &[]), "a device that cannot be read may be in it");
+    let both = [state(101, OURS + 1), state(102, OURS)];
+    assert!(!is_free(
+        &both,
+        &[in_cluster(101, Some(CLUSTER)), in_cluster(102, other)]
+    ));
+    let asked = |states: &[Stored<DeviceState>]| claim::disputed_selection(&facts, states).any_of.unwrap().1;
+    assert_eq!(asked(&both), ["101", "102"]);
+    assert_eq!(
+        asked(&both[1..]),
+        [""; 0],
+        "nothing is asked where nobody else has nodes"
+    );
 }
 
 /// A case: its name, tracking rows, clusters of the name or link, and what is to be decided.

@@ -635,6 +635,54 @@ async fn free_cluster_of_the_name_is_claimed_by_the_plugin_where_it_can() {
 }
 
 #[tokio::test]
+async fn free_cluster_is_adopted_although_another_endpoints_nodes_are_in_one_that_had_the_name() {
+    let estate = Estate::empty(vec![named("alpha"), named("alpha")]).await;
+    let first = &estate.netbox.rows("plugins/proxbox/endpoints/proxmox")[0]["id"];
+    let tracked = json!({"endpoint": first, "name": "alpha", "mode": "cluster"});
+    estate.netbox.seed(TRACKED_CLUSTERS, &tracked).unwrap();
+    estate.run_for(0, Stage::Devices).await;
+    let theirs = estate.netbox.rows(CLUSTERS).remove(0);
+    let renamed = json!({"name": "Alpha Hamburg"});
+    estate
+        .netbox
+        .change(CLUSTERS, theirs["id"].as_u64().unwrap(), &renamed)
+        .unwrap();
+    let site = json!({"name": "Bremen", "slug": "bremen"});
+    let site = estate.netbox.seed("dcim/sites", &site).unwrap();
+    let free = json!({
+        "name": "alpha", "type": theirs["type"]["id"], "scope_type": "dcim.site", "scope_id": site
+    });
+    let free = estate.netbox.seed(CLUSTERS, &free).unwrap();
+    let report = estate.run_for(1, Stage::Devices).await;
+    assert_eq!((report.counts().created, report.counts().failed), (2, 0));
+    let devices = estate.netbox.rows(DEVICES);
+    let in_free = devices.iter().filter(|row| row["cluster"]["id"] == free);
+    assert_eq!((in_free.count(), devices.len()), (2, 4));
+    // The other way round the name does not make it anybody's who comes along.
+    estate
+        .netbox
+        .change(CLUSTERS, free, &json!({"name": "Alpha Bremen"}))
+        .unwrap();
+    let renamed = json!({"name": "alpha"});
+    estate
+        .netbox
+        .change(CLUSTERS, theirs["id"].as_u64().unwrap(), &renamed)
+        .unwrap();
+    for row in estate.netbox.rows(TRACKED_CLUSTERS) {
+        estate
+            .netbox
+            .remove(TRACKED_CLUSTERS, row["id"].as_u64().unwrap())
+            .unwrap();
+    }
+    let report = estate.job(Stage::Devices.into(), estate.request.clone()).await;
+    let errors = report.errors();
+    assert!(
+        errors.len() == 1 && errors[0].contains("belongs to another endpoint"),
+        "{errors:?}"
+    );
+}
+
+#[tokio::test]
 async fn devices_made_by_hand_in_the_location_of_the_cluster_are_taken() {
     let bench = Bench::with(World::estate(2, 2), StandinOptions::default()).await;
     let seed = |path: &str, row: Value| bench.netbox.seed(path, &row).unwrap();

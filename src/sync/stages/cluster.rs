@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::error::ErrorKind;
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::{
-    ClaimedCluster, Cluster, ClusterState, DeviceState, Object, PluginEndpoint, Site, Tenant, TrackingCluster,
+    ClaimedCluster, Cluster, ClusterState, Device, DeviceState, Object, PluginEndpoint, Site, Tenant, TrackingCluster,
 };
 use crate::netbox::{self, Query};
 use crate::reconcile::{Mode, ObjectId, Stored};
@@ -42,9 +42,11 @@ impl EndpointRun<'_> {
         let selection = linked.map_or_else(|| Selection::with("name", &name), |id| Selection::with("id", &id));
         self.facts.known.clusters = self.list::<Cluster>(vec![selection]).await?;
         let claim = claim::decide(&self.facts, endpoint)?;
-        if self.facts.target.tracking.is_none() && claim != Claim::Create {
+        if let (None, Claim::Adopt(cluster)) = (self.facts.target.tracking, claim) {
             let states = self.list::<DeviceState>(vec![state_selection(&self.facts)]).await?;
-            claim::refuse_foreign(&self.facts, &states)?;
+            let disputed = claim::disputed_selection(&self.facts, &states);
+            let devices = self.list::<Device>(vec![disputed]).await?;
+            claim::refuse_foreign(&self.facts, cluster, &states, &devices)?;
         }
         self.facts.target.cluster = match claim {
             Claim::Adopt(cluster) => Some(cluster),
