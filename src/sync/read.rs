@@ -35,16 +35,19 @@ impl EndpointRun<'_> {
     }
 
     /// Reads an area that a stage can do without: a failure of Proxmox is a gap, called `source`, but for that of an endpoint
-    /// that cannot be reached at all.
+    /// that cannot be reached at all. The next stage asks again.
     pub(super) async fn read_or_miss<A: Area>(&mut self, source: &str) -> Result<(), Error> {
-        let collected = match self.collect::<A>(None).await {
-            Err(Error::Proxmox(error)) if error.kind() != ErrorKind::Connection => Some(Collected {
-                items: Vec::new(),
-                gaps: vec![Gap::new(source, &error)],
-            }),
-            collected => collected?,
-        };
-        self.keep::<A>(collected);
+        match self.collect::<A>(None).await {
+            Err(Error::Proxmox(error)) if error.kind() != ErrorKind::Connection => {
+                let missed = Collected {
+                    items: Vec::new(),
+                    gaps: vec![Gap::new(source, &error)],
+                };
+                A::slot_mut(&mut self.facts.inventory).fill(missed);
+                self.miss_all::<A>();
+            }
+            collected => self.keep::<A>(collected?),
+        }
         Ok(())
     }
 
@@ -94,6 +97,11 @@ impl EndpointRun<'_> {
                 self.place().keep_area::<A>(A::slot(&self.facts.inventory));
             }
         }
+        self.miss_all::<A>();
+    }
+
+    /// Tells of the gaps of an area.
+    fn miss_all<A: Area>(&mut self) {
         let gaps = self.facts.inventory.gaps::<A>().to_vec();
         for gap in &gaps {
             self.miss(gap);

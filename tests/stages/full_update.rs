@@ -240,6 +240,19 @@ async fn full_update_reads_nothing_again_after_a_gap_or_a_refusal() {
 }
 
 #[tokio::test]
+async fn storages_that_one_stage_could_not_read_are_read_by_the_next_that_needs_them() {
+    let bench = small().await;
+    // Once ahead of its stage, once by it.
+    bench.proxmox.faults().fail_times("/storage", 500, "try again", 2);
+    let report = bench.job(Job::FullUpdate, SyncRequest::default()).await;
+    let result = report.result();
+    assert_eq!(result["degraded"], true);
+    assert!(result.to_string().contains("storages of the cluster"), "{result}");
+    assert_eq!(bench.netbox.count("plugins/proxbox/storage"), 0);
+    assert!(bench.netbox.count("plugins/proxbox/backups") > 0);
+}
+
+#[tokio::test]
 async fn endpoint_that_does_not_answer_fails_the_full_update_once() {
     let bench = small().await;
     bench.proxmox.faults().endpoint_down(true);
