@@ -75,6 +75,13 @@ pub enum Ambiguity {
     },
 }
 
+impl Ambiguity {
+    /// Whether it is but the name that does not tell which cluster it is.
+    pub fn is_of_name(&self) -> bool {
+        matches!(self, Self::SeveralClusters { .. } | Self::Taken { .. })
+    }
+}
+
 /// What to do about the NetBox cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {

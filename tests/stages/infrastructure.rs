@@ -634,6 +634,52 @@ async fn free_cluster_of_the_name_is_claimed_by_the_plugin_where_it_can() {
     assert_eq!(bench.take_writes(), [""; 0]);
 }
 
+/// Another endpoint's cluster of the name is linked already, or there are several that nobody has.
+#[tokio::test]
+async fn plugin_is_asked_which_cluster_it_is_where_the_name_does_not_tell() {
+    for (case, is_other_linked, count) in [("taken", true, 1), ("several", false, 2)] {
+        for has_action in [true, false] {
+            let options = StandinOptions {
+                has_cluster_action: has_action,
+                ..StandinOptions::default()
+            };
+            let bench = Bench::with(World::estate(2, 2), options).await;
+            let seed = |path: &str, row: Value| bench.netbox.seed(path, &row).unwrap();
+            let kind = seed("virtualization/cluster-types", json!({"name": "Mine", "slug": "mine"}));
+            let there: Vec<u64> = (0..count)
+                .map(|_| seed(CLUSTERS, json!({"name": "lab", "type": kind})))
+                .collect();
+            if is_other_linked {
+                let other = seed(
+                    "plugins/proxbox/endpoints/proxmox",
+                    json!({"name": "other", "mode": "cluster", "port": 9}),
+                );
+                let row = json!({"endpoint": other, "name": "lab", "mode": "cluster", "netbox_cluster": there[0]});
+                seed(TRACKED_CLUSTERS, row);
+            }
+            let report = bench.job(Stage::Devices, SyncRequest::default()).await;
+            let errors = report.errors();
+            let own = &bench.netbox.rows(TRACKED_CLUSTERS)[0]["netbox_cluster"]["id"];
+            if has_action {
+                assert_eq!(errors, [""; 0], "{case}");
+                assert!(!there.contains(&own.as_u64().unwrap()), "{case}: {own}");
+                assert_eq!(bench.netbox.rows(DEVICES)[0]["cluster"]["id"], *own, "{case}");
+                bench.forget();
+                bench.take_writes();
+                bench.stage(Stage::Devices).await;
+                assert_eq!(bench.take_writes(), [""; 0], "{case}");
+            } else {
+                assert!(
+                    errors.len() == 1 && errors[0].contains("named \"lab\""),
+                    "{case}: {errors:?}"
+                );
+                let counts = [CLUSTERS, DEVICES, "dcim/sites"].map(|path| bench.netbox.count(path));
+                assert_eq!((counts, own), ([there.len(), 0, 0], &Value::Null), "{case}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn free_cluster_is_adopted_although_another_endpoints_nodes_are_in_one_that_had_the_name() {
     let estate = Estate::empty(vec![named("alpha"), named("alpha")]).await;

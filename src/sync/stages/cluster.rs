@@ -154,11 +154,22 @@ impl EndpointRun<'_> {
         })
     }
 
-    /// Makes the cluster, and what it needs, be as they should.
+    /// Makes the cluster, and what it needs, be as they should. Where its name does not tell which it is, the plugin is asked
+    /// to claim it, if it can.
     pub(in crate::sync) async fn ensure_cluster(&mut self) -> Result<(), Error> {
         self.bootstrap().await?;
-        self.find_cluster().await?;
-        self.find_placement().await?;
+        match self.find_cluster().await {
+            Err(Error::Ambiguity(ambiguity)) if ambiguity.is_of_name() => {
+                self.find_placement().await?;
+                if !self.claim_by_action().await? {
+                    return Err(ambiguity.into());
+                }
+            }
+            found => {
+                found?;
+                self.find_placement().await?;
+            }
+        }
         self.write_cluster().await
     }
 
