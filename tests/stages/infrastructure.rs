@@ -783,6 +783,36 @@ async fn devices_made_by_hand_in_the_location_of_the_cluster_are_taken() {
     assert_eq!(bench.take_writes(), [""; 0]);
 }
 
+/// What NetBox refuses of a device that stands is no matter of its guests, unless it is where the device belongs.
+#[tokio::test]
+async fn guests_are_written_although_their_nodes_device_could_not_be_brought_in_step() {
+    let state = (DEVICE_STATES, "pve1 Proxbox sync state");
+    for ((path, name), column, change, failed) in [
+        ((DEVICES, "pve1"), "status", json!({"status": "offline"}), 0),
+        ((DEVICES, "pve1"), "cluster", json!({"cluster": null}), 1),
+        (state, "proxmox_node", json!({"proxmox_node": null}), 0),
+    ] {
+        let bench = filled(World::estate(2, 12)).await;
+        let rows = bench.netbox.rows(path);
+        let row = rows.iter().find(|row| row["display"] == name).unwrap();
+        bench.netbox.change(path, row["id"].as_u64().unwrap(), &change).unwrap();
+        bench.netbox.faults().refuse_row(path, name, column, "Not this one.");
+        let on_it = bench.proxmox.world().change(|world| {
+            for guest in world.guests.values_mut() {
+                guest.memory_mib += 1;
+            }
+            world.guests.values().filter(|guest| guest.node == "pve1").count()
+        });
+        assert!(on_it > 0 && on_it < 12);
+        bench.forget();
+        let report = bench.stage(Stage::VirtualMachines).await;
+        let told = warnings(&report);
+        assert_eq!(report.counts().failed, failed * on_it, "{column}: {told}");
+        assert_eq!(report.counts().updated, 12 - failed * on_it, "{column}: {told}");
+        assert!(told.contains("Not this one."), "{column}: {told}");
+    }
+}
+
 #[tokio::test]
 async fn lists_that_netbox_does_not_show_cost_what_hangs_on_them_alone() {
     for (path, rows) in [

@@ -87,25 +87,37 @@ impl EndpointRun<'_> {
         let links = self.or_without::<TrackingNode, _>(links)?;
         self.warn(PHASE, &links);
         let states = self.pass::<DeviceStates>().await?;
-        self.verify_owner(&states, &mut outcome).await?;
+        let disowned = self.verify_owner(&states, &mut outcome).await?;
         let rows = if self.facts.known.is_unread::<TrackingNode>() {
             Vec::new()
         } else {
             self.recall::<TrackingNode>(NodeLinks::scope(&self.facts)).await?
         };
-        self.know_nodes(&outcome, rows);
+        self.know_nodes(&outcome, &disowned, rows);
         Ok(outcome)
     }
 
-    /// Keeps which rows stand for the nodes, for this run and for the next.
-    fn know_nodes(&mut self, outcome: &Outcome, rows: Vec<Stored<TrackingNode>>) {
+    /// The devices of the nodes but for those that are not ours for sure or not in the cluster. That NetBox has refused
+    /// something else of a device does not matter to what is on its node.
+    fn usable_devices(&self, outcome: &Outcome, disowned: &BTreeSet<String>) -> BTreeMap<String, ObjectId> {
         let failed = outcome.failed_labels();
-        let devices = devices_of(&self.facts).into_iter();
-        let devices: BTreeMap<_, _> = devices.filter(|(node, _)| !failed.contains(node.as_str())).collect();
+        let cluster = self.facts.target.cluster;
+        let stored = self.facts.known.devices.iter();
+        let in_cluster = stored.filter(|stored| cluster.is_some() && stored.object.cluster == cluster);
+        let in_cluster: BTreeSet<ObjectId> = in_cluster.map(|stored| stored.id).collect();
+        let is_usable = |(node, device): &(String, ObjectId)| {
+            let is_in_place = !failed.contains(node.as_str()) || in_cluster.contains(device);
+            is_in_place && !disowned.contains(node)
+        };
+        devices_of(&self.facts).into_iter().filter(is_usable).collect()
+    }
+
+    /// Keeps which rows stand for the nodes, for this run and for the next.
+    fn know_nodes(&mut self, outcome: &Outcome, disowned: &BTreeSet<String>, rows: Vec<Stored<TrackingNode>>) {
         let nodes = KnownNodes {
             links: links(rows),
             sites: sites_of(&self.facts),
-            devices,
+            devices: self.usable_devices(outcome, disowned),
         };
         let is_whole = outcome.failed.is_empty() && !self.facts.known.is_unread::<TrackingNode>();
         if is_whole && !self.is_dry_run && self.facts.options.only.is_everything() {
@@ -199,32 +211,37 @@ impl EndpointRun<'_> {
         Ok(())
     }
 
-    /// A node whose owner could not be written, or did not stay, has failed although its device stands. A device that was
-    /// only just made with its sync state is nobody else's.
-    async fn verify_owner(&mut self, states: &Outcome, devices: &mut Outcome) -> Result<(), Error> {
+    /// A node whose sync state could not be written, or did not stay, has failed although its device stands. A device that was
+    /// only just made with its sync state is nobody else's. Returns the nodes whose devices are not known to be ours.
+    async fn verify_owner(&mut self, states: &Outcome, devices: &mut Outcome) -> Result<BTreeSet<String>, Error> {
         let mut failed: BTreeMap<String, String> = states
             .failed
             .iter()
             .map(|failure| (failure.label.clone(), failure.message.clone()))
             .collect();
+        let owner = Some(self.facts.endpoint.key.id.0);
+        let states_at_hand = self.facts.known.device_states.iter();
+        let claimed: BTreeSet<String> = states_at_hand
+            .filter(|stored| stored.object.endpoint_raw_id == owner)
+            .map(|stored| stored.object.device.to_string())
+            .collect();
+        let unclaimed = states.failed.iter().filter(|failure| !claimed.contains(&failure.key));
+        let mut disowned: BTreeSet<String> = unclaimed.map(|failure| failure.label.clone()).collect();
         let made: BTreeSet<_> = devices.created.iter().map(|row| row.id.to_string()).collect();
         let is_new = |row: &&Written| made.contains(&row.key);
         let created = states.created.iter().filter(|row| !is_new(row));
         let written: Vec<_> = created.chain(&states.updated).map(|row| &row.key).collect();
         if !written.is_empty() && !self.is_dry_run {
             let selection = Selection::any_of("device_id", written);
-            let owner = Some(self.facts.endpoint.key.id.0);
             let stored = self.list::<DeviceState>(vec![selection]).await?;
             let lost = stored.iter().filter(|stored| stored.object.endpoint_raw_id != owner);
-            failed.extend(lost.filter_map(|stored| {
-                Some((
-                    stored.object.node_name.clone()?,
-                    "its device now belongs to another Proxmox endpoint".to_owned(),
-                ))
-            }));
+            for node in lost.filter_map(|stored| stored.object.node_name.clone()) {
+                disowned.insert(node.clone());
+                failed.insert(node, "its device now belongs to another Proxmox endpoint".to_owned());
+            }
         }
         devices.fail("device sync state", &failed);
-        Ok(())
+        Ok(disowned)
     }
 }
 
