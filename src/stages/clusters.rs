@@ -67,7 +67,7 @@ fn placement(facts: &Facts) -> mapping::Placement {
     let has_scope = stored(facts).is_some_and(|stored| stored.object.scope_id.is_some());
     let site = facts.known.site.or_else(|| default_site(facts).filter(|_| !has_scope));
     mapping::Placement {
-        site,
+        site: site.filter(|_| !facts.known.keeps_scope),
         tenant: facts.known.tenant,
     }
 }

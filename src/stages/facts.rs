@@ -78,6 +78,8 @@ pub struct Known {
     pub clusters: Vec<Stored<Cluster>>,
     /// Whether the plugin has made the cluster for this run, which completes it.
     pub is_new_cluster: bool,
+    /// Whether NetBox has refused the scope that the cluster should have, so that it keeps its own.
+    pub keeps_scope: bool,
     /// Sync states of devices that may be ours.
     pub device_states: Vec<Stored<DeviceState>>,
     /// Devices that may stand for a node.

@@ -783,6 +783,38 @@ async fn devices_made_by_hand_in_the_location_of_the_cluster_are_taken() {
     assert_eq!(bench.take_writes(), [""; 0]);
 }
 
+#[tokio::test]
+async fn cluster_whose_devices_are_elsewhere_keeps_its_scope_and_gets_the_rest() {
+    let mut bench = Bench::with(World::estate(2, 2), StandinOptions::default()).await;
+    bench.stage(Stage::Devices).await;
+    let before = bench.netbox.rows(CLUSTERS).remove(0);
+    let site = json!({"name": "Bremen", "slug": "bremen"});
+    bench.netbox.seed("dcim/sites", &site).unwrap();
+    let tenant = json!({"name": "Sales", "slug": "sales"});
+    bench.netbox.seed("tenancy/tenants", &tenant).unwrap();
+    bench.endpoint.site.slug = Some("bremen".to_owned());
+    bench.endpoint.tenant.slug = Some("sales".to_owned());
+    for run in 1..=2 {
+        bench.forget();
+        bench.take_writes();
+        let report = bench.stage(Stage::Devices).await;
+        let told = warnings(&report);
+        assert!(
+            told.contains("lab") && told.contains("scope: 2 devices are assigned as hosts"),
+            "{run}: {told}"
+        );
+        let writes = bench.take_writes();
+        let to_cluster = writes.iter().filter(|write| write.contains("virtualization/clusters"));
+        assert_eq!((to_cluster.count(), writes.len()), (3 - run, 3 - run), "{writes:?}");
+        let after = bench.netbox.rows(CLUSTERS).remove(0);
+        assert_eq!(
+            (&after["tenant"]["slug"], &after["scope_id"]),
+            (&json!("sales"), &before["scope_id"]),
+            "{run}"
+        );
+    }
+}
+
 /// What NetBox refuses of a device that stands is no matter of its guests, unless it is where the device belongs.
 #[tokio::test]
 async fn guests_are_written_although_their_nodes_device_could_not_be_brought_in_step() {

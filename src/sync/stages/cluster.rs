@@ -179,7 +179,7 @@ impl EndpointRun<'_> {
         self.warn("devices", &outcome);
         let is_claimed = !self.is_cluster_linked() && self.claim_by_action().await?;
         let read = Clusters::scope(&self.facts);
-        let outcome = self.pass::<Clusters>().await?;
+        let outcome = self.pass_over_cluster().await?;
         self.facts.known.is_new_cluster = false;
         self.warn("devices", &outcome);
         let written = outcome.standing().next().map(|row| row.id);
@@ -203,6 +203,19 @@ impl EndpointRun<'_> {
         self.warn("devices", &outcome);
         self.keep_target();
         Ok(())
+    }
+
+    /// Makes or updates the NetBox cluster. One whose scope NetBox refuses, because its devices are elsewhere, gets the rest
+    /// all the same.
+    async fn pass_over_cluster(&mut self) -> Result<Outcome, Error> {
+        let outcome = self.pass::<Clusters>().await?;
+        let is_of_scope = |failure: &Failure| failure.message.split("; ").any(|part| part.starts_with("scope"));
+        if self.facts.target.cluster.is_none() || !outcome.failed.iter().any(is_of_scope) {
+            return Ok(outcome);
+        }
+        self.warn("devices", &outcome);
+        self.facts.known.keeps_scope = true;
+        self.pass::<Clusters>().await
     }
 
     fn no_cluster(&self, failure: Option<&Failure>) -> Error {
