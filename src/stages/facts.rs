@@ -84,7 +84,7 @@ pub struct Known {
     pub device_states: Vec<Stored<DeviceState>>,
     /// Devices that may stand for a node.
     pub devices: Vec<Stored<Device>>,
-    /// Of those, the ones that this run has made, which completes them.
+    /// Of those, the ones that this run or one just before it has made, which are completed.
     pub made_devices: BTreeSet<ObjectId>,
     /// The devices that stand for the nodes, by the node's name.
     pub node_devices: BTreeMap<String, ObjectId>,

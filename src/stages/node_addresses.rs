@@ -10,7 +10,7 @@ use crate::inventory::NodeNetworks;
 use crate::mapping::ip_address::Address;
 use crate::mapping::node_interface::{addresses, ip_address, mac_address};
 use crate::netbox::objects::{Assignment, Device, IpAddress, MacAddress, PROXBOX_TAG};
-use crate::reconcile::{ObjectId, Policy, Resource, Row, Stored, Wanted};
+use crate::reconcile::{Mode, ObjectId, Policy, Resource, Row, Stored, Wanted};
 
 /// The IP addresses.
 #[derive(Debug)]
@@ -280,13 +280,15 @@ impl Pass for NodePrimaryAddresses {
         }
     }
 
-    /// One that is chosen stays.
-    fn settle(_: &Facts, mut desired: Desired<Device>, actual: &[Stored<Device>]) -> Desired<Device> {
+    /// One that is chosen stays. Where rows are not kept in step, only devices that were just made get one.
+    fn settle(facts: &Facts, mut desired: Desired<Device>, actual: &[Stored<Device>]) -> Desired<Device> {
         let chosen = actual.iter().filter(|stored| stored.object.primary_ip4.is_some());
         let chosen: BTreeSet<ObjectId> = chosen.map(|stored| stored.id).collect();
+        let is_in_step = facts.options.modes.effective_node() == Mode::Always;
+        let may_have = |id: &ObjectId| is_in_step || facts.known.made_devices.contains(id);
         desired
             .wanted
-            .retain(|wanted| !matches!(wanted.row, Row::Is(id) if chosen.contains(&id)));
+            .retain(|wanted| matches!(&wanted.row, Row::Is(id) if may_have(id) && !chosen.contains(id)));
         desired
     }
 }
@@ -416,6 +418,22 @@ mod tests {
         assert_eq!(changes(&plan), json!({"101": {"primary_ip4": first}}));
         devices[0].object.primary_ip4 = Some(ObjectId(5));
         assert!(plan_against::<NodePrimaryAddresses>(&facts, &devices).is_empty());
+    }
+
+    #[test]
+    fn only_a_device_that_was_just_made_gets_a_primary_address_where_rows_are_not_kept_in_step() {
+        let mut facts = one_address();
+        for row in plan::<NodeAddresses>(&facts).create {
+            facts.ids.learn(IpAddress::PATH, row.key, ObjectId(70));
+        }
+        let devices = facts.known.devices.clone();
+        let planned = |facts: &Facts| changes(&plan_against::<NodePrimaryAddresses>(facts, &devices));
+        let chosen = json!({"101": {"primary_ip4": 70}});
+        assert_eq!(planned(&facts), chosen);
+        facts.options.modes.node = Mode::BootstrapOnly;
+        assert_eq!(planned(&facts), json!({}));
+        facts.known.made_devices = [ObjectId(101)].into();
+        assert_eq!(planned(&facts), chosen);
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! Remembered are what was read of Proxmox, ids of supporting objects, which rows of NetBox stand for what, and rows that
 //! stages look up. What a stage itself compares it always reads.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -92,6 +92,7 @@ pub(super) struct KnownNodes {
     pub(super) links: BTreeMap<String, ObjectId>,
     /// The sites of the devices, by device.
     pub(super) sites: BTreeMap<ObjectId, ObjectId>,
+    pub(super) made_devices: BTreeSet<ObjectId>,
 }
 
 /// The place in the memory that belongs to one endpoint, its credentials, and one NetBox with its branch.
@@ -420,8 +421,6 @@ impl Place<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use secrecy::SecretString;
 
     use super::*;

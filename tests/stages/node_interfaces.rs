@@ -4,7 +4,7 @@ use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
 use proxbox_api::proxmox::mock::World;
 use proxbox_api::proxmox::mock::world::NodeInterface;
 use proxbox_api::reconcile::Mode;
-use proxbox_api::stages::Stage;
+use proxbox_api::stages::{Only, Part, Stage};
 use proxbox_api::sync::{Event, Report, SyncRequest};
 use serde_json::{Value, json};
 
@@ -293,6 +293,34 @@ async fn what_a_run_has_made_is_completed_where_rows_are_not_kept_in_step() {
     bench.stage_with(Stage::NodeInterfaces, request).await;
     assert_eq!(bench.take_writes(), Vec::<String>::new());
     assert_eq!(interface(&bench, "pve1", "eno1")["lag"], Value::Null);
+}
+
+#[tokio::test]
+async fn primary_address_follows_the_mode_of_the_nodes_rows() {
+    let mut request = SyncRequest::default();
+    request.options.modes.node = Mode::BootstrapOnly;
+    let mut of_one = request.clone();
+    of_one.options.only = Only::default().and(Part::Node, "pve2");
+    let primary = |bench: &Bench| find(bench, "dcim/devices", "name", &json!("pve2"))["primary_ip4"]["address"].clone();
+
+    let bench = Bench::with(World::estate(3, 4), StandinOptions::default()).await;
+    bench.stage_with(Stage::Devices, request.clone()).await;
+    bench.stage_with(Stage::NodeInterfaces, of_one.clone()).await;
+    assert_eq!(primary(&bench), "10.10.0.2/16", "the device was just made");
+
+    let device = id(&find(&bench, "dcim/devices", "name", &json!("pve2")));
+    bench
+        .netbox
+        .change("dcim/devices", device, &json!({"primary_ip4": null}))
+        .unwrap();
+    bench.forget();
+    bench.take_writes();
+    bench.stage_with(Stage::Devices, request).await;
+    bench.stage_with(Stage::NodeInterfaces, of_one.clone()).await;
+    assert_eq!(bench.take_writes(), [""; 0]);
+    of_one.options.modes.node = Mode::Always;
+    bench.stage_with(Stage::NodeInterfaces, of_one).await;
+    assert_eq!(primary(&bench), "10.10.0.2/16");
 }
 
 /// What streams tell row by row: of interfaces, and of nodes.

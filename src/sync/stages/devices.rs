@@ -117,6 +117,7 @@ impl EndpointRun<'_> {
         let nodes = KnownNodes {
             links: links(rows),
             sites: sites_of(&self.facts),
+            made_devices: self.facts.known.made_devices.clone(),
             devices: self.usable_devices(outcome, disowned),
         };
         let is_whole = outcome.failed.is_empty() && !self.facts.known.is_unread::<TrackingNode>();
@@ -130,6 +131,7 @@ impl EndpointRun<'_> {
         self.facts.known.node_devices = nodes.devices;
         self.facts.known.node_links = nodes.links;
         self.facts.known.device_sites = nodes.sites;
+        self.facts.known.made_devices = nodes.made_devices;
     }
 
     /// Finds the devices that stand for the nodes where an earlier stage has put them.
