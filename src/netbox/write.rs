@@ -49,6 +49,8 @@ impl WriteError {
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::Rows { status: 403, .. } => ErrorKind::Permission,
+            // An error of NetBox's own says nothing of the rows.
+            Self::Batch { status: 500.., .. } => ErrorKind::Unknown,
             Self::Rows { .. } | Self::Batch { .. } => ErrorKind::Validation,
             Self::Uncertain(error) | Self::Failed(error) => error.kind(),
         }

@@ -178,7 +178,7 @@ impl<'a> Batches<'a> {
         } else {
             self.silences = 0;
         }
-        let are_new = batch.iter().all(|row| row.id().is_none());
+        let (are_new, kind) = (batch.iter().all(|row| row.id().is_none()), error.kind());
         match error {
             WriteError::Rows { .. } | WriteError::Batch { .. } if are_new && self.round == Round::Blind => {
                 self.read_again(&batch)
@@ -192,9 +192,7 @@ impl<'a> Batches<'a> {
                 self.applied.perhaps_made.extend(keys);
                 self.read_again(&batch)
             }
-            WriteError::Batch { status, detail } => {
-                self.halve(batch, ErrorKind::Validation, &format!("HTTP {status}: {detail}"))
-            }
+            WriteError::Batch { status, detail } => self.halve(batch, kind, &format!("HTTP {status}: {detail}")),
             WriteError::Uncertain(error) if E::IS_REPEATABLE && batch.len() > 1 && self.silences < MOST_SILENCES => {
                 self.halve(batch, error.kind(), &error.to_string())
             }

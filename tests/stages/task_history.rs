@@ -622,3 +622,15 @@ async fn old_tasks_of_a_node_that_was_away_are_looked_for_once_it_is_back() {
     bench.run(Stage::TaskHistory).await;
     assert_eq!(bench.netbox.count(TASKS), QUIET - 400);
 }
+
+/// NetBox's own trouble passes: what it could not write then it writes later.
+#[tokio::test]
+async fn pass_after_one_in_which_netbox_had_an_error_of_its_own_looks_at_old_tasks_too() {
+    let (bench, _) = with_a_new_task().await;
+    let faults = bench.netbox.faults();
+    faults.add(FaultRule::on(TASKS, Fault::Exception).method("POST"));
+    assert_eq!(bench.run(Stage::TaskHistory).await.counts().failed, 1);
+    faults.clear();
+    assert_eq!(bench.run(Stage::TaskHistory).await.counts().created, 2);
+    assert_eq!(bench.netbox.count(TASKS), QUIET + 1);
+}

@@ -14,6 +14,8 @@ pub enum Fault {
     Status(u16),
     /// This status with a page of HTML, as a proxy in front would send; no effect.
     Html(u16),
+    /// 500 in the form of an exception of NetBox's own, as of a deadlock; no effect.
+    Exception,
     /// 429 with `Retry-After` in seconds; no effect.
     RateLimited(u64),
     /// No answer as long as the stand-in runs; no effect.

@@ -22,6 +22,7 @@ use tracing::debug;
 use super::Shared;
 use super::faults::Fault;
 use super::recorder::Request;
+use super::refusal::{self, Refusal};
 use super::routes::{self, Asked, Reply};
 
 /// The longest request line that gunicorn takes.
@@ -91,6 +92,10 @@ async fn answer(
         match fault {
             Fault::Status(status) => instead = Some(Reply::detail(status, "Injected by a test.")),
             Fault::Html(status) => instead = Some(Reply::html(status, "Unavailable", "Injected by a test")),
+            Fault::Exception => {
+                let deadlock = Refusal::exception("OperationalError", "deadlock detected", shared.options.release);
+                instead = Some(Reply::json(refusal::single(deadlock)));
+            }
             Fault::RateLimited(seconds) => {
                 let mut reply = Reply::detail(429, "Request was throttled.");
                 reply.header = Some((RETRY_AFTER, seconds.to_string()));
