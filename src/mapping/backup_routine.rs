@@ -17,7 +17,7 @@ pub struct RoutineParents {
     /// The plugin's endpoint.
     pub endpoint: ObjectId,
     /// The plugin's row of the node that the job is limited to.
-    pub node: Option<ObjectId>,
+    pub node: Said<ObjectId>,
     /// The plugin's row of the storage that it writes to.
     pub storage: Said<ObjectId>,
     /// The plugin's row of the storage that it uses for fleecing.
@@ -112,7 +112,7 @@ mod tests {
     fn routine(raw: Value) -> Result<BackupRoutine, NothingSelected> {
         let parents = RoutineParents {
             endpoint: ObjectId(1),
-            node: None,
+            node: Said::Empty,
             storage: Said::Is(ObjectId(7)),
             fleecing_storage: Said::Empty,
         };

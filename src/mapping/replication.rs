@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::names::clean;
 use super::storage::without_nul;
 use crate::netbox::ObjectId;
-use crate::netbox::objects::Replication;
+use crate::netbox::objects::{Replication, Said};
 use crate::proxmox::types::ReplicationJob;
 
 /// The rows that a replication refers to.
@@ -15,8 +15,8 @@ pub struct ReplicationParents {
     pub endpoint: ObjectId,
     /// The virtual machine that stands for the guest.
     pub virtual_machine: ObjectId,
-    /// The plugin's row of the node that is copied to, where it tracks that.
-    pub target: Option<ObjectId>,
+    /// The plugin's row of the node that is copied to.
+    pub target: Said<ObjectId>,
 }
 
 /// The replication that `job` is; `None` where it names no guest.
@@ -53,7 +53,7 @@ mod tests {
         let parents = ReplicationParents {
             endpoint: ObjectId(1),
             virtual_machine: ObjectId(10),
-            target: None,
+            target: Said::Empty,
         };
         let job: ReplicationJob = serde_json::from_value(job).unwrap();
         replication(&job, parents).map(|object| json!(object.fields()))

@@ -1,11 +1,11 @@
 //! Scheduled backup jobs. A job that is gone keeps its row, marked as stale.
 
-use super::replications::{of_endpoint, stale};
+use super::replications::{node_row, of_endpoint, stale};
 use super::{Desired, Facts, Part, Pass, Selection};
 use crate::inventory::{BackupJob, BackupJobs};
 use crate::mapping::backup_routine::{RoutineParents, backup_routine, fleecing_storage};
 use crate::mapping::names::clean;
-use crate::netbox::objects::{BackupRoutine, STALE, Said};
+use crate::netbox::objects::{BackupRoutine, STALE, Said, Storage};
 use crate::reconcile::{Policy, Retire, Stored};
 
 /// The backup routines of the endpoint.
@@ -26,7 +26,7 @@ impl Pass for BackupRoutines {
         };
         let storages = facts.known.storage_ids();
         // Which rows are a cluster's storages is not known where it is not known which cluster it is.
-        let are_known = facts.target.cluster.is_some();
+        let are_known = facts.target.cluster.is_some() && !facts.known.is_unread::<Storage>();
         let storage = |name: Option<&str>| match name {
             Some(name) if are_known => storages.get(name).copied().into(),
             Some(_) => Said::Nothing,
@@ -34,10 +34,7 @@ impl Pass for BackupRoutines {
         };
         let parents = |job: &BackupJob| RoutineParents {
             endpoint,
-            node: job
-                .node
-                .as_deref()
-                .and_then(|node| facts.known.node_links.get(node).copied()),
+            node: node_row(facts, job.node.as_deref()),
             storage: storage(job.storage.as_deref()),
             fleecing_storage: storage(fleecing_storage(job).as_deref()),
         };
@@ -87,7 +84,8 @@ mod tests {
     use super::super::tests::{changes, converged, plan, plan_against, storage};
     use super::*;
     use crate::inventory::{Collected, Inventory};
-    use crate::reconcile::ObjectId;
+    use crate::netbox::objects::TrackingNode;
+    use crate::reconcile::{ObjectId, Resource};
 
     fn jobs(facts: &mut Facts, rows: &[Value]) {
         let items: Vec<BackupJob> = rows
@@ -125,7 +123,7 @@ mod tests {
         let (facts, rows) = world();
         assert!(plan_against::<BackupRoutines>(&facts, &rows).is_empty());
         let routine = &rows[0].object;
-        assert_eq!(routine.node, Some(ObjectId(62)));
+        assert_eq!(routine.node, Said::Is(ObjectId(62)));
         let storages = [routine.storage, routine.fleecing_storage];
         assert_eq!(storages, [20, 21].map(|id| Said::Is(ObjectId(id))));
     }
@@ -141,6 +139,17 @@ mod tests {
         let cleared = [&changed["1"]["storage"], &changed["1"]["fleecing_storage"]];
         assert_eq!(cleared.map(Value::is_null), [true, true], "the job has none");
         assert!(changed["1"].as_object().unwrap().contains_key("storage"));
+    }
+
+    #[test]
+    fn node_and_storages_stay_where_their_rows_were_not_read() {
+        let (mut facts, rows) = world();
+        facts.known.node_links.clear();
+        facts.known.storages.clear();
+        let cleared = json!({"1": {"node": null, "storage": null, "fleecing_storage": null}});
+        assert_eq!(changes(&plan_against::<BackupRoutines>(&facts, &rows)), cleared);
+        facts.known.unread = [TrackingNode::PATH, Storage::PATH].into();
+        assert!(plan_against::<BackupRoutines>(&facts, &rows).is_empty());
     }
 
     #[test]

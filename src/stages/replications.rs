@@ -7,7 +7,7 @@ use super::{Desired, Facts, Part, Pass, Selection};
 use crate::inventory::{self, Vmid};
 use crate::mapping::names::clean;
 use crate::mapping::replication::{ReplicationParents, replication};
-use crate::netbox::objects::{Replication, STALE, VirtualMachine, VirtualMachineState};
+use crate::netbox::objects::{Replication, STALE, Said, TrackingNode, VirtualMachine, VirtualMachineState};
 use crate::reconcile::{Fields, ObjectId, Retire, Stored};
 
 /// The replications of the endpoint.
@@ -21,6 +21,15 @@ pub(super) fn of_endpoint(facts: &Facts) -> Vec<Selection> {
         .map(|endpoint| Selection::with("endpoint", &endpoint))
         .into_iter()
         .collect()
+}
+
+/// The plugin's row of the node that a job names, or that it has none, as far as the plugin's rows of nodes were read.
+pub(super) fn node_row(facts: &Facts, node: Option<&str>) -> Said<ObjectId> {
+    match node {
+        Some(_) if facts.known.is_unread::<TrackingNode>() => Said::Nothing,
+        Some(node) => facts.known.node_links.get(node).copied().into(),
+        None => Said::Empty,
+    }
 }
 
 /// What marks a row whose job is gone.
@@ -48,11 +57,7 @@ impl Pass for Replications {
             let parents = ReplicationParents {
                 endpoint,
                 virtual_machine: machine_of(facts, &bindings, job.guest?)?,
-                target: facts
-                    .known
-                    .node_links
-                    .get(job.target.as_deref().unwrap_or_default())
-                    .copied(),
+                target: node_row(facts, job.target.as_deref()),
             };
             replication(job, parents)
         }))
@@ -129,6 +134,7 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
     use crate::inventory::{Collected, Gap, ReplicationJob};
+    use crate::reconcile::Resource;
 
     const MACHINE: ObjectId = ObjectId(310);
 
@@ -163,8 +169,25 @@ mod tests {
         let (facts, rows) = world();
         let plan = plan_against::<Replications>(&facts, &rows);
         assert!(plan.is_empty() && plan.unchanged.len() == 1, "{plan:#?}");
-        assert_eq!(rows[0].object.proxmox_node, Some(ObjectId(62)));
+        assert_eq!(rows[0].object.proxmox_node, Said::Is(ObjectId(62)));
         assert_eq!(rows[0].object.endpoint, Some(ENDPOINT));
+    }
+
+    #[test]
+    fn target_stays_where_the_rows_of_nodes_were_not_read() {
+        let (mut facts, rows) = world();
+        facts.known.node_links.clear();
+        let cleared = json!({"1": {"proxmox_node": null}});
+        assert_eq!(changes(&plan_against::<Replications>(&facts, &rows)), cleared);
+        facts.known.unread.insert(TrackingNode::PATH);
+        assert!(plan_against::<Replications>(&facts, &rows).is_empty());
+        jobs(
+            &mut facts,
+            &[json!({"id": "101-0", "guest": 101, "jobnum": 0})],
+            Vec::new(),
+        );
+        let changed = changes(&plan_against::<Replications>(&facts, &rows));
+        assert_eq!(changed["1"].get("proxmox_node"), Some(&Value::Null), "the job has none");
     }
 
     #[test]

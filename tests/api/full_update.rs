@@ -36,13 +36,15 @@ async fn full_update_goes_on_after_a_stage_that_fails_and_says_so() {
     let trio = Trio::start().await;
     let storages = FaultRule::on("/api/plugins/proxbox/storage/", Fault::Status(400));
     trio.netbox.faults().add(storages);
-    let end = complete(&trio.stream("/full-update/stream").await).clone();
-    assert_eq!(end["ok"], false, "{end}");
+    trio.stream("/full-update/stream").await;
     assert_eq!(
         trio.netbox.count(MACHINES),
         12,
         "the guests do not depend on the storages"
     );
+    // Of a cluster that it had just made the first run had no storages to read.
+    let end = complete(&trio.stream("/full-update/stream").await).clone();
+    assert_eq!(end["ok"], false, "{end}");
     let (status, body) = trio.app.get("/full-update").await;
     assert!(status.is_client_error() || status.is_server_error(), "{status}: {body}");
     let detail = &body["detail"];

@@ -1,6 +1,6 @@
 //! The stages `replications` and `backup-routines`, from a Proxmox to a NetBox.
 
-use proxbox_api::netbox::standin::StandinOptions;
+use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
 use proxbox_api::proxmox::mock::World;
 use proxbox_api::stages::Stage;
 use proxbox_api::sync::SyncRequest;
@@ -166,4 +166,66 @@ async fn refused_job_is_named_and_the_others_are_written() {
     assert_eq!((report.counts().created, report.counts().failed), (4, 1));
     let warnings = warnings(&report);
     assert!(warnings.contains("backup-nobody"), "{warnings}");
+}
+
+#[tokio::test]
+async fn lists_that_netbox_does_not_show_cost_what_hangs_on_them_alone() {
+    let bench = bench().await;
+    let nodes = "plugins/proxbox/proxmox-nodes";
+    let storages = "plugins/proxbox/storage";
+    let (replications, routines) = (
+        (Stage::Replications, REPLICATIONS, "replication_id"),
+        (Stage::BackupRoutines, ROUTINES, "job_id"),
+    );
+    for (path, (stage, rows, key), relations) in [
+        (nodes, replications, &["proxmox_node"][..]),
+        (nodes, routines, &["node"]),
+        (storages, routines, &["storage", "fleecing_storage"]),
+    ] {
+        for status in [403, 500] {
+            let case = format!("{path} {status} {}", stage.as_str());
+            let before = bench.netbox.rows(rows);
+            let (lost, edited) = before.split_first().unwrap();
+            bench.netbox.remove(rows, lost["id"].as_u64().unwrap()).unwrap();
+            for row in edited {
+                let comment = json!({"comment": "edited"});
+                bench
+                    .netbox
+                    .change(rows, row["id"].as_u64().unwrap(), &comment)
+                    .unwrap();
+            }
+            bench.forget();
+            let rule = FaultRule::on(path, Fault::Status(status)).method("GET");
+            bench.netbox.faults().add(rule);
+            let report = bench.stage(stage).await;
+            let counts = report.counts();
+            assert_eq!(
+                (counts.created, counts.updated, counts.failed),
+                (1, edited.len(), 0),
+                "{case}"
+            );
+            let told = warnings(&report);
+            assert!(told.contains(path) && told.lines().count() == 1, "{case}: {told}");
+            let after = bench.netbox.rows(rows);
+            for (before, after) in edited.iter().zip(&after) {
+                assert_eq!(before["comment"], after["comment"], "{case}");
+                for relation in relations {
+                    assert_eq!(before[relation], after[relation], "{case} {relation}");
+                }
+            }
+            // What was made meanwhile is completed once the list is shown again.
+            bench.netbox.faults().clear();
+            bench.forget();
+            let report = bench.stage(stage).await;
+            assert_eq!(
+                (report.counts().failed, warnings(&report)),
+                (0, String::new()),
+                "{case}"
+            );
+            let made = row(&bench, rows, key, lost[key].as_str().unwrap());
+            for relation in relations {
+                assert_eq!(made[relation], lost[relation], "{case} {relation}");
+            }
+        }
+    }
 }

@@ -627,7 +627,7 @@ async fn node_that_does_not_answer_is_an_error_of_the_task_history() {
 async fn full_update_announces_its_stages_and_tells_why_it_failed() {
     let mut bench = small().await;
     bench.delete_orphans = true;
-    let rule = FaultRule::on("plugins/proxbox/storage", Fault::Status(403));
+    let rule = FaultRule::on("plugins/proxbox/backup-routines", Fault::Status(403));
     bench.netbox.faults().add(rule);
     let mut request = SyncRequest::default();
     request.options.run_id = "r-77".to_owned();

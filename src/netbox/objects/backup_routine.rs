@@ -26,7 +26,7 @@ pub struct BackupRoutine {
     /// When it runs next, ISO 8601 in UTC.
     pub next_run: Option<String>,
     /// The plugin's row of the node that it is limited to.
-    pub node: Option<ObjectId>,
+    pub node: Said<ObjectId>,
     /// The plugin's row of the storage that it writes to.
     pub storage: Said<ObjectId>,
     /// The guests that it takes: a list of numbers and words that must not be empty.
@@ -100,7 +100,7 @@ impl Resource for BackupRoutine {
             ("raw_config", self.raw_config.clone()),
         ]);
         put_or_null(&mut fields, "next_run", self.next_run.clone());
-        put_or_null(&mut fields, "node", self.node.map(|id| id.0));
+        put_said_id(&mut fields, "node", self.node);
         put_said_id(&mut fields, "storage", self.storage);
         put_said_id(&mut fields, "fleecing_storage", self.fleecing_storage);
         put_or_null(&mut fields, "status", self.status.clone());
@@ -184,7 +184,7 @@ impl From<BackupRoutineRead> for Stored<BackupRoutine> {
             enabled: row.enabled,
             schedule: row.schedule,
             next_run: row.next_run,
-            node: id(row.node),
+            node: id(row.node).into(),
             storage: id(row.storage).into(),
             selection: row.selection,
             comment: row.comment,

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Object;
-use super::shape::{Choice, Nested, id, plain, put_id, put_or_null};
+use super::shape::{Choice, Nested, Said, id, plain, put_id, put_or_null, put_said_id};
 use crate::reconcile::{Fields, ObjectId, Resource, Stored};
 
 /// The status of a row whose job is gone.
@@ -24,7 +24,7 @@ pub struct Replication {
     /// The job's number among those of the guest.
     pub jobnum: u32,
     /// The plugin's row of the node that is copied to.
-    pub proxmox_node: Option<ObjectId>,
+    pub proxmox_node: Said<ObjectId>,
     /// The node that is copied to.
     pub target: String,
     /// The node that is copied from.
@@ -70,7 +70,7 @@ impl Resource for Replication {
             ("raw_config", self.raw_config.clone()),
         ]);
         put_id(&mut fields, "endpoint", self.endpoint);
-        put_or_null(&mut fields, "proxmox_node", self.proxmox_node.map(|id| id.0));
+        put_said_id(&mut fields, "proxmox_node", self.proxmox_node);
         put_or_null(&mut fields, "source", self.source.clone());
         put_or_null(&mut fields, "rate", self.rate);
         put_or_null(&mut fields, "comment", self.comment.clone());
@@ -114,7 +114,7 @@ impl From<ReplicationRead> for Stored<Replication> {
             virtual_machine: row.virtual_machine.id,
             guest: row.guest,
             jobnum: row.jobnum,
-            proxmox_node: id(row.proxmox_node),
+            proxmox_node: id(row.proxmox_node).into(),
             target: row.target,
             source: filled(row.source),
             job_type: row.job_type.value,

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::Summary;
 use crate::inventory::BackupJobs;
+use crate::netbox::objects::Storage;
 use crate::stages::backup_routines::BackupRoutines;
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
@@ -29,7 +30,8 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     }
     run.find_endpoint().await?;
     run.find_node_links().await?;
-    run.read_storages().await?;
+    let storages = run.read_storages().await;
+    run.or_without::<Storage, ()>(storages)?;
     let outcome = run.pass::<BackupRoutines>().await?;
     Ok(run.tell(&ROUTINES, &outcome))
 }

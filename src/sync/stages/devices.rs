@@ -162,7 +162,8 @@ impl EndpointRun<'_> {
             self.take_nodes(nodes);
             return Ok(());
         }
-        let rows = self.list::<TrackingNode>(NodeLinks::scope(&self.facts)).await?;
+        let rows = self.list::<TrackingNode>(NodeLinks::scope(&self.facts)).await;
+        let rows = self.or_without::<TrackingNode, _>(rows)?;
         self.facts.known.node_links = links(rows);
         Ok(())
     }
