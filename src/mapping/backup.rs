@@ -4,7 +4,7 @@ use super::names::clean;
 use super::times::instant;
 use crate::netbox::ObjectId;
 use crate::netbox::objects::Backup;
-use crate::proxmox::types::{Verification, Volume};
+use crate::proxmox::types::{GuestKind, Verification, Volume};
 
 /// Formats that NetBox knows under Proxmox's own word.
 const FORMATS: [&str; 9] = ["pbs-vm", "pbs-ct", "qcow2", "raw", "tgz", "tbz", "tar", "iso", "tzst"];
@@ -42,6 +42,15 @@ pub fn backup(volume: &Volume, machine: ObjectId, storage: Option<ObjectId>) -> 
 
 fn text(text: Option<&str>) -> Option<String> {
     text.map(clean).filter(|text| !text.is_empty())
+}
+
+/// The kind of guest that `volume` is a backup of; `None` where nothing tells.
+pub fn guest_kind(volume: &Volume) -> Option<GuestKind> {
+    match subtype(volume) {
+        "lxc" => Some(GuestKind::Lxc),
+        "qemu" => Some(GuestKind::Qemu),
+        _ => None,
+    }
 }
 
 /// The kind of guest; releases before 8 tell it in the path of a backup server's volume only.

@@ -84,6 +84,7 @@ mod tests {
             update: Vec::new(),
             unchanged: Vec::new(),
             refused: Vec::new(),
+            left_out: 0,
         }
     }
 

@@ -32,6 +32,9 @@ pub struct Plan {
     /// Desired rows that cannot be had, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<Refused>,
+    /// How many rows are left out because they are somebody else's.
+    #[serde(skip)]
+    pub left_out: usize,
 }
 
 /// A row to create.
@@ -117,6 +120,7 @@ impl Plan {
             delete: Vec::new(),
             unchanged: Vec::new(),
             refused: Vec::new(),
+            left_out: 0,
         }
     }
 

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::guests::{bindings, of_guests, own_machines};
+use super::guests::{Bindings, Bound, bindings, of_guests, own_machines};
 use super::{Desired, Facts, Part, Pass, Selection};
-use crate::inventory::{self, StorageBackups, Storages, Volume};
-use crate::mapping::backup::{backup, storage_of};
+use crate::inventory::{self, StorageBackups, Storages, Vmid, Volume};
+use crate::mapping::backup::{backup, guest_kind, storage_of};
 use crate::netbox::objects::{Backup, JournalEntry};
-use crate::reconcile::{ObjectId, Resource, Retire, Row, Stored};
+use crate::reconcile::{ObjectId, Resource, Retire, Row, Stored, Wanted};
 
 /// What the journal calls a backup.
 const BACKUP_TYPE: &str = "netbox_proxbox.vmbackup";
@@ -69,14 +69,36 @@ pub fn journal<'a>(
 /// How many of the backups are no guest's, or a guest's that no virtual machine is known to stand for.
 pub fn unowned(facts: &Facts) -> usize {
     let bindings = bindings(facts);
-    let is_owned = |volume: &&Volume| volume.vmid.is_some_and(|vmid| bindings.of(vmid).is_some());
-    volumes(facts).filter(|volume| !is_owned(volume)).count()
+    volumes(facts)
+        .filter(|volume| owner(&bindings, volume).is_none())
+        .count()
+}
+
+/// The virtual machine that a backup belongs to. Where another one stood for a guest of its number before, and the backup
+/// is of another kind than the guest that has the number now, it is that former guest's.
+fn owner<'a>(bindings: &'a Bindings<'a>, volume: &Volume) -> Option<&'a Bound<'a>> {
+    let bound = bindings.of(volume.vmid?)?;
+    let is_alien = guest_kind(volume).is_some_and(|kind| kind != bound.kind);
+    (!is_alien || !bindings.has_former(bound.vmid)).then_some(bound)
 }
 
 fn volumes(facts: &Facts) -> impl Iterator<Item = &Volume> {
     let storages = facts.inventory.items::<inventory::Backups>().iter();
     let all = storages.flat_map(|backups: &StorageBackups| &backups.volumes);
     all.filter(|volume| facts.options.only.takes(Part::Backup, &volume.volid))
+}
+
+/// The volumes that have rows below former virtual machines of their numbers, and those.
+fn of_former<'a>(facts: &Facts, actual: &'a [Stored<Backup>]) -> BTreeMap<&'a str, ObjectId> {
+    let bindings = bindings(facts);
+    let rows = actual.iter().map(|stored| &stored.object);
+    let is_former = |backup: &&Backup| {
+        let vmid = backup.vmid.map(Vmid);
+        vmid.is_some_and(|vmid| bindings.is_former(backup.virtual_machine, vmid))
+    };
+    rows.filter(is_former)
+        .filter_map(|backup| Some((backup.volume_id.as_deref()?, backup.virtual_machine)))
+        .collect()
 }
 
 fn is_ours(facts: &Facts, stored: &Stored<Backup>) -> bool {
@@ -95,7 +117,7 @@ impl Pass for Backups {
         let bindings = bindings(facts);
         let storage_ids = facts.known.storage_ids();
         let mut desired = Desired::by_key(volumes(facts).filter_map(|volume| {
-            let bound = bindings.of(volume.vmid?)?;
+            let bound = owner(&bindings, volume)?;
             let storage = storage_ids.get(storage_of(&volume.volid)).copied();
             Some(backup(volume, bound.id, storage))
         }));
@@ -107,11 +129,21 @@ impl Pass for Backups {
         desired
     }
 
-    /// Of several rows of one backup the oldest is it; the others are left alone.
-    fn settle(_facts: &Facts, mut desired: Desired<Backup>, actual: &[Stored<Backup>]) -> Desired<Backup> {
+    /// Of several rows of one backup the oldest is it; the others are left alone. A backup that has its row below a former
+    /// virtual machine of the number gets no second one.
+    fn settle(facts: &Facts, mut desired: Desired<Backup>, actual: &[Stored<Backup>]) -> Desired<Backup> {
         let mut rows: BTreeMap<String, Vec<ObjectId>> = BTreeMap::new();
         for stored in actual {
             rows.entry(stored.object.key()).or_default().push(stored.id);
+        }
+        let former = of_former(facts, actual);
+        let holder = |backup: &Backup| former.get(backup.volume_id.as_deref()?).copied();
+        let is_left = |backup: &Backup| holder(backup).is_some() && !rows.contains_key(&backup.key());
+        let left = desired.wanted.extract_if(.., |wanted| is_left(&wanted.object));
+        for Wanted { object, .. } in left.collect::<Vec<_>>() {
+            if let Some(holder) = holder(&object) {
+                desired.leave(facts, &object.label(), holder);
+            }
         }
         for wanted in &mut desired.wanted {
             let ids = rows.get(&wanted.object.key()).map(Vec::as_slice).unwrap_or_default();

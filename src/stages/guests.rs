@@ -55,6 +55,8 @@ pub struct Bindings<'a> {
     pub unbound: Vec<Unbound>,
     /// The numbers of guests that several virtual machines of one kind claim to be.
     pub disputed: BTreeSet<Vmid>,
+    /// All that claim to be a guest, by its number, whichever of them the request names.
+    claimants: BTreeMap<Vmid, BTreeSet<ObjectId>>,
 }
 
 impl<'a> Bindings<'a> {
@@ -72,6 +74,19 @@ impl<'a> Bindings<'a> {
     pub fn of(&self, vmid: Vmid) -> Option<&Bound<'a>> {
         let place = self.bound.binary_search_by_key(&vmid, |bound| bound.vmid).ok()?;
         self.bound.get(place)
+    }
+
+    /// Whether a virtual machine claims to be the guest with this number and another one stands for it: its own guest had the
+    /// number before, or it was moved out of the guest's cluster. What hangs on it stays there.
+    pub fn is_former(&self, machine: ObjectId, vmid: Vmid) -> bool {
+        let is_claimant = self.claimants.get(&vmid).is_some_and(|ids| ids.contains(&machine));
+        is_claimant && self.of(vmid).is_some_and(|bound| bound.id != machine)
+    }
+
+    /// Whether there is such a virtual machine.
+    pub fn has_former(&self, vmid: Vmid) -> bool {
+        let mut claimants = self.claimants.get(&vmid).into_iter().flatten();
+        claimants.any(|machine| self.is_former(*machine, vmid))
     }
 }
 
@@ -95,6 +110,9 @@ pub fn bindings(facts: &Facts) -> Bindings<'_> {
         }
     }
     for (vmid, claimants) in claims {
+        bindings
+            .claimants
+            .insert(vmid, claimants.iter().map(|(id, _)| *id).collect());
         // A number is one guest's: the virtual machine of another kind stands for one that had it before.
         let live = facts.inventory.guest(vmid).map(|guest| guest.kind);
         let is_rival = |state: &VirtualMachineState| live.is_none() || kind_of(state) == live;

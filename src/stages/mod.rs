@@ -217,6 +217,8 @@ pub struct Desired<R> {
     pub refused: Vec<Refused>,
     /// What an operator should know although every row can be had.
     pub warnings: Vec<String>,
+    /// How many rows are another virtual machine's and stay so: they count as skipped.
+    pub left_out: usize,
 }
 
 impl<R> Default for Desired<R> {
@@ -225,6 +227,7 @@ impl<R> Default for Desired<R> {
             wanted: Vec::new(),
             refused: Vec::new(),
             warnings: Vec::new(),
+            left_out: 0,
         }
     }
 }
@@ -259,6 +262,16 @@ impl<R: Resource> Desired<R> {
             if let Some(row) = row {
                 wanted.object = R::clone(row);
             }
+        }
+    }
+
+    /// Counts an object whose row stays below the virtual machine `holder`. A request about that object alone is told so.
+    fn leave(&mut self, facts: &Facts, label: &str, holder: ObjectId) {
+        self.left_out += 1;
+        if !facts.options.only.is_everything() {
+            let why = "which claims to be its guest too and is not in charge of it";
+            self.warnings
+                .push(format!("{label}: its row stays below virtual machine {holder}, {why}"));
         }
     }
 

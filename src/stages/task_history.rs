@@ -125,7 +125,7 @@ fn of_guests(facts: &Facts) -> Selection {
     Selection::any_of("task_id", bindings(facts).bound.iter().map(|bound| bound.vmid))
 }
 
-/// Which tasks need not be read again: those whose row hangs below the right virtual machine.
+/// Which tasks need not be read again: those whose row hangs below the right virtual machine, or stays below a former one.
 pub fn recorded(facts: &Facts) -> RecordedTasks {
     let bindings = bindings(facts);
     let owners: BTreeMap<ObjectId, &Bound<'_>> = bindings.bound.iter().map(|bound| (bound.id, bound)).collect();
@@ -136,7 +136,9 @@ pub fn recorded(facts: &Facts) -> RecordedTasks {
         })
     };
     let rows = facts.known.tasks.iter().map(|stored| &stored.object);
-    let endings = rows.filter(|row| is_owned(row)).map(|row| {
+    let is_left = |row: &objects::TaskHistory| row.virtual_machine.is_some_and(|holder| stays(&bindings, holder, row));
+    let done = rows.filter(|row| is_owned(row) || is_left(row));
+    let endings = done.map(|row| {
         let ending = TaskEnding {
             at: row.end_time.as_deref().and_then(seconds),
             outcome: row.status.clone().unwrap_or_default(),
@@ -173,18 +175,25 @@ pub fn disputed(facts: &Facts) -> usize {
     tasks.iter().filter(is_disputed).count()
 }
 
-/// Virtual machines that hold the row of a task which is another one's.
+/// Whether a task's row below `holder` stays there because `holder` claims to be the task's guest too.
+fn stays(bindings: &Bindings<'_>, holder: ObjectId, task: &objects::TaskHistory) -> bool {
+    let vmid = task.task_id.as_deref().and_then(|id| id.parse().ok()).map(Vmid);
+    vmid.is_some_and(|vmid| bindings.is_former(holder, vmid))
+}
+
+/// Virtual machines that hold the row of a task which is another one's, unless it stays there.
 pub fn holders(facts: &Facts) -> BTreeSet<ObjectId> {
     let owners: BTreeMap<String, Option<ObjectId>> = TaskHistory::desired(facts)
         .wanted
         .into_iter()
         .map(|wanted| (wanted.object.upid, wanted.object.virtual_machine))
         .collect();
+    let bindings = bindings(facts);
     let rows = facts.known.tasks.iter().map(|stored| &stored.object);
     let is_elsewhere =
         |row: &&objects::TaskHistory| owners.get(&row.upid).is_some_and(|owner| *owner != row.virtual_machine);
     rows.filter(is_elsewhere)
-        .filter_map(|row| row.virtual_machine)
+        .filter_map(|row| row.virtual_machine.filter(|holder| !stays(&bindings, *holder, row)))
         .collect()
 }
 
@@ -288,18 +297,25 @@ impl Pass for TaskHistory {
 
     /// A row that hangs below another virtual machine moves to the right one, unless that other one stands for a guest of
     /// the same number of another endpoint: then the task may well be that guest's. So it may where nobody has asked yet
-    /// what that other one stands for, because the row has shown up since.
+    /// what that other one stands for, because the row has shown up since. One that a former virtual machine of the number
+    /// holds is left there.
     fn settle(
         facts: &Facts,
         desired: Desired<objects::TaskHistory>,
         actual: &[Stored<objects::TaskHistory>],
     ) -> Desired<objects::TaskHistory> {
+        let bindings = bindings(facts);
         let rivals = Rivals::new(facts, actual);
         let mut settled = Desired {
             wanted: Vec::with_capacity(desired.wanted.len()),
             ..desired
         };
         for wanted in desired.wanted {
+            let holder = rivals.holders.get(wanted.object.upid.as_str()).copied();
+            if let Some(holder) = holder.filter(|holder| stays(&bindings, *holder, &wanted.object)) {
+                settled.leave(facts, &wanted.object.upid, holder);
+                continue;
+            }
             match rivals.of(&wanted.object) {
                 Some((holder, why)) => {
                     let reason = format!("its row belongs to virtual machine {holder}, {why}");

@@ -60,6 +60,7 @@ pub(super) async fn apply(plan: &Plan, writer: Writer<'_>, round: Round) -> Appl
     });
     applied.outcome.unchanged = standing.collect();
     applied.outcome.refuse(plan.kind, plan.refused.clone());
+    applied.outcome.left_out = plan.left_out;
     let mut batches = Batches {
         plan,
         writer,

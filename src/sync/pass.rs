@@ -237,6 +237,7 @@ impl<'a> EndpointRun<'a> {
             self.facts.ids.learn(plan.path, row.key.clone(), row.id);
         }
         outcome.refuse(plan.kind, plan.refused.clone());
+        outcome.left_out = plan.left_out;
         outcome
     }
 

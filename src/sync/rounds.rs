@@ -209,6 +209,8 @@ impl EndpointRun<'_> {
             }
         });
         plan.refused.extend(desired.refused);
+        // They were counted at the first look.
+        plan.left_out = if open.is_none() { desired.left_out } else { 0 };
         self.needs.write::<P::Object>(&plan);
         Look {
             actual,

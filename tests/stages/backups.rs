@@ -469,3 +469,37 @@ async fn backups_written_before_the_run_is_asked_to_stop_get_their_entries() {
     assert!(report.is_cancelled(), "{:?}", report.errors());
     assert_eq!(bench.netbox.count(JOURNAL), bench.netbox.count(BACKUPS));
 }
+
+#[tokio::test]
+async fn backups_of_a_virtual_machine_whose_number_another_kind_of_guest_has_now_get_no_second_row() {
+    let bench = Estate::start(vec![vault()]).await;
+    bench.add_machines(0);
+    bench.run(Stage::Storage).await;
+    let former = bench.machine(204);
+    bench.run(Stage::Backups).await;
+    let heir = bench.reuse(204);
+    bench.clusters[0].proxmox.world().change(|world| {
+        let (kind, ctime) = (GuestKind::Lxc, 1_739_350_800);
+        let newer = Backup {
+            kind,
+            ctime,
+            ..world.backups[0].clone()
+        };
+        // Of the former guest too, and without a row so far.
+        let ctime = 1_739_268_000;
+        let late = Backup {
+            ctime,
+            ..world.backups[0].clone()
+        };
+        world.backups.extend([newer, late]);
+    });
+    let counts = bench.run(Stage::Backups).await.counts();
+    assert_eq!((counts.created, counts.updated, counts.failed), (1, 0, 0));
+    let rows = bench.netbox.rows(BACKUPS).into_iter();
+    let mut owners: Vec<_> = rows
+        .map(|row| (row["virtual_machine"]["id"].clone(), row["subtype"]["value"].clone()))
+        .collect();
+    owners.sort_by_key(|(machine, _)| machine.as_u64());
+    assert_eq!(owners, [(json!(former), json!("qemu")), (json!(heir), json!("lxc"))]);
+    assert_eq!(bench.writes(Stage::Backups).await, []);
+}

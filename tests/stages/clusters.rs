@@ -101,6 +101,23 @@ impl Estate {
         }
     }
 
+    /// Gives the number of a guest of cluster 0 to a container that has a virtual machine of its own, which is returned.
+    pub(crate) fn reuse(&self, vmid: u32) -> u64 {
+        let cluster = &self.clusters[0];
+        cluster.proxmox.world().change(|world| {
+            let node = world.guests.remove(&vmid).unwrap().node;
+            world.add_guest(Guest::new(GuestKind::Lxc, vmid, "heir", &node));
+        });
+        let machine = json!({"name": "heir", "cluster": self.netbox.rows(MACHINES)[0]["cluster"]["id"]});
+        let machine = self.netbox.seed(MACHINES, &machine).unwrap();
+        let state = json!({
+            "virtual_machine": machine, "proxmox_vm_id": vmid, "proxmox_vm_type": "lxc",
+            "proxmox_endpoint_raw_id": 1, "proxmox_cluster_name": cluster.name,
+        });
+        self.netbox.seed(MACHINE_STATES, &state).unwrap();
+        machine
+    }
+
     /// The virtual machine of the guest with this number, in cluster 0 where there are several.
     pub(crate) fn machine(&self, vmid: u32) -> u64 {
         let states = self.netbox.rows(MACHINE_STATES);

@@ -634,3 +634,36 @@ async fn pass_after_one_in_which_netbox_had_an_error_of_its_own_looks_at_old_tas
     assert_eq!(bench.run(Stage::TaskHistory).await.counts().created, 2);
     assert_eq!(bench.netbox.count(TASKS), QUIET + 1);
 }
+
+#[tokio::test]
+async fn tasks_of_a_virtual_machine_whose_number_another_kind_of_guest_has_now_stay_below_it() {
+    let mut world = busy();
+    world.tasks.truncate(3);
+    let bench = Estate::start(vec![world]).await;
+    bench.add_machines(0);
+    let former = bench.machine(204);
+    bench.run(Stage::TaskHistory).await;
+    let heir = bench.reuse(204);
+    bench.clusters[0].proxmox.world().change(|world| {
+        let mut start = world.tasks[1].clone();
+        (start.kind, start.starts, start.ends) = ("vzstart".into(), now() - 60, Some(now() - 50));
+        world.tasks.push(start);
+    });
+    for pass in 1..3 {
+        bench.netbox.clear_requests();
+        let counts = bench.run(Stage::TaskHistory).await.counts();
+        assert_eq!((counts.updated, counts.failed), (0, 0), "pass {pass}");
+        assert_eq!((counts.created, counts.skipped), (2 - pass, 2), "pass {pass}");
+        let asked = bench.netbox.requests().into_iter();
+        let asked = asked.filter(|request| request.query.contains("virtual_machine_id"));
+        assert_eq!(asked.count(), 0, "whose the rows are is known");
+    }
+    for (machine, kind, count) in [(former, "qemu", 2), (heir, "lxc", 1)] {
+        let rows = rows_where(&bench, TASKS, "task_id", &json!("204")).into_iter();
+        let own: Vec<_> = rows
+            .filter(|row| row["virtual_machine"]["id"] == json!(machine))
+            .collect();
+        assert!(own.iter().all(|row| row["vm_type"] == json!(kind)), "{own:#?}");
+        assert_eq!(own.len(), count, "{kind}");
+    }
+}

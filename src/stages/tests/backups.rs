@@ -282,3 +282,66 @@ fn backup_of_which_nodes_tell_different_things_is_one_row_and_a_warning() {
     let expected = format!("backup {VOLUME}: its nodes tell different things; the fuller one holds");
     assert_eq!(warnings, [expected]);
 }
+
+/// Virtual machine 33 claims to be guest 204 too.
+fn with_a_former(kind: &str, cluster: ObjectId) -> Facts {
+    let mut facts = facts();
+    facts.known.machines.push(machine(33, "gone"));
+    facts.known.machines[2].object.cluster = Some(cluster);
+    facts.known.machine_states.push(machine_state(33, 204, kind));
+    facts
+}
+
+#[test]
+fn backup_of_another_kind_is_the_guests_unless_a_virtual_machine_had_its_number_before() {
+    let volumes = || {
+        let mut of_container = volume("nas:backup/vzdump-lxc-204.tar.zst", 204);
+        of_container.subtype = Some("lxc".to_owned());
+        let mut of_whatever = volume("nas:backup/vzdump-204.zst", 204);
+        of_whatever.subtype = None;
+        vec![
+            on("nas", vec![of_container, of_whatever]),
+            on("vault", vec![volume(VOLUME, 204)]),
+        ]
+    };
+    let made = |mut facts: Facts| {
+        fill::<inventory::Backups>(&mut facts, volumes());
+        let plan = plan(&facts, &[]);
+        assert!(plan.create.iter().all(|row| row.fields["virtual_machine"] == json!(31)));
+        plan.create.len()
+    };
+    assert_eq!(made(facts()), 3);
+    for only in [None, Some([ObjectId(31)].into())] {
+        let mut facts = with_a_former("lxc", CLUSTER);
+        facts.options.guests.only = only;
+        assert_eq!(made(facts), 2);
+    }
+}
+
+#[test]
+fn backup_that_a_virtual_machine_has_which_was_moved_away_gets_no_second_row() {
+    let mut facts = with_a_former("qemu", ObjectId(99));
+    let planned = plan(&facts, &[row(1, 33, VOLUME)]);
+    assert!(planned.is_empty() && planned.unchanged.is_empty(), "{planned:#?}");
+    assert_eq!(planned.left_out, 1);
+    assert_eq!(plan(&facts, &[row(1, 33, "vault:another")]).create.len(), 1);
+    assert_eq!(
+        plan(&facts, &[row(1, 90, VOLUME)]).create.len(),
+        1,
+        "no claim to the number"
+    );
+    let mut own = row(2, 31, VOLUME);
+    own.object.size = Some(41);
+    let planned = plan(&facts, &[row(1, 33, VOLUME), own]);
+    assert_eq!(
+        changes(&planned),
+        json!({"2": {"size": 42}}),
+        "one that it has is kept in step"
+    );
+    facts.options.only.name(Part::Backup, VOLUME);
+    let (_, told) = plan_over::<Backups>(&facts, &[row(1, 33, VOLUME)]);
+    assert!(
+        told.len() == 1 && told[0].contains("below virtual machine 33"),
+        "{told:?}"
+    );
+}

@@ -68,6 +68,7 @@ pub(super) fn plan_over<P: Pass>(facts: &Facts, actual: &[Stored<P::Object>]) ->
         P::retire(facts, stored)
     });
     plan.refused.extend(desired.refused);
+    plan.left_out = desired.left_out;
     (plan, desired.warnings)
 }
 

@@ -247,3 +247,36 @@ fn hole_in_an_archive_is_told_from_a_node_that_is_offline() {
     facts.inventory.tasks.fill(Collected { items, gaps });
     assert!(has_holes(&facts));
 }
+
+#[test]
+fn row_of_a_virtual_machine_that_claims_the_number_beside_the_guests_own_stays_below_it() {
+    for (kind, cluster) in [("lxc", CLUSTER), ("qemu", ObjectId(99))] {
+        for only in [None, Some([ObjectId(31)].into())] {
+            let mut facts = facts(vec![task(&json!({}))]);
+            facts.known.machines.push(machine(33, "gone"));
+            facts.known.machines[2].object.cluster = Some(cluster);
+            facts.known.machine_states.push(machine_state(33, 204, kind));
+            facts.options.guests.only = only;
+            let mut theirs = row(1, 33);
+            theirs.object.vm_type = Some(kind.to_owned());
+            facts.known.tasks = vec![theirs];
+            let (plan, told) = plan_over::<TaskHistory>(&facts, &facts.known.tasks);
+            assert!(plan.is_empty() && plan.refused.is_empty(), "{kind}: {plan:#?}");
+            assert_eq!(told, [""; 0], "{kind}");
+            assert_eq!((plan.unchanged.len(), plan.left_out), (0, 1), "{kind}");
+            assert!(holders(&facts).is_empty(), "{kind}: whose it is is known");
+            assert!(
+                recorded(&facts).endings.contains_key(UPID),
+                "{kind}: nothing is to be done about it"
+            );
+            let (plan, _) = plan_over::<TaskHistory>(&facts, &[]);
+            assert_eq!(plan.create[0].fields["virtual_machine"], json!(31), "{kind}");
+            facts.options.only.name(Part::Task, UPID);
+            let (_, told) = plan_over::<TaskHistory>(&facts, &facts.known.tasks);
+            assert!(
+                told.len() == 1 && told[0].contains("below virtual machine 33"),
+                "{told:?}"
+            );
+        }
+    }
+}
