@@ -5,12 +5,21 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use crate::netbox::{Client, Query};
+use crate::sync::{Job, Stage};
 
 const MACHINES: &str = "/api/virtualization/virtual-machines/";
+const BACKUPS: &str = "/api/plugins/proxbox/backups/";
 
-/// Puts the whole virtual machines into `body`, or into its member `list`, where a run has told their ids, names and
+/// Where NetBox has the objects of `work` that a plain answer shows whole.
+pub(super) fn path_of(work: &Job) -> Option<&'static str> {
+    let mut whole = [(Stage::VirtualMachines, MACHINES), (Stage::Backups, BACKUPS)].into_iter();
+    let found = whole.find(|(stage, _)| *work == Job::Stage(*stage));
+    found.map(|(_, path)| path)
+}
+
+/// Puts the whole objects at `path` into `body`, or into its member `list`, where a run has told their ids, names and
 /// `operation`. The run is over: where they cannot be read the answer stays as it is.
-pub(super) async fn show(netbox: &Client, list: &str, body: &mut Value) {
+pub(super) async fn show(netbox: &Client, path: &str, list: &str, body: &mut Value) {
     let place = if body.is_array() {
         Some(body)
     } else {
@@ -21,14 +30,17 @@ pub(super) async fn show(netbox: &Client, list: &str, body: &mut Value) {
     };
     let ids: Vec<String> = told.iter().filter_map(id_of).map(|id| id.to_string()).collect();
     // Which rows are wanted is proven by their ids below.
-    let query = Query::new().omit("config_context").expect_chunk("id");
+    let mut query = Query::new().expect_chunk("id");
+    if path == MACHINES {
+        query = query.omit("config_context");
+    }
     let rows = match netbox
-        .list_chunked::<Map<String, Value>>(MACHINES, &query, "id", &ids)
+        .list_chunked::<Map<String, Value>>(path, &query, "id", &ids)
         .await
     {
         Ok(rows) => rows,
         Err(error) => {
-            tracing::warn!(%error, "virtual machines cannot be read for the answer");
+            tracing::warn!(path, %error, "objects cannot be read for the answer");
             return;
         }
     };
