@@ -1348,6 +1348,25 @@ async fn guests_have_no_platform_where_those_cannot_be_read_and_lose_none() {
     }
 }
 
+/// Which rows the plugin has of the nodes.
+#[tokio::test]
+async fn list_that_cannot_be_read_takes_nothing_from_a_machine_and_fails_none() {
+    let path = "plugins/proxbox/proxmox-nodes";
+    for status in [403, 500] {
+        let mut bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+        bench.stage(Stage::VirtualMachines).await;
+        bench.restart(true);
+        bench.take_writes();
+        let refused = FaultRule::on(path, Fault::Status(status)).method("GET");
+        bench.netbox.faults().add(refused);
+        let report = bench.stage(Stage::VirtualMachines).await;
+        let (counts, told) = (report.counts(), warnings(&report));
+        assert_eq!((counts.unchanged, counts.failed), (10, 0), "{path} {status}: {told}");
+        assert!(told.contains(path), "{path} {status}: {told}");
+        assert_eq!(bench.take_writes(), [""; 0], "{path} {status}");
+    }
+}
+
 /// The stages that follow in network mode: disks, interfaces and addresses.
 #[tokio::test]
 async fn stage_that_follows_and_fails_is_a_warning_and_the_next_is_done() {

@@ -2,7 +2,7 @@
 
 use super::{Prepared, prepared, touched};
 use crate::mapping::virtual_machine_state::{Home, state};
-use crate::netbox::objects::{Said, VirtualMachine, VirtualMachineState};
+use crate::netbox::objects::{Said, TrackingNode, VirtualMachine, VirtualMachineState};
 use crate::reconcile::{ObjectId, Policy, Stored};
 use crate::stages::{Desired, Facts, Flag, Pass, Selection};
 
@@ -107,7 +107,7 @@ fn object(facts: &Facts, prepared: Prepared<'_>) -> Option<VirtualMachineState> 
 /// The plugin's row of a node, or that it has none, where its rows are known at all.
 fn node_row(facts: &Facts, node: &str) -> Said<ObjectId> {
     match facts.target.plugin_endpoint {
-        Some(_) => facts.known.node_links.get(node).copied().into(),
-        None => Said::Nothing,
+        Some(_) if !facts.known.is_unread::<TrackingNode>() => facts.known.node_links.get(node).copied().into(),
+        Some(_) | None => Said::Nothing,
     }
 }
