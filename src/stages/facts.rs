@@ -70,6 +70,8 @@ pub struct EndpointFacts {
 pub struct Known {
     /// Whether NetBox had not even our own tag when the run began.
     pub is_first_run: bool,
+    /// Whether this release of NetBox has types of virtual machines.
+    pub has_machine_types: bool,
     /// The plugin's Proxmox endpoints.
     pub plugin_endpoints: Vec<PluginEndpoint>,
     /// The plugin's tracked clusters, of all endpoints.

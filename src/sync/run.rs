@@ -361,6 +361,7 @@ impl<'a> Part<'a> {
             inventory,
             ids: Ids::default(),
             known: Known {
+                has_machine_types: self.version.has_vm_types(),
                 endpoint_ids: context.endpoint_ids.clone(),
                 others: others.map(|key| key.id.0).collect(),
                 ..Known::default()

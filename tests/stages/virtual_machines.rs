@@ -1348,23 +1348,48 @@ async fn guests_have_no_platform_where_those_cannot_be_read_and_lose_none() {
     }
 }
 
-/// Which rows the plugin has of the nodes.
+/// Which rows the plugin has of the nodes, and which types NetBox has.
 #[tokio::test]
 async fn list_that_cannot_be_read_takes_nothing_from_a_machine_and_fails_none() {
-    let path = "plugins/proxbox/proxmox-nodes";
-    for status in [403, 500] {
-        let mut bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
-        bench.stage(Stage::VirtualMachines).await;
-        bench.restart(true);
-        bench.take_writes();
-        let refused = FaultRule::on(path, Fault::Status(status)).method("GET");
-        bench.netbox.faults().add(refused);
-        let report = bench.stage(Stage::VirtualMachines).await;
-        let (counts, told) = (report.counts(), warnings(&report));
-        assert_eq!((counts.unchanged, counts.failed), (10, 0), "{path} {status}: {told}");
-        assert!(told.contains(path), "{path} {status}: {told}");
-        assert_eq!(bench.take_writes(), [""; 0], "{path} {status}");
+    for path in ["plugins/proxbox/proxmox-nodes", "virtualization/virtual-machine-types"] {
+        for status in [403, 500] {
+            let mut bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+            bench.stage(Stage::VirtualMachines).await;
+            bench.restart(true);
+            bench.take_writes();
+            let refused = FaultRule::on(path, Fault::Status(status)).method("GET");
+            bench.netbox.faults().add(refused);
+            let report = bench.stage(Stage::VirtualMachines).await;
+            let (counts, told) = (report.counts(), warnings(&report));
+            assert_eq!((counts.unchanged, counts.failed), (10, 0), "{path} {status}: {told}");
+            assert!(told.contains(path), "{path} {status}: {told}");
+            assert_eq!(bench.take_writes(), [""; 0], "{path} {status}");
+        }
     }
+}
+
+#[tokio::test]
+async fn machine_made_while_types_cannot_be_read_gets_its_type_later_and_never_a_role() {
+    let mut bench = Bench::with(World::estate(2, 6), StandinOptions::default()).await;
+    bench.stage(Stage::Devices).await;
+    bench.restart(true);
+    let types = FaultRule::on("virtualization/virtual-machine-types", Fault::Status(403)).method("GET");
+    bench.netbox.faults().add(types);
+    let report = bench.stage(Stage::VirtualMachines).await;
+    assert_eq!((report.counts().created, report.counts().failed), (6, 0));
+    let machine = bench.machine_of(100);
+    assert_eq!(
+        (&machine["role"], &machine["virtual_machine_type"]),
+        (&json!(null), &json!(null))
+    );
+    bench.netbox.faults().clear();
+    bench.forget();
+    bench.stage(Stage::VirtualMachines).await;
+    let machine = bench.machine_of(100);
+    assert_eq!(
+        (&machine["role"], &machine["virtual_machine_type"]["slug"]),
+        (&json!(null), &json!("qemu-virtual-machine"))
+    );
 }
 
 /// The stages that follow in network mode: disks, interfaces and addresses.

@@ -127,7 +127,7 @@ fn object(facts: &Facts, prepared: Prepared<'_>) -> VirtualMachine {
         overrides.drop("platform");
     }
     let machine_type = facts.ids.find::<VirtualMachineType>(machine_type(guest.kind));
-    if machine_type.is_none() {
+    if !facts.known.has_machine_types {
         overrides.drop("virtual_machine_type");
     }
     let is_here = facts.target.cluster == Some(matched.cluster);
@@ -155,7 +155,7 @@ fn object(facts: &Facts, prepared: Prepared<'_>) -> VirtualMachine {
 fn follow_device(facts: &Facts, wanted: &mut VirtualMachine, stored: &VirtualMachine) {
     let site = wanted.device.and_then(|device| facts.known.device_sites.get(&device));
     let is_elsewhere = stored.site.is_some() && site.is_some() && stored.site != site.copied();
-    if is_elsewhere && wanted.site.is_none() && wanted.machine_type.is_some() {
+    if is_elsewhere && wanted.site.is_none() && facts.known.has_machine_types {
         wanted.site = site.copied();
     }
 }

@@ -4,8 +4,8 @@
 
 use super::{MachineStates, handled, overrides_of, refusal};
 use crate::inventory::Guest;
-use crate::mapping::virtual_machine::{machine_type, role};
-use crate::netbox::objects::{DeviceRole, VirtualMachine, VirtualMachineState, VirtualMachineType};
+use crate::mapping::virtual_machine::role;
+use crate::netbox::objects::{DeviceRole, VirtualMachine, VirtualMachineState};
 use crate::reconcile::{ObjectId, Stored};
 use crate::stages::{Desired, Facts, Flag, Pass, Selection};
 
@@ -56,14 +56,15 @@ pub(super) fn decide(
     }
 }
 
-/// The role that guests of this kind have where NetBox knows no types for them, or the one that the notes name.
+/// The role that guests of this kind have where NetBox has no types for them, or the one that the notes name. That a type
+/// cannot be read or written makes no role.
 fn desired(facts: &Facts, guest: &Guest) -> Option<ObjectId> {
     let config = facts.inventory.config(guest.vmid);
     let named = config
         .and_then(|config| overrides_of(facts, config).get("role"))
         .filter(|_| facts.options.overwrite.allows(Flag::VmRole));
-    let has_type = facts.ids.find::<VirtualMachineType>(machine_type(guest.kind)).is_some();
-    let default = facts.ids.find::<DeviceRole>(role(guest.kind)).filter(|_| !has_type);
+    let default = facts.ids.find::<DeviceRole>(role(guest.kind));
+    let default = default.filter(|_| !facts.known.has_machine_types);
     named.map(ObjectId).or(default)
 }
 

@@ -113,7 +113,14 @@ fn facts_of(pairs: &[Pair]) -> Facts {
     ] {
         facts.ids.learn(path, key.to_owned(), ObjectId(id));
     }
+    facts.known.has_machine_types = true;
     decide(facts)
+}
+
+/// The same in a NetBox that has no types of virtual machines, nor anything else to refer to.
+fn forget_types(facts: &mut Facts) {
+    facts.ids = Ids::default();
+    facts.known.has_machine_types = false;
 }
 
 fn fill<A: Area>(inventory: &mut Inventory, items: Vec<A::Item>) {
@@ -398,7 +405,7 @@ fn machine_without_a_sync_state_is_taken_only_where_it_bears_the_tag_of_new_ones
 #[test]
 fn netbox_without_types_gets_roles() {
     let mut facts = facts_of(&[pair(101, "web")]);
-    facts.ids = Ids::default();
+    forget_types(&mut facts);
     facts.ids.learn(
         <DeviceRole as Resource>::PATH,
         "virtual-machine-qemu".to_owned(),
@@ -415,7 +422,7 @@ fn new_guest_gets_a_role_and_no_type_where_netbox_has_no_types() {
     let mut facts = facts_of(&[pair(101, "web")]);
     facts.known.machines.clear();
     facts.known.machine_states.clear();
-    facts.ids = Ids::default();
+    forget_types(&mut facts);
     facts.ids.learn(
         <DeviceRole as Resource>::PATH,
         "virtual-machine-qemu".to_owned(),
@@ -458,7 +465,7 @@ fn role_belongs_to_whoever_wrote_it_last() {
         pair.machine.object.role = current.map(ObjectId);
         pair.state.object.last_synced_role = remembered.map(ObjectId);
         let mut facts = facts_of(&[pair]);
-        facts.ids = Ids::default();
+        forget_types(&mut facts);
         facts.ids.learn(
             <DeviceRole as Resource>::PATH,
             "virtual-machine-qemu".to_owned(),
@@ -483,7 +490,7 @@ fn role_belongs_to_whoever_wrote_it_last() {
     }
 }
 
-/// Where NetBox knows types this service has no role of its own to give.
+/// Where NetBox has types this service has no role of its own to give, whether they can be read or not.
 #[test]
 fn role_is_remembered_at_first_sight_and_left_alone_where_none_is_wanted() {
     // Current role, remembered role; role to remember.
@@ -494,14 +501,19 @@ fn role_is_remembered_at_first_sight_and_left_alone_where_none_is_wanted() {
         (Some(41), Some(41), None),
         (None, Some(41), None),
     ] {
-        for may_overwrite in [true, false] {
+        for (may_overwrite, are_read) in [(true, true), (false, true), (true, false), (false, false)] {
             let mut pair = pair(101, "web");
             pair.machine.object.role = current.map(ObjectId);
             pair.state.object.last_synced_role = remembered.map(ObjectId);
             let mut facts = facts_of(&[pair]);
             facts.options.overwrite.set(Flag::VmRole, may_overwrite);
+            if !are_read {
+                facts.ids = Ids::default();
+                let role = "virtual-machine-qemu".to_owned();
+                facts.ids.learn(<DeviceRole as Resource>::PATH, role, ObjectId(41));
+            }
             let facts = decide(facts);
-            let case = format!("{current:?} {remembered:?} {may_overwrite}");
+            let case = format!("{current:?} {remembered:?} {may_overwrite} {are_read}");
             let (machines, states) = all_changes(&facts);
             assert_eq!(machines, json!({}), "{case}");
             let told = states["2101"]
@@ -519,7 +531,7 @@ fn role_that_could_not_be_written_is_not_remembered() {
     pair.machine.object.role = Some(ObjectId(49));
     pair.state.object.last_synced_role = Some(ObjectId(49));
     let mut facts = facts_of(&[pair]);
-    facts.ids = Ids::default();
+    forget_types(&mut facts);
     facts.ids.learn(
         <DeviceRole as Resource>::PATH,
         "virtual-machine-qemu".to_owned(),
@@ -681,7 +693,7 @@ fn site_follows_the_device_only_where_netbox_would_refuse_the_machine() {
             .map(|(id, site)| (ObjectId(id), ObjectId(site)))
             .into();
         if !knows_types {
-            facts.ids = Ids::default();
+            forget_types(&mut facts);
         }
         let planned_site = changes(&plan::<Machines>(&facts))["1101"]["site"].as_u64();
         assert_eq!(planned_site, planned, "{case}");
@@ -696,7 +708,7 @@ fn type_in_the_notes_counts_only_where_netbox_has_types() {
     facts.options.guests.parse_metadata = true;
     let planned = changes(&plan::<Machines>(&facts));
     assert_eq!(planned, json!({"1101": {"virtual_machine_type": 79}}));
-    facts.ids = Ids::default();
+    forget_types(&mut facts);
     facts.known.machines[0].object.machine_type = None;
     assert_eq!(changes(&plan::<Machines>(&facts)), json!({}));
 }
