@@ -1348,10 +1348,14 @@ async fn guests_have_no_platform_where_those_cannot_be_read_and_lose_none() {
     }
 }
 
-/// Which rows the plugin has of the nodes, and which types NetBox has.
+/// Which rows the plugin has of the nodes, which types NetBox has, and which tags.
 #[tokio::test]
 async fn list_that_cannot_be_read_takes_nothing_from_a_machine_and_fails_none() {
-    for path in ["plugins/proxbox/proxmox-nodes", "virtualization/virtual-machine-types"] {
+    for path in [
+        "plugins/proxbox/proxmox-nodes",
+        "virtualization/virtual-machine-types",
+        TAGS,
+    ] {
         for status in [403, 500] {
             let mut bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
             bench.stage(Stage::VirtualMachines).await;
@@ -1389,6 +1393,70 @@ async fn machine_made_while_types_cannot_be_read_gets_its_type_later_and_never_a
     assert_eq!(
         (&machine["role"], &machine["virtual_machine_type"]["slug"]),
         (&json!(null), &json!("qemu-virtual-machine"))
+    );
+}
+
+/// The sweep marks only what bears the tag, and virtual machines get it when they are made.
+#[tokio::test]
+async fn new_guest_waits_for_its_tag_of_discovery_and_the_others_go_on() {
+    let mut bench = Bench::with(World::estate(2, 6), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    bench.proxmox.world().change(|world| {
+        world.guest(100).unwrap().memory_mib = 777;
+        world.add_guest(Guest::new(GuestKind::Qemu, 950, "late", "pve1"));
+    });
+    bench.restart(true);
+    bench
+        .netbox
+        .faults()
+        .add(FaultRule::on(TAGS, Fault::Status(500)).method("GET"));
+    let report = bench.stage(Stage::VirtualMachines).await;
+    let (counts, told) = (report.counts(), warnings(&report));
+    assert_eq!(
+        (counts.created, counts.updated, counts.failed),
+        (0, 1, 1),
+        "{counts:?}: {told}"
+    );
+    assert!(
+        told.contains("late") && told.contains("proxbox-discovered-qemu"),
+        "{told}"
+    );
+    assert_eq!(bench.netbox.count(MACHINES), 6);
+    bench.netbox.faults().clear();
+    bench.forget();
+    bench.stage(Stage::VirtualMachines).await;
+    assert_eq!(tags(&bench.machine_of(950)), ["proxbox", "proxbox-discovered-qemu"]);
+}
+
+#[tokio::test]
+async fn tags_of_guests_that_cannot_be_read_are_given_with_the_next_run() {
+    let mut bench = Bench::with(World::estate(2, 6), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    bench.proxmox.world().change(|world| {
+        let mut guest = Guest::new(GuestKind::Qemu, 950, "late", "pve1");
+        guest.config.set("tags", "fresh;prod");
+        world.add_guest(guest);
+    });
+    bench.restart(true);
+    let before = bench.netbox.count(TAGS);
+    // The first one is for the tags that this service has of its own.
+    let later = FaultRule::on(TAGS, Fault::Status(500)).method("GET").after(1);
+    bench.netbox.faults().add(later);
+    let report = bench.stage(Stage::VirtualMachines).await;
+    let told = warnings(&report);
+    assert_eq!((report.counts().created, report.counts().failed), (1, 0), "{told}");
+    assert!(told.contains(TAGS), "{told}");
+    let own = ["proxbox", "proxbox-discovered-qemu"];
+    assert_eq!(
+        (tags(&bench.machine_of(950)), bench.netbox.count(TAGS)),
+        (own.to_vec(), before)
+    );
+    bench.netbox.faults().clear();
+    bench.forget();
+    bench.stage(Stage::VirtualMachines).await;
+    assert_eq!(
+        tags(&bench.machine_of(950)),
+        ["fresh", "prod", "proxbox", "proxbox-discovered-qemu"]
     );
 }
 

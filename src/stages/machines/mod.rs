@@ -19,7 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Facts;
 use crate::inventory::{Guest, GuestConfig, GuestConfigs, Guests, Vmid};
 use crate::mapping::notes::{Overrides, overrides};
-use crate::netbox::objects::VirtualMachine;
+use crate::mapping::virtual_machine::discovered_tag;
+use crate::netbox::objects::{Tag, VirtualMachine};
 use crate::reconcile::{Mode, ObjectId, Row, Stored};
 
 pub use cloud_init::CloudInits;
@@ -128,8 +129,21 @@ fn refusal(facts: &Facts, guest: &Guest) -> Option<String> {
         return Some(unread(facts, guest));
     }
     let wants_device = facts.options.modes.effective_node() != Mode::Disabled;
-    let has_device = facts.known.node_devices.contains_key(&guest.node);
-    (wants_device && !has_device).then(|| format!("the device of its node {:?} could not be had", guest.node))
+    if wants_device && !facts.known.node_devices.contains_key(&guest.node) {
+        return Some(format!("the device of its node {:?} could not be had", guest.node));
+    }
+    let matched = facts.guests.matches.get(&guest.vmid);
+    let is_new = matched.is_some_and(|matched| matched.row == Row::New);
+    unread_mark(facts, guest)
+        .filter(|_| is_new)
+        .map(|tag| format!("the tag {tag:?} could not be read, which a virtual machine gets only when it is made"))
+}
+
+/// The tag of guests that were discovered, where it is not known whether NetBox has it.
+fn unread_mark(facts: &Facts, guest: &Guest) -> Option<&'static str> {
+    let tag = discovered_tag(guest.kind);
+    let is_unknown = facts.known.is_unread::<Tag>() && facts.ids.find::<Tag>(tag).is_none();
+    is_unknown.then_some(tag)
 }
 
 /// Why a guest's configuration is not there.

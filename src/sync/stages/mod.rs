@@ -7,6 +7,7 @@ mod cluster;
 mod devices;
 mod guest_frames;
 mod guest_network;
+mod guest_tags;
 mod node_interfaces;
 mod owners;
 mod port_frames;

@@ -6,16 +6,16 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::Summary;
-use crate::inventory::{ClusterOptions, GuestConfigs, GuestSystems, Vmid};
+use crate::inventory::{GuestConfigs, GuestSystems, Vmid};
 use crate::netbox::objects::{Platform, Tag, VirtualMachine, VirtualMachineState};
 use crate::reconcile::{Mode, ObjectId};
 use crate::stages::guests::owned_states;
 use crate::stages::machines::identity::{claimed_elsewhere, identify};
 use crate::stages::machines::{
     CloudInits, FreedNames, GuestTags, MachineStates, Machines, Match, Platforms, Revivals, RoleSnapshots, StateClaims,
-    clusters, handled, ignored_overrides, missing_tag_names, names, tag_slugs, with_platform,
+    clusters, handled, ignored_overrides, names, tag_slugs, with_platform,
 };
-use crate::stages::{Pass, Selection, Stage};
+use crate::stages::{Selection, Stage};
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
 use crate::sync::report::{Counts, Outcome};
@@ -82,7 +82,8 @@ impl EndpointRun<'_> {
         self.read_guest_tags().await?;
         self.read_systems().await?;
         let [tags, platforms] = self.try_passes::<GuestTags, Platforms>().await;
-        self.warn(PHASE, &tags?);
+        let tags = self.or_without::<Tag, _>(tags)?;
+        self.warn(PHASE, &tags);
         self.facts.guests.tags = tag_slugs(&self.facts);
         let platforms = self.or_without::<Platform, _>(platforms)?;
         self.warn(PHASE, &platforms);
@@ -159,19 +160,6 @@ impl EndpointRun<'_> {
         let read = self.read::<GuestSystems>().await;
         self.only = before;
         read
-    }
-
-    /// Reads the tags that guests bear, by their slugs and else by their names, and what colours they have.
-    async fn read_guest_tags(&mut self) -> Result<(), Error> {
-        if missing_tag_names(&self.facts).is_empty() {
-            return Ok(());
-        }
-        self.read::<ClusterOptions>().await?;
-        self.facts.known.tags = self.list::<Tag>(GuestTags::scope(&self.facts)).await?;
-        let by_name = Selection::any_of("name__ie", missing_tag_names(&self.facts));
-        let more = self.list::<Tag>(vec![by_name]).await?;
-        self.facts.known.tags.extend(more);
-        Ok(())
     }
 
     /// Takes over virtual machines of an endpoint that is configured no more; one that cannot be is left alone.
