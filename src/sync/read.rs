@@ -12,6 +12,7 @@ use crate::stages::guests::{
     Bindings, Unbound, bindings, claimed_by_selected, claimed_outside, machine_selection, state_selection,
 };
 use crate::stages::machines::identity::claimed_elsewhere;
+use crate::stages::machines::may_handle_any;
 use crate::stages::storages::Storages as StorageRows;
 use crate::stages::{Part, Pass, Selection};
 
@@ -189,6 +190,19 @@ impl EndpointRun<'_> {
     pub(super) async fn read_storages(&mut self) -> Result<(), Error> {
         self.facts.known.storages = self.recall::<Storage>(StorageRows::scope(&self.facts)).await?;
         Ok(())
+    }
+
+    /// Reads the guests, and where the request names virtual machines all that [`Self::read_machines_afresh`] does: these tell
+    /// which guests it is about. Says whether there is any to see to, so that nothing is made of what only guests need.
+    pub(super) async fn find_guests(&mut self) -> Result<bool, Error> {
+        if self.facts.options.guests.only.is_some() {
+            self.find_cluster().await?;
+            self.read_machines_afresh().await?;
+        } else {
+            self.read::<Guests>().await?;
+            self.facts.guests.only = self.facts.options.only.guest.map(|vmid| [vmid].into());
+        }
+        Ok(may_handle_any(&self.facts))
     }
 
     /// Reads the guests, and from NetBox the cluster's virtual machines and all sync states: those of other endpoints

@@ -1460,6 +1460,43 @@ async fn tags_of_guests_that_cannot_be_read_are_given_with_the_next_run() {
     );
 }
 
+#[tokio::test]
+async fn nothing_that_guests_need_is_made_where_there_is_no_guest_to_see_to() {
+    let bench = Bench::with(alpha(), StandinOptions::default()).await;
+    let mut request = SyncRequest::default();
+    request.options.modes.machine = Mode::Disabled;
+    let report = bench.stage_with(Stage::VirtualMachines, request.clone()).await;
+    assert_eq!((report.counts().total(), warnings(&report)), (0, String::new()));
+    assert_eq!(bench.take_writes(), [""; 0]);
+    bench.proxmox.world().change(|world| {
+        let mut template = Guest::new(GuestKind::Qemu, 904, "golden", "a1");
+        template.template = true;
+        world.add_guest(template);
+    });
+    bench.forget();
+    let report = bench.stage_with(Stage::VirtualMachines, request).await;
+    assert_eq!(report.counts().created, 1);
+    assert_eq!(bench.netbox.count("dcim/devices"), 2);
+}
+
+#[tokio::test]
+async fn request_for_one_machine_makes_nothing_of_other_clusters() {
+    let mut estate = Estate::empty(vec![alpha(), beta()]).await;
+    estate.request.options.guests.sync_network = false;
+    estate.request.options.guests.sync_task_history = false;
+    estate.run_for(1, Stage::VirtualMachines).await;
+    for is_strict in [false, true] {
+        let mut request = estate.only(estate.machine(301));
+        request.options.guests.is_strict = is_strict;
+        estate.netbox.clear_requests();
+        let report = estate.try_run(Stage::VirtualMachines, request).await;
+        assert_eq!(report.errors(), [""; 0]);
+        assert_eq!((report.counts().unchanged, report.counts().total()), (1, 1));
+        let written = estate.netbox.writes();
+        assert!(written.is_empty(), "{written:#?}");
+    }
+}
+
 /// The stages that follow in network mode: disks, interfaces and addresses.
 #[tokio::test]
 async fn stage_that_follows_and_fails_is_a_warning_and_the_next_is_done() {

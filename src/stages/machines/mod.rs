@@ -75,10 +75,22 @@ impl Match {
 
 /// The guests that the stage works on: those that the modes do not leave out and that the request is about.
 pub fn handled(facts: &Facts) -> impl Iterator<Item = &Guest> {
+    asked_for(facts).filter(|guest| mode_of(facts, guest) != Mode::Disabled)
+}
+
+/// Whether the stage may have any guest to work on, whose configurations are not read yet: one that the cluster's statistics
+/// do not know may be a template.
+pub fn may_handle_any(facts: &Facts) -> bool {
+    let is_untold = |guest: &Guest| guest.status.as_deref().is_none_or(|status| status == "unknown");
+    let has_templates = facts.options.modes.template != Mode::Disabled;
+    asked_for(facts).any(|guest| mode_of(facts, guest) != Mode::Disabled || (has_templates && is_untold(guest)))
+}
+
+/// The guests that the request is about.
+fn asked_for(facts: &Facts) -> impl Iterator<Item = &Guest> {
     let only = facts.guests.only.as_ref();
-    facts.inventory.items::<Guests>().iter().filter(move |guest| {
-        mode_of(facts, guest) != Mode::Disabled && only.is_none_or(|only| only.contains(&guest.vmid))
-    })
+    let guests = facts.inventory.items::<Guests>().iter();
+    guests.filter(move |guest| only.is_none_or(|only| only.contains(&guest.vmid)))
 }
 
 /// How far a guest is kept in step. A guest that the cluster's statistics do not know is listed as if it were no template;

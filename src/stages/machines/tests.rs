@@ -611,6 +611,22 @@ fn guest_whose_configuration_is_empty_fails_too() {
 }
 
 #[test]
+fn guest_whose_kind_is_not_told_may_be_a_template_that_the_modes_do_not_leave_out() {
+    for (status, template, expected) in [
+        (Some("running"), Mode::Always, false),
+        (Some("unknown"), Mode::Always, true),
+        (None, Mode::Always, true),
+        (None, Mode::Disabled, false),
+    ] {
+        let mut pair = pair(101, "web");
+        pair.guest.status = status.map(str::to_owned);
+        let mut facts = facts_of(&[pair]);
+        (facts.options.modes.machine, facts.options.modes.template) = (Mode::Disabled, template);
+        assert_eq!(may_handle_any(&facts), expected, "{status:?} {template:?}");
+    }
+}
+
+#[test]
 fn guest_that_the_cluster_knows_only_by_its_number_keeps_what_it_has() {
     let mut listed = pair(101, "web");
     listed.machine.object.name = Some("web (2)".to_owned());

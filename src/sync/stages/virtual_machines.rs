@@ -36,8 +36,15 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
         run.progress.summary(PHASE, &Counts::default());
         return Ok(Summary::default());
     }
+    let are_named = run.facts.options.guests.only.is_some();
+    if !run.find_guests().await? {
+        run.discover_guests();
+        return Ok(run.nothing(PHASE));
+    }
     run.ensure_nodes().await?;
-    run.read_machines_afresh().await?;
+    if !are_named {
+        run.read_machines_afresh().await?;
+    }
     run.discover_guests();
     let began = Instant::now();
     let with_network = run.facts.options.guests.sync_network;
