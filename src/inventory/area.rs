@@ -170,11 +170,13 @@ impl Inventory {
         self.items::<Sdn>().first()
     }
 
-    /// The configuration of the guest with this number.
+    /// The configuration of the guest with this number; `None` where it was not read, and where it came empty, as that of no
+    /// guest is.
     pub fn config(&self, vmid: Vmid) -> Option<&GuestConfig> {
         let configs = self.guest_configs.get()?;
         let place = configs.items.binary_search_by_key(&vmid, |guest| guest.vmid).ok()?;
-        configs.items.get(place).map(|guest| &guest.config)
+        let config = configs.items.get(place).map(|guest| &guest.config);
+        config.filter(|config| !config.raw().is_empty())
     }
 
     /// The backups on the storage of this name; `None` where it holds none or was not read.

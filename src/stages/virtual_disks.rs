@@ -434,6 +434,8 @@ mod tests {
             (passed_through(), Some(0), 0),
             (passed_through(), None, 0),
             (sized, Some(7), 0),
+            // Every guest has something in its configuration.
+            (json!({}), Some(7), 0),
             (json!({"scsi0": "local-lvm:x,size=1G"}), Some(7), 0),
         ] {
             assert_eq!(

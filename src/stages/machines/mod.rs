@@ -136,8 +136,7 @@ fn refusal(facts: &Facts, guest: &Guest) -> Option<String> {
     if let Some(reason) = facts.guests.refused.get(&guest.vmid) {
         return Some(reason.clone());
     }
-    let config = facts.inventory.config(guest.vmid);
-    if config.is_none_or(|config| config.raw().is_empty()) {
+    if facts.inventory.config(guest.vmid).is_none() {
         return Some(unread(facts, guest));
     }
     let wants_device = facts.options.modes.effective_node() != Mode::Disabled;
