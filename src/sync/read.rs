@@ -275,7 +275,7 @@ impl EndpointRun<'_> {
         bindings.unbound.iter().map(warning).collect()
     }
 
-    /// Goes on without virtual machines, unless the request insists on each.
+    /// Goes on without virtual machines, unless the request insists on each. The stages of one run tell each reason once.
     fn leave_out(&mut self, warnings: Vec<Warning>) -> Result<(), Error> {
         if self.facts.options.guests.is_strict && !warnings.is_empty() {
             let reasons: Vec<String> = warnings.iter().map(ToString::to_string).collect();
@@ -283,7 +283,11 @@ impl EndpointRun<'_> {
                 reasons: reasons.join("; "),
             });
         }
-        self.warnings.extend(warnings);
+        for warning in warnings {
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
         Ok(())
     }
 }

@@ -1497,6 +1497,18 @@ async fn request_for_one_machine_makes_nothing_of_other_clusters() {
     }
 }
 
+#[tokio::test]
+async fn machine_that_is_left_out_is_told_once_however_many_stages_follow() {
+    let bench = Bench::with(World::estate(2, 6), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    let wanted = bench.machine_of(100)["id"].as_u64().unwrap();
+    let mut request = SyncRequest::default();
+    request.options.guests.only = Some([ObjectId(wanted), ObjectId(9_999)].into());
+    let report = bench.stage_with(Stage::VirtualMachines, request).await;
+    let told = warnings(&report);
+    assert_eq!(told.matches("9999").count(), 1, "{told}");
+}
+
 /// The stages that follow in network mode: disks, interfaces and addresses.
 #[tokio::test]
 async fn stage_that_follows_and_fails_is_a_warning_and_the_next_is_done() {
