@@ -1,6 +1,6 @@
 //! What a stage reads before it compares: areas of Proxmox, and which virtual machines stand for which guests.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::error::Error;
 use super::pass::EndpointRun;
@@ -148,11 +148,6 @@ impl EndpointRun<'_> {
         if self.facts.options.guests.only.is_some() {
             self.select_guests()?;
         }
-        let active: BTreeMap<_, _> = bindings(&self.facts)
-            .active()
-            .map(|bound| (bound.id, bound.vmid))
-            .collect();
-        self.facts.known.guests = active;
         Ok(())
     }
 

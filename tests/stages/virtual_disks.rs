@@ -2,6 +2,7 @@
 
 use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
 use proxbox_api::proxmox::mock::World;
+use proxbox_api::proxmox::mock::world::Settings;
 use proxbox_api::reconcile::{Mode, ObjectId};
 use proxbox_api::stages::Stage;
 use proxbox_api::sync::SyncRequest;
@@ -362,6 +363,45 @@ async fn machine_whose_own_size_changes_counts_as_updated_and_fails_where_that_i
         bench.netbox.faults().clear();
     }
     assert_eq!(bench.machine_of(101)["disk"], 0);
+}
+
+/// Its notes name another cluster by now, which only its configuration tells.
+#[tokio::test]
+async fn machine_that_its_notes_place_elsewhere_is_named_and_never_begun() {
+    let bench = bench().await;
+    let change = |edit: fn(&mut Settings)| {
+        let world = bench.proxmox.world();
+        world.change(|world| edit(&mut world.guest(101).unwrap().config));
+        bench.forget();
+    };
+    change(|config| config.set("scsi7", "local-lvm:vm-disk-7,size=8G"));
+    bench.stage(Stage::VirtualDisks).await;
+    let name = bench.machine_of(101)["name"].clone();
+    change(|config| {
+        config.remove("scsi7");
+        config.set("description", "```netbox-metadata\n{\"cluster\": 9999}\n```");
+    });
+    bench.take_writes();
+    let mut request = SyncRequest::default();
+    request.options.guests.parse_metadata = true;
+    let events = bench.events(Stage::VirtualDisks, request).await;
+    let rows = events.iter().filter(|event| event.data["step"] == "virtual_disk");
+    let rows: Vec<&Value> = rows
+        .map(|event| &event.data["payload"]["data"])
+        .filter(|row| row.is_object())
+        .collect();
+    let (begun, ended): (Vec<&Value>, Vec<&Value>) = rows.iter().partition(|row| row["completed"] == false);
+    let names = |rows: &[&Value]| -> Vec<Value> { rows.iter().map(|row| row["name"].clone()).collect() };
+    assert_eq!((names(&begun), begun.len()), (names(&ended), 19));
+    assert!(!names(&begun).contains(&name));
+    let result = &events.last().unwrap().data["result"];
+    assert!(
+        result["warnings"]
+            .to_string()
+            .contains("not in the cluster of guest 101"),
+        "{result:#}"
+    );
+    assert_eq!(bench.take_writes(), [""; 0]);
 }
 
 /// Ordinary guests are left out, and templates are not.

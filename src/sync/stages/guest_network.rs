@@ -19,8 +19,8 @@ impl EndpointRun<'_> {
     pub(super) async fn read_guests(&mut self) -> Result<(), Error> {
         self.get_cluster().await?;
         self.read_machines().await?;
-        self.tell_unbound().await?;
-        self.read::<GuestConfigs>().await
+        self.read::<GuestConfigs>().await?;
+        self.tell_unbound().await
     }
 
     /// Agents that could not be asked; that a privilege is missing is said once, not for every guest.

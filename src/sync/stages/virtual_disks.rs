@@ -34,9 +34,11 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.bootstrap().await?;
     run.find_cluster().await?;
     run.read_machines().await?;
+    // Which guest a virtual machine stands for, and whether that is a template, only its configuration may tell.
+    run.read::<GuestConfigs>().await?;
+    run.know_guests();
     run.tell_unbound().await?;
     run.tell_disks_begun();
-    run.read::<GuestConfigs>().await?;
     let storages = run.read_storages().await;
     run.or_without::<Storage, ()>(storages)?;
     let disks = run.pass::<VirtualDisks>().await?;
@@ -133,6 +135,12 @@ fn tallies(disks: &Outcome) -> BTreeMap<String, Tally> {
 }
 
 impl EndpointRun<'_> {
+    fn know_guests(&mut self) {
+        let bindings = bindings(&self.facts);
+        let active = bindings.active().map(|bound| (bound.id, bound.vmid)).collect();
+        self.facts.known.guests = active;
+    }
+
     /// The turn of every virtual machine has come.
     fn tell_disks_begun(&self) {
         for bound in bindings(&self.facts).handled() {
