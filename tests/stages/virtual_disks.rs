@@ -406,7 +406,7 @@ async fn machine_that_its_notes_place_elsewhere_is_named_and_never_begun() {
 
 /// Ordinary guests are left out, and templates are not.
 #[tokio::test]
-async fn disks_of_guests_that_the_modes_leave_out_are_neither_read_for_nor_told_of() {
+async fn disks_of_guests_that_the_modes_leave_out_are_neither_written_nor_told_of() {
     let bench = bench().await;
     let template = bench.proxmox.world().read(|world| {
         let mut guests = world.guests.values().filter(|guest| guest.template);
