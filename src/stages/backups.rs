@@ -1,4 +1,4 @@
-//! Backups of guests, and the journal of what became of them.
+//! Backups of guests, and the journal of what became of them. Those of guests that the modes leave out are left alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,12 +26,12 @@ pub enum Written {
 }
 
 /// Virtual machines whose backups may be taken for gone where no storage lists them: all, where every storage that may
-/// hold backups was read completely and there is one; otherwise none.
+/// hold backups was read completely and there is one, but for those that the modes leave out; otherwise none.
 pub fn proven(facts: &Facts) -> BTreeSet<ObjectId> {
     if !is_all_read(facts) {
         return BTreeSet::new();
     }
-    bindings(facts).bound.iter().map(|bound| bound.id).collect()
+    bindings(facts).followed().map(|bound| bound.id).collect()
 }
 
 fn is_all_read(facts: &Facts) -> bool {
@@ -117,7 +117,7 @@ impl Pass for Backups {
         let bindings = bindings(facts);
         let storage_ids = facts.known.storage_ids();
         let mut desired = Desired::by_key(volumes(facts).filter_map(|volume| {
-            let bound = owner(&bindings, volume)?;
+            let bound = owner(&bindings, volume).filter(|bound| bound.is_followed())?;
             let storage = storage_ids.get(storage_of(&volume.volid)).copied();
             Some(backup(volume, bound.id, storage))
         }));

@@ -33,6 +33,11 @@ impl Bound<'_> {
     pub fn label(&self) -> &str {
         self.machine.name.as_deref().unwrap_or_default()
     }
+
+    /// Whether the modes do not leave it out.
+    pub fn is_followed(&self) -> bool {
+        self.mode != Mode::Disabled
+    }
 }
 
 /// A virtual machine whose guest cannot be told.
@@ -67,7 +72,12 @@ impl<'a> Bindings<'a> {
 
     /// Those of the active ones that the modes do not leave out.
     pub fn handled(&self) -> impl Iterator<Item = &Bound<'a>> {
-        self.active().filter(|bound| bound.mode != Mode::Disabled)
+        self.active().filter(|bound| bound.is_followed())
+    }
+
+    /// All that the modes do not leave out.
+    pub fn followed(&self) -> impl Iterator<Item = &Bound<'a>> {
+        self.bound.iter().filter(|bound| bound.is_followed())
     }
 
     /// The one that stands for the guest with this number.

@@ -1,7 +1,8 @@
 //! Snapshots of guests.
 //!
 //! NetBox holds one row per guest number, name and node, whatever the virtual machine and the endpoint. Two guests that
-//! agree in all three cannot both be shown: the row that stands keeps its owner.
+//! agree in all three cannot both be shown: the row that stands keeps its owner. Those of guests that the modes leave out
+//! are left alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,14 +24,14 @@ pub fn proven(facts: &Facts) -> BTreeSet<ObjectId> {
         found.is_some_and(|found| found.is_complete)
     };
     let complete = bindings
-        .active()
+        .handled()
         .filter(|bound| bound.guest.is_some() && is_complete(bound.vmid));
     complete.map(|bound| bound.id).collect()
 }
 
 /// How many virtual machines' snapshots are not known for sure.
 pub fn unproven(facts: &Facts) -> usize {
-    let known = bindings(facts).active().count();
+    let known = bindings(facts).handled().count();
     known.saturating_sub(facts.known.proven.len())
 }
 
@@ -91,7 +92,7 @@ impl Pass for Snapshots {
         let bindings = bindings(facts);
         let only = &facts.options.only;
         let mut objects = Vec::new();
-        for bound in bindings.active() {
+        for bound in bindings.handled() {
             let (Some(guest), Some(found)) = (bound.guest, facts.inventory.snapshots_of(bound.vmid)) else {
                 continue;
             };

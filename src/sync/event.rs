@@ -85,10 +85,8 @@ impl Progress {
     }
 
     pub(super) fn send(&self, name: &'static str, mut data: Value) {
-        match name {
-            "discovery" => fit_items(&mut data),
-            "error" | "error_detail" => fit_texts(&mut data, &["suggestion", "message", "detail", "error"]),
-            _ => {}
+        if matches!(name, "error" | "error_detail") {
+            fit_texts(&mut data, &["suggestion", "message", "detail", "error"]);
         }
         // Nobody may be listening: a detached run goes on all the same.
         let _ = self.sender.send(Event { name, data });
@@ -146,6 +144,7 @@ impl Progress {
         if let (Value::Object(data), Some(metadata)) = (&mut data, metadata) {
             data.insert("metadata".to_owned(), metadata);
         }
+        fit_items(&mut data);
         self.send("discovery", data);
     }
 

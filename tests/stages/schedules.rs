@@ -3,7 +3,6 @@
 use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
 use proxbox_api::proxmox::mock::World;
 use proxbox_api::stages::Stage;
-use proxbox_api::sync::SyncRequest;
 use serde_json::{Value, json};
 
 use crate::harness::{Bench, warnings};

@@ -345,3 +345,28 @@ fn backup_that_a_virtual_machine_has_which_was_moved_away_gets_no_second_row() {
         "{told:?}"
     );
 }
+
+#[test]
+fn rows_of_a_guest_that_the_modes_leave_alone_are_left_alone() {
+    let mut facts = facts();
+    let volumes = vec![volume("nas:backup/b", 205), volume("nas:backup/new", 204)];
+    let found = vec![on("nas", volumes), on("vault", vec![volume(VOLUME, 204)])];
+    fill::<inventory::Backups>(&mut facts, found);
+    let mut changed = row(1, 31, VOLUME);
+    changed.object.size = Some(41);
+    let rows = [changed, row(2, 31, "nas:backup/gone")];
+    let planned = plan(&facts, &rows);
+    assert_eq!(
+        (planned.create.len(), planned.update.len(), deleted(&planned)),
+        (2, 1, vec![2])
+    );
+    let mut guests = facts.inventory.items::<inventory::Guests>().to_vec();
+    guests[0].is_template = true;
+    fill::<inventory::Guests>(&mut facts, guests);
+    facts.options.modes.template = Mode::Disabled;
+    facts.known.proven = proven(&facts);
+    let planned = plan(&facts, &rows);
+    let created: Vec<_> = planned.create.iter().map(|row| row.label.as_str()).collect();
+    assert_eq!(created, ["nas:backup/b"], "that of the other guest");
+    assert_eq!((planned.update.len(), planned.delete.len()), (0, 0), "{planned:#?}");
+}

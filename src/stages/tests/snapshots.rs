@@ -195,3 +195,29 @@ fn guests_of_which_nothing_sure_is_known_are_counted() {
     facts.known.proven = proven(&facts);
     assert_eq!(unproven(&facts), 1);
 }
+
+#[test]
+fn rows_of_a_guest_that_the_modes_leave_alone_are_left_alone() {
+    let leave_alone = |facts: &mut Facts| {
+        let mut guests = facts.inventory.items::<Guests>().to_vec();
+        guests[0].is_template = true;
+        fill::<Guests>(facts, guests);
+        facts.options.modes.template = Mode::Disabled;
+        facts.known.proven = proven(facts);
+    };
+    let mut changed = row(1, 31, "pre", "pve2");
+    changed.object.description = "mine".to_owned();
+    let rows = [changed, row(3, 31, "gone", "pve2")];
+    let mut facts = facts();
+    let planned = plan(&facts, &rows);
+    assert_eq!(
+        (planned.create.len(), planned.update.len(), deleted(&planned)),
+        (1, 1, vec![3])
+    );
+    leave_alone(&mut facts);
+    let planned = plan(&facts, &rows);
+    assert!(planned.is_empty(), "{planned:#?}");
+    assert_eq!(unproven(&facts), 0);
+    let theirs = Snapshots::count_ours(&facts, &rows);
+    assert_eq!(theirs, 0);
+}

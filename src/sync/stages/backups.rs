@@ -8,6 +8,7 @@ use crate::netbox::objects::Storage;
 use crate::reconcile::Mode;
 use crate::stages::Stage;
 use crate::stages::backups::{self, Written, journal, proven, unowned};
+use crate::stages::guests::bindings;
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
 use crate::sync::report::Outcome;
@@ -35,7 +36,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     }
     run.progress
         .note(STEP, "started", "Starting backup synchronization.", Value::Null);
-    run.discovered_machines(PHASE, "virtual-machine");
+    run.discovered_machines(PHASE, "virtual-machine", bindings(&run.facts).followed());
     let gaps = run.gaps.len();
     run.read_or_miss::<Storages>("storages of the cluster").await?;
     run.read::<Backups>().await?;

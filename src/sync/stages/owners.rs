@@ -6,7 +6,7 @@ use super::Summary;
 use crate::netbox::objects::VirtualMachineState;
 use crate::reconcile::Stored;
 use crate::stages::claim::Claim;
-use crate::stages::guests::{bindings, lost_states};
+use crate::stages::guests::{Bound, bindings, lost_states};
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
 use crate::sync::report::Counts;
@@ -44,11 +44,13 @@ impl EndpointRun<'_> {
     }
 
     /// Tells the virtual machines that a stage is about to work on; `noun` is what one is called.
-    pub(super) fn discovered_machines(&self, phase: &str, noun: &str) {
-        let bindings = bindings(&self.facts);
-        let items: Vec<Value> = bindings
-            .bound
-            .iter()
+    pub(super) fn discovered_machines<'b>(
+        &self,
+        phase: &str,
+        noun: &str,
+        machines: impl Iterator<Item = &'b Bound<'b>>,
+    ) {
+        let items: Vec<Value> = machines
             .map(|bound| json!({"name": bound.label(), "item_type": noun}))
             .collect();
         self.progress.discovered(phase, "virtual machine", &items);

@@ -27,7 +27,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     }
     run.progress
         .note(STEP, "started", "Starting snapshot synchronization.", Value::Null);
-    run.discovered_machines(PHASE, "virtual-machine");
+    run.discovered_machines(PHASE, "virtual-machine", bindings(&run.facts).handled());
     let scan = Scan::of(run);
     scan.tell_begun();
     run.read_heard::<Snapshots>(&scan).await?;
@@ -63,7 +63,7 @@ struct Scanned {
 impl<'a> Scan<'a> {
     fn of(run: &EndpointRun<'a>) -> Self {
         let bindings = bindings(&run.facts);
-        let machines = bindings.active().map(|bound| Scanned {
+        let machines = bindings.handled().map(|bound| Scanned {
             id: bound.id,
             name: bound.label().to_owned(),
             page: run.page(PAGE, bound.id),
@@ -152,7 +152,7 @@ impl EndpointRun<'_> {
     /// what has failed and what was skipped.
     fn tell_snapshots(&mut self, outcome: &Outcome, incomplete: usize) -> Summary {
         self.warn(PHASE, outcome);
-        let machines = bindings(&self.facts).active().count();
+        let machines = bindings(&self.facts).handled().count();
         let counts = Counts::of(outcome);
         let (created, updated, unchanged) = (counts.created, counts.updated, counts.unchanged);
         let told = Counts {

@@ -30,7 +30,7 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
             ..Summary::default()
         });
     }
-    run.discovered_machines(PHASE, "vm");
+    run.discovered_machines(PHASE, "vm", bindings(&run.facts).bound.iter());
     let written = run.write_tasks().await;
     if run.cancel.is_cancelled() || !written.as_ref().is_ok_and(is_seen_to) {
         // The newest tasks may be on record now, and older ones not.
