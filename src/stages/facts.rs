@@ -66,6 +66,7 @@ pub struct EndpointFacts {
 }
 
 /// Rows of NetBox that several passes consult.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Clone, Default)]
 pub struct Known {
     /// Whether NetBox had not even our own tag when the run began.

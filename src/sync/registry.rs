@@ -164,7 +164,7 @@ impl Registry {
         let progress = Progress::default();
         let events = progress.listen();
         let cancel = self.shared.stop.child_token();
-        let (begin, begun) = oneshot::channel();
+        let (start, begun) = oneshot::channel();
         let (sender, report) = oneshot::channel();
         let active = ActiveRun {
             id: Uuid::new_v4().to_string(),
@@ -189,7 +189,7 @@ impl Registry {
             job,
             request,
             context,
-            (progress, cancel, entry, (begin, sender)),
+            (progress, cancel, entry, (start, sender)),
         );
         self.shared.tracker.spawn(work.instrument(span));
         running
@@ -216,6 +216,19 @@ impl Registry {
                 () = stop.cancelled() => {}
             }
         });
+    }
+
+    /// Waits for `places`, which are in order, or until the run is asked to stop.
+    async fn hold(&self, places: Vec<Place>, cancel: &CancellationToken) -> Vec<tokio::sync::OwnedMutexGuard<()>> {
+        let mut held = Vec::new();
+        for place in places {
+            let lock = self.place(place);
+            tokio::select! {
+                guard = lock.lock_owned() => held.push(guard),
+                () = cancel.cancelled() => break,
+            }
+        }
+        held
     }
 
     fn place(&self, place: Place) -> Arc<tokio::sync::Mutex<()>> {
@@ -294,27 +307,10 @@ type Ends = (
 );
 
 async fn work(registry: Registry, job: Job, request: SyncRequest, context: RunContext, ends: Ends) {
-    let (progress, cancel, entry, (begin, sender)) = ends;
-    let side = side(&context.netbox);
-    let stages = job.stages(&request);
-    let endpoints = context.endpoints.iter().map(|endpoint| row_of(&endpoint.facts));
-    let mut places: Vec<Place> = endpoints
-        .flat_map(|key| stages.iter().map(move |stage| (key, *stage)))
-        .map(|(key, stage)| (side.clone(), key, stage))
-        .collect();
-    // One order for all, so that two runs with several endpoints cannot wait for each other.
-    places.sort();
-    places.dedup();
-    let mut held = Vec::new();
-    for place in places {
-        let lock = registry.place(place);
-        tokio::select! {
-            guard = lock.lock_owned() => held.push(guard),
-            () = cancel.cancelled() => break,
-        }
-    }
+    let (progress, cancel, entry, (start, sender)) = ends;
+    let held = registry.hold(places(&job, &request, &context), &cancel).await;
     // Nobody may be waiting for it.
-    let _ = begin.send(());
+    let _ = start.send(());
     if let Some(job_id) = &entry.job_id {
         let keys = context.endpoints.iter().map(|endpoint| endpoint.facts.key);
         registry.memo.begin_job(&context.netbox, keys, job_id);
@@ -345,6 +341,20 @@ async fn work(registry: Registry, job: Job, request: SyncRequest, context: RunCo
     drop(held);
     registry.leave_places();
     registry.purge_later(context.inventory_ttl);
+}
+
+/// What a run may not share: one order for all, so that two runs with several endpoints cannot wait for each other.
+fn places(job: &Job, request: &SyncRequest, context: &RunContext) -> Vec<Place> {
+    let side = side(&context.netbox);
+    let stages = job.stages(request);
+    let endpoints = context.endpoints.iter().map(|endpoint| row_of(&endpoint.facts));
+    let mut places: Vec<Place> = endpoints
+        .flat_map(|key| stages.iter().map(move |stage| (key, *stage)))
+        .map(|(key, stage)| (side.clone(), key, stage))
+        .collect();
+    places.sort();
+    places.dedup();
+    places
 }
 
 /// The row by which an endpoint is told from others: the plugin's, where it has one.

@@ -470,7 +470,7 @@ async fn work_that_takes_its_time_is_waited_for() {
     let asked = async { while trio.app.get("/sync/active").await.1["active"] != true || !is_asked() {} };
     tokio::time::timeout(Duration::from_secs(20), asked).await.unwrap();
     tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(60)).await;
+    tokio::time::advance(Duration::from_mins(1)).await;
     assert!(!waiting.is_finished());
     tokio::time::resume();
     waiting.abort();
