@@ -84,9 +84,13 @@ impl ApiError {
         Self::bare(StatusCode::INTERNAL_SERVER_ERROR, body)
     }
 
-    /// A failure of `kind` on the other side, in words of our own.
+    /// A failure of `kind` on the other side, in words of our own. What is missing there is no route of ours.
     pub(super) fn upstream(kind: ErrorKind, message: &str, detail: impl Into<Value>) -> Self {
-        Self::message(upstream(kind), message, detail)
+        let status = match upstream(kind) {
+            StatusCode::NOT_FOUND => StatusCode::BAD_GATEWAY,
+            status => status,
+        };
+        Self::message(status, message, detail)
     }
 
     /// The same with a body of its own.

@@ -97,14 +97,11 @@ impl Client {
         self.shared.transport.base_url()
     }
 
-    /// How long to wait before something that failed is tried once more; each further time twice as long.
-    pub fn retry_delay(&self) -> Duration {
-        self.shared.transport.endpoint().retry_delay
-    }
-
-    /// How long NetBox may go on with a request that it has not answered.
-    pub fn settle(&self) -> Duration {
-        self.shared.transport.endpoint().settle
+    /// How long to wait before something that failed is tried once more, each further time twice as long; and how long NetBox
+    /// may go on with a request that it has not answered.
+    pub fn patience(&self) -> (Duration, Duration) {
+        let endpoint = self.shared.transport.endpoint();
+        (endpoint.retry_delay, endpoint.settle)
     }
 
     /// The schema id of this handle's branch; `None` on the main data.

@@ -9,6 +9,8 @@
 //! Remembered are what was read of Proxmox, ids of supporting objects, which rows of NetBox stand for what, and rows that
 //! stages look up. What a stage itself compares it always reads.
 
+mod busy;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -309,34 +311,6 @@ impl Kept {
         self.target = self.target.take().filter(|(since, _)| since.elapsed() < ttl);
         self.nodes = self.nodes.take().filter(|(since, _)| since.elapsed() < ttl);
         self.shelf.keep_fresh(ttl);
-    }
-}
-
-/// As long as it lives a run is under way, and what it uses does not grow older.
-#[derive(Debug)]
-pub(super) struct Busy<'a> {
-    place: Place<'a>,
-    since: Instant,
-}
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        let took = self.since.elapsed();
-        self.place.with(|kept| {
-            kept.running = kept.running.saturating_sub(1);
-            kept.rejuvenate(took);
-        });
-    }
-}
-
-impl<'a> Place<'a> {
-    /// Begins a run.
-    pub(super) fn busy(self) -> Busy<'a> {
-        self.with(|kept| kept.running += 1);
-        Busy {
-            place: self,
-            since: Instant::now(),
-        }
     }
 }
 

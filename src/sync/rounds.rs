@@ -167,11 +167,12 @@ impl EndpointRun<'_> {
     /// Looks for what is still `open`: after a pause where NetBox gave no answer, and for as long as rows may come that could
     /// be made twice.
     async fn look_again<P: Pass>(&self, open: &Open, round: usize) -> Result<Look<P::Object>, Error> {
+        let (retry_delay, settle) = self.netbox.patience();
         if !open.coming.is_empty() {
-            rest(pause(self.netbox.retry_delay(), round), &self.cancel).await?;
+            rest(pause(retry_delay, round), &self.cancel).await?;
         }
         let mut look = self.second_look::<P>(open).await?;
-        for pause in pauses(self.netbox.settle()) {
+        for pause in pauses(settle) {
             let may_come = look.plan.create.iter().any(|row| open.coming.contains(&row.key));
             if P::Object::IS_UNIQUE || !may_come {
                 break;

@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use utoipa::openapi::Paths;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::error::ErrorKind;
 use crate::http::AppState;
 use crate::http::answers::endpoint_errors;
 use crate::http::error::ApiError;
@@ -354,12 +353,6 @@ fn answer(place: &Place, scope: &Scope, report: JobReport) -> Result<Value, ApiE
         if matches!(&report, JobReport::Stage(stage) if stage.is_unresolved()) {
             return Err(ApiError::message(StatusCode::BAD_GATEWAY, UNRESOLVED, detail));
         }
-        // What is missing on the other side is no route of ours.
-        let kind = if kind == ErrorKind::NotFound {
-            ErrorKind::Unknown
-        } else {
-            kind
-        };
         return Err(ApiError::upstream(kind, &format!("{name} sync failed."), detail));
     }
     let (Answer::Objects(list), Some(report)) = (place.answer, report.into_stage()) else {
