@@ -24,8 +24,9 @@ use crate::stages::{Desired, Pass};
 /// so often that the largest comes down to single rows.
 const ROUNDS: usize = 8;
 
-/// The first pause between looks for rows that NetBox may take twice and may still be making; each is twice the one before.
-const FIRST_PAUSE: Duration = Duration::from_secs(2);
+/// The first pause between looks for rows that NetBox may take twice and may still be making is this part of the time that
+/// they may take; each further one is twice the one before.
+const FIRST_PART: u32 = 60;
 /// No pause is longer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -270,10 +271,11 @@ fn pause(first: Duration, before: usize) -> Duration {
 }
 
 /// The pauses between looks, which fill this time.
-fn pauses(mut time: Duration) -> impl Iterator<Item = Duration> {
+fn pauses(time: Duration) -> impl Iterator<Item = Duration> {
+    let mut left = time;
     (0..).map_while(move |before| {
-        let pause = pause(FIRST_PAUSE, before).min(time);
-        time -= pause;
+        let pause = pause(time / FIRST_PART, before).min(left);
+        left -= pause;
         (!pause.is_zero()).then_some(pause)
     })
 }
@@ -302,7 +304,7 @@ mod tests {
         assert_eq!(began.elapsed(), Duration::from_mins(2));
         let seconds = |limit| pauses(Duration::from_secs(limit)).map(|pause| pause.as_secs());
         assert_eq!(seconds(120).collect::<Vec<_>>(), [2, 4, 8, 16, 30, 30, 30]);
-        assert_eq!(seconds(5).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(seconds(60).collect::<Vec<_>>(), [1, 2, 4, 8, 16, 29]);
         assert_eq!(seconds(0).count(), 0);
     }
 
