@@ -195,6 +195,28 @@ fn commands_that_need_no_service_do_their_work_and_end() {
     );
 }
 
+#[test]
+fn demo_that_is_stopped_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().to_str().unwrap();
+    let mut command = binary(folder.path(), &[("TMPDIR", place)]);
+    let mut child = command
+        .arg("demo")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    assert!(output.read_line(&mut String::new()).unwrap() > 0);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    // The pipe may not fill up before the end.
+    std::io::copy(&mut output, &mut std::io::sink()).unwrap();
+    assert!(!child.wait().unwrap().success());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
 /// The outcomes in the journal of changes, newest first, read beside whoever has the database open.
 async fn outcomes(store: &Store) -> Vec<(WriteOutcome, bool)> {
     let entries = store.list_writes(0, 10).await.unwrap();

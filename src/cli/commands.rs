@@ -79,7 +79,10 @@ pub(super) fn import_reference(config: &Config, file: &Path) -> Result<(), Failu
 
 pub(super) fn demo(arguments: &DemoArgs) -> Result<(), Failure> {
     let runtime = Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(demo::run(arguments))
+    runtime.block_on(async {
+        let mut signals = app::Signals::listen()?;
+        demo::run(arguments, signals.next()).await
+    })
 }
 
 pub(super) fn mock_proxmox(arguments: &MockProxmoxArgs) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Uri, header};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, de};
 
@@ -14,7 +14,7 @@ use super::error::ApiError;
 
 const FAILED: &str = "Request validation failed.";
 
-/// A JSON body. 415 for another content type, 413 where it is too large, 422 with the field where it does not fit.
+/// A JSON body. 413 where it is too large, 422 where it is of another content type or, with the field, does not fit.
 #[derive(Debug, Clone, Copy)]
 pub struct Json<T>(pub T);
 
@@ -31,10 +31,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         if !is_json(request.headers()) {
-            return Err(ApiError::plain(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "Unsupported Media Type",
-            ));
+            return Err(ApiError::invalid(&["body"], "Must be sent as `application/json`."));
         }
         let body = Bytes::from_request(request, state)
             .await
@@ -157,7 +154,7 @@ pub fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error
 
 #[cfg(test)]
 mod tests {
-    use axum::http::Method;
+    use axum::http::{Method, StatusCode};
 
     use super::*;
 

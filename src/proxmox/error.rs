@@ -230,7 +230,7 @@ pub enum Error {
         limit: usize,
     },
     /// The endpoint failed to connect several times and is not asked again for a while.
-    #[error("{address} could not be reached lately and is not asked again for {retry_after:?}")]
+    #[error("{address} could not be reached lately and is not asked again for {retry_after:.0?}")]
     CircuitOpen {
         /// Host and port.
         address: String,
@@ -241,7 +241,7 @@ pub enum Error {
         source: Option<Box<Error>>,
     },
     /// The node left several reads without an answer and is not asked again for a while.
-    #[error("node {node} did not answer lately and is not asked again for {retry_after:?}")]
+    #[error("node {node} did not answer lately and is not asked again for {retry_after:.0?}")]
     NodeSilent {
         /// The node.
         node: String,

@@ -314,10 +314,8 @@ async fn form_and_query_are_taken_as_parameters_of_a_change_too() {
         .header("X-Proxbox-Actor", "jane")
         .body("cores=4");
     let request = request.header("Content-Type", "text/plain");
-    assert_eq!(
-        answer(request.send().await.unwrap()).await.0,
-        StatusCode::UNSUPPORTED_MEDIA_TYPE
-    );
+    let (status, refusal) = answer(request.send().await.unwrap()).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{refusal}");
 }
 
 #[tokio::test]

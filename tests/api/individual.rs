@@ -557,6 +557,16 @@ async fn request_that_is_not_possible_is_refused() {
         let (status, body) = trio.app.get(&format!("/sync/individual/{query}")).await;
         assert_eq!(status, expected, "{query}: {body}");
     }
+    for (query, place) in [
+        ("vm/lab/pve1/qemu/many", json!(["path", "vmid"])),
+        (
+            "vm?cluster_name=lab&node=pve1&type=kvm&vmid=101",
+            json!(["query", "type"]),
+        ),
+    ] {
+        let (_, body) = trio.app.get(&format!("/sync/individual/{query}")).await;
+        assert_eq!(body["detail"][0]["loc"], place, "{query}: {body}");
+    }
     assert_eq!(told(&trio.netbox.writes()), [""; 0]);
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where an answer has another shape")]
 
+use proxbox_api::proxmox::mock::world::GuestStatus;
 use proxbox_api::proxmox::mock::{AUDITOR_TOKEN, EMPTY_TOKEN, MockOptions, MockProxmox, Release, World};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -387,4 +388,33 @@ async fn missing_privilege_is_a_gateway_error_and_no_401() {
     );
     let id = store(&app, &auditor).await;
     read(&app, &format!("/proxmox/cluster/status?proxmox_endpoint_ids={id}")).await;
+}
+
+/// Proxmox does not say of guests without figures whether they are templates.
+#[tokio::test]
+async fn templates_are_told_although_their_figures_are_missing() {
+    let (app, mock, id) = paired().await;
+    let guests = mock.world().change(|world| {
+        let mut on_first = world.guests.values_mut().filter(|guest| guest.node == "pve1");
+        let (template, plain) = (on_first.next().unwrap(), on_first.next().unwrap());
+        (template.template, plain.template) = (true, false);
+        (template.status, plain.status) = (GuestStatus::Unknown, GuestStatus::Unknown);
+        (template.vmid, plain.vmid)
+    });
+    let url = format!("/proxmox/cluster/resources?type=vm&proxmox_endpoint_ids={id}");
+    let told = |body: &Value| {
+        let rows = body[0]["lab"].as_array().unwrap().clone();
+        let of = |vmid: u32| rows.iter().find(|row| row["vmid"] == vmid).unwrap()["template"].clone();
+        (of(guests.0), of(guests.1))
+    };
+    assert_eq!(told(&read(&app, &url).await), (json!(true), json!(false)));
+
+    mock.world().change(|world| world.nodes[0].online = false);
+    mock.clear_requests();
+    assert_eq!(told(&read(&app, &url).await), (json!(true), json!(true)));
+    let asked = mock.requests();
+    assert!(
+        asked.iter().all(|request| !request.path.contains("/pve1/")),
+        "{asked:?}"
+    );
 }

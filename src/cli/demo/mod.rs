@@ -49,30 +49,38 @@ impl Drop for Scratch {
     }
 }
 
-/// Starts everything, runs every stage twice, and sums up.
+/// Starts everything, runs every stage twice, and sums up; ends early when `stopped` does.
 ///
 /// # Errors
 ///
-/// Where a part does not start, or a stage fails.
-pub(super) async fn run(arguments: &DemoArgs) -> Result<(), Failure> {
+/// Where a part does not start, a stage fails, or it was stopped.
+pub(super) async fn run(arguments: &DemoArgs, stopped: impl Future<Output = ()>) -> Result<(), Failure> {
     let scratch = Scratch::new()?;
     let world = World::estate(arguments.nodes, arguments.guests);
     let proxmox = MockProxmox::start(MockOptions::default(), world).await?;
     let netbox = Standin::start(StandinOptions::default()).await?;
     let service = Service::start(Start::new(settings(&scratch)?, Ring::default())).await?;
-    let address = service.addresses().first().ok_or("the service has no address")?;
-    let screen = Screen::new();
-    screen.opening(*address, proxmox.address(), netbox.base_url())?;
 
-    let plugin = Plugin::adopt(&format!("http://{address}"), &netbox, proxmox.address()).await?;
-    let first = round(&screen, "first run", &plugin, &netbox).await?;
-    let second = round(&screen, "second run, nothing has changed", &plugin, &netbox).await?;
-    screen.closing(&netbox, &first, &second)?;
+    let shown = tokio::select! {
+        shown = show(&service, &netbox, &proxmox) => shown,
+        () = stopped => Err("stopped by a signal".into()),
+    };
 
     service.stop().await;
     netbox.stop().await;
     proxmox.stop().await;
-    Ok(())
+    shown
+}
+
+async fn show(service: &Service, netbox: &Standin, proxmox: &MockProxmox) -> Result<(), Failure> {
+    let address = service.addresses().first().ok_or("the service has no address")?;
+    let screen = Screen::new();
+    screen.opening(*address, proxmox.address(), netbox.base_url())?;
+
+    let plugin = Plugin::adopt(&format!("http://{address}"), netbox, proxmox.address()).await?;
+    let first = round(&screen, "first run", &plugin, netbox).await?;
+    let second = round(&screen, "second run, nothing has changed", &plugin, netbox).await?;
+    screen.closing(netbox, &first, &second)
 }
 
 fn settings(scratch: &Scratch) -> Result<Config, Failure> {

@@ -23,7 +23,7 @@ use crate::http::jobs::Job;
 use crate::http::scope::{Scope, text_parameter};
 use crate::http::single::get_called;
 use crate::http::targets::{Selected, Target, select};
-use crate::sync::{Individual, IndividualKind, IndividualReport, JobReport};
+use crate::sync::{BadParameter, Individual, IndividualKind, IndividualReport, JobReport};
 
 /// How long the client waits: the plugin gives up after 30 seconds.
 const PATIENCE: Duration = Duration::from_secs(25);
@@ -93,14 +93,25 @@ fn handler(kind: IndividualKind) -> MethodRouter<AppState> {
     on(
         METHODS,
         move |State(state): State<AppState>, Path(path): Path<BTreeMap<String, String>>, mut scope: Scope| {
+            let in_path: Vec<String> = path.keys().cloned().collect();
             scope.query.extend(path);
-            run(kind, state, scope)
+            run(kind, state, scope, in_path)
         },
     )
 }
 
-async fn run(kind: IndividualKind, state: AppState, mut scope: Scope) -> Result<Response, ApiError> {
-    let wanted = Individual::parse(kind, &scope.query)?;
+async fn run(
+    kind: IndividualKind,
+    state: AppState,
+    mut scope: Scope,
+    in_path: Vec<String>,
+) -> Result<Response, ApiError> {
+    let wanted = Individual::parse(kind, &scope.query).map_err(|error| match error {
+        BadParameter::Form { name, message } if in_path.iter().any(|part| part == name) => {
+            ApiError::invalid(&["path", name], &message)
+        }
+        error => error.into(),
+    })?;
     // Here it is a guest's, not the endpoint's; most kinds have no use for it.
     scope.filter.ip_address = None;
     let selected = select(&state, &scope.filter).await?;

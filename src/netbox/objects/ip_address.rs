@@ -207,12 +207,21 @@ impl From<IpAddressHolderRead> for Stored<IpAddressHolder> {
     }
 }
 
-/// The names of an interface and of what it belongs to; one of another kind has only its own.
+/// The names of an interface and of what it belongs to, with its id: names are no keys. One of another kind has only its
+/// own name.
 fn holder(interface: &Value) -> String {
     let name = |path: &str| interface.pointer(path).and_then(Value::as_str);
-    let owner = name("/virtual_machine/name").or_else(|| name("/device/name"));
     let own = name("/name").or_else(|| name("/display")).unwrap_or_default();
-    owner.map_or_else(|| own.to_owned(), |owner| format!("{owner} {own}"))
+    let owner = |(kind, path): (&str, &str)| {
+        let (id, owner) = (
+            interface.pointer(&format!("{path}/id"))?,
+            name(&format!("{path}/name"))?,
+        );
+        Some(format!("{owner} {own} ({kind} {id})"))
+    };
+    owner(("virtual machine", "/virtual_machine"))
+        .or_else(|| owner(("device", "/device")))
+        .unwrap_or_else(|| own.to_owned())
 }
 
 impl Object for IpAddressHolder {
@@ -301,11 +310,11 @@ mod tests {
         for (assigned, expected) in [
             (
                 json!({"id": 1, "name": "net0", "virtual_machine": {"id": 2, "name": "db"}}),
-                Some("db net0"),
+                Some("db net0 (virtual machine 2)"),
             ),
             (
                 json!({"id": 1, "name": "vmbr0", "device": {"id": 2, "name": "pve1"}}),
-                Some("pve1 vmbr0"),
+                Some("pve1 vmbr0 (device 2)"),
             ),
             (json!({"id": 1, "display": "VRRPv3: 7"}), Some("VRRPv3: 7")),
             (Value::Null, None),

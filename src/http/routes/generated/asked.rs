@@ -81,7 +81,7 @@ impl Asked {
     ///
     /// # Errors
     ///
-    /// 422 naming each parameter that does not fit; 411, 413 or 415 for a body that cannot be read.
+    /// 422 naming each parameter that does not fit, or for a content type that is not read; 413 for a body that is too large.
     pub(super) async fn read(&self, operation: &Operation, head: &Parts, body: Body) -> Result<Call, ApiError> {
         let variables = variables(operation, &self.segments);
         let mut given: Vec<Given> = variables.into_iter().map(|pair| ("path", pair)).collect();
@@ -195,9 +195,9 @@ async fn pairs(headers: &HeaderMap, body: Body) -> Result<Vec<(String, String)>,
     match media_type(headers) {
         "application/x-www-form-urlencoded" => Ok(url::form_urlencoded::parse(&bytes).into_owned().collect()),
         kind if kind == "application/json" || kind.ends_with("+json") => members(&bytes),
-        _ => Err(ApiError::plain(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "Unsupported Media Type",
+        _ => Err(ApiError::invalid(
+            &["body"],
+            "Must be sent as `application/json` or `application/x-www-form-urlencoded`.",
         )),
     }
 }

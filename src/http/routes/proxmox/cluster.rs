@@ -9,6 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::fields::{Field, Row, further, scalar, shaped, share, text, whole};
+use super::templates::tell_templates;
 use crate::http::AppState;
 use crate::http::answers::Answers;
 use crate::http::error::ApiError;
@@ -81,7 +82,8 @@ async fn status(State(state): State<AppState>, scope: Scope) -> Result<Response,
     Ok(answers.respond(|items| items.iter().map(|(target, rows)| cluster(target, rows)).collect()))
 }
 
-/// What the cluster of each selected endpoint holds, by its name.
+/// What the cluster of each selected endpoint holds, by its name. A guest that the cluster lists without its figures is a
+/// template where its configuration says so or cannot be read: the plugin deletes the templates that are missing here.
 #[utoipa::path(
     get, path = "/proxmox/cluster/resources", tag = "proxmox",
     params(Scope, ("type" = Option<String>, Query, description = "`vm`, `storage`, `node` or `sdn`")),
@@ -99,7 +101,11 @@ async fn resources(State(state): State<AppState>, scope: Scope) -> Result<Respon
         let place = session.cluster().resources();
         let parameters = [("type", kind.into())];
         let (name, rows) = target.named(place.get_recent_rows::<Row>(&parameters)).await?;
-        Ok((name, complete("cluster/resources", rows)?))
+        let mut rows = complete("cluster/resources", rows)?;
+        if kind == Some("vm") {
+            tell_templates(&session, &mut rows).await;
+        }
+        Ok((name, rows))
     };
     let answers = Answers::read(select(&state, &scope.filter).await?, read).await?;
     Ok(answers.respond(|items| grouped(items.iter().map(|(_, (name, rows))| (name.as_str(), rows.as_slice())))))

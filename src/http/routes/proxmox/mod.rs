@@ -16,6 +16,7 @@ mod schedules;
 mod sdn;
 mod services;
 mod storage;
+mod templates;
 mod zfs;
 
 use std::sync::Arc;
