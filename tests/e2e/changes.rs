@@ -10,11 +10,13 @@ use crate::netbox::NetBox;
 use crate::service::Service;
 use crate::state::State;
 
-/// A guest is renamed, one migrates, one grows, one loses a snapshot, an address moves from one to another, and two are
-/// deleted: one with backups, a snapshot and addresses, and one with a replication.
+/// A guest is renamed, one and a template migrate, one grows, one loses a snapshot, an address moves from one to another,
+/// and two are deleted: one with backups, a snapshot and addresses, and one with a replication.
 fn change(world: &mut World) {
     "db-renamed".clone_into(&mut world.guest(124).unwrap().name);
     assert!(world.migrate(110, "pve1"));
+    // A template, which is to survive that this node is down.
+    assert!(world.migrate(119, "pve3"));
     assert!(world.guest(100).unwrap().resize_disk("scsi0", "160G"));
     tell(world, 100, &["10.50.9.9/16", "fd00:50::64/64"]);
     tell(world, 127, &["10.50.0.101/16", "10.50.0.128/16", "fd00:50::7f/64"]);
@@ -64,16 +66,27 @@ const CHANGES: &[&str] = &[
     "plugins/proxbox/guest-vm-interface-addresses - web-100/ens18/ens18 - 10.50.0.101/16",
     r#"plugins/proxbox/replications cache-154/154-0 status: "active" -> "stale""#,
     "plugins/proxbox/snapshots - 4711/autodaily2",
+    r#"plugins/proxbox/snapshots template-debian-11/after_upgrade node: "pve2" -> "pve3""#,
+    r#"plugins/proxbox/snapshots template-debian-11/autodaily2 node: "pve2" -> "pve3""#,
+    r#"plugins/proxbox/snapshots template-debian-11/before-upgrade node: "pve2" -> "pve3""#,
     r#"plugins/proxbox/sync-state/virtual-machines db-renamed proxmox_vm_name: "db-124" -> "db-renamed""#,
     r#"plugins/proxbox/sync-state/virtual-machines search-110 proxmox_node: "pve2" -> "pve1""#,
     r#"plugins/proxbox/sync-state/virtual-machines search-110 proxmox_node_name: "pve2" -> "pve1""#,
-    // The bridges of the other node.
+    r#"plugins/proxbox/sync-state/virtual-machines template-debian-11 proxmox_node: "pve2" -> "pve3""#,
+    r#"plugins/proxbox/sync-state/virtual-machines template-debian-11 proxmox_node_name: "pve2" -> "pve3""#,
+    // The bridges of the other nodes.
+    r#"plugins/proxbox/sync-state/vm-interfaces net0 proxbox_bridge: "vmbr0" -> "vmbr0""#,
     r#"plugins/proxbox/sync-state/vm-interfaces net0 proxbox_bridge: "vmbr0" -> "vmbr0""#,
     r#"plugins/proxbox/sync-state/vm-interfaces net1 proxbox_bridge: "vmbr1" -> "vmbr1""#,
+    r#"plugins/proxbox/sync-state/vm-interfaces net1 proxbox_bridge: "vmbr1" -> "vmbr1""#,
+    r#"plugins/proxbox/vm-templates lab/template-debian-11 node: "pve2" -> "pve3""#,
+    r#"plugins/proxbox/vm-templates lab/template-debian-11 node_name: "pve2" -> "pve3""#,
     "virtualization/clusters lab allocated_disk: 28724032 -> 28756800",
     "virtualization/virtual-disks web-100/scsi0 size: 131072 -> 163840",
     r#"virtualization/virtual-machines lab/db-renamed name: "db-124" -> "db-renamed""#,
     r#"virtualization/virtual-machines lab/search-110 device: "pve2" -> "pve1""#,
+    r#"virtualization/virtual-machines lab/template-debian-11 description: "Synced from Proxmox node pve2" -> "Synced from Proxmox node pve3""#,
+    r#"virtualization/virtual-machines lab/template-debian-11 device: "pve2" -> "pve3""#,
     "virtualization/virtual-machines lab/web-100 disk: 131080 -> 163848",
     r#"virtualization/virtual-machines lab/web-100 primary_ip4: "10.50.0.101/16" -> "10.50.9.9/16""#,
 ];

@@ -35,9 +35,14 @@ fn assert_completed(job: &Job) {
 
 /// Runs `types` twice; the second run must write nothing.
 async fn sync_twice(netbox: &NetBox, types: &[&str]) -> (Job, Job) {
+    let start = netbox.mark();
     let first = netbox.sync(types).await;
     assert_completed(&first);
     let mark = netbox.mark();
+    assert!(
+        mark == start || !netbox.writes_since(start).is_empty(),
+        "the access log does not tell what the first run wrote"
+    );
     let second = netbox.sync(types).await;
     assert_completed(&second);
     let writes = netbox.writes_since(mark);

@@ -20,9 +20,18 @@ const COLLECTIONS: &[&str] = &[
     "ipam/ip-addresses",
     "ipam/prefixes",
     "ipam/route-targets",
+    "ipam/vlan-groups",
     "ipam/vlans",
+    "ipam/vrfs",
     "plugins/proxbox/backup-routines",
     "plugins/proxbox/backups",
+    "plugins/proxbox/datacenter-cpu-models",
+    "plugins/proxbox/firewall/aliases",
+    "plugins/proxbox/firewall/ipset-entries",
+    "plugins/proxbox/firewall/ipsets",
+    "plugins/proxbox/firewall/options",
+    "plugins/proxbox/firewall/rules",
+    "plugins/proxbox/firewall/security-groups",
     "plugins/proxbox/guest-vm-interface-addresses",
     "plugins/proxbox/guest-vm-interfaces",
     "plugins/proxbox/proxmox-clusters",
@@ -30,18 +39,32 @@ const COLLECTIONS: &[&str] = &[
     "plugins/proxbox/replications",
     "plugins/proxbox/sdn-bindings",
     "plugins/proxbox/sdn-controllers",
+    "plugins/proxbox/sdn-fabrics",
+    "plugins/proxbox/sdn-prefix-lists",
+    "plugins/proxbox/sdn-route-maps",
     "plugins/proxbox/sdn-subnets",
     "plugins/proxbox/sdn-vnets",
     "plugins/proxbox/sdn-zones",
     "plugins/proxbox/snapshots",
     "plugins/proxbox/storage",
+    "plugins/proxbox/sync-state/cluster-groups",
+    "plugins/proxbox/sync-state/cluster-types",
     "plugins/proxbox/sync-state/clusters",
+    "plugins/proxbox/sync-state/device-roles",
+    "plugins/proxbox/sync-state/device-types",
     "plugins/proxbox/sync-state/devices",
+    "plugins/proxbox/sync-state/interfaces",
+    "plugins/proxbox/sync-state/ip-addresses",
+    "plugins/proxbox/sync-state/manufacturers",
+    "plugins/proxbox/sync-state/sites",
     "plugins/proxbox/sync-state/virtual-disks",
     "plugins/proxbox/sync-state/virtual-machines",
+    "plugins/proxbox/sync-state/vlans",
     "plugins/proxbox/sync-state/vm-interfaces",
     "plugins/proxbox/task-history",
     "plugins/proxbox/vm-cloudinit",
+    "plugins/proxbox/vm-templates",
+    "virtualization/cluster-groups",
     "virtualization/cluster-types",
     "virtualization/clusters",
     "virtualization/interfaces",
@@ -157,7 +180,8 @@ fn differing(old: &Value, new: &Value) -> impl Iterator<Item = String> {
 
 /// What a value is compared by: a related row by its id, which its name is no part of.
 fn identity(value: &Value) -> &Value {
-    value.get("id").unwrap_or(value)
+    let is_related = value.get("url").is_some();
+    value.get("id").filter(|_| is_related).unwrap_or(value)
 }
 
 /// What a value is told as: a related row by its name, a choice by its value.
