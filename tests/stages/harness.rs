@@ -57,6 +57,21 @@ impl Bench {
         Self::between(Arc::clone(&self.proxmox), StandinOptions::default()).await
     }
 
+    /// Another NetBox that holds what this one does, beside the same Proxmox, and runs that know nothing yet.
+    pub(crate) async fn fork(&self) -> Self {
+        let netbox = self.netbox.fork().await.unwrap();
+        Self {
+            proxmox: Arc::clone(&self.proxmox),
+            registry: Registry::new(None),
+            session: self.session.clone(),
+            client: client(&netbox, |_| {}),
+            netbox,
+            endpoint: self.endpoint.clone(),
+            missing: self.missing.clone(),
+            ..*self
+        }
+    }
+
     /// Runs that know nothing yet, as after a restart of the service. A request that fails is not sent again where the
     /// service `gives_up`.
     pub(crate) fn restart(&mut self, gives_up: bool) {

@@ -197,10 +197,27 @@ impl Standin {
     ///
     /// Where the port cannot be opened, or the embedded schema does not fit.
     pub async fn start(options: StandinOptions) -> io::Result<Self> {
-        let (listener, address) = server::listen(options.port).await?;
         let mut world = World::new(Arc::new(Schema::load()?), options.release);
         seeds::plant(&mut world, &options.accounts)
             .map_err(|refusal| io::Error::other(format!("the schema refuses a seed: {refusal:?}")))?;
+        Self::holding(world, options).await
+    }
+
+    /// Another one with the same manners that holds the same rows, and shares nothing from then on.
+    ///
+    /// # Errors
+    ///
+    /// Where no port can be opened.
+    pub async fn fork(&self) -> io::Result<Self> {
+        let options = StandinOptions {
+            port: 0,
+            ..self.shared.options.clone()
+        };
+        Self::holding(self.shared.read(World::clone), options).await
+    }
+
+    async fn holding(world: World, options: StandinOptions) -> io::Result<Self> {
+        let (listener, address) = server::listen(options.port).await?;
         let shared = Arc::new(Shared {
             base_url: format!("http://{address}"),
             world: RwLock::new(world),

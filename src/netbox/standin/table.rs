@@ -31,7 +31,7 @@ impl Row {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Index {
     field: FieldId,
     /// Addresses are found by their host, whatever the mask.
@@ -50,7 +50,7 @@ impl Index {
 }
 
 /// One collection's rows by id.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Table {
     rows: BTreeMap<u64, Row>,
     last_id: u64,

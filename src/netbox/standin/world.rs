@@ -12,7 +12,7 @@ use super::table::{Row, Table};
 use super::text;
 
 /// What a change replaced.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Undo {
     collection: CollectionId,
     id: u64,
@@ -20,7 +20,7 @@ struct Undo {
 }
 
 /// The data of one NetBox.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct World {
     pub(super) schema: Arc<Schema>,
     pub(super) release: Release,
