@@ -114,7 +114,7 @@ pub(super) fn useless(guest: &Guest, error: &Error) -> Option<AgentAnswer> {
 }
 
 /// What is wrong, and what an operator can do about it.
-fn diagnosis(guest: &Guest, error: &Error) -> Gap {
+pub(super) fn diagnosis(guest: &Guest, error: &Error) -> Gap {
     let gap = Gap::new(format!("guest agent of {}/{}", guest.kind, guest.vmid), error);
     let advice = if matches!(error, Error::PermissionDenied { .. }) {
         "grant VM.GuestAgent.Audit (Proxmox VE 8: VM.Monitor) to the user and its token, or addresses of virtual \

@@ -1,7 +1,7 @@
 //! The operating systems of guests, as their agents tell.
 
 use super::fan_out::fan_out;
-use super::guest_agents::{AGENTS, useless};
+use super::guest_agents::{AGENTS, diagnosis, useless};
 use super::{AgentAnswer, Area, Collected, GuestConfig, GuestKind, GuestOs, Guests, Inventory, Reader, Slot};
 use crate::proxmox::{Error, Vmid};
 
@@ -48,8 +48,8 @@ impl Area for GuestSystems {
     }
 
     /// Asks the agent of every virtual machine that runs and whose configuration switches it on. An agent that does not
-    /// answer is no gap: the guest may lack it, and the configuration names a system too. That it does not run or hangs is
-    /// kept, so that no other area asks it again.
+    /// answer is no gap, as the guest may lack it; one that may not be asked is. That it does not run or hangs is kept, so
+    /// that no other area asks it again.
     async fn collect(reader: &Reader<'_>) -> Result<Collected<GuestSystem>, Error> {
         let guests = reader.inventory.items::<Guests>().iter();
         let asked: Vec<_> = guests
@@ -66,17 +66,26 @@ impl Area for GuestSystems {
             |guest| &guest.node,
             |guest| reader.session.guest_os(&guest.node, guest.vmid, reader.agent_timeout),
         );
-        let answers = answers.await.into_iter();
-        let items = answers.filter_map(|(guest, answer)| {
-            let os = match answer {
-                Ok(os) => Ok(os),
-                Err(error) => Err(useless(guest, &error)?),
-            };
-            Some(GuestSystem { vmid: guest.vmid, os })
-        });
-        Ok(Collected {
-            items: items.collect(),
-            gaps: Vec::new(),
-        })
+        let mut found = Collected::default();
+        for (guest, answer) in answers.await {
+            let os = answer.map_err(|error| {
+                if matches!(error, Error::PermissionDenied { .. }) {
+                    found.gaps.push(diagnosis(guest, &error));
+                }
+                useless(guest, &error)
+            });
+            match os {
+                Ok(os) => found.items.push(GuestSystem {
+                    vmid: guest.vmid,
+                    os: Ok(os),
+                }),
+                Err(Some(answer)) => found.items.push(GuestSystem {
+                    vmid: guest.vmid,
+                    os: Err(answer),
+                }),
+                Err(None) => {}
+            }
+        }
+        Ok(found)
     }
 }

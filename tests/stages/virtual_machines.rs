@@ -101,6 +101,24 @@ async fn platform_follows_the_guest_agent_where_that_is_wanted() {
 }
 
 #[tokio::test]
+async fn platform_that_an_agent_told_outlives_its_silence() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    let mut request = alone();
+    request.options.guests.platform_from_agent = true;
+    request.options.overwrite.set(Flag::VmPlatform, true);
+    bench.stage_with(Stage::VirtualMachines, request.clone()).await;
+    assert_eq!(bench.machine_of(100)["platform"]["name"], "Debian GNU/Linux 12");
+    bench
+        .proxmox
+        .world()
+        .change(|world| world.guest(100).unwrap().agent = Agent::NotRunning);
+    bench.take_writes();
+    bench.forget();
+    bench.stage_with(Stage::VirtualMachines, request).await;
+    assert_eq!(bench.take_writes(), [""; 0]);
+}
+
+#[tokio::test]
 async fn operators_tag_of_the_same_name_is_used_and_left_as_it_is() {
     let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
     let mine = json!({"name": "Prod", "slug": "production", "color": "123456", "description": "ours"});

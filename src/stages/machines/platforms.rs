@@ -37,7 +37,22 @@ fn name_of(facts: &Facts, prepared: Prepared<'_>) -> Option<String> {
     if !is_given(facts, prepared) {
         return None;
     }
-    platform_name(prepared.config, facts.inventory.os(prepared.guest.vmid))
+    let os = facts.inventory.os(prepared.guest.vmid);
+    if os.is_none() && was_told(facts, prepared) {
+        return None;
+    }
+    platform_name(prepared.config, os)
+}
+
+/// Whether the platform that the virtual machine has may be what the guest's agent told, which is silent now: what the
+/// configuration says is less than that.
+fn was_told(facts: &Facts, prepared: Prepared<'_>) -> bool {
+    let has_agent = facts.options.guests.platform_from_agent && prepared.config.has_agent();
+    let has_platform = |machine: ObjectId| {
+        let mut machines = facts.known.machines.iter();
+        machines.any(|stored| stored.id == machine && stored.object.platform.is_some())
+    };
+    has_agent && prepared.matched.machine().is_some_and(has_platform)
 }
 
 /// The platform of a guest's virtual machine, once the pass has run.
