@@ -205,8 +205,13 @@ async fn machine_whose_disks_cannot_be_told_says_why_in_its_row() {
     let bench = bench().await;
     bench.stage(Stage::VirtualDisks).await;
     let name = |vmid| bench.machine_of(vmid)["name"].as_str().unwrap().to_owned();
-    let (gone, unread) = (name(101), name(102));
+    let (gone, unread, vanished) = (name(101), name(102), name(103));
     bench.proxmox.world().change(|world| world.remove_guest(101));
+    bench.proxmox.faults().fail(
+        "/nodes/*/*/103/config",
+        500,
+        "Configuration file 'nodes/pve1/qemu-server/103.conf' does not exist",
+    );
     bench.proxmox.faults().fail(
         "/nodes/*/*/102/config",
         403,
@@ -225,11 +230,20 @@ async fn machine_whose_disks_cannot_be_told_says_why_in_its_row() {
     assert_eq!((ids(&begun), begun.len()), (ids(&ended), 20));
     let rows: Vec<&Value> = ended.into_iter().filter(|row| !row["error"].is_null()).collect();
     let row_of = |name: &str| json!(format!("{name}-disks")).to_string();
-    assert_eq!(ids(&rows), [row_of(&gone), row_of(&unread)]);
-    assert_eq!(rows[0]["disks"], "VM not found in Proxmox");
-    let reason = rows[1]["disks"].as_str().unwrap();
-    assert!(reason.contains("VM.Audit"), "{reason}");
-    assert!(rows.iter().all(|row| row["error"] == row["disks"]), "{rows:#?}");
+    assert_eq!(ids(&rows), [row_of(&gone), row_of(&unread), row_of(&vanished)]);
+    let told: Vec<&Value> = rows.iter().map(|row| &row["disks"]).collect();
+    assert_eq!(
+        told,
+        [
+            "VM not found in Proxmox",
+            "Config not available",
+            "VM not found in Proxmox"
+        ]
+    );
+    let reason = |row: usize| rows[row]["error"].as_str().unwrap();
+    assert_eq!(reason(0), "VM not found in Proxmox");
+    assert!(reason(1).contains("VM.Audit"), "{}", reason(1));
+    assert!(reason(2).contains("does not exist"), "{}", reason(2));
     let result = &events.last().unwrap().data["result"];
     assert_eq!(
         (&result["skipped"], &result["failed"]),

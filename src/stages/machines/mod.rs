@@ -17,7 +17,7 @@ mod tags;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Facts;
-use crate::inventory::{Guest, GuestConfig, GuestConfigs, Guests, Vmid};
+use crate::inventory::{Gap, Guest, GuestConfig, GuestConfigs, Guests, Vmid};
 use crate::mapping::notes::{Overrides, overrides};
 use crate::mapping::virtual_machine::discovered_tag;
 use crate::netbox::objects::{Tag, VirtualMachine};
@@ -157,11 +157,16 @@ fn unread_mark(facts: &Facts, guest: &Guest) -> Option<&'static str> {
     is_unknown.then_some(tag)
 }
 
-/// Why a guest's configuration is not there.
-pub fn unread(facts: &Facts, guest: &Guest) -> String {
+/// What kept a guest's configuration from being read.
+pub fn gap_of<'a>(facts: &'a Facts, guest: &Guest) -> Option<&'a Gap> {
     let sources = [format!("{}/{}", guest.kind, guest.vmid), format!("node {}", guest.node)];
     let mut gaps = facts.inventory.gaps::<GuestConfigs>().iter();
-    gaps.find(|gap| sources.contains(&gap.source)).map_or_else(
+    gaps.find(|gap| sources.contains(&gap.source))
+}
+
+/// Why a guest's configuration is not there.
+pub fn unread(facts: &Facts, guest: &Guest) -> String {
+    gap_of(facts, guest).map_or_else(
         || "its configuration was not found".to_owned(),
         |gap| format!("its configuration could not be read: {gap}"),
     )

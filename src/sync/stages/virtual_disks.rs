@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::Summary;
+use crate::error::ErrorKind;
 use crate::inventory::GuestConfigs;
 use crate::netbox::objects::{Storage, VirtualDisk, VirtualDiskState};
 use crate::reconcile::{Mode, Resource};
 use crate::stages::guests::bindings;
-use crate::stages::machines::unread;
+use crate::stages::machines::{gap_of, unread};
 use crate::stages::virtual_disks::{DisklessMachines, VirtualDiskStates, VirtualDisks};
 use crate::sync::error::Error;
 use crate::sync::pass::EndpointRun;
@@ -19,6 +20,7 @@ use crate::sync::tell::Subject;
 const PHASE: &str = "virtual-disks";
 const TABLE: &str = "virtual_disk";
 const GONE: &str = "VM not found in Proxmox";
+const FORBIDDEN: &str = "Config not available";
 const MACHINES: Subject = Subject {
     phase: PHASE,
     kind: "virtual_machine",
@@ -171,7 +173,9 @@ impl EndpointRun<'_> {
                 let reason = bound
                     .guest
                     .map_or_else(|| GONE.to_owned(), |guest| unread(&self.facts, guest));
-                self.tell_machine(&row, &reason, Some(&reason), false);
+                let gap = bound.guest.and_then(|guest| gap_of(&self.facts, guest));
+                let text = gap.and_then(|gap| in_short(gap.kind)).unwrap_or(&reason);
+                self.tell_machine(&row, text, Some(&reason), false);
                 machines.left_out += 1;
                 continue;
             }
@@ -209,5 +213,20 @@ impl EndpointRun<'_> {
             "error": error,
         });
         self.progress.columns(TABLE, "sync", &rowid, &columns);
+    }
+}
+
+/// The plugin's words for what keeps a guest's configuration from being read, where it has some.
+const fn in_short(kind: ErrorKind) -> Option<&'static str> {
+    match kind {
+        ErrorKind::NotFound => Some(GONE),
+        ErrorKind::Permission => Some(FORBIDDEN),
+        ErrorKind::Connection
+        | ErrorKind::Authentication
+        | ErrorKind::Validation
+        | ErrorKind::Timeout
+        | ErrorKind::RateLimit
+        | ErrorKind::Internal
+        | ErrorKind::Unknown => None,
     }
 }
