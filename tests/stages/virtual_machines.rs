@@ -101,6 +101,22 @@ async fn platform_follows_the_guest_agent_where_that_is_wanted() {
 }
 
 #[tokio::test]
+async fn platform_of_no_manufacturer_goes_before_those_of_the_same_slug() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    let seed = |path: &str, row: Value| bench.netbox.seed(path, &row).unwrap();
+    let vendor = seed("dcim/manufacturers", json!({"name": "Vendor", "slug": "vendor"}));
+    let slug = "linux-kernel-2-6-or-newer";
+    let theirs = json!({"name": "Linux of the vendor", "slug": slug, "manufacturer": vendor});
+    seed("dcim/platforms", theirs);
+    let own = seed("dcim/platforms", json!({"name": "Our Linux", "slug": slug}));
+    let report = bench.stage_with(Stage::VirtualMachines, alone()).await;
+    assert_eq!(report.counts().failed, 0, "{report:?}");
+    assert_eq!(bench.machine_of(100)["platform"]["id"], own);
+    let same = bench.netbox.rows("dcim/platforms").into_iter();
+    assert_eq!(same.filter(|row| row["slug"] == slug).count(), 2);
+}
+
+#[tokio::test]
 async fn platform_that_an_agent_told_outlives_its_silence() {
     let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
     let mut request = alone();

@@ -64,7 +64,7 @@ kinds! {
     /// Sites.
     SiteKind, "/api/dcim/sites/", "dcim.site", "site", "name", ["status", "tags"];
     /// Platforms.
-    PlatformKind, "/api/dcim/platforms/", "dcim.platform", "platform", "name", ["tags"];
+    PlatformKind, "/api/dcim/platforms/", "dcim.platform", "platform", "name", ["manufacturer", "tags"];
     /// Tenants.
     TenantKind, "/api/tenancy/tenants/", "tenancy.tenant", "tenant", "name", [];
 }

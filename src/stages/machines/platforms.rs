@@ -81,12 +81,17 @@ impl Pass for Platforms {
         Desired::by_key(by_slug.into_values())
     }
 
-    /// A platform that has the name under another slug is the one too.
+    /// A platform that has the name under another slug is the one too. Several manufacturers may have one slug each: then
+    /// that of no manufacturer is, else the oldest.
     fn settle(_: &Facts, mut desired: Desired<Platform>, actual: &[Stored<Platform>]) -> Desired<Platform> {
+        let first = |is_it: &dyn Fn(&Platform) -> bool| {
+            let found = actual.iter().filter(|stored| is_it(&stored.object));
+            found.min_by_key(|stored| (stored.object.manufacturer.is_some(), stored.id))
+        };
         for wanted in &mut desired.wanted {
-            let has_slug = actual.iter().any(|stored| stored.object.slug == wanted.object.slug);
-            let named = actual.iter().find(|stored| stored.object.name == wanted.object.name);
-            if let Some(stored) = named.filter(|_| !has_slug) {
+            let slugged = first(&|platform| platform.slug == wanted.object.slug);
+            let found = slugged.or_else(|| first(&|platform| platform.name == wanted.object.name));
+            if let Some(stored) = found {
                 wanted.row = Row::Is(stored.id);
             }
         }
