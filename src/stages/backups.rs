@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::guests::{Bindings, Bound, bindings, of_guests, own_machines};
+use super::guests::{Bindings, Bound, bindings, kept_machines, of_guests, own_machines};
 use super::{Desired, Facts, Part, Pass, Selection};
 use crate::inventory::{self, StorageBackups, Storages, Vmid, Volume};
 use crate::mapping::backup::{backup, guest_kind, storage_of};
@@ -26,12 +26,14 @@ pub enum Written {
 }
 
 /// Virtual machines whose backups may be taken for gone where no storage lists them: all, where every storage that may
-/// hold backups was read completely and there is one, but for those that the modes leave out; otherwise none.
+/// hold backups was read completely and there is one, but for those whose mode lets nothing be deleted; otherwise none.
 pub fn proven(facts: &Facts) -> BTreeSet<ObjectId> {
     if !is_all_read(facts) {
         return BTreeSet::new();
     }
-    bindings(facts).followed().map(|bound| bound.id).collect()
+    let bindings = bindings(facts);
+    let retired = bindings.followed().filter(|bound| !bound.is_kept());
+    retired.map(|bound| bound.id).collect()
 }
 
 fn is_all_read(facts: &Facts) -> bool {
@@ -156,6 +158,8 @@ impl Pass for Backups {
                 ));
             }
         }
+        let kept = kept_machines(facts);
+        desired.keep(actual, |backup| kept.contains(&backup.virtual_machine));
         desired
     }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::machines::mode_of;
 use super::{Facts, Selection};
-use crate::inventory::{Guest, GuestKind, Vmid};
+use crate::inventory::{Guest, GuestKind, Guests, Vmid};
 use crate::mapping::notes::overrides;
 use crate::netbox::objects::{Cluster, PROXBOX_TAG, VirtualMachine, VirtualMachineState};
 use crate::reconcile::{Mode, ObjectId, Stored};
@@ -32,6 +32,11 @@ impl Bound<'_> {
     /// What the virtual machine is called.
     pub fn label(&self) -> &str {
         self.machine.name.as_deref().unwrap_or_default()
+    }
+
+    /// Whether what it has may be made, and is never touched once it is there.
+    pub fn is_kept(&self) -> bool {
+        self.mode == Mode::BootstrapOnly
     }
 
     /// Whether the modes do not leave it out.
@@ -172,7 +177,7 @@ pub(super) fn kept_machines(facts: &Facts) -> BTreeSet<ObjectId> {
         return BTreeSet::new();
     }
     let bound = bindings(facts).bound.into_iter();
-    let kept = bound.filter(|bound| bound.mode == Mode::BootstrapOnly);
+    let kept = bound.filter(Bound::is_kept);
     kept.map(|bound| bound.id).collect()
 }
 
@@ -342,8 +347,26 @@ fn bind<'a>(
         vmid,
         kind,
         guest,
-        mode: guest.map_or(facts.options.modes.effective_guest(), |guest| mode_of(facts, guest)),
+        mode: guest.map_or_else(|| mode_without(facts, state), |guest| mode_of(facts, guest)),
         id: state.virtual_machine,
         machine,
     })
+}
+
+/// The mode of a guest that is not listed. Where the cluster has it no more nothing tells whether it was a template, unless
+/// it ran: the mode that does less holds.
+fn mode_without(facts: &Facts, state: &VirtualMachineState) -> Mode {
+    let modes = facts.options.modes;
+    if !facts.inventory.is_complete::<Guests>() {
+        modes.effective_guest()
+    } else if has_run(state) {
+        modes.machine
+    } else {
+        modes.machine.max(modes.template)
+    }
+}
+
+/// Whether the guest ran when it was seen last, which a template does not.
+pub(super) fn has_run(state: &VirtualMachineState) -> bool {
+    state.status.as_deref() == Some("running")
 }

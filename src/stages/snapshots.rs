@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::guests::{bindings, of_guests, own_machines};
+use super::guests::{bindings, kept_machines, of_guests, own_machines};
 use super::{Desired, Facts, Part, Pass, Selection};
 use crate::mapping::snapshot::{SnapshotOwner, snapshot};
 use crate::netbox::objects::Snapshot;
@@ -16,7 +16,7 @@ use crate::reconcile::{ObjectId, Resource, Retire, Row, Stored, Wanted};
 #[derive(Debug)]
 pub struct Snapshots;
 
-/// Virtual machines of whose guest all snapshots were read.
+/// Virtual machines of whose guest all snapshots were read, and whose mode lets what is gone be deleted.
 pub fn proven(facts: &Facts) -> BTreeSet<ObjectId> {
     let bindings = bindings(facts);
     let is_complete = |vmid| {
@@ -25,13 +25,14 @@ pub fn proven(facts: &Facts) -> BTreeSet<ObjectId> {
     };
     let complete = bindings
         .handled()
-        .filter(|bound| bound.guest.is_some() && is_complete(bound.vmid));
+        .filter(|bound| bound.guest.is_some() && !bound.is_kept() && is_complete(bound.vmid));
     complete.map(|bound| bound.id).collect()
 }
 
 /// How many virtual machines' snapshots are not known for sure.
 pub fn unproven(facts: &Facts) -> usize {
-    let known = bindings(facts).handled().count();
+    let bindings = bindings(facts);
+    let known = bindings.handled().filter(|bound| !bound.is_kept()).count();
     known.saturating_sub(facts.known.proven.len())
 }
 
@@ -109,7 +110,7 @@ impl Pass for Snapshots {
         Desired::by_key(objects)
     }
 
-    fn settle(_facts: &Facts, desired: Desired<Snapshot>, actual: &[Stored<Snapshot>]) -> Desired<Snapshot> {
+    fn settle(facts: &Facts, desired: Desired<Snapshot>, actual: &[Stored<Snapshot>]) -> Desired<Snapshot> {
         let rows = Rows::new(actual);
         let mut settled = Desired {
             wanted: Vec::with_capacity(desired.wanted.len()),
@@ -136,6 +137,8 @@ impl Pass for Snapshots {
             }
             settled.wanted.push(Wanted { object, row });
         }
+        let kept = kept_machines(facts);
+        settled.keep(actual, |snapshot| kept.contains(&snapshot.virtual_machine));
         settled
     }
 

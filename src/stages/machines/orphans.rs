@@ -6,7 +6,7 @@ use crate::inventory::{GuestKind, Guests, Vmid};
 use crate::mapping::virtual_machine::discovered_tag;
 use crate::netbox::objects::{DECOMMISSIONING, SOFT_DELETED_TAG, VirtualMachine, VirtualMachineState};
 use crate::reconcile::{Fields, Mode, ObjectId, Retire, Stored};
-use crate::stages::guests::kind_of;
+use crate::stages::guests::{has_run, kind_of};
 use crate::stages::{Desired, Facts, Pass, Selection};
 
 /// Marks the virtual machines whose guest is gone.
@@ -103,8 +103,7 @@ fn fate(facts: &Facts, state: &VirtualMachineState, machine: &VirtualMachine) ->
 /// that did not run was one nothing tells any more.
 fn may_mark(facts: &Facts, state: &VirtualMachineState) -> bool {
     let modes = facts.options.modes;
-    let has_run = state.status.as_deref() == Some("running");
-    modes.machine == Mode::Always && (has_run || modes.template == Mode::Always)
+    modes.machine == Mode::Always && (has_run(state) || modes.template == Mode::Always)
 }
 
 /// Whether a sync state names the endpoint's cluster.

@@ -214,6 +214,15 @@ fn rows_of_a_guest_that_the_modes_leave_alone_are_left_alone() {
         (planned.create.len(), planned.update.len(), deleted(&planned)),
         (1, 1, vec![3])
     );
+    let mut once = facts.clone();
+    once.options.modes.machine = Mode::BootstrapOnly;
+    once.known.proven = proven(&once);
+    let planned = plan(&once, &rows);
+    assert_eq!(
+        (planned.create.len(), planned.update.len(), deleted(&planned)),
+        (1, 0, vec![])
+    );
+    assert_eq!(unproven(&once), 0);
     leave_alone(&mut facts);
     let planned = plan(&facts, &rows);
     assert!(planned.is_empty(), "{planned:#?}");
