@@ -63,10 +63,16 @@ impl<T> Slot<T> {
     /// Empties the slot unless it was read less than `limit` ago, and completely but for nodes that are offline: asking
     /// again would find nothing more.
     fn keep_fresh(&mut self, limit: Duration) {
-        let is_fresh = |(at, collected): &(Instant, Arc<Collected<T>>)| {
-            at.elapsed() < limit && collected.gaps.iter().all(Gap::is_offline_node)
-        };
-        self.0 = self.0.take().filter(is_fresh);
+        if !self.is_whole() {
+            self.0 = None;
+        }
+        self.0 = self.0.take().filter(|(at, _)| at.elapsed() < limit);
+    }
+
+    /// Whether nothing was missed but on nodes that are offline.
+    fn is_whole(&self) -> bool {
+        self.get()
+            .is_none_or(|collected| collected.gaps.iter().all(Gap::is_offline_node))
     }
 
     /// Takes what was read for so much younger.
@@ -88,6 +94,7 @@ macro_rules! inventory {
         impl Inventory {
             /// Forgets areas that were read more than `limit` ago, or not completely but for nodes that are offline.
             pub fn keep_fresh(&mut self, limit: Duration) {
+                self.distrust();
                 $(self.$field.keep_fresh(limit);)*
             }
 
@@ -143,6 +150,20 @@ inventory! {
 }
 
 impl Inventory {
+    /// Forgets what was read over a list that is not whole: of what that lacks it holds nothing, and has no gap either.
+    fn distrust(&mut self) {
+        if !self.storages.is_whole() {
+            self.backups = Slot::default();
+        }
+        if !self.guests.is_whole() {
+            self.guest_configs = Slot::default();
+            self.guest_agents = Slot::default();
+            self.guest_systems = Slot::default();
+            self.containers = Slot::default();
+            self.snapshots = Slot::default();
+        }
+    }
+
     /// The items of an area; none where it was not read.
     pub fn items<A: Area>(&self) -> &[A::Item] {
         A::slot(self).get().map_or(&[], |collected| collected.items.as_slice())

@@ -743,3 +743,33 @@ async fn cluster_without_a_name_to_see_has_its_nodes_an_assumed_name_and_a_gap()
         "what cannot be understood is not assumed"
     );
 }
+
+/// What was read over half a list would be taken for all there is.
+#[test]
+fn what_was_read_over_a_list_with_a_gap_is_forgotten_with_it() {
+    let kept = |gaps: Vec<Gap>| {
+        let mut inventory = Inventory::default();
+        inventory.storages.fill(Collected {
+            items: Vec::new(),
+            gaps: gaps.clone(),
+        });
+        inventory.backups.fill(Collected::default());
+        inventory.guests.fill(Collected {
+            items: Vec::new(),
+            gaps,
+        });
+        inventory.guest_configs.fill(Collected::default());
+        inventory.keep_fresh(Duration::from_mins(1));
+        (
+            inventory.backups.get().is_some(),
+            inventory.guest_configs.get().is_some(),
+        )
+    };
+    assert_eq!(kept(vec![Gap::offline("pve2")]), (true, true));
+    let odd = Gap {
+        source: "a row".to_owned(),
+        kind: ErrorKind::Unknown,
+        message: "of an odd form".to_owned(),
+    };
+    assert_eq!(kept(vec![odd]), (false, false));
+}

@@ -103,6 +103,18 @@ fn of_former<'a>(facts: &Facts, actual: &'a [Stored<Backup>]) -> BTreeMap<&'a st
         .collect()
 }
 
+/// What NetBox holds once below a virtual machine, besides the volume.
+fn place(backup: &Backup) -> (Option<&str>, Option<&str>, Option<&str>, Option<u32>) {
+    let Backup {
+        storage,
+        subtype,
+        format,
+        vmid,
+        ..
+    } = backup;
+    (storage.as_deref(), subtype.as_deref(), format.as_deref(), *vmid)
+}
+
 fn is_ours(facts: &Facts, stored: &Stored<Backup>) -> bool {
     facts.known.proven.contains(&stored.object.virtual_machine)
 }
@@ -131,12 +143,12 @@ impl Pass for Backups {
         desired
     }
 
-    /// Of several rows of one backup the oldest is it; the others are left alone. A backup that has its row below a former
-    /// virtual machine of the number gets no second one.
+    /// Of several rows of one backup that is it which NetBox would not let another one become, else the oldest; the others are
+    /// left alone. A backup that has its row below a former virtual machine of the number gets no second one.
     fn settle(facts: &Facts, mut desired: Desired<Backup>, actual: &[Stored<Backup>]) -> Desired<Backup> {
-        let mut rows: BTreeMap<String, Vec<ObjectId>> = BTreeMap::new();
+        let mut rows: BTreeMap<String, Vec<&Stored<Backup>>> = BTreeMap::new();
         for stored in actual {
-            rows.entry(stored.object.key()).or_default().push(stored.id);
+            rows.entry(stored.object.key()).or_default().push(stored);
         }
         let former = of_former(facts, actual);
         let holder = |backup: &Backup| former.get(backup.volume_id.as_deref()?).copied();
@@ -148,13 +160,18 @@ impl Pass for Backups {
             }
         }
         for wanted in &mut desired.wanted {
-            let ids = rows.get(&wanted.object.key()).map(Vec::as_slice).unwrap_or_default();
-            if let (Some(oldest), true) = (ids.iter().min(), ids.len() > 1) {
-                wanted.row = Row::Is(*oldest);
+            let same = rows.get(&wanted.object.key()).map(Vec::as_slice).unwrap_or_default();
+            let place = place(&wanted.object);
+            let chosen = same
+                .iter()
+                .min_by_key(|stored| (self::place(&stored.object) != place, stored.id));
+            if let (Some(chosen), true) = (chosen, same.len() > 1) {
+                wanted.row = Row::Is(chosen.id);
                 desired.warnings.push(format!(
-                    "backup {}: NetBox has {} rows of it; the oldest, {oldest}, is kept in step",
+                    "backup {}: NetBox has {} rows of it, of which {} is kept in step",
                     wanted.object.label(),
-                    ids.len()
+                    same.len(),
+                    chosen.id
                 ));
             }
         }
@@ -182,6 +199,10 @@ impl Pass for Backups {
         let Some(volume_id) = backup.volume_id.as_deref() else {
             return Retire::Keep;
         };
+        // Rows are asked for by the number, unless all are read: one without it is an operator's.
+        if backup.vmid.is_none() {
+            return Retire::Keep;
+        }
         let storage = storage_of(volume_id);
         let is_listed = facts
             .inventory

@@ -178,6 +178,27 @@ fn several_rows_of_one_backup_leave_the_oldest_in_charge_and_none_deleted() {
     );
 }
 
+/// NetBox would refuse to make the older one like the other.
+#[test]
+fn row_that_is_as_it_should_be_goes_before_an_older_one_of_the_backup() {
+    let mut older = row(3, 31, VOLUME);
+    older.object.format = Some("undefined".to_owned());
+    let rows = [older, row(7, 31, VOLUME)];
+    let (plan, warnings) = plan_over::<Backups>(&facts(), &rows);
+    assert!(plan.is_empty(), "{plan:#?}");
+    assert!(
+        warnings.len() == 1 && warnings[0].contains("of which 7"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn row_without_a_number_is_an_operators() {
+    let mut by_hand = row(2, 31, "LTO-0042");
+    by_hand.object.vmid = None;
+    assert_eq!(deleted(&plan(&facts(), &[row(1, 31, VOLUME), by_hand])), [0; 0]);
+}
+
 #[test]
 fn backup_that_a_complete_reading_lacks_is_deleted_and_only_that() {
     let rows = [
