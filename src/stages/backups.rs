@@ -140,6 +140,16 @@ impl Pass for Backups {
             .flat_map(|backups| &backups.disputed)
             .map(|volume_id| format!("backup {volume_id}: its nodes tell different things; the fuller one holds"))
             .collect();
+        if facts.options.only.named(Part::Backup).is_some() {
+            let alien = volumes(facts).filter(|volume| owner(&bindings, volume).is_none());
+            let alien = alien.filter_map(|volume| Some((&volume.volid, bindings.of(volume.vmid?)?)));
+            desired.warnings.extend(alien.map(|(volume_id, bound)| {
+                format!(
+                    "{volume_id}: it is of a guest that had the number {} before",
+                    bound.vmid
+                )
+            }));
+        }
         desired
     }
 

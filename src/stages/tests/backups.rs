@@ -314,6 +314,25 @@ fn with_a_former(kind: &str, cluster: ObjectId) -> Facts {
 }
 
 #[test]
+fn request_for_a_backup_of_a_former_guest_is_told_whose_it_is() {
+    let mut facts = with_a_former("lxc", CLUSTER);
+    let mut of_container = volume("nas:backup/vzdump-lxc-204.tar.zst", 204);
+    of_container.subtype = Some("lxc".to_owned());
+    fill::<inventory::Backups>(&mut facts, vec![on("nas", vec![of_container]), on("vault", vec![])]);
+    assert_eq!(plan_over::<Backups>(&facts, &[]).1, [""; 0]);
+    facts
+        .options
+        .only
+        .name(Part::Backup, "nas:backup/vzdump-lxc-204.tar.zst");
+    let (plan, told) = plan_over::<Backups>(&facts, &[]);
+    assert!(plan.is_empty(), "{plan:#?}");
+    assert!(
+        told.len() == 1 && told[0].contains("had the number 204 before"),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn backup_of_another_kind_is_the_guests_unless_a_virtual_machine_had_its_number_before() {
     let volumes = || {
         let mut of_container = volume("nas:backup/vzdump-lxc-204.tar.zst", 204);
