@@ -42,6 +42,11 @@ fn numbers_as_text_and_texts_as_numbers_mean_the_same() {
         (MACHINE, json!({"memory": "4096"}), &["memory: Some(4096)"]),
         (CONTAINER, json!({"memory": 512}), &["memory: Some(512)"]),
         (
+            MACHINE,
+            json!({"tags": 7, "name": 4712, "description": 12}),
+            &[r#"tags: ["7"]"#, r#"name: Some("4712")"#, r#"description: Some("12")"#],
+        ),
+        (
             MACHINES,
             json!([{"vmid": "100", "status": "stopped"}, {"vmid": 101, "status": "stopped"}]),
             &["Some(Vmid(100))", "Some(Vmid(101))"],

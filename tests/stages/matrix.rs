@@ -1,7 +1,7 @@
 //! What holds for every stage alike: an estate in step plans nothing, one change plans just that, an operator's edits
 //! survive, a refused row is named and the rest is written, and what cannot be read is not taken for gone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proxbox_api::netbox::standin::StandinOptions;
 use proxbox_api::proxmox::mock::world::{Agent, AgentInterface};
@@ -309,6 +309,46 @@ async fn operators_edits_survive_every_stage() {
     for stage in Stage::ORDER {
         assert!(EDITS.iter().any(|(edited, ..)| edited == stage), "{}", stage.as_str());
     }
+}
+
+#[tokio::test]
+async fn operators_tags_survive_changes_of_their_own_rows() {
+    let bench = filled().await;
+    let gold = bench
+        .netbox
+        .seed("extras/tags", &json!({"name": "Gold", "slug": "gold"}));
+    let gold = json!({"add_tags": [gold.unwrap()]});
+    let paths: BTreeSet<&str> = EDITS.iter().map(|(_, path, _)| *path).collect();
+    let rows = |path: &str| -> BTreeMap<u64, Value> {
+        let rows = bench.netbox.rows(path).into_iter();
+        rows.map(|row| (row["id"].as_u64().unwrap(), row)).collect()
+    };
+    let all = || -> BTreeMap<&str, BTreeMap<u64, Value>> { paths.iter().map(|path| (*path, rows(path))).collect() };
+    for (path, rows) in all() {
+        for id in rows.keys() {
+            bench.netbox.change(path, *id, &gold).unwrap();
+        }
+    }
+    let before = all();
+    for (_, change, _) in CHANGES {
+        bench.proxmox.world().change(*change);
+    }
+    bench.forget();
+    for stage in Stage::ORDER {
+        bench.stage_with(*stage, request()).await;
+    }
+    let after = all();
+    let mut changed = BTreeSet::new();
+    for (path, rows) in &before {
+        for (id, row) in rows {
+            let now = &after[path][id];
+            assert!(tags(now).contains(&"gold"), "{path}: {now}");
+            if now != row {
+                changed.insert(path);
+            }
+        }
+    }
+    assert!(changed.len() > 9, "{changed:?}");
 }
 
 /// Where a stage keeps its rows, and which of their texts names one of them alone.

@@ -457,6 +457,9 @@ fn role_belongs_to_whoever_wrote_it_last() {
         (theirs, Some(41), false, None, None),
         (ours, Some(41), true, None, None),
         (theirs, theirs, false, ours, ours),
+        (theirs, theirs, true, ours, ours),
+        (theirs, Some(43), true, ours, ours),
+        (theirs, Some(43), false, None, None),
         (None, Some(41), false, None, None),
         (None, Some(41), true, ours, None),
     ];
