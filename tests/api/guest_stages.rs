@@ -114,6 +114,12 @@ async fn plain_answers_have_the_members_that_are_promised() {
             assert!(!body[0][member].is_null(), "{route} lacks {member}: {}", body[0]);
         }
     }
+    let (_, body) = trio.app.get(&format!("{ROOT}/interfaces/create")).await;
+    let rows = trio.netbox.rows("/api/virtualization/interfaces/");
+    for told in body.as_array().unwrap() {
+        let row = rows.iter().find(|row| row["id"] == told["id"]).unwrap();
+        assert_eq!(told["interface"], *row, "as NetBox has it");
+    }
     let (_, body) = trio.app.get(&format!("{ROOT}/interfaces/ip-address/create")).await;
     let rows = trio.netbox.rows("/api/ipam/ip-addresses/");
     for told in body.as_array().unwrap() {
@@ -163,7 +169,7 @@ async fn routes_of_one_machine_are_about_that_one_alone() {
         assert_eq!(status, StatusCode::OK, "{route}: {body}");
         match (body.as_array(), stage) {
             (Some(rows), "vm-interfaces") => {
-                assert!(!rows.is_empty() && rows.iter().all(|row| row["interface"]["virtual_machine"] == id));
+                assert!(!rows.is_empty() && rows.iter().all(|row| row["interface"]["virtual_machine"]["id"] == id));
             }
             (Some(rows), "virtual-machines") => assert_eq!((rows.len(), &rows[0]["id"]), (1, &json!(id))),
             (Some(rows), _) => assert!(!rows.is_empty(), "{route}"),

@@ -309,8 +309,8 @@ async fn run(
     }
     let report = running.report().await.ok_or_else(|| ApiError::broken(None))?;
     let mut body = answer(place, &scope, report)?;
-    if let (Some(path), Answer::Objects(list)) = (records::path_of(&place.work), place.answer) {
-        records::show(&netbox, path, list, &mut body).await;
+    if let (Some(whole), Answer::Objects(list)) = (records::whole(&place.work), place.answer) {
+        records::show(&netbox, whole, list, &mut body).await;
     }
     Ok((missing, Json(body)).into_response())
 }

@@ -8,18 +8,44 @@ use crate::netbox::{Client, Query};
 use crate::sync::{Job, Stage};
 
 const MACHINES: &str = "/api/virtualization/virtual-machines/";
-const BACKUPS: &str = "/api/plugins/proxbox/backups/";
 
-/// Where NetBox has the objects of `work` that a plain answer shows whole.
-pub(super) fn path_of(work: &Job) -> Option<&'static str> {
-    let mut whole = [(Stage::VirtualMachines, MACHINES), (Stage::Backups, BACKUPS)].into_iter();
-    let found = whole.find(|(stage, _)| *work == Job::Stage(*stage));
-    found.map(|(_, path)| path)
+/// Objects that a plain answer shows whole.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Whole {
+    stage: Stage,
+    /// Where NetBox has them.
+    path: &'static str,
+    /// The member of what the run tells of each that holds the object; `None`: that is the object itself.
+    member: Option<&'static str>,
 }
 
-/// Puts the whole objects at `path` into `body`, or into its member `list`, where a run has told their ids, names and
-/// `operation`. The run is over: where they cannot be read the answer stays as it is.
-pub(super) async fn show(netbox: &Client, path: &str, list: &str, body: &mut Value) {
+const WHOLE: &[Whole] = &[
+    Whole {
+        stage: Stage::VirtualMachines,
+        path: MACHINES,
+        member: None,
+    },
+    Whole {
+        stage: Stage::Backups,
+        path: "/api/plugins/proxbox/backups/",
+        member: None,
+    },
+    Whole {
+        stage: Stage::VmInterfaces,
+        path: "/api/virtualization/interfaces/",
+        member: Some("interface"),
+    },
+];
+
+/// The objects of `work` that a plain answer shows whole.
+pub(super) fn whole(work: &Job) -> Option<&'static Whole> {
+    WHOLE.iter().find(|whole| *work == Job::Stage(whole.stage))
+}
+
+/// Puts the whole objects into `body`, or into its member `list`, where a run has told their ids. The run is over: where
+/// they cannot be read the answer stays as it is.
+pub(super) async fn show(netbox: &Client, whole: &Whole, list: &str, body: &mut Value) {
+    let path = whole.path;
     let place = if body.is_array() {
         Some(body)
     } else {
@@ -49,8 +75,13 @@ pub(super) async fn show(netbox: &Client, path: &str, list: &str, body: &mut Val
         .filter_map(|row| Some((row.get("id")?.as_u64()?, row)))
         .collect();
     for record in told {
-        if let (Some(row), Value::Object(record)) = (id_of(record).and_then(|id| rows.remove(&id)), record) {
-            record.extend(row);
+        let row = id_of(record).and_then(|id| rows.remove(&id));
+        let (Some(row), Value::Object(record)) = (row, record) else {
+            continue;
+        };
+        match whole.member {
+            Some(member) => drop(record.insert(member.to_owned(), Value::Object(row))),
+            None => record.extend(row),
         }
     }
 }
