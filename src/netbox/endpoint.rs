@@ -130,8 +130,8 @@ impl Default for Limits {
 pub struct Endpoint {
     /// The operator's name for it; the [`Pool`](super::Pool) keeps one client per name.
     pub name: String,
-    /// `None`: TLS on port 443 or with `verify_tls`, else plain HTTP, which on unusual ports is decided by asking
-    /// without credentials first.
+    /// `None`: TLS on port 443 or where the certificate is looked at, else plain HTTP, which on unusual ports is decided by
+    /// asking without credentials first.
     pub scheme: Option<Scheme>,
     /// A domain name or an address, without brackets or mask.
     pub host: String,
@@ -141,9 +141,10 @@ pub struct Endpoint {
     pub base_path: String,
     /// Credentials.
     pub token: Token,
-    /// Whether the server's certificate must be valid for `host`.
+    /// Whether the server's certificate must be valid for `host` where neither of the next two is set.
     pub verify_tls: bool,
-    /// Certificates (PEM) trusted besides those of the system.
+    /// Certificates (PEM) trusted besides those of the system; when set, the server's must be valid whatever `verify_tls`
+    /// says.
     pub tls_ca_pem: Option<String>,
     /// SHA-256 of the server's certificate in hex, colons allowed; when set it alone decides.
     pub tls_fingerprint: Option<String>,
@@ -181,9 +182,19 @@ impl Endpoint {
         }
     }
 
+    /// The certificates trusted besides those of the system; blank counts as none.
+    pub(super) fn authority(&self) -> Option<&str> {
+        self.tls_ca_pem.as_deref().filter(|pem| !pem.trim().is_empty())
+    }
+
+    /// Whether not just any certificate of the server will do.
+    fn looks_at_certificate(&self) -> bool {
+        self.verify_tls || self.authority().is_some() || self.tls_fingerprint.is_some()
+    }
+
     /// The scheme this row means when nothing is known about the server.
     pub(super) fn assumed_scheme(&self) -> Scheme {
-        self.scheme.unwrap_or(if self.port == 443 || self.verify_tls {
+        self.scheme.unwrap_or(if self.port == 443 || self.looks_at_certificate() {
             Scheme::Https
         } else {
             Scheme::Http
@@ -203,6 +214,8 @@ impl Endpoint {
     pub fn check(&self) -> Result<(), Error> {
         self.base_url(self.assumed_scheme())?;
         tls::config(self)?;
+        // Where a fingerprint decides, nobody has looked at them yet.
+        self.authority().map(tls::certificates).transpose()?;
         Ok(())
     }
 
@@ -308,17 +321,24 @@ mod tests {
 
     #[test]
     fn scheme_follows_port_and_verification() {
+        let given = || Some("given".to_owned());
         let cases = [
-            (443, false, Scheme::Https, false),
-            (8443, false, Scheme::Http, true),
-            (8000, true, Scheme::Https, false),
-            (8000, false, Scheme::Http, false),
+            (443, false, None, None, Scheme::Https, false),
+            (8443, false, None, None, Scheme::Http, true),
+            (8443, false, given(), None, Scheme::Https, false),
+            (8443, false, None, given(), Scheme::Https, false),
+            (8000, true, None, None, Scheme::Https, false),
+            (8000, false, None, None, Scheme::Http, false),
         ];
-        for (port, verify, scheme, search) in cases {
-            let mut endpoint = Endpoint::new("n", "h", port, Token::V1("t".into()));
-            endpoint.verify_tls = verify;
-            assert_eq!(endpoint.assumed_scheme(), scheme, "{port} {verify}");
-            assert_eq!(endpoint.must_find_scheme(), search, "{port} {verify}");
+        for (port, verify_tls, tls_ca_pem, tls_fingerprint, scheme, search) in cases {
+            let endpoint = Endpoint {
+                verify_tls,
+                tls_ca_pem,
+                tls_fingerprint,
+                ..Endpoint::new("n", "h", port, Token::V1("t".into()))
+            };
+            assert_eq!(endpoint.assumed_scheme(), scheme, "{endpoint:?}");
+            assert_eq!(endpoint.must_find_scheme(), search, "{endpoint:?}");
         }
     }
 

@@ -40,22 +40,25 @@ fn verifier(endpoint: &Endpoint, provider: &Arc<CryptoProvider>) -> Result<Arc<d
             provider: Arc::clone(provider),
         }));
     }
-    if !endpoint.verify_tls {
+    let extra = endpoint
+        .authority()
+        .map_or_else(|| Ok(Vec::new()), certificates)?;
+    let decides = !extra.is_empty();
+    if !endpoint.verify_tls && !decides {
         return Ok(Arc::new(Lenient {
             fingerprint: None,
             provider: Arc::clone(provider),
         }));
     }
-    let extra = endpoint
-        .tls_ca_pem
-        .as_deref()
-        .map_or_else(|| Ok(Vec::new()), certificates)?;
-    let strict = Verifier::new_with_extra_roots(extra, Arc::clone(provider))
-        .map_err(|error| Error::endpoint("verify_tls", error.to_string()))?;
+    let strict = Verifier::new_with_extra_roots(extra, Arc::clone(provider)).map_err(|error| {
+        let field = if decides { "tls_ca_pem" } else { "verify_tls" };
+        Error::endpoint(field, error.to_string())
+    })?;
     Ok(Arc::new(strict))
 }
 
-fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
+/// The certificates in a text in PEM form, at least one.
+pub(super) fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
@@ -155,18 +158,51 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_certificate_is_refused() {
-        let endpoint = Endpoint {
-            tls_ca_pem: Some("nothing".to_owned()),
-            ..endpoint()
-        };
-        assert!(matches!(
-            config(&endpoint),
-            Err(Error::Endpoint {
-                field: "tls_ca_pem",
-                ..
-            })
-        ));
+    fn text_that_is_no_certificate_is_refused_whatever_verification_says() {
+        let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for (text, verify_tls) in [("nothing", true), ("nothing", false), (no_certificate, true), (no_certificate, false)]
+        {
+            let endpoint = Endpoint {
+                tls_ca_pem: Some(text.to_owned()),
+                verify_tls,
+                ..endpoint()
+            };
+            let refused = config(&endpoint);
+            assert!(
+                matches!(
+                    refused,
+                    Err(Error::Endpoint {
+                        field: "tls_ca_pem",
+                        ..
+                    })
+                ),
+                "{text} {verify_tls}: {refused:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn given_authority_decides_whatever_verification_says() {
+        let [own, other] = [(); 2].map(|()| rcgen::generate_simple_self_signed(["netbox.example".to_owned()]).unwrap());
+        let name = ServerName::try_from("netbox.example").unwrap();
+        for (authority, verify_tls, is_trusted) in [
+            (Some(own.cert.pem()), true, true),
+            (Some(own.cert.pem()), false, true),
+            (Some(other.cert.pem()), true, false),
+            (Some(other.cert.pem()), false, false),
+            (Some(" \n".to_owned()), false, true),
+            (None, false, true),
+        ] {
+            let endpoint = Endpoint {
+                tls_ca_pem: authority.clone(),
+                verify_tls,
+                ..endpoint()
+            };
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let verifier = verifier(&endpoint, &provider).unwrap();
+            let judged = verifier.verify_server_cert(own.cert.der(), &[], &name, &[], UnixTime::now());
+            assert_eq!(judged.is_ok(), is_trusted, "{authority:?} {verify_tls}: {judged:?}");
+        }
     }
 
     #[test]

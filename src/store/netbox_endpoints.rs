@@ -56,11 +56,11 @@ pub struct NetBoxSettings {
     pub verify_ssl: bool,
     /// Whether it is used.
     pub enabled: bool,
-    /// `http` or `https`; none: port and `verify_ssl` tell.
+    /// `http` or `https`; none: the port and whether its certificate is looked at tell.
     pub scheme: Option<String>,
     /// The path below which NetBox is served, such as `/netbox`. Empty: none.
     pub base_path: String,
-    /// Certificates (PEM) that are trusted besides those of the system.
+    /// Certificates (PEM) that are trusted besides those of the system; its own is then verified whatever `verify_ssl` says.
     pub tls_ca_pem: Option<String>,
     /// SHA-256 of its certificate, in hex; where it is set, it alone decides.
     pub tls_fingerprint: Option<String>,

@@ -75,13 +75,14 @@ struct Change {
     verify_ssl: Switch,
     #[serde(default)]
     enabled: Switch,
-    /// `http` or `https`; null: TLS on port 443 or with `verify_ssl`.
+    /// `http` or `https`; null: TLS on port 443, with `verify_ssl`, and where a certificate or its fingerprint is given.
     #[serde(default)]
     scheme: MaybeText,
     /// The path below which NetBox is served (its `BASE_PATH`), such as `/netbox`.
     #[serde(default)]
     base_path: Text,
-    /// Certificates in PEM form that are trusted besides those of the system.
+    /// Certificates in PEM form that are trusted besides those of the system; NetBox's is then verified whatever `verify_ssl`
+    /// says.
     #[serde(default)]
     tls_ca_pem: MaybeText,
     /// SHA-256 of NetBox's certificate; where it is set, it alone decides.
