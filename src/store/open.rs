@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -142,7 +143,9 @@ fn bad(path: &Path, reason: impl Into<String>) -> Error {
     }
 }
 
-/// Refuses what would fail later in a way that is harder to understand.
+/// Makes the file, readable by its owner alone, and refuses what would fail later in a way that is harder to understand.
+///
+/// What SQLite keeps beside it gets the same rights.
 fn prepare(path: &Path) -> Result<(), Error> {
     if !path.is_absolute() {
         return Err(bad(path, "its path must be absolute"));
@@ -152,7 +155,11 @@ fn prepare(path: &Path) -> Result<(), Error> {
     if path.is_dir() {
         return Err(bad(path, "it is a directory"));
     }
-    let opened = fs::OpenOptions::new().create(true).append(true).open(path);
+    let opened = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path);
     opened
         .map(drop)
         .map_err(|error| bad(path, format!("it cannot be written: {error}")))

@@ -1,5 +1,6 @@
 //! The queries on a migrated database.
 
+use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -449,6 +450,24 @@ async fn netbox_endpoint_is_one_and_loses_its_key_part_with_v1() {
     };
     let refused = store.update_netbox_endpoint(stored.id, upgrade).await;
     assert!(matches!(refused, Err(Error::Invalid { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn database_is_made_for_its_owner_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(StoreOptions {
+        location: Location::File(folder.path().join("store.db")),
+        keys: keys("a key text"),
+        ..StoreOptions::default()
+    })
+    .await
+    .unwrap();
+    store.create_netbox_endpoint(netbox()).await.unwrap();
+    for name in ["store.db", "store.db-wal", "store.db-shm"] {
+        let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    store.close().await;
 }
 
 #[tokio::test]
