@@ -150,11 +150,12 @@ fn strange_and_useless_variables_are_noticed_and_foreign_ones_are_not() {
     let config = read(&[
         ("PROXBOX_RATE_LIMT", "100"),
         ("PROXBOX_DEBUG_CACHE", "1"),
+        ("PROXBOX_ENSURE_NETBOX_OBJECTS", "perhaps"),
         ("UVICORN_WORKERS", "4"),
         ("PATH", "/bin"),
     ])
     .unwrap();
-    assert_eq!(config.notices.len(), 3, "{:?}", config.notices);
+    assert_eq!(config.notices.len(), 4, "{:?}", config.notices);
     assert!(
         config
             .notices

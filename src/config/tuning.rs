@@ -25,8 +25,6 @@ pub struct Overrides {
     pub proxmox_retry_backoff: Option<Duration>,
     /// Requests to Proxmox side by side, where the request for the run says nothing.
     pub proxmox_fetch_concurrency: Option<usize>,
-    /// Whether tags, types and roles are created.
-    pub ensure_netbox_objects: Option<bool>,
     /// Whether a full run sweeps what Proxmox no longer has.
     pub delete_orphans: Option<bool>,
     /// The template of device names, with `{node}` in it.
@@ -47,7 +45,6 @@ pub(super) fn read(reader: &mut Reader) -> Overrides {
         proxmox_max_retries: reader.number("PROXMOX_API_RETRIES", 0..=100),
         proxmox_retry_backoff: reader.seconds("PROXMOX_API_RETRY_BACKOFF", 0.0..=300.0),
         proxmox_fetch_concurrency: reader.number("PROXBOX_PROXMOX_FETCH_CONCURRENCY", AT_ONCE),
-        ensure_netbox_objects: reader.flag("PROXBOX_ENSURE_NETBOX_OBJECTS"),
         delete_orphans: reader.flag("PROXBOX_DELETE_ORPHANS"),
         node_device_name_template: reader.text("PROXBOX_NODE_DEVICE_NAME_TEMPLATE"),
         expose_internal_errors: reader.flag("PROXBOX_EXPOSE_INTERNAL_ERRORS"),

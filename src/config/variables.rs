@@ -82,7 +82,6 @@ pub const VARIABLES: &[Variable] = &[
     variable("PROXMOX_API_RETRIES", "1", "0", "repetitions of a failed request to Proxmox, where the endpoint sets none"),
     variable("PROXMOX_API_RETRY_BACKOFF", "0.5", "0.5", "seconds before the first repetition, where the endpoint sets none"),
     variable("PROXBOX_PROXMOX_FETCH_CONCURRENCY", "8", "8", "requests to one Proxmox that a stage makes side by side, where the request for it does not say"),
-    variable("PROXBOX_ENSURE_NETBOX_OBJECTS", "true", "true", "has no effect: every run makes tags, types and roles that are missing, and none is made at the start"),
     variable("PROXBOX_DELETE_ORPHANS", "false", "false", "sweep what Proxmox no longer has at the end of a full run"),
     variable("PROXBOX_NODE_DEVICE_NAME_TEMPLATE", "{node}", "{node}", "names of node devices"),
     variable("PROXBOX_ALLOW_INSECURE_INFLUX_TLS", "1", "0", "let queries of figures ask InfluxDB without a look at its certificate"),
@@ -136,6 +135,10 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
         "each connection has limits of its own",
     ),
     ("PROXBOX_NETBOX_OPENAPI_PERSIST", "NetBox's schema is not read"),
+    (
+        "PROXBOX_ENSURE_NETBOX_OBJECTS",
+        "every run makes tags, types and roles that are missing, and none is made at the start",
+    ),
     (
         "PROXBOX_AUTH_LOCKOUT_HMAC_KEY",
         "failed sign-ins are counted under a key in the database",

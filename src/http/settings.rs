@@ -224,10 +224,6 @@ fn overlay(mut page: PluginSettings, overrides: &Overrides) -> PluginSettings {
         &mut page.proxmox.fetch_concurrency,
         overrides.proxmox_fetch_concurrency.as_ref(),
     );
-    set(
-        &mut page.sync.ensure_netbox_objects,
-        overrides.ensure_netbox_objects.as_ref(),
-    );
     set(&mut page.sync.delete_orphans, overrides.delete_orphans.as_ref());
     set(
         &mut page.sync.node_device_name_template,

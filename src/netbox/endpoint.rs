@@ -194,11 +194,12 @@ impl Endpoint {
 
     /// The scheme this row means when nothing is known about the server.
     pub(super) fn assumed_scheme(&self) -> Scheme {
-        self.scheme.unwrap_or(if self.port == 443 || self.looks_at_certificate() {
-            Scheme::Https
-        } else {
-            Scheme::Http
-        })
+        self.scheme
+            .unwrap_or(if self.port == 443 || self.looks_at_certificate() {
+                Scheme::Https
+            } else {
+                Scheme::Http
+            })
     }
 
     /// Whether the server must be asked for its scheme before the token may be sent.

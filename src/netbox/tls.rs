@@ -40,9 +40,7 @@ fn verifier(endpoint: &Endpoint, provider: &Arc<CryptoProvider>) -> Result<Arc<d
             provider: Arc::clone(provider),
         }));
     }
-    let extra = endpoint
-        .authority()
-        .map_or_else(|| Ok(Vec::new()), certificates)?;
+    let extra = endpoint.authority().map_or_else(|| Ok(Vec::new()), certificates)?;
     let decides = !extra.is_empty();
     if !endpoint.verify_tls && !decides {
         return Ok(Arc::new(Lenient {
@@ -160,8 +158,12 @@ mod tests {
     #[test]
     fn text_that_is_no_certificate_is_refused_whatever_verification_says() {
         let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        for (text, verify_tls) in [("nothing", true), ("nothing", false), (no_certificate, true), (no_certificate, false)]
-        {
+        for (text, verify_tls) in [
+            ("nothing", true),
+            ("nothing", false),
+            (no_certificate, true),
+            (no_certificate, false),
+        ] {
             let endpoint = Endpoint {
                 tls_ca_pem: Some(text.to_owned()),
                 verify_tls,

@@ -155,11 +155,7 @@ fn prepare(path: &Path) -> Result<(), Error> {
     if path.is_dir() {
         return Err(bad(path, "it is a directory"));
     }
-    let opened = fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path);
+    let opened = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path);
     opened
         .map(drop)
         .map_err(|error| bad(path, format!("it cannot be written: {error}")))

@@ -464,7 +464,10 @@ async fn database_is_made_for_its_owner_alone() {
     .unwrap();
     store.create_netbox_endpoint(netbox()).await.unwrap();
     for name in ["store.db", "store.db-wal", "store.db-shm"] {
-        let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        let mode = std::fs::metadata(folder.path().join(name))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
     store.close().await;

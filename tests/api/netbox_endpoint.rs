@@ -111,8 +111,14 @@ async fn way_to_netbox_is_checked_kept_and_used() {
         (json!({"base_path": "netbox"}), "base_path"),
         (json!({"base_path": "/a/../b"}), "base_path"),
         (json!({"tls_fingerprint": "AB:CD"}), "tls_fingerprint"),
-        (json!({"verify_ssl": true, "tls_ca_pem": "no certificate"}), "tls_ca_pem"),
-        (json!({"verify_ssl": false, "tls_ca_pem": "no certificate"}), "tls_ca_pem"),
+        (
+            json!({"verify_ssl": true, "tls_ca_pem": "no certificate"}),
+            "tls_ca_pem",
+        ),
+        (
+            json!({"verify_ssl": false, "tls_ca_pem": "no certificate"}),
+            "tls_ca_pem",
+        ),
         (
             json!({"tls_fingerprint": "AB".repeat(32), "tls_ca_pem": "no certificate"}),
             "tls_ca_pem",

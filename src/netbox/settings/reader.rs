@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::InvalidSetting;
-use crate::reconcile::ObjectId;
 
 const INT_MAX: u64 = 2_147_483_647;
 
@@ -17,7 +16,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    pub(super) fn refuse<T>(&mut self, key: &'static str, expected: &str) -> Option<T> {
+    fn refuse<T>(&mut self, key: &'static str, expected: &str) -> Option<T> {
         self.invalid.push(InvalidSetting {
             key,
             problem: format!("must be {expected}"),
@@ -61,13 +60,7 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn lines(&mut self, key: &'static str) -> Option<Vec<String>> {
-        let text = self.text(key)?;
-        let lines = text.split(['\n', ',']).map(str::trim).filter(|line| !line.is_empty());
-        Some(lines.map(str::to_owned).collect())
-    }
-
-    pub(super) fn float(&mut self, key: &'static str, range: RangeInclusive<f64>) -> Option<f64> {
+    fn float(&mut self, key: &'static str, range: RangeInclusive<f64>) -> Option<f64> {
         let value = self.value(key)?;
         let found = value
             .as_str()
@@ -78,7 +71,7 @@ impl Reader<'_> {
             .or_else(|| self.refuse(key, &expected()))
     }
 
-    pub(super) fn number(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
+    fn number(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
         let value = self.value(key)?;
         let found = value
             .as_str()
@@ -100,10 +93,6 @@ impl Reader<'_> {
             .and_then(|number| u32::try_from(number).ok())
     }
 
-    pub(super) fn milliseconds(&mut self, key: &'static str) -> Option<Duration> {
-        self.number(key, 0..=INT_MAX).map(Duration::from_millis)
-    }
-
     /// A time limit, for which 0 means that nothing is set.
     pub(super) fn whole_seconds(&mut self, key: &'static str) -> Option<Duration> {
         self.number(key, 0..=86_400)
@@ -113,17 +102,5 @@ impl Reader<'_> {
 
     pub(super) fn seconds(&mut self, key: &'static str, range: RangeInclusive<f64>) -> Option<Duration> {
         self.float(key, range).map(Duration::from_secs_f64)
-    }
-
-    /// A row of NetBox, given as its number or as an object with an `id`; 0 means that nothing is set.
-    pub(super) fn object(&mut self, key: &'static str) -> Option<ObjectId> {
-        let value = self.value(key)?;
-        let id = value.get("id").unwrap_or(value);
-        let number = id.as_u64().or_else(|| id.as_str()?.trim().parse().ok());
-        match number {
-            Some(0) => None,
-            Some(number) => Some(ObjectId(number)),
-            None => self.refuse(key, "the number of a row"),
-        }
     }
 }
