@@ -2,7 +2,7 @@
 //!
 //! The page is read in the background; but the first run waits for it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -32,7 +32,7 @@ pub struct Settings {
 #[derive(Debug)]
 struct Shared {
     overrides: Overrides,
-    // A plain mutex: held to copy a pointer, never across an await.
+    // A plain mutex: held to look at the state and change it, never across an await.
     state: Mutex<State>,
     changed: Notify,
 }
@@ -82,45 +82,47 @@ impl Settings {
 
     /// Forgets what the page of another NetBox said, and has that of this one read soon: the NetBox endpoint has changed.
     pub fn start_over(&self) {
-        let generation = self.state().generation + 1;
-        self.keep(unread(&self.shared.overrides, generation));
+        let mut state = self.lock();
+        *state = unread(&self.shared.overrides, state.generation + 1);
+        drop(state);
         self.shared.changed.notify_one();
     }
 
     fn state(&self) -> State {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().clone()
     }
 
-    fn keep(&self, state: State) {
-        *self.shared.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes over what the plugin's page says, or keeps the last good copy. Answers when to read it again: at once, where it
     /// was asked of a NetBox that is not the one of this `generation`.
     fn take(&self, page: Result<PluginSettings, netbox::Error>, generation: u64) -> Duration {
-        if self.state().generation != generation {
+        let page = page.map(|mut page| {
+            refuse_bad_template(&mut page);
+            Arc::new(overlay(page, &self.shared.overrides))
+        });
+        let mut state = self.lock();
+        if state.generation != generation {
             return Duration::ZERO;
         }
         match page {
-            Ok(mut page) => {
-                refuse_bad_template(&mut page);
-                warn_of_invalid(&page);
-                let effective = Arc::new(overlay(page, &self.shared.overrides));
-                self.keep(State {
-                    effective,
+            Ok(effective) => {
+                *state = State {
+                    effective: Arc::clone(&effective),
                     is_denied: false,
                     is_read: true,
                     generation,
-                });
+                };
+                drop(state);
+                warn_of_invalid(&effective);
                 GOOD_FOR
             }
             Err(error) => {
+                state.is_denied = matches!(error.kind(), ErrorKind::Permission | ErrorKind::Authentication);
+                drop(state);
                 warn!(%error, "plugin settings cannot be read");
-                let is_denied = matches!(error.kind(), ErrorKind::Permission | ErrorKind::Authentication);
-                self.keep(State {
-                    is_denied,
-                    ..self.state()
-                });
                 AGAIN_AFTER
             }
         }
@@ -363,6 +365,25 @@ mod tests {
         let late = PluginSettings::from_answer(&json!({"delete_orphans": true}));
         assert_eq!(state.settings.take(Ok(late), asked_before), Duration::ZERO);
         assert_eq!(state.settings.effective().sync.delete_orphans, None);
+    }
+
+    #[test]
+    fn answer_of_the_netbox_before_never_holds_once_another_is_in_its_place() {
+        let settings = Settings::new(Overrides::default());
+        let page = PluginSettings::from_answer(&json!({"delete_orphans": true}));
+        for generation in 0..1000 {
+            let both = std::sync::Barrier::new(2);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    both.wait();
+                    settings.take(Ok(page.clone()), generation);
+                });
+                both.wait();
+                settings.start_over();
+            });
+            let state = settings.state();
+            assert_eq!((state.generation, state.is_read), (generation + 1, false));
+        }
     }
 
     #[tokio::test]
