@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::AppState;
 use crate::config::Overrides;
@@ -40,6 +40,9 @@ struct Shared {
 #[derive(Debug, Clone, Default)]
 struct State {
     effective: Arc<PluginSettings>,
+    /// Whether the page could not be read when it was asked for last.
+    is_failing: bool,
+    /// Whether that was because NetBox does not show it to this token.
     is_denied: bool,
     /// Whether the plugin's page has been read.
     is_read: bool,
@@ -109,24 +112,64 @@ impl Settings {
         }
         match page {
             Ok(effective) => {
-                *state = State {
+                let now = State {
                     effective: Arc::clone(&effective),
+                    is_failing: false,
                     is_denied: false,
                     is_read: true,
                     generation,
                 };
+                let before = std::mem::replace(&mut *state, now);
                 drop(state);
-                warn_of_invalid(&effective);
+                before.tell_page(&effective);
                 GOOD_FOR
             }
             Err(error) => {
-                state.is_denied = matches!(error.kind(), ErrorKind::Permission | ErrorKind::Authentication);
+                let is_denied = matches!(error.kind(), ErrorKind::Permission | ErrorKind::Authentication);
+                let is_known = state.is_failing && state.is_denied == is_denied;
+                (state.is_failing, state.is_denied) = (true, is_denied);
                 drop(state);
-                warn!(%error, "plugin settings cannot be read");
+                if is_known {
+                    tell_failure_again(&error);
+                } else {
+                    warn_of_failure(&error);
+                }
                 AGAIN_AFTER
             }
         }
     }
+}
+
+impl State {
+    /// Tells what is new of the page that comes after this state.
+    fn tell_page(&self, page: &PluginSettings) {
+        if self.is_failing {
+            info!("plugin settings can be read again");
+        }
+        for setting in &page.invalid {
+            if self.effective.invalid.contains(setting) {
+                tell_invalid_again(setting);
+            } else {
+                warn_of_invalid(setting);
+            }
+        }
+    }
+}
+
+fn warn_of_failure(error: &netbox::Error) {
+    warn!(%error, "plugin settings cannot be read");
+}
+
+fn tell_failure_again(error: &netbox::Error) {
+    debug!(%error, "plugin settings still cannot be read");
+}
+
+fn warn_of_invalid(setting: &InvalidSetting) {
+    warn!(setting = setting.key, problem = %setting.problem, "plugin setting ignored");
+}
+
+fn tell_invalid_again(setting: &InvalidSetting) {
+    debug!(setting = setting.key, problem = %setting.problem, "plugin setting still ignored");
 }
 
 /// Before the plugin's page is read.
@@ -146,12 +189,6 @@ fn refuse_bad_template(page: &mut PluginSettings) {
             key: "node_device_name_template",
             problem: format!("must be {TEMPLATE_FORM}"),
         });
-    }
-}
-
-fn warn_of_invalid(page: &PluginSettings) {
-    for setting in &page.invalid {
-        warn!(setting = setting.key, problem = %setting.problem, "plugin setting ignored");
     }
 }
 
@@ -241,6 +278,7 @@ fn overlay(mut page: PluginSettings, overrides: &Overrides) -> PluginSettings {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use serde_json::json;
     use wiremock::matchers::{header, path};
@@ -257,6 +295,9 @@ mod tests {
     use crate::sync::{EndpointFilter, Registry};
     use crate::telemetry::Ring;
     use tokio_util::task::TaskTracker;
+    use tracing::Level;
+    use tracing::subscriber::with_default;
+    use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
     const PAGE: &str = "/api/plugins/proxbox/settings/runtime/";
 
@@ -365,6 +406,56 @@ mod tests {
         let late = PluginSettings::from_answer(&json!({"delete_orphans": true}));
         assert_eq!(state.settings.take(Ok(late), asked_before), Duration::ZERO);
         assert_eq!(state.settings.effective().sync.delete_orphans, None);
+    }
+
+    /// Counts warnings.
+    struct Warnings(Arc<AtomicUsize>);
+
+    impl<S: tracing::Subscriber> Layer<S> for Warnings {
+        fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+            if *event.metadata().level() == Level::WARN {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_warned_of_once_and_again_after_it_was_right() {
+        let count = Arc::new(AtomicUsize::new(0));
+        let settings = Settings::new(Overrides::default());
+        let page = |row: serde_json::Value| Ok(PluginSettings::from_answer(&row));
+        let down = |last: &str| Err(netbox::Error::Down { last: last.to_owned() });
+        let denied = || {
+            Err(netbox::Error::PermissionDenied {
+                path: PAGE.to_owned(),
+                detail: String::new(),
+            })
+        };
+        let bad = || page(json!({"netbox_timeout": "soon"}));
+        let worse = || page(json!({"netbox_timeout": "soon", "delete_orphans": "perhaps"}));
+        let cases = [
+            (bad(), 1),
+            (bad(), 0),
+            (worse(), 1),
+            (page(json!({})), 0),
+            (bad(), 1),
+            (down("no answer in time"), 1),
+            (down("no connection"), 0),
+            (denied(), 1),
+            (denied(), 0),
+            (down("no connection"), 1),
+            (bad(), 0),
+            (denied(), 1),
+        ];
+        with_default(
+            tracing_subscriber::registry().with(Warnings(Arc::clone(&count))),
+            || {
+                for (number, (answer, expected)) in cases.into_iter().enumerate() {
+                    settings.take(answer, 0);
+                    assert_eq!(count.swap(0, Ordering::Relaxed), expected, "case {number}");
+                }
+            },
+        );
     }
 
     #[test]
