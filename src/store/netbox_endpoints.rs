@@ -1,5 +1,7 @@
 //! The NetBox that this service writes to.
 
+use std::fmt;
+
 use secrecy::SecretString;
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
@@ -85,7 +87,7 @@ impl Default for NetBoxSettings {
 }
 
 /// A stored NetBox endpoint; its secrets are opened in a step of their own.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NetBoxEndpoint {
     /// Its id.
     pub id: i64,
@@ -93,6 +95,16 @@ pub struct NetBoxEndpoint {
     pub settings: NetBoxSettings,
     token_key: Option<Vec<u8>>,
     token: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for NetBoxEndpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("NetBoxEndpoint")
+            .field("id", &self.id)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The secrets of a NetBox endpoint.

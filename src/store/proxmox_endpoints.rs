@@ -1,5 +1,7 @@
 //! The Proxmox endpoints that this service reads.
 
+use std::fmt;
+
 use secrecy::SecretString;
 use serde::Serialize;
 use sqlx::{Arguments, Sqlite, Transaction};
@@ -123,7 +125,7 @@ impl Default for ProxmoxSettings {
 }
 
 /// A stored Proxmox endpoint; its credentials are opened in a step of their own.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ProxmoxEndpoint {
     /// Its id.
     pub id: i64,
@@ -133,6 +135,17 @@ pub struct ProxmoxEndpoint {
     pub token_name: Option<String>,
     pub(super) password: Option<Vec<u8>>,
     pub(super) token_value: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for ProxmoxEndpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ProxmoxEndpoint")
+            .field("id", &self.id)
+            .field("settings", &self.settings)
+            .field("token_name", &self.token_name)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The credentials of a Proxmox endpoint.

@@ -1,5 +1,7 @@
 //! Endpoints of the sister products: backup servers and datacenter managers. Both tables have the same columns.
 
+use std::fmt;
+
 use secrecy::SecretString;
 use serde::Serialize;
 use sqlx::query::Query;
@@ -94,13 +96,23 @@ pub struct SisterSettings {
 }
 
 /// A stored endpoint; its secret is opened in a step of its own.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SisterEndpoint {
     /// Its id.
     pub id: i64,
     /// Its settings.
     pub settings: SisterSettings,
     token_secret: Vec<u8>,
+}
+
+impl fmt::Debug for SisterEndpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("SisterEndpoint")
+            .field("id", &self.id)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An endpoint as it is to become.

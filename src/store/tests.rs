@@ -92,6 +92,23 @@ fn netbox() -> NetBoxDraft {
     }
 }
 
+fn backup_server(token_secret: &str) -> SisterDraft {
+    SisterDraft {
+        settings: SisterSettings {
+            name: "pbs".to_owned(),
+            host: "pbs.example.net".to_owned(),
+            port: 8007,
+            token_id: "audit@pbs!netbox".to_owned(),
+            fingerprint: None,
+            verify_ssl: false,
+            enabled: true,
+            timeout_seconds: 30,
+            allow_writes: false,
+        },
+        token_secret: SecretChange::Set(Some(secret(token_secret))),
+    }
+}
+
 #[tokio::test]
 async fn first_key_is_registered_once_and_for_good() {
     let store = memory().await;
@@ -474,6 +491,29 @@ async fn database_is_made_for_its_owner_alone() {
 }
 
 #[tokio::test]
+async fn debug_form_of_a_row_shows_nothing_of_its_secrets_though_they_are_not_sealed() {
+    let store = Store::open(StoreOptions {
+        allow_plaintext: true,
+        ..StoreOptions::default()
+    })
+    .await
+    .unwrap();
+    let proxmox = store.create_proxmox_endpoint(proxmox("lab")).await.unwrap();
+    let netbox = store.create_netbox_endpoint(netbox()).await.unwrap();
+    let server = backup_server("server-secret-1234");
+    let server = store
+        .create_sister_endpoint(Sister::BackupServer, &server)
+        .await
+        .unwrap();
+    let shown = format!("{proxmox:?} {netbox:?} {server:?}");
+    assert!(shown.contains("lab") && shown.contains("pbs.example.net"), "{shown}");
+    for secret in ["token-secret-4711", "netbox-secret-0815", "server-secret-1234"] {
+        let bytes = format!("{:?}", secret.as_bytes());
+        assert!(!shown.contains(secret) && !shown.contains(&bytes), "{secret}: {shown}");
+    }
+}
+
+#[tokio::test]
 async fn no_secret_stands_in_the_file_or_in_debug_output() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
@@ -788,23 +828,12 @@ async fn backup_server_of_the_reference_keeps_its_id_and_secret() {
 #[tokio::test]
 async fn endpoint_that_is_stored_again_as_it_is_stays_as_it_was_sealed() {
     let store = memory().await;
-    let settings = SisterSettings {
-        name: "pbs".to_owned(),
-        host: "pbs.example.net".to_owned(),
-        port: 8007,
-        token_id: "audit@pbs!netbox".to_owned(),
-        fingerprint: None,
-        verify_ssl: false,
-        enabled: true,
-        timeout_seconds: 30,
-        allow_writes: false,
-    };
-    let draft = SisterDraft {
-        settings,
-        token_secret: SecretChange::Set(Some(secret("first"))),
-    };
     let sister = Sister::BackupServer;
-    let id = store.create_sister_endpoint(sister, &draft).await.unwrap().id;
+    let id = store
+        .create_sister_endpoint(sister, &backup_server("first"))
+        .await
+        .unwrap()
+        .id;
     let sealed = async || {
         let query = "SELECT token_secret FROM pbs_endpoints";
         sqlx::query_scalar::<_, Vec<u8>>(query)
