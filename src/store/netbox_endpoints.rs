@@ -8,7 +8,6 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
 use super::cipher::Place;
-use super::secrets::write_cell;
 use super::{Error, SecretChange, Store};
 
 const TABLE: &str = "netbox_endpoints";
@@ -347,14 +346,7 @@ impl Store {
         draft: &NetBoxDraft,
     ) -> Result<(), Error> {
         for (column, change) in [("token_key", &draft.token_key), ("token", &draft.token)] {
-            if let SecretChange::Set(secret) = change {
-                let place = place(id, column);
-                let sealed = secret
-                    .as_ref()
-                    .map(|secret| self.seal_cell(place, secret))
-                    .transpose()?;
-                write_cell(transaction, place, sealed.as_deref(), None).await?;
-            }
+            self.write_secret(transaction, place(id, column), change).await?;
         }
         Ok(())
     }

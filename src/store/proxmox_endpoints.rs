@@ -8,7 +8,6 @@ use sqlx::{Arguments, Sqlite, Transaction};
 
 use super::cipher::Place;
 use super::proxmox_rows::{INSERT, UPDATE, arguments};
-use super::secrets::write_cell;
 use super::{Error, SecretChange, Store};
 
 const TABLE: &str = "proxmox_endpoints";
@@ -330,14 +329,7 @@ impl Store {
         draft: &ProxmoxDraft,
     ) -> Result<(), Error> {
         for (column, change) in [("password", &draft.password), ("token_value", &draft.token_value)] {
-            if let SecretChange::Set(secret) = change {
-                let place = place(id, column);
-                let sealed = secret
-                    .as_ref()
-                    .map(|secret| self.seal_cell(place, secret))
-                    .transpose()?;
-                write_cell(transaction, place, sealed.as_deref(), None).await?;
-            }
+            self.write_secret(transaction, place(id, column), change).await?;
         }
         Ok(())
     }

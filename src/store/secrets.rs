@@ -104,6 +104,27 @@ impl Store {
         }
     }
 
+    /// Does to the secret at `place` what `change` says.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoKey`] where there is no key and plain text is not allowed.
+    pub(super) async fn write_secret(
+        &self,
+        transaction: &mut Transaction<'static, Sqlite>,
+        place: Place,
+        change: &SecretChange,
+    ) -> Result<(), Error> {
+        let SecretChange::Set(secret) = change else {
+            return Ok(());
+        };
+        let sealed = secret
+            .as_ref()
+            .map(|secret| self.seal_cell(place, secret))
+            .transpose()?;
+        write_cell(transaction, place, sealed.as_deref(), None).await
+    }
+
     /// Whether `secret` is what is stored at `place`. What does not open is something else.
     pub(super) fn is_stored(&self, place: Place, stored: Option<&[u8]>, secret: Option<&SecretString>) -> bool {
         let old = match stored
