@@ -20,7 +20,6 @@ use super::error::Error;
 use super::page;
 use super::query::Query;
 use super::rights::{self, Rights};
-use super::traffic::Traffic;
 use super::transport::{Call, Class, Failure, Transport};
 use super::version::{NetBoxVersion, Status};
 use super::write::{self, WriteError};
@@ -107,11 +106,6 @@ impl Client {
     /// The schema id of this handle's branch; `None` on the main data.
     pub fn branch(&self) -> Option<&str> {
         self.branch.as_ref().map(|branch| branch.schema_id.as_str())
-    }
-
-    /// What was sent and received by this client and all its handles.
-    pub fn traffic(&self) -> Traffic {
-        self.shared.transport.counters.read()
     }
 
     /// Release and plugins. A success is kept for 5 minutes, a failure for 5 seconds.

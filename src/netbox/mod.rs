@@ -35,7 +35,6 @@ pub mod settings;
 mod stagger;
 pub mod standin;
 mod tls;
-mod traffic;
 mod transport;
 mod version;
 mod write;
@@ -50,7 +49,6 @@ pub use query::Query;
 pub use refusal::{FieldError, RowRefusal};
 pub use rights::{Action, Rights};
 pub use settings::{PluginSettings, fetch_settings};
-pub use traffic::Traffic;
 pub use version::{NetBoxVersion, Status};
 pub use write::WriteError;
 

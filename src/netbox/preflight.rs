@@ -85,20 +85,6 @@ impl Preflight {
     pub fn plugin_version(&self) -> Option<&str> {
         self.status.as_ref().ok()?.plugin_version()
     }
-
-    /// Whether the token is accepted.
-    pub const fn is_authenticated(&self) -> bool {
-        matches!(self.authentication, Authentication::Accepted)
-    }
-
-    /// Whether the token can write; `None` when that could not be found out.
-    pub const fn can_write(&self) -> Option<bool> {
-        match self.write {
-            WriteAccess::Allowed => Some(true),
-            WriteAccess::ReadOnlyToken | WriteAccess::NoRight => Some(false),
-            WriteAccess::Unknown(_) => None,
-        }
-    }
 }
 
 /// Asks for release and plugins, makes one authenticated read, and finds out whether the token can write. Changes

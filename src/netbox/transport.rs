@@ -20,7 +20,6 @@ use super::retry::{self, Budget};
 use super::scheme;
 use super::stagger::Stagger;
 use super::tls;
-use super::traffic::Counters;
 use super::version::NetBoxVersion;
 
 /// Longest silence inside an answer that has begun.
@@ -134,7 +133,6 @@ pub(super) struct Transport {
     places: Option<Semaphore>,
     breaker: Breaker,
     budget: Budget,
-    pub(super) counters: Counters,
 }
 
 impl Transport {
@@ -160,7 +158,6 @@ impl Transport {
                 .map(|total| Semaphore::new(total.clamp(1, Semaphore::MAX_PERMITS))),
             breaker: Breaker::default(),
             budget: Budget::new(),
-            counters: Counters::default(),
             endpoint,
         })
     }
@@ -220,7 +217,6 @@ impl Transport {
                 && let Some(pause) = self.pause_before_repeating(call, attempt, &outcome)
             {
                 may_have_landed |= !is_certainly_not_done(&outcome);
-                self.counters.repeated();
                 tracing::debug!(
                     path = call.path,
                     attempt,
@@ -327,8 +323,6 @@ impl Transport {
         if let Some(body) = &call.body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
-        self.counters
-            .sent(call.is_write(), call.body.as_ref().map_or(0, Bytes::len));
         let sorted = |error: reqwest::Error| sort(error, call.path, base, (limit, limit == own));
         let mut response = request.send().await.map_err(sorted)?;
         if response.status().is_redirection() {
@@ -351,7 +345,6 @@ impl Transport {
                 is_tunable: false,
             })?;
             let Some(chunk) = chunk.map_err(sorted)? else { break };
-            self.counters.received(chunk.len());
             if body.len() + chunk.len() > largest {
                 return Err(Error::TooLarge {
                     path: call.path.to_owned(),

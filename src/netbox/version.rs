@@ -51,12 +51,6 @@ impl NetBoxVersion {
     pub const fn has_cursor_paging(self) -> bool {
         self.is_at_least(4, 6)
     }
-
-    /// A refused bulk request names its rows by index or id (4.7); before, a refused POST is a list with one object
-    /// per row and a refused PATCH names no row.
-    pub const fn names_refused_rows_by_errors(self) -> bool {
-        self.is_at_least(4, 7)
-    }
 }
 
 impl fmt::Display for NetBoxVersion {
@@ -70,14 +64,8 @@ impl fmt::Display for NetBoxVersion {
 pub struct Status {
     /// The release.
     pub version: NetBoxVersion,
-    /// The release in NetBox's own spelling, suffixes included.
-    pub version_text: String,
     /// Installed plugins: name and release.
     pub plugins: BTreeMap<String, String>,
-    /// The release of Python, where told.
-    pub python_version: Option<String>,
-    /// How many background workers run; without one, the plugin's jobs wait for ever.
-    pub workers: Option<u64>,
 }
 
 impl Status {
@@ -98,10 +86,7 @@ impl<'de> Deserialize<'de> for Status {
         });
         Ok(Self {
             version,
-            version_text: read.netbox_full_version.unwrap_or(read.netbox_version),
             plugins: plugins.collect(),
-            python_version: read.python_version,
-            workers: read.rq_workers_running,
         })
     }
 }
@@ -111,13 +96,7 @@ impl<'de> Deserialize<'de> for Status {
 struct ReadStatus {
     netbox_version: String,
     #[serde(default)]
-    netbox_full_version: Option<String>,
-    #[serde(default)]
     plugins: BTreeMap<String, serde_json::Value>,
-    #[serde(default)]
-    python_version: Option<String>,
-    #[serde(default)]
-    rq_workers_running: Option<u64>,
 }
 
 #[cfg(test)]
@@ -144,18 +123,12 @@ mod tests {
 
     #[test]
     fn features_begin_with_their_release() {
-        let cases = [
-            ("4.5.8", false, false),
-            ("4.6.0", true, false),
-            ("4.7.3", true, true),
-            ("5.0.0", true, true),
-        ];
-        for (text, cursor, errors) in cases {
+        let cases = [("4.5.8", false), ("4.6.0", true), ("4.7.3", true), ("5.0.0", true)];
+        for (text, expected) in cases {
             let version = NetBoxVersion::parse(text).unwrap();
-            assert_eq!(version.has_cursor_paging(), cursor, "{text}");
-            assert_eq!(version.has_vm_types(), cursor, "{text}");
-            assert_eq!(version.has_add_tags(), cursor, "{text}");
-            assert_eq!(version.names_refused_rows_by_errors(), errors, "{text}");
+            assert_eq!(version.has_cursor_paging(), expected, "{text}");
+            assert_eq!(version.has_vm_types(), expected, "{text}");
+            assert_eq!(version.has_add_tags(), expected, "{text}");
         }
     }
 }

@@ -55,23 +55,6 @@ impl WriteError {
             Self::Uncertain(error) | Self::Failed(error) => error.kind(),
         }
     }
-
-    /// Whether the same rows may be written a little later (after a new read, where the fate is unknown).
-    pub const fn is_transient(&self) -> bool {
-        match self {
-            Self::Rows { .. } | Self::Batch { .. } => false,
-            Self::Uncertain(error) | Self::Failed(error) => error.is_transient(),
-        }
-    }
-
-    /// A stable word for machines.
-    pub const fn reason(&self) -> &'static str {
-        match self {
-            Self::Rows { status: 403, .. } => "netbox_permission_denied",
-            Self::Rows { .. } | Self::Batch { .. } => "netbox_refused",
-            Self::Uncertain(error) | Self::Failed(error) => error.reason(),
-        }
-    }
 }
 
 impl From<Failure> for WriteError {

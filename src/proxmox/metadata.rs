@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::Deserialize as _;
 use tokio::time::Instant;
@@ -38,9 +38,7 @@ pub struct Metadata {
     pub address: String,
     /// The name an earlier answer gave, for use while the mode is limited.
     pub last_known_name: Option<String>,
-    /// When this was fetched, by the wall clock.
-    pub fetched_at: SystemTime,
-    /// When this was fetched, by the clock that only goes forward.
+    /// When this was fetched.
     fetched: Instant,
 }
 
@@ -270,7 +268,6 @@ impl Session {
             status,
             capabilities,
             address,
-            fetched_at: SystemTime::now(),
             fetched: Instant::now(),
         })
     }

@@ -79,11 +79,6 @@ impl Pool {
         Ok(session)
     }
 
-    /// The session at hand for `key`, for what is known without asking.
-    pub fn find(&self, key: EndpointKey) -> Option<Session> {
-        self.lock().sessions.get(&key).map(|held| held.session.clone())
-    }
-
     /// Drops the session of an endpoint that was changed, disabled or deleted.
     pub fn forget(&self, key: EndpointKey) {
         self.lock().sessions.remove(&key);
@@ -121,9 +116,8 @@ mod tests {
         changed.port = 443;
         let second = pool.session(changed.clone()).unwrap();
         assert!(!is_same(&first, &second));
-        assert!(is_same(&second, &pool.find(base.key).unwrap()));
+        assert!(is_same(&second, &pool.session(changed.clone()).unwrap()));
         pool.forget(base.key);
-        assert!(pool.find(base.key).is_none());
         assert!(!is_same(&second, &pool.session(changed).unwrap()));
     }
 
@@ -133,7 +127,6 @@ mod tests {
         let base = endpoint(Some("pve.example"), None);
         pool.session(base.clone()).unwrap();
         pool.close();
-        assert!(pool.find(base.key).is_none());
         assert!(matches!(pool.session(base), Err(Error::Closed)));
     }
 }

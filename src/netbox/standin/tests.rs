@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::netbox::objects::{Cluster, Device, DeviceState, Object, Site, Storage};
-use crate::netbox::{Client, Endpoint, Error, Query, Scheme, Token, WriteError, fetch_settings, preflight};
+use crate::netbox::preflight::{Authentication, WriteAccess, preflight};
+use crate::netbox::{Client, Endpoint, Error, Query, Scheme, Token, WriteError, fetch_settings};
 use crate::reconcile::{ObjectId, Stored};
 
 const SITES: &str = "/api/dcim/sites/";
@@ -117,8 +118,8 @@ async fn fresh_netbox_passes_the_preflight_and_tells_the_plugin_settings() {
     let standin = standin().await;
     let client = client(&standin);
     let found = preflight(&client).await;
-    assert!(found.is_authenticated());
-    assert_eq!(found.can_write(), Some(true));
+    assert!(matches!(found.authentication, Authentication::Accepted), "{found:?}");
+    assert!(matches!(found.write, WriteAccess::Allowed), "{found:?}");
     assert_eq!(found.plugin_version(), Some("0.0.29.post6"));
     let settings = fetch_settings(&client).await.unwrap();
     assert!(settings.invalid.is_empty(), "{:?}", settings.invalid);
