@@ -17,7 +17,7 @@
 //! * [`error`]: the kinds of failure that callers can tell apart.
 //! * [`endpoint`]: who a configured Proxmox address is, so that its numbers are never mixed with others.
 //! * [`config`]: every environment variable, its unit and default, read once at start.
-//! * [`telemetry`]: logs to the terminal and into a ring in memory, with secrets taken out.
+//! * [`telemetry`]: logs to standard output, with secrets taken out.
 //! * [`reconcile`]: the engine. Compares desired with actual rows and makes a plan; knows neither side, does no I/O.
 //! * [`proxmox`]: the read side. Speaks Proxmox's own words over its wire protocol; holds a mock of it too.
 //! * [`blocking`]: the read side again, for callers without a runtime.

@@ -35,16 +35,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     (
         "http",
-        &[
-            "error",
-            "endpoint",
-            "config",
-            "telemetry",
-            "netbox",
-            "proxmox",
-            "store",
-            "sync",
-        ],
+        &["error", "endpoint", "config", "netbox", "proxmox", "store", "sync"],
     ),
 ];
 

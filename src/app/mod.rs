@@ -28,7 +28,6 @@ use crate::http::{self, AppState, Sisters};
 use crate::proxmox::description::Catalog;
 use crate::store::{Keys, Location, LockoutPolicy, Store, StoreOptions};
 use crate::sync::{Registry, TEMPLATE_FORM, is_device_name_template};
-use crate::telemetry::Ring;
 use crate::{netbox, proxmox};
 
 pub use error::Error;
@@ -46,18 +45,15 @@ const CLOSE_PATIENCE: Duration = Duration::from_millis(500);
 pub struct Start {
     /// The environment.
     pub config: Config,
-    /// Where log records are kept.
-    pub logs: Ring,
     /// The time that sign-ins and keys are judged by.
     pub clock: fn() -> OffsetDateTime,
 }
 
 impl Start {
     /// A start under `config`, with the system's clock.
-    pub fn new(config: Config, logs: Ring) -> Self {
+    pub fn new(config: Config) -> Self {
         Self {
             config,
-            logs,
             clock: OffsetDateTime::now_utc,
         }
     }
@@ -123,7 +119,6 @@ impl Service {
             sisters: Sisters::default(),
             netbox: Arc::new(netbox::Pool::new()),
             runs: Registry::new(Some(ended)),
-            logs: start.logs,
             stopping: stop.child_token(),
         };
         let no_more_runs = CancellationToken::new();

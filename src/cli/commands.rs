@@ -32,9 +32,9 @@ pub(super) fn say(text: &str) -> Result<(), Failure> {
 }
 
 pub(super) fn serve(config: Config) -> Result<(), Failure> {
-    let logs = telemetry::start(config.log);
+    telemetry::start(config.log);
     let runtime = Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(app::run(app::Start::new(config, logs)));
+    let served = runtime.block_on(app::run(app::Start::new(config)));
     // What was cut off must not keep the process alive.
     runtime.shutdown_background();
     Ok(served?)

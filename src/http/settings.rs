@@ -293,7 +293,6 @@ mod tests {
     use crate::stages::Family;
     use crate::store::{NetBoxDraft, NetBoxSettings, SecretChange, Store, StoreOptions, TokenVersion};
     use crate::sync::{EndpointFilter, Registry};
-    use crate::telemetry::Ring;
     use tokio_util::task::TaskTracker;
     use tracing::Level;
     use tracing::subscriber::with_default;
@@ -336,7 +335,6 @@ mod tests {
             netbox: Arc::default(),
             runs: Registry::new(None),
             tasks: TaskTracker::new(),
-            logs: Ring::default(),
             stopping: CancellationToken::new(),
         }
     }

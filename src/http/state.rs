@@ -15,7 +15,6 @@ use crate::netbox::{Client, Endpoint, Scheme, Token};
 use crate::proxmox::description::Catalog;
 use crate::store::{NetBoxEndpoint, NetBoxSettings, Store, TokenVersion};
 use crate::sync::Registry;
-use crate::telemetry::Ring;
 use crate::{netbox, proxmox};
 
 /// What every handler can reach; clones share it.
@@ -39,8 +38,6 @@ pub struct AppState {
     pub substitute: Option<Arc<Substitute>>,
     /// The settings in force.
     pub settings: Settings,
-    /// The latest log records.
-    pub logs: Ring,
     /// Work that goes on when its client leaves; the service waits for it when it goes down.
     pub tasks: TaskTracker,
     /// Cancelled when the service goes down: answers without an end of their own end then.

@@ -1,10 +1,9 @@
 //! Logging: where records go, how they look, and what is taken out of them.
 //!
-//! Records go to standard output and into a [`Ring`] in memory. Secrets are not logged in the first place; what looks like
-//! one is taken out all the same, on the way to both.
+//! Records go to standard output. Secrets are not logged in the first place; what looks like one is taken out all the
+//! same.
 
 mod redact;
-mod ring;
 mod writer;
 
 use std::io::IsTerminal;
@@ -18,27 +17,19 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
 use crate::config::{Log, LogFormat, LogLevel};
-pub use redact::redact;
-pub use ring::{Record, Ring};
 use writer::Redacted;
 
-/// Starts logging for the whole process, and answers with the records in memory. Panics are logged too.
-///
-/// A second call has no effect but that its ring stays empty.
-pub fn start(log: Log) -> Ring {
-    let ring = Ring::default();
+/// Starts logging for the whole process. Panics are logged too. A second call has no effect.
+pub fn start(log: Log) {
     let is_terminal = std::io::stdout().is_terminal();
-    let subscriber = Registry::default()
-        .with(ring.layer().with_filter(filter(LevelFilter::DEBUG)))
-        .with(printer(log, is_terminal, std::io::stdout));
+    let subscriber = Registry::default().with(printer(log, is_terminal, std::io::stdout));
     if subscriber.try_init().is_ok() {
         panic::set_hook(Box::new(log_panic));
     }
-    ring
 }
 
 /// Prints records to `output`.
-fn printer<W>(log: Log, is_terminal: bool, output: W) -> Box<dyn Layer<Registered> + Send + Sync>
+fn printer<W>(log: Log, is_terminal: bool, output: W) -> Box<dyn Layer<Registry> + Send + Sync>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -60,12 +51,6 @@ where
         }
     }
 }
-
-/// The registry with the ring's layer on it.
-type Registered = tracing_subscriber::layer::Layered<
-    tracing_subscriber::filter::Filtered<ring::RingLayer, Targets, Registry>,
-    Registry,
->;
 
 const fn level(level: LogLevel) -> LevelFilter {
     match level {

@@ -23,7 +23,7 @@ const SCHEMES: [&str; 3] = ["Bearer ", "Basic ", "Token "];
 
 /// `text` without what looks like a secret: user information in URLs, values of names such as `token=` or `"password":`,
 /// and what follows the name of an authentication scheme.
-pub fn redact(text: &str) -> Cow<'_, str> {
+pub(super) fn redact(text: &str) -> Cow<'_, str> {
     let mut output = String::new();
     let mut kept = 0;
     let mut place = 0;

@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 
 use proxbox_api::app::{Service, Start};
 use proxbox_api::config::Config;
-use proxbox_api::telemetry::Ring;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -154,7 +153,7 @@ pub(crate) async fn answer(response: Response) -> (StatusCode, Value) {
 
 async fn start(variables: &BTreeMap<String, String>, clock: fn() -> OffsetDateTime) -> Service {
     let config = Config::from_variables(variables.clone()).unwrap();
-    let mut start = Start::new(config, Ring::default());
+    let mut start = Start::new(config);
     start.clock = clock;
     Service::start(start).await.unwrap()
 }

@@ -18,7 +18,6 @@ use crate::config::Config;
 use crate::netbox::standin::{Standin, StandinOptions};
 use crate::proxmox::mock::{MockOptions, MockProxmox, World};
 use crate::sync::Stage;
-use crate::telemetry::Ring;
 
 /// Shows the service at work. Nothing is needed and nothing stays behind.
 #[derive(Debug, clap::Args)]
@@ -59,7 +58,7 @@ pub(super) async fn run(arguments: &DemoArgs, stopped: impl Future<Output = ()>)
     let world = World::estate(arguments.nodes, arguments.guests);
     let proxmox = MockProxmox::start(MockOptions::default(), world).await?;
     let netbox = Standin::start(StandinOptions::default()).await?;
-    let service = Service::start(Start::new(settings(&scratch)?, Ring::default())).await?;
+    let service = Service::start(Start::new(settings(&scratch)?)).await?;
 
     let shown = tokio::select! {
         shown = show(&service, &netbox, &proxmox) => shown,
