@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use proxbox_api::endpoint::{EndpointId, EndpointKey, Source};
 use proxbox_api::store::{Location, Store, StoreOptions, WriteDraft, WriteOutcome};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// The binary with an environment of nothing but a database in `folder` and `variables`.
@@ -53,9 +54,8 @@ impl Serving {
         Self { child, output, port }
     }
 
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// How it ended, how long that took, and the rest of its output.
@@ -78,16 +78,16 @@ impl Drop for Serving {
 
 #[test]
 fn signals_stop_the_service_in_time_and_with_success() {
-    for signal in ["-TERM", "-INT"] {
+    for signal in [Signal::TERM, Signal::INT] {
         let folder = tempfile::tempdir().unwrap();
         let serving = Serving::start(&folder, &[]);
         serving.signal(signal);
         let (code, elapsed, rest) = serving.end();
-        assert_eq!(code, Some(0), "{signal}: {rest}");
-        assert!(elapsed < Duration::from_secs(5), "{signal}: {elapsed:?}");
+        assert_eq!(code, Some(0), "{signal:?}: {rest}");
+        assert!(elapsed < Duration::from_secs(5), "{signal:?}: {elapsed:?}");
         assert!(
             rest.contains("stopped") && rest.contains("is_closed=true"),
-            "{signal}: {rest}"
+            "{signal:?}: {rest}"
         );
     }
 }
@@ -106,8 +106,8 @@ fn second_signal_ends_at_once_though_an_answer_is_under_way() {
             .status
             .success()
     );
-    serving.signal("-TERM");
-    serving.signal("-INT");
+    serving.signal(Signal::TERM);
+    serving.signal(Signal::INT);
     let (code, elapsed, rest) = serving.end();
     assert_eq!(code, Some(0), "{rest}");
     assert!(elapsed < Duration::from_secs(5), "{elapsed:?}");
@@ -152,7 +152,7 @@ fn health_check_tells_a_ready_service_from_none() {
         };
         let output = check();
         assert!(output.status.success(), "{variables:?}: {}", text(&output.stderr));
-        serving.signal("-TERM");
+        serving.signal(Signal::TERM);
         serving.end();
         assert_eq!(check().status.code(), Some(1), "{variables:?}");
     }
@@ -162,7 +162,7 @@ fn health_check_tells_a_ready_service_from_none() {
 fn logs_are_json_lines_where_the_environment_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let serving = Serving::start(&folder, &[("PROXBOX_LOG_FORMAT", "json")]);
-    serving.signal("-TERM");
+    serving.signal(Signal::TERM);
     let (_, _, rest) = serving.end();
     for line in rest.lines() {
         let record: serde_json::Value = serde_json::from_str(line).unwrap();

@@ -46,7 +46,7 @@ enum Command {
     Openapi(openapi::OpenapiCommand),
     /// Asks the service on this host whether it is ready; for containers.
     Healthcheck,
-    /// Checks the environment, and lists every setting with its value.
+    /// Checks the environment, and lists every setting with its meaning and default.
     Settings,
 }
 

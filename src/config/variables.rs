@@ -11,8 +11,6 @@ pub struct Variable {
     pub default: &'static str,
     /// What it does.
     pub meaning: &'static str,
-    /// Whether its value is never shown.
-    pub is_secret: bool,
 }
 
 const fn variable(name: &'static str, example: &'static str, default: &'static str, meaning: &'static str) -> Variable {
@@ -21,17 +19,6 @@ const fn variable(name: &'static str, example: &'static str, default: &'static s
         example,
         default,
         meaning,
-        is_secret: false,
-    }
-}
-
-const fn secret(name: &'static str, example: &'static str, meaning: &'static str) -> Variable {
-    Variable {
-        name,
-        example,
-        default: "",
-        meaning,
-        is_secret: true,
     }
 }
 
@@ -48,9 +35,9 @@ pub const VARIABLES: &[Variable] = &[
     variable("PROXBOX_DEFAULT_DATABASE_PATH", "/data/database.db", "", "database file where none is named; set by images"),
     variable("XDG_DATA_HOME", "/home/proxbox/.local/share", "$HOME/.local/share", "directory of user data"),
     variable("HOME", "/home/proxbox", "", "home directory"),
-    secret("PROXBOX_ENCRYPTION_KEY", "a-long-random-text", "key text that stored secrets are sealed with"),
+    variable("PROXBOX_ENCRYPTION_KEY", "a-long-random-text", "", "key text that stored secrets are sealed with"),
     variable("PROXBOX_ENCRYPTION_KEY_FILE", "/data/encryption.key", "encryption.key beside the database", "file with the key text; made where no key is given"),
-    secret("PROXBOX_ENCRYPTION_OLD_KEYS", "an-older-text,an-even-older-text", "key texts that only open what they sealed, parted by commas"),
+    variable("PROXBOX_ENCRYPTION_OLD_KEYS", "an-older-text,an-even-older-text", "", "key texts that only open what they sealed, parted by commas"),
     variable("PROXBOX_ALLOW_PLAINTEXT_CREDENTIALS", "1", "0", "store secrets as plain text where there is no key"),
     variable("PROXBOX_AUTH_LOCKOUT_THRESHOLD", "5", "5", "failures of one key until it is locked"),
     variable("PROXBOX_AUTH_LOCKOUT_SOURCE_THRESHOLD", "50", "50", "failures of one address until it is locked"),
