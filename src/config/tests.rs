@@ -45,6 +45,28 @@ fn every_listed_example_is_accepted_and_read() {
 }
 
 #[test]
+fn every_listed_default_is_what_holds_without_it() {
+    let unset = format!("{:?}", read(&[]).unwrap());
+    for variable in VARIABLES.iter().filter(|variable| !variable.default.is_empty()) {
+        let value = variable
+            .default
+            .replace("$XDG_DATA_HOME", "$HOME/.local/share")
+            .replace("$HOME", "/home/proxbox")
+            .replace(
+                "encryption.key beside the database",
+                "/home/proxbox/.local/share/proxbox/encryption.key",
+            );
+        let config = read(&[(variable.name, &value)]).unwrap_or_else(|error| panic!("{}: {error}", variable.name));
+        // What the plugin offers too has its default where it is used.
+        let config = Config {
+            overrides: Overrides::default(),
+            ..config
+        };
+        assert_eq!(format!("{config:?}"), unset, "{}={value}", variable.name);
+    }
+}
+
+#[test]
 fn bad_value_is_refused_with_its_variable_and_an_example() {
     let cases = [
         ("PORT", "eighty"),

@@ -285,13 +285,17 @@ mod tests {
     use wiremock::{Mock, MockServer, ResponseTemplate};
 
     use super::*;
-    use crate::config::Config;
-    use crate::http::Sisters;
+    use crate::config::{Config, VARIABLES, Variable};
+    use crate::endpoint::{EndpointId, EndpointKey, Source};
     use crate::http::jobs::Job;
     use crate::http::scope::Scope;
     use crate::http::targets::select;
+    use crate::http::{Sisters, connect};
+    use crate::mapping::names::DEFAULT_DEVICE_NAME;
     use crate::stages::Family;
-    use crate::store::{NetBoxDraft, NetBoxSettings, SecretChange, Store, StoreOptions, TokenVersion};
+    use crate::store::{
+        NetBoxDraft, NetBoxSettings, ProxmoxDraft, ProxmoxSettings, SecretChange, Store, StoreOptions, TokenVersion,
+    };
     use crate::sync::{EndpointFilter, Registry};
     use tokio_util::task::TaskTracker;
     use tracing::Level;
@@ -404,6 +408,64 @@ mod tests {
         let late = PluginSettings::from_answer(&json!({"delete_orphans": true}));
         assert_eq!(state.settings.take(Ok(late), asked_before), Duration::ZERO);
         assert_eq!(state.settings.effective().sync.delete_orphans, None);
+    }
+
+    #[tokio::test]
+    async fn listed_defaults_of_what_the_page_offers_too_are_what_holds_without_them() {
+        let config = |variable: &Variable| {
+            let pairs = [("HOME", "/home/proxbox"), (variable.name, variable.default)];
+            let owned = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            Config::from_variables(owned.into_iter().collect())
+        };
+        let is_override = |variable: &&Variable| {
+            let config = config(variable);
+            config.is_ok_and(|config| config.overrides != Overrides::default())
+        };
+        let listed: Vec<_> = VARIABLES.iter().filter(is_override).collect();
+        let listed: Vec<_> = listed
+            .iter()
+            .map(|variable| (variable.name, variable.default))
+            .collect();
+        let server = MockServer::start().await;
+        answer(&server, ResponseTemplate::new(200).set_body_json(json!({}))).await;
+        let (set, unset) = (state(&server, &listed).await, state(&server, &[]).await);
+        let overrides = set.settings.overrides();
+        // All but the one without a default, so that nothing is left out below.
+        let left = format!("{overrides:?}").matches("None").count();
+        assert_eq!((left, overrides.netbox_max_concurrent), (1, None), "{overrides:?}");
+        let held = async |state: &AppState| {
+            let row = state.store.list_netbox_endpoints().await.unwrap().remove(0);
+            let netbox = state.netbox_endpoint(&row).await.unwrap();
+            let row = state.store.create_proxmox_endpoint(host()).await.unwrap();
+            let secrets = state.store.proxmox_secrets(&row).await.unwrap();
+            let key = EndpointKey {
+                id: EndpointId(row.id),
+                source: Source::Database,
+            };
+            let proxmox = connect::endpoint(key, &row, &secrets, &state.settings.effective().proxmox).unwrap();
+            let run = job(state, &[]).await;
+            format!("{netbox:?} {proxmox:?} {}", run.context.delete_orphans)
+        };
+        assert_eq!(held(&set).await, held(&unset).await);
+        assert_eq!(overrides.expose_internal_errors, Some(false));
+        assert_eq!(
+            overrides.node_device_name_template.as_deref(),
+            Some(DEFAULT_DEVICE_NAME)
+        );
+    }
+
+    fn host() -> ProxmoxDraft {
+        ProxmoxDraft {
+            settings: ProxmoxSettings {
+                name: "lab".to_owned(),
+                ip_address: "127.0.0.1".to_owned(),
+                username: "root@pam".to_owned(),
+                ..ProxmoxSettings::default()
+            },
+            token_name: None,
+            password: SecretChange::Set(Some("password".to_owned().into())),
+            token_value: SecretChange::Keep,
+        }
     }
 
     /// Counts warnings.
