@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use super::generated::{json_response, openapi};
 use crate::http::extract::{Query, flag};
 use crate::http::{ApiError, AppState};
-use crate::proxmox::description::LATEST;
+use crate::proxmox::description::{Catalog, LATEST};
 
 const DISABLED: &str = "Runtime code generation is disabled.";
 const BAD_TAG: &str = "version_tag must start with an ASCII letter or digit and contain only ASCII letters, digits, '.', \
@@ -61,11 +61,9 @@ impl Tag {
     }
 
     /// The document under the tag.
-    fn document(&self, state: &AppState) -> Result<Option<Response>, ApiError> {
-        let found = state
-            .api
-            .find(self.checked()?)
-            .map_err(|error| ApiError::internal(&error))?;
+    async fn document(&self, state: &AppState) -> Result<Option<Response>, ApiError> {
+        let found = state.api.find_aside(self.checked()?).await;
+        let found = found.map_err(|error| ApiError::internal(&error))?;
         Ok(found.map(|description| json_response(openapi(&description).into())))
     }
 }
@@ -80,7 +78,7 @@ async fn document(State(state): State<AppState>, Query(tag): Query<Tag>) -> Resu
         return Err(ApiError::plain(StatusCode::NOT_FOUND, DISABLED));
     }
     let missing = || ApiError::plain(StatusCode::NOT_FOUND, "Bundled Proxmox OpenAPI schema not found.");
-    tag.document(&state)?.ok_or_else(missing)
+    tag.document(&state).await?.ok_or_else(missing)
 }
 
 /// The same document under another address.
@@ -94,13 +92,14 @@ async fn embedded(State(state): State<AppState>, Query(tag): Query<Tag>) -> Resu
         let detail = "Descriptions come with the service, or are put into PROXBOX_GENERATED_DIR.";
         ApiError::message(StatusCode::BAD_REQUEST, message, detail)
     };
-    tag.document(&state)?.ok_or_else(missing)
+    tag.document(&state).await?.ok_or_else(missing)
 }
 
 /// What the service knows of the APIs on both sides.
 #[utoipa::path(get, path = "/proxmox/viewer/integration/contracts", tag = "viewer", responses((status = 200, body = Value)))]
 async fn contracts(State(state): State<AppState>) -> Result<Json<Value>, ApiError> {
-    let latest = state.api.find(LATEST).map_err(|error| ApiError::internal(&error))?;
+    let latest = state.api.find_aside(LATEST).await;
+    let latest = latest.map_err(|error| ApiError::internal(&error))?;
     Ok(Json(json!({
         "proxmox_generated_openapi_present": latest.is_some(),
         "proxmox_generated_path_count": latest.map_or(0, |description| description.places().count()),
@@ -115,12 +114,13 @@ async fn contracts(State(state): State<AppState>) -> Result<Json<Value>, ApiErro
 )]
 async fn status(State(state): State<AppState>, Query(tag): Query<Tag>) -> Result<Json<Value>, ApiError> {
     if tag.version_tag.is_none() {
-        return Ok(Json(
-            json!({"available_versions": state.api.tags(), "generation_tasks": {}}),
-        ));
+        let tags = state.api.aside(Catalog::tags).await;
+        let tags = tags.map_err(|error| ApiError::internal(&error))?;
+        return Ok(Json(json!({"available_versions": tags, "generation_tasks": {}})));
     }
     let tag = tag.checked()?;
-    let found = state.api.find(tag).map_err(|error| ApiError::internal(&error))?;
+    let found = state.api.find_aside(tag).await;
+    let found = found.map_err(|error| ApiError::internal(&error))?;
     Ok(Json(
         json!({"version_tag": tag, "schema_available": found.is_some(), "generation": null}),
     ))

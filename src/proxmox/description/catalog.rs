@@ -59,6 +59,9 @@ pub enum CatalogError {
         #[source]
         source: ImportError,
     },
+    /// Reading was given up: the service stops, or the reader has panicked.
+    #[error("reading the API descriptions was given up")]
+    Lost,
 }
 
 impl Catalog {
@@ -70,7 +73,7 @@ impl Catalog {
         }
     }
 
-    /// The tags at hand, those in the folder included, in order.
+    /// The tags at hand, those in the folder included, in order. Reads the folder.
     pub fn tags(&self) -> Vec<String> {
         let mut tags: Vec<String> = TAGS.iter().map(|(tag, _)| (*tag).to_owned()).collect();
         let entries = self.folder.as_ref().and_then(|folder| std::fs::read_dir(folder).ok());
@@ -87,39 +90,81 @@ impl Catalog {
         tags
     }
 
-    /// The description under `tag`; `None` where there is none.
+    /// The description under `tag`; `None` where there is none. Reads and parses it on its first use.
     ///
     /// # Errors
     ///
     /// [`CatalogError`] where there is one that cannot be used.
     pub fn find(&self, tag: &str) -> Result<Option<Arc<Description>>, CatalogError> {
         match TAGS.iter().find(|(known, _)| *known == tag) {
-            Some((_, release)) => self.shipped(|(shipped, ..)| shipped == release),
+            Some((_, release)) => self.shipped(release),
             None if is_release(tag) => self.added(tag),
             None => Ok(None),
         }
     }
 
-    /// The description that fits `version` best: its own release's, or the latest of those before.
+    /// As [`Catalog::find`], for callers that must not wait: what has not been read yet is read on another thread.
+    ///
+    /// # Errors
+    ///
+    /// [`CatalogError`] where there is one that cannot be used.
+    pub async fn find_aside(self: &Arc<Self>, tag: &str) -> Result<Option<Arc<Description>>, CatalogError> {
+        let kept = self.kept(tag);
+        if kept.is_some() || !self.may_have(tag) {
+            return Ok(kept);
+        }
+        let tag = tag.to_owned();
+        self.aside(move |catalog| catalog.find(&tag)).await?
+    }
+
+    /// The description that fits `version` best: its own release's, or the latest of those before. What has not been read
+    /// yet is read on another thread.
     ///
     /// # Errors
     ///
     /// [`CatalogError`] where it cannot be used.
-    pub fn of_version(&self, version: &Version) -> Result<Option<Arc<Description>>, CatalogError> {
+    pub async fn of_version(self: &Arc<Self>, version: &Version) -> Result<Option<Arc<Description>>, CatalogError> {
         let (major, minor) = version.number();
-        match self.find(&format!("{major}.{minor}"))? {
-            Some(description) => Ok(Some(description)),
-            None => self.shipped(|(_, first, _)| *first <= (major, minor)),
+        let own = self.find_aside(&format!("{major}.{minor}")).await?;
+        let before = SHIPPED.iter().rev().find(|(_, first, _)| *first <= (major, minor));
+        match (own, before) {
+            (None, Some((release, ..))) => self.find_aside(release).await,
+            (own, _) => Ok(own),
         }
     }
 
-    fn shipped(
-        &self,
-        is_wanted: impl Fn(&(&'static str, (u32, u32), &'static str)) -> bool,
-    ) -> Result<Option<Arc<Description>>, CatalogError> {
-        let shipped = SHIPPED.iter().zip(&self.shipped).rev();
-        let mut wanted = shipped.filter(|(row, _)| is_wanted(row));
-        let Some(((release, _, text), kept)) = wanted.next() else {
+    /// Does `work` on a thread that may wait for the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`CatalogError::Lost`].
+    pub async fn aside<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, CatalogError> {
+        let catalog = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || work(&catalog)).await;
+        done.map_err(|_| CatalogError::Lost)
+    }
+
+    /// The description under `tag`, where it has been read already.
+    fn kept(&self, tag: &str) -> Option<Arc<Description>> {
+        let Some((_, release)) = TAGS.iter().find(|(known, _)| *known == tag) else {
+            return self.lock().get(tag).cloned();
+        };
+        let mut shipped = SHIPPED.iter().zip(&self.shipped);
+        let (_, kept) = shipped.find(|((shipped, ..), _)| shipped == release)?;
+        kept.get().cloned()
+    }
+
+    /// Whether there may be one under `tag`: whether it is worth a look.
+    fn may_have(&self, tag: &str) -> bool {
+        TAGS.iter().any(|(known, _)| *known == tag) || (self.folder.is_some() && is_release(tag))
+    }
+
+    fn shipped(&self, release: &str) -> Result<Option<Arc<Description>>, CatalogError> {
+        let mut shipped = SHIPPED.iter().zip(&self.shipped);
+        let Some(((_, _, text), kept)) = shipped.find(|((shipped, ..), _)| *shipped == release) else {
             return Ok(None);
         };
         if let Some(description) = kept.get() {

@@ -240,9 +240,9 @@ fn values_that_can_hold_secrets_are_not_told() {
     assert!(!webhook.is_tellable("secret") && !webhook.is_tellable("header"));
 }
 
-#[test]
-fn version_gets_its_own_description_or_the_nearest_before() {
-    let catalog = Catalog::default();
+#[tokio::test]
+async fn version_gets_its_own_description_or_the_nearest_before() {
+    let catalog = Arc::new(Catalog::default());
     for (version, wanted) in [
         ("7.4-1", "8.3"),
         ("8.2.7", "8.3"),
@@ -253,15 +253,15 @@ fn version_gets_its_own_description_or_the_nearest_before() {
     ] {
         let version: Version = serde_json::from_value(json!({"version": version})).unwrap();
         assert_eq!(
-            catalog.of_version(&version).unwrap().unwrap().release(),
+            catalog.of_version(&version).await.unwrap().unwrap().release(),
             wanted,
             "{version:?}"
         );
     }
 }
 
-#[test]
-fn folder_adds_releases_and_replaces_none_of_ours() {
+#[tokio::test]
+async fn folder_adds_releases_and_replaces_none_of_ours() {
     let folder = tempfile::tempdir().unwrap();
     let small = |release: &str| {
         format!(r#"{{"release":"{release}","schemas":[{{"type":"object"}}],"paths":{{"/version":{{"GET":[0,0]}}}}}}"#)
@@ -269,11 +269,18 @@ fn folder_adds_releases_and_replaces_none_of_ours() {
     std::fs::write(folder.path().join("9.3.json"), small("9.3")).unwrap();
     std::fs::write(folder.path().join("9.2.json"), small("9.2")).unwrap();
     std::fs::write(folder.path().join("9.4.json"), "{}").unwrap();
-    let catalog = Catalog::new(Some(folder.path().to_owned()));
-    assert_eq!(catalog.find("9.3").unwrap().unwrap().len(), 1);
-    assert_eq!(catalog.find("9.2").unwrap().unwrap().len(), 675);
-    assert!(catalog.find("9.4").is_err());
-    assert!(catalog.find("../9.3").unwrap().is_none());
+    let catalog = Arc::new(Catalog::new(Some(folder.path().to_owned())));
+    for (tag, operations) in [("9.3", Some(1)), ("9.2", Some(675)), ("9.5", None), ("../9.3", None)] {
+        // Unread, read, and kept.
+        for found in [
+            catalog.find_aside(tag).await.unwrap(),
+            catalog.find(tag).unwrap(),
+            catalog.find_aside(tag).await.unwrap(),
+        ] {
+            assert_eq!(found.map(|description| description.len()), operations, "{tag}");
+        }
+    }
+    assert!(catalog.find("9.4").is_err() && catalog.find_aside("9.4").await.is_err());
     assert!(catalog.tags().contains(&"9.3".to_owned()));
     let absent = Catalog::new(Some(folder.path().join("nowhere")));
     assert!(absent.find("9.3").unwrap().is_none());

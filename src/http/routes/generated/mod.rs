@@ -47,7 +47,10 @@ async fn pass(State(state): State<AppState>, request: Request) -> Result<Respons
     let (head, body) = request.into_parts();
     let mut asked = Asked::of(&head)?;
     let tagged = match asked.segments.first() {
-        Some(tag) => state.api.find(tag).map_err(|error| ApiError::internal(&error))?,
+        Some(tag) => {
+            let found = state.api.find_aside(tag).await;
+            found.map_err(|error| ApiError::internal(&error))?
+        }
         None => None,
     };
     let Some(description) = tagged else {
@@ -55,7 +58,7 @@ async fn pass(State(state): State<AppState>, request: Request) -> Result<Respons
         let target = target::select(&state, &asked.selection).await?;
         let session = target.session.clone()?;
         let metadata = session.metadata().await?;
-        let fitting = state.api.of_version(&metadata.version);
+        let fitting = state.api.of_version(&metadata.version).await;
         let description = fitting
             .map_err(|error| ApiError::internal(&error))?
             .ok_or_else(not_found)?;
