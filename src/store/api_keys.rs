@@ -9,7 +9,7 @@ use sqlx::{Row, Sqlite, Transaction};
 
 use super::{Error, Store};
 
-/// bcrypt's cost, that of the reference.
+/// bcrypt's cost, that of the Python service.
 const COST: u32 = 12;
 /// The shortest key, in characters, and the longest that bcrypt takes, in bytes.
 const MIN_LENGTH: usize = 32;

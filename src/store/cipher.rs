@@ -4,7 +4,7 @@
 //! Table, row and column are authenticated with it, so that a value copied elsewhere does not open. The key is derived
 //! from the key text by SHA-256 under a label of its own; its id is the beginning of another such digest.
 //!
-//! Values of the reference implementation are read as well: the text `enc:`, then URL-safe base64 of a Fernet token,
+//! Values of the Python service are read as well: the text `enc:`, then URL-safe base64 of a Fernet token,
 //! which is base64 itself. Its key is the URL-safe base64 of SHA-256 of the trimmed key text.
 
 use std::fmt;

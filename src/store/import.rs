@@ -1,4 +1,4 @@
-//! Import of a database of the reference implementation.
+//! Import of a database of the Python service.
 //!
 //! The file is copied with its `-wal` and `-shm` companions before it is opened, so that nothing is written to it or
 //! beside it. Ids are kept: the plugin remembers them.
@@ -18,7 +18,7 @@ use super::{
     SisterSettings, Store, TokenVersion,
 };
 
-/// Tables by which a database of the reference is recognised.
+/// Tables by which a database of the Python service is recognised.
 const KNOWN_BY: [&str; 3] = ["apikey", "netboxendpoint", "proxmoxendpoint"];
 /// Tables whose rows are copied or mean nothing here.
 const HANDLED: [&str; 11] = [
@@ -102,13 +102,13 @@ impl Copied {
 }
 
 impl Store {
-    /// Copies endpoints and API keys of the reference's database `file`; rows that are here already stay as they are.
+    /// Copies endpoints and API keys of the Python service's database `file`; rows that are here already stay as they are.
     ///
-    /// `key` is the reference's encryption key text, where its secrets are sealed.
+    /// `key` is that service's encryption key text, where its secrets are sealed.
     ///
     /// # Errors
     ///
-    /// [`Error::Import`] where the file is not a database of the reference.
+    /// [`Error::Import`] where the file is not a database of the Python service.
     pub async fn import_reference(&self, file: &Path, key: Option<&SecretString>) -> Result<ImportReport, Error> {
         let copied = Copied::of(file)?;
         let bad = |reason: String| Error::Import {
@@ -120,7 +120,7 @@ impl Store {
         let tables = tables(&mut old).await.map_err(|error| bad(error.to_string()))?;
         if let Some(missing) = KNOWN_BY.iter().find(|table| !tables.contains(**table)) {
             return Err(bad(format!(
-                "it has no table {missing}: not a database of the reference"
+                "it has no table {missing}: not a database of the Python service"
             )));
         }
         let ring = KeyRing::new(key.map(Key::derive).into_iter().collect());

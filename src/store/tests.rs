@@ -686,7 +686,7 @@ async fn runs_are_kept_newest_first() {
     assert_eq!(ids, ["run-2", "run-1"]);
 }
 
-/// A database as the reference makes it, with what an import needs.
+/// A database as the Python service makes it, with what an import needs.
 async fn reference(path: &std::path::Path, has_all_columns: bool) {
     use sqlx::{ConnectOptions, Connection};
     let options = sqlx::sqlite::SqliteConnectOptions::new()
