@@ -344,6 +344,23 @@ mod tests {
     }
 
     #[test]
+    fn certificate_that_is_named_means_tls_unless_the_scheme_is_told() {
+        let pinned: fn(&mut Endpoint) = |endpoint| endpoint.tls_fingerprint = Some("ab".repeat(32));
+        let trusted: fn(&mut Endpoint) = |endpoint| endpoint.tls_ca_pem = Some("a certificate".to_owned());
+        for name_it in [pinned, trusted] {
+            for port in [80, 8000, 8080, 8443] {
+                let mut endpoint = Endpoint::new("n", "h", port, Token::V1("t".into()));
+                endpoint.verify_tls = false;
+                name_it(&mut endpoint);
+                assert_eq!(endpoint.assumed_scheme(), Scheme::Https, "{port}");
+                assert!(!endpoint.must_find_scheme(), "{port}");
+                endpoint.scheme = Some(Scheme::Http);
+                assert_eq!(endpoint.assumed_scheme(), Scheme::Http, "{port}");
+            }
+        }
+    }
+
+    #[test]
     fn host_that_is_more_than_a_host_is_refused() {
         for host in ["", "a/b", "user@host", "host?x", "a b", "host#x"] {
             let endpoint = Endpoint::new("n", host, 80, Token::V1("t".into()));
