@@ -11,6 +11,7 @@ use super::error::ApiError;
 use super::settings::Settings;
 use super::sisters::Sisters;
 use crate::config::Config;
+use crate::netbox::settings::NetBoxTuning;
 use crate::netbox::{Client, Endpoint, Scheme, Token};
 use crate::proxmox::description::Catalog;
 use crate::store::{NetBoxEndpoint, NetBoxSettings, Store, TokenVersion};
@@ -85,16 +86,21 @@ impl AppState {
         let host = host.split('/').next().unwrap_or_default();
         let mut endpoint = Endpoint::new(row.id.to_string(), host, settings.port, token);
         reach(&mut endpoint, settings);
-        let tuning = &self.settings.effective().netbox;
-        endpoint.timeout = tuning.timeout.unwrap_or(endpoint.timeout);
-        endpoint.settle = endpoint.timeout;
-        endpoint.max_retries = tuning.max_retries.unwrap_or(endpoint.max_retries);
-        endpoint.retry_delay = tuning.retry_delay.unwrap_or(endpoint.retry_delay);
-        endpoint.limits.read = tuning.max_concurrent.unwrap_or(endpoint.limits.read);
-        endpoint.limits.write = tuning.write_concurrency.unwrap_or(endpoint.limits.write);
-        endpoint.limits.total = tuning.max_concurrent;
+        tune(&mut endpoint, &self.settings.effective().netbox);
         Ok(endpoint)
     }
+}
+
+/// Has `endpoint` asked as the settings in force want it.
+fn tune(endpoint: &mut Endpoint, tuning: &NetBoxTuning) {
+    endpoint.timeout = tuning.timeout.unwrap_or(endpoint.timeout);
+    // That we wait no longer ends no work of NetBox's.
+    endpoint.settle = endpoint.settle.max(endpoint.timeout);
+    endpoint.max_retries = tuning.max_retries.unwrap_or(endpoint.max_retries);
+    endpoint.retry_delay = tuning.retry_delay.unwrap_or(endpoint.retry_delay);
+    endpoint.limits.read = tuning.max_concurrent.unwrap_or(endpoint.limits.read);
+    endpoint.limits.write = tuning.write_concurrency.unwrap_or(endpoint.limits.write);
+    endpoint.limits.total = tuning.max_concurrent;
 }
 
 /// Has `endpoint` reached the way these settings say, its address aside.
@@ -104,4 +110,25 @@ pub(super) fn reach(endpoint: &mut Endpoint, settings: &NetBoxSettings) {
     endpoint.base_path.clone_from(&settings.base_path);
     endpoint.tls_ca_pem.clone_from(&settings.tls_ca_pem);
     endpoint.tls_fingerprint.clone_from(&settings.tls_fingerprint);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn rows_may_come_for_two_minutes_however_soon_an_answer_is_given_up() {
+        for (timeout, settle) in [(None, 120), (Some(10), 120), (Some(300), 300)] {
+            let mut endpoint = Endpoint::new("n", "h", 443, Token::V1("t".into()));
+            let tuning = NetBoxTuning {
+                timeout: timeout.map(Duration::from_secs),
+                ..NetBoxTuning::default()
+            };
+            tune(&mut endpoint, &tuning);
+            assert_eq!(endpoint.timeout.as_secs(), timeout.unwrap_or(120));
+            assert_eq!(endpoint.settle.as_secs(), settle, "{timeout:?}");
+        }
+    }
 }
