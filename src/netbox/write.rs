@@ -1,6 +1,7 @@
 //! What became of a write.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -54,6 +55,26 @@ impl WriteError {
             Self::Rows { .. } | Self::Batch { .. } => ErrorKind::Validation,
             Self::Uncertain(error) | Self::Failed(error) => error.kind(),
         }
+    }
+}
+
+impl Error {
+    /// Whether NetBox may still be at work on a request that ended so: nobody has told that it is not.
+    pub const fn may_be_under_way(&self) -> bool {
+        matches!(
+            self,
+            Self::Timeout { .. } | Self::Lost { .. } | Self::Unavailable { status: 504, .. }
+        )
+    }
+
+    /// How long NetBox asks to be left alone where it is not available.
+    pub fn retry_after(&self) -> Duration {
+        let asked = if let Self::Unavailable { retry_after, .. } = self {
+            *retry_after
+        } else {
+            None
+        };
+        asked.unwrap_or_default()
     }
 }
 

@@ -7,6 +7,7 @@
 //! smaller batches; changes are. What is refused then may have been made since: NetBox is read once more.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -34,6 +35,10 @@ pub(super) struct Applied {
     pub(super) unresolved: BTreeSet<String>,
     /// Those of them that may have been made by what was sent, and not by somebody else.
     pub(super) perhaps_made: BTreeSet<String>,
+    /// Those of them that NetBox may still be at work on.
+    pub(super) under_way: BTreeSet<String>,
+    /// How long NetBox asks to be left alone.
+    pub(super) retry_after: Duration,
 }
 
 /// Which time it is that a pass compares and writes.
@@ -188,11 +193,7 @@ impl<'a> Batches<'a> {
             WriteError::Batch { .. } if are_new && (self.round == Round::First || self.was_just_sent(&batch)) => {
                 self.read_again(&batch)
             }
-            WriteError::Uncertain(_) if are_new && self.round != Round::Last => {
-                let keys = batch.iter().map(|row| row.key().to_owned());
-                self.applied.perhaps_made.extend(keys);
-                self.read_again(&batch)
-            }
+            WriteError::Uncertain(error) if are_new && self.round != Round::Last => self.wait_for(&batch, &error),
             WriteError::Batch { status, detail } => self.halve(batch, kind, &format!("HTTP {status}: {detail}")),
             WriteError::Uncertain(error) if E::IS_REPEATABLE && batch.len() > 1 && self.silences < MOST_SILENCES => {
                 self.halve(batch, error.kind(), &error.to_string())
@@ -238,6 +239,17 @@ impl<'a> Batches<'a> {
         let keys = batch.iter().map(|row| row.key().to_owned());
         self.applied.unresolved.extend(keys);
         Next::Done
+    }
+
+    /// Leaves a batch to the next round that may have been made all the same.
+    fn wait_for<E: Entry>(&mut self, batch: &[&'a E], error: &netbox::Error) -> Next<'a, E> {
+        let keys = || batch.iter().map(|row| row.key().to_owned());
+        self.applied.perhaps_made.extend(keys());
+        if error.may_be_under_way() {
+            self.applied.under_way.extend(keys());
+        }
+        self.applied.retry_after = self.applied.retry_after.max(error.retry_after());
+        self.read_again(batch)
     }
 
     fn drop_refused<E: Entry>(&mut self, refused: &[RowRefusal], batch: Vec<&'a E>) -> Next<'a, E> {

@@ -29,6 +29,10 @@ const ROUNDS: usize = 8;
 const FIRST_PART: u32 = 60;
 /// No pause is longer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Rows of a request that was answered, if only by a server in front of NetBox, may come in this part of the time that others
+/// may take, and no longer than so.
+const ANSWERED_PART: u32 = 4;
+const LONGEST_ANSWERED: Duration = Duration::from_secs(30);
 
 /// What came of a pass.
 #[derive(Debug, Default)]
@@ -57,6 +61,10 @@ struct Open {
     rows: BTreeMap<String, String>,
     /// Keys of those that NetBox may still be making.
     coming: BTreeSet<String>,
+    /// Those of them whose request got no answer at all.
+    under_way: BTreeSet<String>,
+    /// How long NetBox asks to be left alone.
+    retry_after: Duration,
     /// Keys of all rows of the pass that a request without an answer may have made.
     perhaps_made: BTreeSet<String>,
 }
@@ -68,6 +76,26 @@ impl Open {
         self.rows = open.map(|row| (row.key.clone(), row.label.clone())).collect();
         self.perhaps_made.extend(applied.perhaps_made.iter().cloned());
         self.coming = applied.perhaps_made;
+        self.under_way = applied.under_way;
+        self.retry_after = applied.retry_after;
+    }
+
+    /// How much longer any of the rows `missing` may come, so long after they were sent; `settle`: how long NetBox may be at
+    /// work on a request.
+    fn time_left<'k>(
+        &self,
+        mut missing: impl Iterator<Item = &'k str> + Clone,
+        waited: Duration,
+        settle: Duration,
+    ) -> Duration {
+        if missing.clone().any(|key| self.under_way.contains(key)) {
+            return settle;
+        }
+        if !missing.any(|key| self.coming.contains(key)) {
+            return Duration::ZERO;
+        }
+        let answered = (settle / ANSWERED_PART).min(LONGEST_ANSWERED);
+        answered.max(self.retry_after.min(settle)).saturating_sub(waited)
     }
 
     /// Counts the rows where NetBox cannot be read again because of `error`.
@@ -169,16 +197,20 @@ impl EndpointRun<'_> {
     /// be made twice.
     async fn look_again<P: Pass>(&self, open: &Open, round: usize) -> Result<Look<P::Object>, Error> {
         let (retry_delay, settle) = self.netbox.patience();
+        let mut waited = Duration::ZERO;
         if !open.coming.is_empty() {
-            rest(pause(retry_delay, round), &self.cancel).await?;
+            waited = pause(retry_delay, round).max(open.retry_after.min(settle));
+            rest(waited, &self.cancel).await?;
         }
         let mut look = self.second_look::<P>(open).await?;
         for pause in pauses(settle) {
-            let may_come = look.plan.create.iter().any(|row| open.coming.contains(&row.key));
-            if P::Object::IS_UNIQUE || !may_come {
+            let missing = look.plan.create.iter().map(|row| row.key.as_str());
+            let pause = pause.min(open.time_left(missing, waited, settle));
+            if P::Object::IS_UNIQUE || pause.is_zero() {
                 break;
             }
             rest(pause, &self.cancel).await?;
+            waited += pause;
             look = self.second_look::<P>(open).await?;
         }
         if self.cancel.is_cancelled() {
@@ -306,6 +338,35 @@ mod tests {
         assert_eq!(seconds(120).collect::<Vec<_>>(), [2, 4, 8, 16, 30, 30, 30]);
         assert_eq!(seconds(60).collect::<Vec<_>>(), [1, 2, 4, 8, 16, 29]);
         assert_eq!(seconds(0).count(), 0);
+    }
+
+    #[test]
+    fn rows_of_a_request_that_was_answered_are_waited_for_half_a_minute_or_as_long_as_netbox_asks() {
+        let keys = |keys: &[&str]| -> BTreeSet<String> { keys.iter().map(|key| (*key).to_owned()).collect() };
+        let open = |seconds| Open {
+            coming: keys(&["answered", "silent"]),
+            under_way: keys(&["silent"]),
+            retry_after: Duration::from_secs(seconds),
+            ..Open::default()
+        };
+        let left = |missing: &[&str], waited, asked| {
+            let missing = missing.iter().copied();
+            let times = [waited, 120].map(Duration::from_secs);
+            open(asked).time_left(missing, times[0], times[1]).as_secs()
+        };
+        let cases: [(&[&str], u64, u64, u64); 8] = [
+            (&["answered"], 2, 0, 28),
+            (&["answered"], 30, 0, 0),
+            (&["answered"], 5, 5, 25),
+            (&["answered"], 45, 45, 0),
+            (&["answered"], 2, 3600, 118),
+            (&["answered", "silent"], 90, 0, 120),
+            (&["silent"], 2, 0, 120),
+            (&["found"], 0, 0, 0),
+        ];
+        for (missing, waited, asked, expected) in cases {
+            assert_eq!(left(missing, waited, asked), expected, "{missing:?} {waited} {asked}");
+        }
     }
 
     #[test]

@@ -203,6 +203,26 @@ async fn rows_that_netbox_takes_twice_are_waited_for_before_they_are_sent_again(
     }
 }
 
+/// A limit of requests in front of NetBox refuses at once: nothing is under way.
+#[tokio::test]
+async fn rows_of_a_request_that_was_answered_are_looked_for_less_often() {
+    let mut looks = Vec::new();
+    for status in [503, 504] {
+        let bench = Bench::with(World::estate(2, 24), StandinOptions::default()).await;
+        for stage in [Stage::Devices, Stage::VirtualMachines] {
+            bench.stage(stage).await;
+        }
+        let refusal = FaultRule::on(MACS, Fault::Html(status)).method("POST").only(1);
+        bench.netbox.faults().add(refusal);
+        let report = bench.stage(Stage::VmInterfaces).await;
+        assert_eq!((report.counts().failed, warnings(&report)), (0, String::new()));
+        let asked = bench.netbox.requests().into_iter();
+        let asked = asked.filter(|request| request.method == "GET" && request.path.contains(MACS));
+        looks.push(asked.count());
+    }
+    assert!(1 < looks[0] && looks[0] < looks[1], "{looks:?}");
+}
+
 /// An estate with backups for several requests, of which NetBox has none.
 async fn with_backups() -> Bench {
     let bench = Bench::with(World::estate(2, 120), StandinOptions::default()).await;
