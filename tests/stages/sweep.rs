@@ -200,7 +200,8 @@ async fn guest_whose_number_is_one_of_the_other_kind_now_is_gone_until_its_machi
     assert_eq!(sweep(&bench, dry()).await.candidates, 0);
 }
 
-/// A guest that an earlier run has stamped and that is still there is no candidate: stamps decide nothing.
+/// A guest that another run has stamped and that is still there is no candidate, and one that this run has stamped and that is
+/// gone is one: stamps decide nothing.
 #[tokio::test]
 async fn sweep_names_what_is_gone_and_not_what_another_run_has_stamped() {
     let mut world = World::bare(vec![Node::new("a1", 1, "10.0.0.1")]);
@@ -252,6 +253,25 @@ async fn sweep_names_what_is_gone_and_not_what_another_run_has_stamped() {
     );
     assert_eq!(marked(&bench.netbox.rows(MACHINES)), ["db"]);
     assert!(tags(&bench.machine("db")).contains(&"proxbox-soft-deleted"));
+    bench.proxmox.world().change(|world| world.remove_guest(204)).unwrap();
+    let report = sweep(&bench, run("R-77")).await;
+    assert_eq!((report.candidates, report.soft_deleted), (2, 1));
+    assert_eq!(marked(&bench.netbox.rows(MACHINES)), ["web", "db"]);
+}
+
+/// As a caller does who names each of its runs alike.
+#[tokio::test]
+async fn full_update_marks_what_is_gone_since_a_run_of_the_same_name() {
+    let bench = small().await;
+    let night = || {
+        let mut request = SyncRequest::default();
+        "night".clone_into(&mut request.options.run_id);
+        request
+    };
+    bench.job(Job::FullUpdate, night()).await;
+    bench.proxmox.world().change(|world| world.remove_guest(101)).unwrap();
+    let result = bench.job(Job::FullUpdate, night()).await.result();
+    assert_eq!(result["orphan_sweep"]["soft_deleted"], 1, "{}", result["orphan_sweep"]);
 }
 
 #[tokio::test]

@@ -53,12 +53,10 @@ fn claimed(facts: &Facts) -> impl Iterator<Item = (&VirtualMachineState, &Virtua
 }
 
 /// The virtual machines that this service created for guests of this endpoint which are not listed, and what they turned
-/// out to be. Those that the run `options.run_id` itself has written are left out.
+/// out to be.
 pub fn candidates(facts: &Facts) -> Vec<Candidate<'_>> {
     let created = [GuestKind::Qemu, GuestKind::Lxc].map(discovered_tag);
-    let run = facts.options.run_id.as_str();
     let mut candidates: Vec<Candidate<'_>> = claimed(facts)
-        .filter(|(state, _)| run.is_empty() || state.last_run.as_deref() != Some(run))
         .filter(|(_, machine)| created.iter().any(|tag| machine.tags.contains(*tag)))
         .filter_map(|(state, machine)| {
             Some(Candidate {
