@@ -5,7 +5,7 @@ use std::time::Duration;
 use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
 use proxbox_api::proxmox::mock::world::GuestKind;
 use proxbox_api::proxmox::mock::{Fault as ProxmoxFault, Guest, Node, World};
-use proxbox_api::reconcile::Mode;
+use proxbox_api::reconcile::{Mode, ObjectId};
 use proxbox_api::stages::Stage;
 use proxbox_api::sync::{Job, SyncRequest};
 use serde_json::{Value, json};
@@ -272,6 +272,36 @@ async fn full_update_marks_what_is_gone_since_a_run_of_the_same_name() {
     bench.proxmox.world().change(|world| world.remove_guest(101)).unwrap();
     let result = bench.job(Job::FullUpdate, night()).await.result();
     assert_eq!(result["orphan_sweep"]["soft_deleted"], 1, "{}", result["orphan_sweep"]);
+}
+
+#[tokio::test]
+async fn sweep_marks_none_but_the_machines_that_the_request_names() {
+    for job in [SWEEP, Job::FullUpdate] {
+        let bench = small().await;
+        bench.stage(Stage::VirtualMachines).await;
+        let named = bench.machine_of(101);
+        bench.proxmox.world().change(|world| {
+            for vmid in [101, 102, 104] {
+                world.remove_guest(vmid).unwrap();
+            }
+        });
+        let mut request = SyncRequest::default();
+        let id = ObjectId(named["id"].as_u64().unwrap());
+        request.options.guests.only = Some([id].into());
+        let result = bench.job(job.clone(), request).await.result();
+        let swept = result.get("orphan_sweep").unwrap_or(&result);
+        assert_eq!(
+            (&swept["candidates"], &swept["soft_deleted"]),
+            (&json!(1), &json!(1)),
+            "{swept}"
+        );
+        assert_eq!(
+            marked(&bench.netbox.rows(MACHINES)),
+            [named["name"].as_str().unwrap()],
+            "{}",
+            job.as_str()
+        );
+    }
 }
 
 #[tokio::test]

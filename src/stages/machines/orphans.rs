@@ -53,10 +53,12 @@ fn claimed(facts: &Facts) -> impl Iterator<Item = (&VirtualMachineState, &Virtua
 }
 
 /// The virtual machines that this service created for guests of this endpoint which are not listed, and what they turned
-/// out to be.
+/// out to be; of a run for some virtual machines, those of them.
 pub fn candidates(facts: &Facts) -> Vec<Candidate<'_>> {
     let created = [GuestKind::Qemu, GuestKind::Lxc].map(discovered_tag);
+    let only = facts.options.guests.only.as_ref();
     let mut candidates: Vec<Candidate<'_>> = claimed(facts)
+        .filter(|(state, _)| only.is_none_or(|only| only.contains(&state.virtual_machine)))
         .filter(|(_, machine)| created.iter().any(|tag| machine.tags.contains(*tag)))
         .filter_map(|(state, machine)| {
             Some(Candidate {

@@ -1345,6 +1345,16 @@ mod orphans_of_guests {
     }
 
     #[test]
+    fn machine_that_the_request_does_not_name_is_no_candidate_and_counts_for_the_guard() {
+        let mut facts = facts_with_gone(|_| {});
+        for (only, gone) in [(1101, 0), (1102, 1)] {
+            facts.options.guests.only = Some([ObjectId(only)].into());
+            assert_eq!(candidates(&facts).len(), gone);
+            assert_eq!(Orphans::count_ours(&facts, &[]), 2);
+        }
+    }
+
+    #[test]
     fn machine_whose_number_is_one_of_the_other_kind_now_is_marked() {
         let mut facts = facts_of(&[pair(101, "web"), pair(102, "gone")]);
         let mut other = pair(102, "new").guest;

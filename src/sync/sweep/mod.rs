@@ -177,8 +177,11 @@ impl EndpointRun<'_> {
         if self.find_cluster().await.map_err(Stop::Fail)? == Claim::Create {
             return Ok(());
         }
-        self.facts.options.guests.only = None;
-        match self.read_machines_afresh().await {
+        // All of them: the guard takes its share of all, and what is gone is none of the guests that a request selects.
+        let only = self.facts.options.guests.only.take();
+        let read = self.read_machines_afresh().await;
+        self.facts.options.guests.only = only;
+        match read {
             Ok(()) => {}
             Err(Error::NetBox(error @ netbox::Error::NoRoute { .. })) => {
                 return Err(Stop::Skip("sidecar_unavailable", error.to_string()));
