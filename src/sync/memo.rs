@@ -10,6 +10,7 @@
 //! stages look up. What a stage itself compares it always reads.
 
 mod busy;
+mod jobs;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -179,23 +180,6 @@ impl Memo {
         self.with_history(|history| history.task_passes.clear());
     }
 
-    /// A run begins that belongs to a job of the plugin. What another job has read does not serve this one: whoever starts a
-    /// job wants to see what is there now.
-    pub(super) fn begin_job(&self, netbox: &Client, keys: impl Iterator<Item = EndpointKey>, job_id: &str) {
-        let side = side(netbox);
-        self.with(|state| {
-            for key in keys {
-                let Some(kept) = state.endpoints.get_mut(&(side.clone(), key)) else {
-                    continue;
-                };
-                if kept.job_id.as_ref().is_some_and(|known| known != job_id) {
-                    kept.forget();
-                }
-                kept.job_id = Some(job_id.to_owned());
-            }
-        });
-    }
-
     /// Forgets which rows of NetBox there are for an endpoint, and the supporting objects: what was refused may be due to
     /// them. What was read of Proxmox stands.
     pub(super) fn forget_rows(&self, netbox: &Client, endpoint: EndpointKey) {
@@ -253,6 +237,18 @@ impl Memo {
     }
 }
 
+impl State {
+    /// What is remembered of an endpoint; nothing where that was with other credentials.
+    fn kept(&mut self, place: (String, EndpointKey), session: &Session, netbox: &Client) -> &mut Kept {
+        let new = || Kept::of(session, netbox);
+        let kept = self.endpoints.entry(place).or_insert_with(new);
+        if !kept.session.is_same(session) || !kept.netbox.is_same(netbox) {
+            *kept = new();
+        }
+        kept
+    }
+}
+
 impl Kept {
     /// Takes everything for so much younger.
     fn rejuvenate(&mut self, by: Duration) {
@@ -279,10 +275,9 @@ impl Kept {
         }
     }
 
-    /// Forgets everything but who is under way and how NetBox takes what is written.
+    /// Forgets everything but who is under way, for which job, and how NetBox takes what is written.
     fn forget(&mut self) {
         self.since = Instant::now();
-        self.job_id = None;
         self.inventory = Inventory::default();
         self.forget_rows();
     }
@@ -317,13 +312,7 @@ impl Kept {
 impl Place<'_> {
     fn with<T>(&self, read: impl FnOnce(&mut Kept) -> T) -> T {
         self.memo.with(|state| {
-            let kept = state
-                .endpoints
-                .entry((side(self.netbox), self.endpoint))
-                .or_insert_with(|| Kept::of(self.session, self.netbox));
-            if !kept.session.is_same(self.session) || !kept.netbox.is_same(self.netbox) {
-                *kept = Kept::of(self.session, self.netbox);
-            }
+            let kept = state.kept((side(self.netbox), self.endpoint), self.session, self.netbox);
             if !self.memo.is_of_one_run {
                 kept.keep_fresh(self.ttl);
             }
@@ -366,9 +355,12 @@ impl Place<'_> {
         self.with(|kept| read(&mut kept.shelf))
     }
 
-    /// Forgets everything of the endpoint, so that it is read afresh.
+    /// Forgets everything of the endpoint, so that it is read afresh: a job may begin, which names itself later.
     pub(super) fn clear(&self) {
-        self.with(Kept::forget);
+        self.with(|kept| {
+            kept.forget();
+            kept.job_id = None;
+        });
     }
 
     /// Forgets everything of the endpoint that a run which begins may use no more; runs under way have their own copy of what

@@ -312,8 +312,7 @@ async fn work(registry: Registry, job: Job, request: SyncRequest, context: RunCo
     // Nobody may be waiting for it.
     let _ = start.send(());
     if let Some(job_id) = &entry.job_id {
-        let keys = context.endpoints.iter().map(|endpoint| endpoint.facts.key);
-        registry.memo.begin_job(&context.netbox, keys, job_id);
+        registry.memo.begin_job(&context, job_id);
     }
     let running = Work {
         request: &request,

@@ -13,6 +13,10 @@ use crate::harness::{Bench, warnings};
 
 /// The longest request line that NetBox is sent, in bytes.
 const LONGEST_LINE: usize = 3_500;
+/// Where Proxmox lists its guests.
+const GUESTS: &str = "/cluster/resources";
+/// Where it lists its storages.
+const STORAGES: &str = "/storage";
 /// What lists are asked for besides filters.
 const CONTROLS: [&str; 5] = ["limit", "start", "ordering", "fields", "omit"];
 
@@ -221,16 +225,43 @@ async fn jobs_of_the_plugin_share_nothing_with_each_other() {
         id.clone_into(&mut request.options.run_id);
         request
     };
-    bench.stage_with(Stage::VirtualMachines, of_job("monday")).await;
-    take_asked(&bench);
-    for (id, is_asked) in [("monday", false), ("tuesday", true), ("tuesday", false)] {
-        bench.stage_with(Stage::VirtualMachines, of_job(id)).await;
-        let asked = take_asked(&bench);
-        assert_eq!(asked.contains("/cluster/resources"), is_asked, "{id}: {asked:?}");
+    let asks = async |stage: Stage, request: SyncRequest| {
+        bench.stage_with(stage, request).await;
+        take_asked(&bench).contains("/cluster/resources")
+    };
+    for (id, is_asked) in [
+        ("monday", true),
+        ("tuesday", true),
+        ("tuesday", false),
+        ("wednesday", true),
+        ("wednesday", false),
+    ] {
+        assert_eq!(asks(Stage::VirtualMachines, of_job(id)).await, is_asked, "{id}");
     }
-    bench.stage_with(Stage::VirtualDisks, request()).await;
-    let asked = take_asked(&bench);
-    assert!(!asked.contains("/cluster/resources"), "{asked:?}");
+    assert!(!asks(Stage::VirtualDisks, request()).await, "a later stage of the job");
+}
+
+#[tokio::test]
+async fn job_of_the_plugin_is_served_by_its_own_first_stages_and_by_no_run_without_a_name() {
+    let bench = Bench::with(World::estate(2, 12), StandinOptions::default()).await;
+    let asks = async |job: Job, id: &str, path: &str| {
+        let mut request = request();
+        id.clone_into(&mut request.options.run_id);
+        bench.job(job, request).await;
+        take_asked(&bench).contains(path)
+    };
+    let machines = Job::Stage(Stage::VirtualMachines);
+    for unnamed in [machines.clone(), Job::FullUpdate] {
+        bench.forget();
+        asks(unnamed.clone(), "", GUESTS).await;
+        assert!(asks(machines.clone(), "monday", GUESTS).await, "{}", unnamed.as_str());
+        assert!(!asks(machines.clone(), "monday", GUESTS).await);
+    }
+    let storage = Job::Stage(Stage::Storage);
+    asks(Job::Stage(Stage::Devices), "", GUESTS).await;
+    assert!(asks(storage.clone(), "", STORAGES).await);
+    assert!(asks(machines.clone(), "tuesday", GUESTS).await);
+    assert!(!asks(storage, "", STORAGES).await, "the job has read them");
 }
 
 /// An estate whose guests, tags and tasks have long names in letters that are long in a URL.
