@@ -32,6 +32,7 @@ mod sweep;
 mod tally;
 mod task_passes;
 mod tell;
+mod unbegun;
 mod warning;
 
 pub use context::{RunContext, SyncEndpoint};

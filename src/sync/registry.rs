@@ -311,7 +311,8 @@ async fn work(registry: Registry, job: Job, request: SyncRequest, context: RunCo
     let held = registry.hold(places(&job, &request, &context), &cancel).await;
     // Nobody may be waiting for it.
     let _ = start.send(());
-    if let Some(job_id) = &entry.job_id {
+    let is_begun = !cancel.is_cancelled();
+    if let Some(job_id) = entry.job_id.as_deref().filter(|_| is_begun) {
         registry.memo.begin_job(&context, job_id);
     }
     let running = Work {
@@ -322,7 +323,11 @@ async fn work(registry: Registry, job: Job, request: SyncRequest, context: RunCo
         cancel: &cancel,
     };
     let step = job.step(&request);
-    let report = AssertUnwindSafe(running.run(job)).catch_unwind().await;
+    let report = if is_begun {
+        AssertUnwindSafe(running.run(job)).catch_unwind().await
+    } else {
+        Ok(running.unbegun(&job))
+    };
     match report {
         Ok(report) => {
             entry.ended(&report);

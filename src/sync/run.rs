@@ -179,7 +179,7 @@ fn session(endpoint: &SyncEndpoint) -> Result<&Session, Error> {
     })
 }
 
-fn failed(stage: Stage, endpoint: &SyncEndpoint, error: &Error, progress: &Progress) -> EndpointReport {
+pub(super) fn failed(stage: Stage, endpoint: &SyncEndpoint, error: &Error, progress: &Progress) -> EndpointReport {
     progress.endpoint_failed(stage.as_str(), &endpoint.facts.name, error);
     tracing::warn!(stage = stage.as_str(), endpoint.id = %endpoint.facts.key, %error, "endpoint failed");
     EndpointReport {

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proxbox_api::netbox::standin::{Request, StandinOptions};
+use proxbox_api::netbox::standin::{Fault, FaultRule, Request, StandinOptions};
 use proxbox_api::proxmox::mock::World;
 use proxbox_api::reconcile::{Mode, ObjectId};
 use proxbox_api::stages::Stage;
 use proxbox_api::sync::{Job, SyncRequest};
 use serde_json::Value;
 
-use crate::harness::{Bench, warnings};
+use crate::full_update::SWEEP;
+use crate::harness::{Bench, MACHINE_STATES, until, warnings};
 
 /// The longest request line that NetBox is sent, in bytes.
 const LONGEST_LINE: usize = 3_500;
@@ -262,6 +263,49 @@ async fn job_of_the_plugin_is_served_by_its_own_first_stages_and_by_no_run_witho
     assert!(asks(storage.clone(), "", STORAGES).await);
     assert!(asks(machines.clone(), "tuesday", GUESTS).await);
     assert!(!asks(storage, "", STORAGES).await, "the job has read them");
+}
+
+/// The one that it waits for has read the guests, and waits for NetBox.
+#[tokio::test]
+async fn run_that_is_asked_to_stop_while_it_waits_costs_the_one_before_it_nothing() {
+    let bench = Bench::with(World::estate(2, 12), StandinOptions::default()).await;
+    bench.stage_with(Stage::VirtualMachines, request()).await;
+    bench.forget();
+    take_asked(&bench);
+    let late = Fault::Latency(std::time::Duration::from_millis(500));
+    let late = FaultRule::on(MACHINE_STATES, late).method("GET").only(1);
+    bench.netbox.faults().add(late);
+    bench.netbox.clear_requests();
+    let meanwhile = async {
+        let is_read = || {
+            let mut asked = bench.netbox.requests().into_iter();
+            asked.any(|request| request.path.contains(MACHINE_STATES))
+        };
+        until(is_read).await;
+        let mut named = request();
+        "monday".clone_into(&mut named.options.run_id);
+        for job in [Job::from(Stage::VirtualMachines), Job::FullUpdate] {
+            // Nobody listens any more: it is asked to stop.
+            drop(bench.stream(job, named.clone()));
+        }
+        until(|| bench.under_way() == 1).await;
+    };
+    tokio::join!(bench.stage_with(Stage::VirtualMachines, request()), meanwhile);
+    take_asked(&bench);
+    bench.stage_with(Stage::VirtualDisks, request()).await;
+    let asked = take_asked(&bench);
+    assert!(!asked.contains(GUESTS), "{asked:?}");
+}
+
+#[tokio::test]
+async fn run_that_is_asked_to_stop_before_it_begins_says_so() {
+    let bench = Bench::with(World::estate(2, 12), StandinOptions::default()).await;
+    let jobs = [Job::from(Stage::Devices), Job::FullUpdate, SWEEP];
+    for job in jobs {
+        let report = bench.unbegun(job.clone(), request()).await;
+        assert!(report.is_cancelled(), "{}", job.as_str());
+    }
+    assert_eq!(bench.netbox.requests().len(), 0);
 }
 
 /// An estate whose guests, tags and tasks have long names in letters that are long in a URL.

@@ -200,6 +200,18 @@ impl Bench {
         }
     }
 
+    /// How many runs are under way.
+    pub(crate) fn under_way(&self) -> usize {
+        self.registry.active().len()
+    }
+
+    /// What comes of a job that is asked to stop as soon as it is started.
+    pub(crate) async fn unbegun(&self, job: impl Into<Job>, request: SyncRequest) -> JobReport {
+        let running = self.registry.start(job, request, self.context());
+        self.stop_runs();
+        running.report().await.unwrap()
+    }
+
     /// Forgets what runs have read, as if a while had passed.
     pub(crate) fn forget(&self) {
         self.registry.memo.forget();

@@ -105,6 +105,14 @@ impl IndividualReport {
         }
     }
 
+    /// What is told of one that was asked to stop before it began.
+    pub(in crate::sync) fn cancelled(kind: IndividualKind, is_dry_run: bool) -> Self {
+        let mut report = Self::new(kind, is_dry_run);
+        report.fail(&Error::Cancelled);
+        report.is_cancelled = true;
+        report
+    }
+
     /// Says what Proxmox tells of the object.
     pub(super) fn found(&mut self, resource: Value) {
         self.resource = resource;
