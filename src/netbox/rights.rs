@@ -43,6 +43,8 @@ pub enum Action {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rights {
     constrained: BTreeMap<Action, BTreeSet<String>>,
+    /// Models of which rows may be made that may not be seen then.
+    made_unseen: BTreeSet<String>,
 }
 
 impl Rights {
@@ -51,6 +53,11 @@ impl Rights {
     pub fn is_constrained(&self, model: &str, action: Action) -> bool {
         let models = self.constrained.get(&action);
         models.is_some_and(|models| models.contains(model))
+    }
+
+    /// Whether rows of `model` may be made that may not be seen then.
+    pub fn makes_unseen(&self, model: &str) -> bool {
+        self.made_unseen.contains(model)
     }
 
     /// What `permissions` leave to `user`. Nothing is told where the user may not see all of them: one that is hidden may
@@ -70,6 +77,12 @@ impl Rights {
             return Self::default();
         }
         let mut rights = Self::default();
+        for ((action, model), seen) in &granted {
+            let made = granted.get(&(Action::Add, *model));
+            if *action == Action::View && made.is_some_and(|made| !are_within(made, seen)) {
+                rights.made_unseen.insert((*model).to_owned());
+            }
+        }
         for ((action, model), constraints) in granted {
             if is_limited(&constraints) {
                 rights.constrained.entry(action).or_default().insert(model.to_owned());
@@ -81,8 +94,21 @@ impl Rights {
 
 /// Whether a row has to fit one of `constraints`: NetBox takes any of them, and an empty one fits every row.
 fn is_limited(constraints: &[&Value]) -> bool {
-    let fits_all = |constraint: &&Value| constraint.is_null() || constraint.as_object().is_some_and(Map::is_empty);
-    !constraints.is_empty() && !constraints.iter().any(fits_all)
+    !constraints.is_empty() && !constraints.iter().any(|constraint| fits_all(constraint))
+}
+
+fn fits_all(constraint: &Value) -> bool {
+    constraint.is_null() || constraint.as_object().is_some_and(Map::is_empty)
+}
+
+/// Whether each row that fits one of `made` fits one of `seen` too: because it has all of its conditions, be it with more.
+fn are_within(made: &[&Value], seen: &[&Value]) -> bool {
+    let is_within = |made: &Value, seen: &Value| {
+        let conditions = seen.as_object();
+        fits_all(seen) || conditions.is_some_and(|seen| seen.iter().all(|(name, value)| made.get(name) == Some(value)))
+    };
+    let is_seen = |made: &&Value| seen.iter().any(|seen| is_within(made, seen));
+    !is_limited(seen) || (is_limited(made) && made.iter().all(is_seen))
 }
 
 /// The user of a token as NetBox tells it. Whether that is a superuser it does not tell.
@@ -282,6 +308,31 @@ mod tests {
         assert!(rights.is_constrained("virtualization.vminterface", Action::Change));
         assert!(!rights.is_constrained(MACHINE, Action::Delete));
         assert!(!rights.is_constrained("dcim.device", Action::View));
+    }
+
+    #[test]
+    fn rows_are_made_unseen_where_what_is_seen_has_other_constraints() {
+        let ops = json!({"tenant__slug": "ops"});
+        let active = json!({"status": "active"});
+        let both = json!({"status": "active", "tenant__slug": "ops"});
+        let cases = [
+            ("all are seen", json!(null), Some(active.clone()), false),
+            ("the same", ops.clone(), Some(ops.clone()), false),
+            ("the same among others", json!([active, ops]), Some(ops.clone()), false),
+            ("narrower", ops.clone(), Some(both.clone()), false),
+            ("others", ops.clone(), Some(active.clone()), true),
+            ("one of two", ops.clone(), Some(json!([ops, active])), true),
+            ("wider", both, Some(ops.clone()), true),
+            ("another value", ops.clone(), Some(json!({"tenant__slug": "dev"})), true),
+            ("all are made", ops.clone(), Some(json!(null)), true),
+            ("none is made", ops, None, false),
+        ];
+        for (what, seen, made, expected) in cases {
+            let mut permissions = vec![sees_permissions(&Value::Null)];
+            permissions.push(with(permission(&seen), "actions", json!(["view"])));
+            permissions.extend(made.map(|made| with(permission(&made), "actions", json!(["add"]))));
+            assert_eq!(rights(&permissions).makes_unseen(MACHINE), expected, "{what}");
+        }
     }
 
     #[test]

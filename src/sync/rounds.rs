@@ -14,7 +14,6 @@ use super::error::Error;
 use super::pass::EndpointRun;
 use super::report::{Failure, Outcome};
 use super::warning::Warning;
-use crate::netbox::Action;
 use crate::netbox::objects::Object;
 use crate::reconcile::{Mode, Plan, Refused, Resource, Retire, Row, Shrink, Stored, Wanted, check, diff};
 use crate::stages::guests::of_all_machines;
@@ -169,9 +168,9 @@ impl EndpointRun<'_> {
             return;
         }
         let rights = self.netbox.rights().await;
-        if rights.is_constrained(R::MODEL, Action::View) && !rights.is_constrained(R::MODEL, Action::Add) {
+        if rights.makes_unseen(R::MODEL) {
             let reason = format!(
-                "NetBox may hide it already: its token may make every {} and see only some",
+                "NetBox may hide it already: its token may make rows of {} that it may not see",
                 R::MODEL
             );
             plan.refused.extend(plan.create.drain(..).map(|row| Refused {
