@@ -11,7 +11,7 @@ use super::answer::Answer;
 use super::client::Client;
 use super::error::Error;
 use super::query::Query;
-use super::transport::{Call, Class};
+use super::transport::Call;
 use super::version::NetBoxVersion;
 use crate::reconcile::ObjectId;
 
@@ -117,7 +117,7 @@ pub(super) async fn walk_within(
 
 /// The first two rows that fit `query`.
 pub(super) async fn first_two(client: &Client, path: &str, query: &Query) -> Result<Vec<Row>, Error> {
-    let call = Call::get(path, query.encoded(&[("limit", "2".to_owned())]), Class::Rows);
+    let call = Call::get(path, query.encoded(&[("limit", "2".to_owned())]), query.class());
     let answer = client.call(call.clone()).await?;
     let page: Page = answer.decode(&call)?;
     let mut walk = Walk::new(path, query);
@@ -156,7 +156,7 @@ impl<'a> Walk<'a> {
     }
 
     async fn step(&mut self, client: &Client, cursor: Cursor) -> Result<(), Error> {
-        let call = Call::get(self.path, self.query.encoded(&cursor.parameters()), Class::Rows);
+        let call = Call::get(self.path, self.query.encoded(&cursor.parameters()), self.query.class());
         let answer = client.call(call.clone()).await?;
         let page = answer.decode(&call)?;
         self.take(page, &answer)

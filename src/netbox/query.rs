@@ -7,6 +7,8 @@ use ipnet::IpNet;
 use serde_json::Value;
 use url::form_urlencoded::Serializer;
 
+use super::transport::Class;
+
 /// Filters by something that rows tell themselves, the field in which they tell it, and how it is compared.
 const TOLD: &[(&str, &str, Form)] = &[
     ("id", "id", Form::Text),
@@ -81,6 +83,7 @@ pub struct Query {
     omit: Vec<String>,
     expected: Vec<Expected>,
     expected_chunk: Option<String>,
+    is_quick: bool,
 }
 
 /// A field of every row of the answer, and the values it may have.
@@ -121,6 +124,18 @@ impl Query {
     pub fn omit(mut self, name: &str) -> Self {
         self.omit.push(name.to_owned());
         self
+    }
+
+    /// The answer must come quickly, and is small.
+    #[must_use]
+    pub(super) fn quick(mut self) -> Self {
+        self.is_quick = true;
+        self
+    }
+
+    /// What kind of answer is awaited.
+    pub(super) const fn class(&self) -> Class {
+        if self.is_quick { Class::Probe } else { Class::Rows }
     }
 
     /// Every row of the answer must have `value` at `path` (`cluster.id`, `name`), else the read fails with

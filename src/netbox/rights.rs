@@ -173,7 +173,7 @@ pub(super) async fn read(client: &Client) -> Result<Rights, Error> {
     if user.groups.is_empty() && user.permissions.is_empty() {
         return Ok(Rights::default());
     }
-    let query = Query::new().fields(Permission::READ_FIELDS);
+    let query = Query::new().fields(Permission::READ_FIELDS).quick();
     let permissions: Vec<Permission> = client.list(PERMISSIONS, &query).await?;
     let rights = Rights::of(&user, &permissions);
     if rights == Rights::default() || is_superuser(client, user.id).await? {
@@ -184,7 +184,8 @@ pub(super) async fn read(client: &Client) -> Result<Rights, Error> {
 
 /// Whether `user`, whose token it is, may do everything whatever its permissions say. Then it may see users, too.
 async fn is_superuser(client: &Client, user: ObjectId) -> Result<bool, Error> {
-    let query = Query::new().with("id", user).with("is_superuser", true).fields(&["id"]);
+    let query = Query::new().with("id", user).with("is_superuser", true);
+    let query = query.fields(&["id"]).quick();
     match client.find_one::<IgnoredAny>(USERS, &query).await {
         Err(Error::PermissionDenied { .. }) => Ok(false),
         found => Ok(found?.is_some()),

@@ -1184,6 +1184,25 @@ async fn scheme_of_an_unusual_port_is_found_without_showing_the_token() {
     assert!(client.base_url().starts_with("http://"));
 }
 
+/// Rows are asked for once more than that.
+#[tokio::test]
+async fn permissions_that_do_not_come_are_asked_for_twice() {
+    let server = MockServer::start().await;
+    let user = json!({"id": 2, "groups": [], "permissions": [{"id": 4}]});
+    answer(
+        &server,
+        "GET",
+        "/api/authentication-check/",
+        ResponseTemplate::new(200).set_body_json(user),
+    )
+    .await;
+    answer(&server, "GET", "/api/users/permissions/", ResponseTemplate::new(503)).await;
+    assert_eq!(*client(&server).rights().await, Rights::default());
+    let asked = requests(&server).await.into_iter();
+    let asked = asked.filter(|request| request.url.path() == "/api/users/permissions/");
+    assert_eq!(asked.count(), 2);
+}
+
 #[tokio::test]
 async fn release_is_asked_for_only_where_nothing_has_answered_for_a_while() {
     let server = MockServer::start().await;

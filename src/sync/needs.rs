@@ -92,8 +92,8 @@ impl EndpointRun<'_> {
     /// Warns where constraints hide rows that the run has needed. What is hidden cannot be deleted; what NetBox would take a
     /// second time is not made where the token may not see what it makes.
     pub(super) async fn tell_constraints(&mut self) {
-        let rights = self.netbox.rights().await;
-        if let Some(gap) = self.needs.gap(&rights) {
+        let rights = self.cancel.run_until_cancelled(self.netbox.rights()).await;
+        if let Some(gap) = rights.and_then(|rights| self.needs.gap(&rights)) {
             self.progress.gap(self.stage.as_str(), &gap);
             self.warnings.push(Warning::from(&gap));
         }

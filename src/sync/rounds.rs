@@ -167,8 +167,8 @@ impl EndpointRun<'_> {
         if R::IS_UNIQUE || plan.create.is_empty() {
             return;
         }
-        let rights = self.netbox.rights().await;
-        if rights.makes_unseen(R::MODEL) {
+        let rights = self.cancel.run_until_cancelled(self.netbox.rights()).await;
+        if rights.is_some_and(|rights| rights.makes_unseen(R::MODEL)) {
             let reason = format!(
                 "NetBox may hide it already: its token may make rows of {} that it may not see",
                 R::MODEL

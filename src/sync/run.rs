@@ -97,7 +97,8 @@ impl<'a> Work<'a> {
         match version {
             Ok(version) => {
                 let part = self.part(stage, version);
-                let (looks, _) = tokio::join!(part.looks(&endpoints), self.context.netbox.rights());
+                let rights = self.cancel.run_until_cancelled(self.context.netbox.rights());
+                let (looks, _) = tokio::join!(part.looks(&endpoints), rights);
                 for (endpoint, metadata) in endpoints.into_iter().zip(looks) {
                     // Boxed: it holds all that is known of the endpoint.
                     report.endpoints.push(Box::pin(part.run(endpoint, metadata)).await);

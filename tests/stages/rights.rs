@@ -1,12 +1,14 @@
 //! NetBox tokens whose permissions have constraints.
 
-use proxbox_api::netbox::standin::{Account, Action, StandinOptions, TOKEN};
+use std::time::{Duration, Instant};
+
+use proxbox_api::netbox::standin::{Account, Action, Fault, FaultRule, StandinOptions, TOKEN};
 use proxbox_api::proxmox::mock::World;
 use proxbox_api::stages::Stage;
 use proxbox_api::sync::{Job, SyncRequest};
 use serde_json::{Value, json};
 
-use crate::harness::{Bench, MACHINES, warnings};
+use crate::harness::{Bench, MACHINES, until, warnings};
 
 const WARNING: &str = "rights of the NetBox token: ";
 const DISKS: &str = "virtualization/virtual-disks";
@@ -91,6 +93,25 @@ async fn row_that_netbox_takes_twice_is_not_made_by_who_may_not_see_it() {
     let sees_what_it_makes = bench(user().constrained("ipam/vlans", &json!({"tenant": 1}))).await;
     full_update(&sees_what_it_makes).await;
     assert!(sees_what_it_makes.netbox.count("ipam/vlans") > 0);
+}
+
+#[tokio::test]
+async fn rights_that_do_not_come_are_waited_for_by_no_run_that_is_asked_to_stop() {
+    let bench = bench(user()).await;
+    bench.netbox.faults().add(FaultRule::on(PERMISSIONS, Fault::Hang));
+    let is_asked = || {
+        let mut asked = bench.netbox.requests().into_iter();
+        asked.any(|request| request.path.contains(PERMISSIONS))
+    };
+    let stop = async {
+        until(is_asked).await;
+        bench.stop_runs();
+        Instant::now()
+    };
+    let (report, stopped) = tokio::join!(bench.job(Stage::Devices, SyncRequest::default()), stop);
+    assert!(report.is_cancelled());
+    // A small answer has ten seconds.
+    assert!(stopped.elapsed() < Duration::from_secs(5), "{:?}", stopped.elapsed());
 }
 
 #[tokio::test]
