@@ -4,6 +4,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
@@ -71,6 +72,13 @@ impl Breaker {
         }
     }
 
+    /// Has calls pass again: NetBox is there.
+    fn close(&self) {
+        let mut state = self.state();
+        state.unanswered = 0;
+        state.rest = None;
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -89,16 +97,30 @@ impl Turn<'_> {
         self.is_probe
     }
 
+    /// After an attempt that a limit of requests has refused, NetBox is there: nobody waits any longer, and the call goes on as
+    /// any other.
+    pub(super) fn go_on(&mut self, outcome: &Result<Answer, Error>) {
+        let is_limited = matches!(outcome, Ok(answer) if answer.status == StatusCode::TOO_MANY_REQUESTS);
+        if is_limited && self.is_probe {
+            self.breaker.close();
+            self.leave();
+        }
+    }
+
+    /// Tells those who wait for the call that they need not any longer.
+    fn leave(&mut self) {
+        if self.is_probe {
+            self.is_probe = false;
+            self.breaker.state().is_probed = false;
+            self.breaker.probed.notify_waiters();
+        }
+    }
+
     /// Tells what came of `call` in the end. That several rows got no answer says nothing: they may only have been too many.
     pub(super) fn end(self, call: &Call<'_>, outcome: &Result<Answer, Error>) {
         let error = match outcome {
             Ok(answer) if (502..=504).contains(&answer.status.as_u16()) => answer.error(call),
-            Ok(_) => {
-                let mut state = self.breaker.state();
-                state.unanswered = 0;
-                state.rest = None;
-                return;
-            }
+            Ok(_) => return self.breaker.close(),
             Err(error) => error.clone(),
         };
         let is_off = matches!(error, Error::Connect { .. } | Error::Dns { .. });
@@ -118,17 +140,14 @@ impl Turn<'_> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if self.is_probe {
-            self.breaker.state().is_probed = false;
-            self.breaker.probed.notify_waiters();
-        }
+        self.leave();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use reqwest::{Method, StatusCode};
+    use reqwest::Method;
 
     use super::super::transport::Class;
     use super::*;
@@ -218,6 +237,18 @@ mod tests {
         let (second, ()) = tokio::join!(second, async { drop(first) });
         second.unwrap().end(&call(1), &Ok(answer(200)));
         assert!(breaker.enter().await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn call_that_finds_a_limit_of_requests_goes_on_as_any_other() {
+        let breaker = tripped().await;
+        tokio::time::advance(REST).await;
+        let mut probe = breaker.enter().await.unwrap();
+        probe.go_on(&Ok(answer(503)));
+        assert!(probe.is_probe(), "NetBox may not be there");
+        let (began, other) = (Instant::now(), breaker.enter());
+        let (other, ()) = tokio::join!(other, async { probe.go_on(&Ok(answer(429))) });
+        assert!(other.is_ok() && began.elapsed().is_zero() && !probe.is_probe());
     }
 
     #[tokio::test]

@@ -6,6 +6,9 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use super::answer::Answer;
+use super::error::Error;
+
 /// Requests that were under way together fail together; they count as one sign of overload.
 const COOL_DOWN: Duration = Duration::from_secs(1);
 
@@ -18,6 +21,19 @@ pub(super) enum Load {
     Overloaded,
     /// Says nothing about load: no connection, a proxy's 502, …
     Unknown,
+}
+
+impl Load {
+    /// What the end of an attempt tells.
+    pub(super) fn of(outcome: &Result<Answer, Error>, is_slow: bool) -> Self {
+        match outcome {
+            Ok(_) if is_slow => Self::Overloaded,
+            Ok(answer) if matches!(answer.status.as_u16(), 429 | 503 | 504) => Self::Overloaded,
+            Err(Error::Timeout { .. }) => Self::Overloaded,
+            Ok(answer) if answer.status.as_u16() != 502 => Self::Fine,
+            Ok(_) | Err(_) => Self::Unknown,
+        }
+    }
 }
 
 /// One gate; reads and writes have one each, shared by all handles of a client.

@@ -208,11 +208,12 @@ impl Transport {
             may_have_landed: false,
         };
         check_path(call.path).map_err(unsent)?;
-        let turn = self.breaker.enter().await.map_err(unsent)?;
+        let mut turn = self.breaker.enter().await.map_err(unsent)?;
         let mut attempt = 0;
         let mut may_have_landed = false;
         loop {
             let outcome = self.attempt(call).await;
+            turn.go_on(&outcome);
             if !turn.is_probe()
                 && let Some(pause) = self.pause_before_repeating(call, attempt, &outcome)
             {
@@ -287,7 +288,7 @@ impl Transport {
             self.exchange(&self.reader, base, call).await
         };
         let is_slow = call.class == Class::Rows && began.elapsed() > self.endpoint.timeout / SLOW;
-        pass.leave(load(&outcome, is_slow));
+        pass.leave(Load::of(&outcome, is_slow));
         outcome
     }
 
@@ -372,16 +373,6 @@ fn check_path(path: &str) -> Result<(), Error> {
         path: path.to_owned(),
         problem: "not a plain path from /api/ to a slash",
     })
-}
-
-fn load(outcome: &Result<Answer, Error>, is_slow: bool) -> Load {
-    match outcome {
-        Ok(_) if is_slow => Load::Overloaded,
-        Ok(answer) if matches!(answer.status.as_u16(), 429 | 503 | 504) => Load::Overloaded,
-        Err(Error::Timeout { .. }) => Load::Overloaded,
-        Ok(answer) if answer.status.as_u16() != 502 => Load::Fine,
-        Ok(_) | Err(_) => Load::Unknown,
-    }
 }
 
 /// A request limit refuses before anything is done; without a connection nothing was sent.
