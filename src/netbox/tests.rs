@@ -1204,6 +1204,22 @@ async fn permissions_that_do_not_come_are_asked_for_twice() {
 }
 
 #[tokio::test]
+async fn search_for_the_scheme_that_fails_is_made_once_more_at_most() {
+    for (max_retries, searches) in [(0, 1), (2, 2)] {
+        let server = MockServer::start().await;
+        answer(&server, "GET", "/api/status/", ResponseTemplate::new(403)).await;
+        let client = Client::new(Endpoint {
+            scheme: None,
+            max_retries,
+            ..endpoint(server.address().port())
+        })
+        .unwrap();
+        client.release().await.unwrap_err();
+        assert_eq!(requests(&server).await.len(), searches);
+    }
+}
+
+#[tokio::test]
 async fn release_is_asked_for_only_where_nothing_has_answered_for_a_while() {
     let server = MockServer::start().await;
     answer(&server, "GET", "/api/status/", status_answer()).await;

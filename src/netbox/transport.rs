@@ -176,11 +176,16 @@ impl Transport {
         self.base.get_or_try_init(find).await.map(String::as_str)
     }
 
-    /// The release that an answer has told within `life`, be it the one to the search for the scheme.
+    /// The release that an answer has told within `life`, be it the one to the search for the scheme, which is made once more
+    /// where that may help.
     pub(super) async fn release(&self, life: Duration) -> Result<Option<NetBoxVersion>, Error> {
         if let Err(error) = self.base().await {
-            // Whoever asks NetBox next finds out, and asks again where that may help.
+            if self.endpoint.max_retries == 0 || !error.is_transient() {
+                return Err(error);
+            }
             tracing::debug!(%error, "the scheme of NetBox is not known yet");
+            tokio::time::sleep(retry::pause(self.endpoint.retry_delay, 0, None, retry::share())).await;
+            self.base().await?;
         }
         let told = *self.release.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(told.filter(|(_, at)| at.elapsed() < life).map(|(release, _)| release))
