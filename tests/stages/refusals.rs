@@ -513,6 +513,26 @@ async fn run_that_is_asked_to_stop_waits_for_no_answer_to_a_read() {
     }
 }
 
+/// A right that is missing costs these rows alone.
+#[tokio::test]
+async fn credentials_that_are_refused_fail_the_stage_whichever_part_of_it_is_written() {
+    let bench = filled().await;
+    for (status, has_failed) in [(401, true), (403, false)] {
+        bench.forget();
+        let refusal = FaultRule::on(CLOUD_INITS, Fault::Status(status)).method("GET");
+        bench.netbox.faults().add(refusal);
+        let mut request = SyncRequest::default();
+        request.options.guests.sync_network = false;
+        request.options.guests.sync_task_history = false;
+        let report = bench.job(Stage::VirtualMachines, request).await;
+        let errors = report.errors();
+        assert_eq!(!errors.is_empty(), has_failed, "{status}: {errors:?}");
+        let told = warnings(&report.into_stage().unwrap());
+        assert_eq!(told.contains("cloud-init rows: "), !has_failed, "{status}: {told}");
+        bench.netbox.faults().clear();
+    }
+}
+
 /// An operator has made some of the supporting objects before, under slugs of their own.
 #[tokio::test]
 async fn supporting_objects_of_the_same_name_are_taken_and_keep_their_slugs() {

@@ -288,7 +288,9 @@ impl EndpointRun<'_> {
     fn take_cloud_inits(&mut self, cloud_inits: Result<Outcome, Error>) -> Result<(), Error> {
         match cloud_inits {
             Ok(outcome) => self.warn(PHASE, &outcome),
-            Err(Error::NetBox(error)) => self.warnings.push(format!("cloud-init rows: {error}").into()),
+            Err(error) if error.is_of_one_question() => {
+                self.warnings.push(format!("cloud-init rows: {error}").into());
+            }
             Err(error) => return Err(error),
         }
         Ok(())

@@ -152,10 +152,10 @@ impl EndpointRun<'_> {
         Ok(())
     }
 
-    /// What came of a pass. Where NetBox fails as a whole that is a warning: the stage has done what it could.
+    /// What came of a pass. That NetBox fails or refuses it as a whole is a warning: the stage has done what it could.
     fn as_far_as_written(&mut self, what: &str, passed: Result<Outcome, Error>) -> Result<Outcome, Error> {
         match passed {
-            Err(Error::NetBox(error)) => {
+            Err(error) if error.is_of_one_question() => {
                 self.warnings
                     .push(format!("{what} could not be written: {error}").into());
                 Ok(Outcome::default())
@@ -196,7 +196,7 @@ impl EndpointRun<'_> {
     /// Takes primary addresses that become nobody's from their virtual machines. Where NetBox fails as a whole they stay.
     async fn free_primaries(&mut self) -> Result<(), Error> {
         let freed = match self.pass::<ReleasedPrimaries>().await {
-            Err(Error::NetBox(error)) => {
+            Err(error) if error.is_of_one_question() => {
                 let released = released(&self.facts);
                 let text = format!("primary addresses that guests have no more were left as they are: {error}");
                 self.warnings.push(text.into());
