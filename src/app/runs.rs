@@ -34,6 +34,6 @@ fn row(ended: &EndedRun) -> Run {
         started_at: started_at.map_or(finished_at, OffsetDateTime::unix_timestamp),
         finished_at,
         is_ok: ended.is_ok,
-        summary: ended.result.to_string(),
+        summary: ended.summary.to_string(),
     }
 }

@@ -24,7 +24,7 @@ pub struct Run {
     pub finished_at: i64,
     /// Whether it did all that it was asked to.
     pub is_ok: bool,
-    /// Its result, as JSON text.
+    /// What it came to, in short, as JSON text.
     pub summary: String,
 }
 

@@ -84,7 +84,8 @@ impl FullReport {
         Value::Object(result)
     }
 
-    fn warnings(&self) -> Vec<Value> {
+    /// What went less than well, of all stages and of the sweep.
+    pub(super) fn warnings(&self) -> Vec<Value> {
         // Every stage says it.
         let absent = self.stages.first().into_iter().flat_map(|(_, report)| &report.absent);
         let absent = absent.map(|warning| json!(warning));

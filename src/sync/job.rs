@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::full_update::FullReport;
 use super::individual::{Individual, IndividualKind, IndividualReport};
@@ -159,6 +159,28 @@ impl JobReport {
         }
     }
 
+    /// What it came to in short, whatever the size of the estate: counts, failures, and how many warnings there were.
+    pub(super) fn summary(&self) -> Value {
+        let (counts, warnings) = match self {
+            Self::Stage(report) => (json!(report.counts()), report.warning_count()),
+            Self::Individual(report) => (report.counts(), report.warning_count()),
+            Self::Sweep(report) => (Value::Object(report.members()), report.warnings.len()),
+            Self::FullUpdate(report) => {
+                let stages = report.stages.iter();
+                let stages = stages.map(|(stage, report)| (stage.as_str().to_owned(), json!(report.counts())));
+                let sweep = report.sweep.iter();
+                let sweep = sweep.map(|sweep| (sweep::STEP.to_owned(), Value::Object(sweep.members())));
+                (Value::Object(stages.chain(sweep).collect()), report.warnings().len())
+            }
+        };
+        json!({
+            "counts": counts,
+            "errors": self.errors(),
+            "warnings": warnings,
+            "cancelled": self.is_cancelled(),
+        })
+    }
+
     /// What failed as a whole, one text each.
     pub fn errors(&self) -> Vec<String> {
         match self {
@@ -203,13 +225,67 @@ impl JobReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::endpoint::{EndpointId, EndpointKey, Source};
     use crate::stages::Only;
+    use crate::sync::report::{Counts, EndpointReport};
 
     fn request(network: bool, tasks: bool) -> SyncRequest {
         let mut request = SyncRequest::default();
         request.options.guests.sync_network = network;
         request.options.guests.sync_task_history = tasks;
         request
+    }
+
+    #[test]
+    fn summary_of_a_run_is_as_short_for_a_thousand_rows_as_for_one() {
+        let full = |rows: usize| {
+            let stage = Report {
+                stage: Stage::Devices,
+                endpoints: vec![part(rows)],
+                absent: Vec::new(),
+                is_dry_run: false,
+                is_cancelled: false,
+            };
+            JobReport::FullUpdate(FullReport {
+                stages: vec![(Stage::Devices, stage)],
+                sweep: Some(SweepReport::default()),
+                is_dry_run: false,
+                is_cancelled: false,
+            })
+        };
+        let [one, many] = [1, 1000].map(|rows| full(rows).summary());
+        assert_eq!(many["counts"]["devices"]["created"], 1000);
+        assert_eq!(many["counts"]["sweep-orphans"]["candidates"], 0);
+        assert_eq!(
+            (&many["errors"], &many["warnings"]),
+            (&json!(["devices: lost"]), &json!(1000))
+        );
+        assert!(many.to_string().len() < one.to_string().len() + 20, "{many}");
+    }
+
+    /// What a stage did for one endpoint: so many rows made, each with a warning.
+    fn part(rows: usize) -> EndpointReport {
+        EndpointReport {
+            key: EndpointKey {
+                source: Source::Database,
+                id: EndpointId(1),
+            },
+            name: "lab".to_owned(),
+            counts: Counts {
+                created: rows,
+                ..Counts::default()
+            },
+            records: vec![json!({"id": 5}); rows],
+            tally: None,
+            tasks: None,
+            machines: 0,
+            gaps: Vec::new(),
+            warnings: vec!["something is odd".to_owned().into(); rows],
+            plans: Vec::new(),
+            error: Some((ErrorKind::Timeout, "lost".to_owned())),
+            reason: None,
+            is_unreachable: false,
+        }
     }
 
     fn held(job: &Job, request: &SyncRequest) -> Vec<&'static str> {

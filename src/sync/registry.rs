@@ -48,8 +48,8 @@ pub struct EndedRun {
     pub finished_at: OffsetDateTime,
     /// Whether it did all that it was asked to.
     pub is_ok: bool,
-    /// Its result.
-    pub result: Value,
+    /// What it came to, in short.
+    pub summary: Value,
 }
 
 /// What two runs may not work on at once: a NetBox with its branch, an endpoint, a stage. An endpoint that both this service
@@ -279,7 +279,7 @@ impl Entry {
             run: self.run.clone(),
             finished_at: OffsetDateTime::now_utc(),
             is_ok,
-            result: report.result(),
+            summary: report.summary(),
         };
         if let Some(sender) = &self.shared.ended {
             // The receiver is gone only when the service is going down.

@@ -226,6 +226,12 @@ impl Report {
         counts
     }
 
+    /// How many things went less than well.
+    pub(super) fn warning_count(&self) -> usize {
+        let of_endpoints = self.endpoints.iter().map(|endpoint| endpoint.warnings.len());
+        self.absent.len() + of_endpoints.sum::<usize>()
+    }
+
     /// The counts in a few words, for the log.
     pub(super) fn counts_text(&self) -> String {
         let counts = self.counts();

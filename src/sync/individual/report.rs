@@ -180,6 +180,16 @@ impl IndividualReport {
         format!("{} {:?}", self.kind.as_str(), self.action)
     }
 
+    /// What was done to the object, and to how many that it hangs on.
+    pub(in crate::sync) fn counts(&self) -> Value {
+        json!({"action": self.action, "dependencies": self.dependencies.len()})
+    }
+
+    /// How many things went less than well.
+    pub(in crate::sync) fn warning_count(&self) -> usize {
+        self.warnings.len()
+    }
+
     /// The answer; `warnings` are in it where there are any.
     pub fn result(&self) -> Value {
         let mut result = json!({
