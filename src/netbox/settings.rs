@@ -5,6 +5,7 @@
 
 mod reader;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -31,6 +32,8 @@ pub struct PluginSettings {
     pub expose_internal_errors: Option<bool>,
     /// Keys with a value that cannot be used, and why.
     pub invalid: Vec<InvalidSetting>,
+    /// Keys that nobody here asks for.
+    pub unused: Vec<String>,
 }
 
 /// A setting that is ignored.
@@ -116,6 +119,7 @@ impl PluginSettings {
         let mut reader = Reader {
             row: row.and_then(Value::as_object).unwrap_or(&empty),
             invalid: Vec::new(),
+            asked: BTreeSet::new(),
         };
         let settings = Self {
             netbox: netbox(&mut reader),
@@ -123,8 +127,10 @@ impl PluginSettings {
             sync: sync(&mut reader),
             expose_internal_errors: reader.flag("expose_internal_errors"),
             invalid: Vec::new(),
+            unused: Vec::new(),
         };
         Self {
+            unused: reader.unused(),
             invalid: reader.invalid,
             ..settings
         }
@@ -237,6 +243,15 @@ mod tests {
             "backend_log_file_path": "/var/log/", "default_role_lxc": "x", "ensure_netbox_objects": "perhaps",
         }));
         assert!(settings.invalid.is_empty(), "{:?}", settings.invalid);
+    }
+
+    #[test]
+    fn keys_that_nobody_asks_for_are_listed_and_what_every_row_has_is_not() {
+        let settings = PluginSettings::from_answer(&json!({
+            "id": 1, "display": "settings", "created": null, "custom_fields": {}, "encryption_key_configured": true,
+            "netbox_timeout": null, "proxmox_timeout": 7, "netbox_timeuot": 9, "brand_new": "",
+        }));
+        assert_eq!(settings.unused, ["brand_new", "netbox_timeuot"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::world::Trio;
 
 #[tokio::test]
 async fn settings_in_force_are_told_with_their_origin() {
-    let variables = [("PROXBOX_NETBOX_TIMEOUT", "44")];
+    let variables = [("PROXBOX_NETBOX_TIMEOUT", "44"), ("PROXBOX_SHRINK_LIMIT_ROWS", "20")];
     let trio = Trio::with(&variables, World::estate(1, 2)).await;
     let page = json!({"netbox_timeout": 33, "delete_orphans": true, "node_device_name_template": "pve"});
     trio.netbox
@@ -31,6 +31,18 @@ async fn settings_in_force_are_told_with_their_origin() {
     };
     assert_eq!(of("netbox_timeout"), Some((json!(44.0), json!("environment"))));
     assert_eq!(of("delete_orphans"), Some((json!(true), json!("plugin"))));
-    assert_eq!(of("node_device_name_template"), Some((Value::Null, json!("default"))));
+    assert_eq!(
+        of("node_device_name_template"),
+        Some((json!("{node}"), json!("default")))
+    );
+    assert_eq!(of("proxmox_timeout"), Some((json!(5), json!("default"))));
+    assert_eq!(
+        of("use_guest_agent_interface_name"),
+        Some((json!(true), json!("default")))
+    );
+    assert_eq!(of("shrink_limit_rows"), Some((json!(20), json!("environment"))));
+    assert_eq!(of("guest_agent_timeout"), Some((json!(15.0), json!("default"))));
+    assert_eq!(of("sync_vm_links"), Some((json!(false), json!("default"))));
+    assert_eq!(of("netbox_max_concurrent"), Some((Value::Null, json!("default"))));
     assert_eq!(body["ignored"][0]["name"], "node_device_name_template", "{body}");
 }

@@ -1,5 +1,6 @@
 //! Typed values out of a row of settings.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -7,16 +8,38 @@ use serde_json::{Map, Value};
 
 use super::InvalidSetting;
 
+/// What a row tells of itself besides settings.
+const OF_THE_ROW: &[&str] = &[
+    "id",
+    "url",
+    "display",
+    "display_url",
+    "created",
+    "last_updated",
+    "custom_fields",
+    "tags",
+    "owner",
+    "encryption_key_configured",
+];
 const INT_MAX: u64 = 2_147_483_647;
 
 /// Takes typed values out of a row and remembers which could not be taken.
 pub(super) struct Reader<'a> {
     pub(super) row: &'a Map<String, Value>,
     pub(super) invalid: Vec<InvalidSetting>,
+    pub(super) asked: BTreeSet<&'static str>,
 }
 
-impl Reader<'_> {
-    fn refuse<T>(&mut self, key: &'static str, expected: &str) -> Option<T> {
+impl<'a> Reader<'a> {
+    /// The settings of the row that were not asked for.
+    pub(super) fn unused(&self) -> Vec<String> {
+        let known = |key: &str| self.asked.contains(key) || OF_THE_ROW.contains(&key);
+        let mut unused: Vec<String> = self.row.keys().filter(|key| !known(key)).cloned().collect();
+        unused.sort_unstable();
+        unused
+    }
+
+    pub(super) fn refuse<T>(&mut self, key: &'static str, expected: &str) -> Option<T> {
         self.invalid.push(InvalidSetting {
             key,
             problem: format!("must be {expected}"),
@@ -25,7 +48,8 @@ impl Reader<'_> {
     }
 
     /// The value as text or JSON; absent, null and blank mean that nothing is set.
-    fn value(&self, key: &str) -> Option<&Value> {
+    fn value(&mut self, key: &'static str) -> Option<&'a Value> {
+        self.asked.insert(key);
         self.row
             .get(key)
             .filter(|value| !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty()))
