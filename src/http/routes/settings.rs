@@ -35,8 +35,8 @@ struct Shown {
     settings: Vec<Setting>,
     /// Values of the plugin's page that cannot be used. The values are not repeated.
     ignored: Vec<Ignored>,
-    /// Names of settings of the plugin's page that have no effect here.
-    without_effect: Vec<String>,
+    /// Names of settings that are not read of the plugin's page: it sends some with each request, the others have no effect.
+    not_read: Vec<String>,
 }
 
 /// A setting in force.
@@ -77,7 +77,7 @@ async fn settings(State(state): State<AppState>) -> Json<Shown> {
         page_is_denied: state.settings.is_denied(),
         settings,
         ignored: ignored.collect(),
-        without_effect: page.unused.clone(),
+        not_read: page.unused.clone(),
     })
 }
 
