@@ -4,6 +4,9 @@ use super::Gap;
 use crate::error::ErrorKind;
 use crate::proxmox::{ClusterStatus, Metadata, Mode};
 
+/// Where Proxmox tells of the cluster.
+const SOURCE: &str = "cluster/status";
+
 /// Whether nodes form a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClusterMode {
@@ -34,8 +37,8 @@ pub struct Cluster {
     pub id: Option<String>,
     /// Its nodes, by name.
     pub nodes: Vec<Node>,
-    /// What hides its name and mode from the credentials; `None`: nothing. Where something does, they are assumed, and
-    /// nothing is retired.
+    /// What hides its name and mode from the credentials, so that they are assumed, or what keeps a member from being known;
+    /// `None`: nothing. Where there is something, nothing is retired.
     pub hidden: Option<Gap>,
 }
 
@@ -60,7 +63,7 @@ impl Node {
 
 /// The cluster that a session's metadata describes, its nodes sorted by name. Credentials that may not see its name get
 /// the one it had when it was last seen, else `assumed`; credentials that may not see its mode, the one that the number of
-/// nodes suggests.
+/// nodes suggests. A row that may be a member's and cannot be read stands for none.
 ///
 /// # Errors
 ///
@@ -70,14 +73,14 @@ pub fn cluster(metadata: &Metadata, assumed: &str) -> Result<Cluster, String> {
     nodes.sort_by(|left, right| left.name.cmp(&right.name));
     nodes.dedup_by(|left, right| left.name == right.name);
     let (mode, hidden) = match &metadata.mode {
-        Mode::Cluster { .. } => (ClusterMode::Cluster, None),
+        Mode::Cluster { .. } => (ClusterMode::Cluster, unclear(metadata)),
         Mode::Standalone { .. } => (ClusterMode::Standalone, None),
         Mode::Limited { reason, is_denied } if !is_denied || metadata.capabilities.is_nothing() => {
             return Err(reason.clone());
         }
         Mode::Limited { reason, .. } => {
             let gap = Gap {
-                source: "cluster/status".to_owned(),
+                source: SOURCE.to_owned(),
                 kind: ErrorKind::Permission,
                 message: format!("{reason}; nothing is retired"),
             };
@@ -96,5 +99,15 @@ pub fn cluster(metadata: &Metadata, assumed: &str) -> Result<Cluster, String> {
         id: row.and_then(|row| row.id.clone()),
         nodes,
         hidden,
+    })
+}
+
+/// That some members may not be known.
+fn unclear(metadata: &Metadata) -> Option<Gap> {
+    let reasons = metadata.unclear_members();
+    (!reasons.is_empty()).then(|| Gap {
+        source: SOURCE.to_owned(),
+        kind: ErrorKind::Validation,
+        message: format!("{}; nothing is retired", reasons.join("; ")),
     })
 }

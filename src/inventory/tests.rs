@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use secrecy::SecretString;
+use serde_json::json;
 
 use super::*;
 use crate::endpoint::{EndpointId, EndpointKey, Product, Source};
@@ -11,7 +12,7 @@ use crate::proxmox::mock::world::{
     AUDITOR_TOKEN, Agent, GuestKind as MockKind, GuestStatus, ROOT_TOKEN, Settings, TOKEN_SECRET, Task as MockTask,
 };
 use crate::proxmox::mock::{Fault, Guest as MockGuest, MockOptions, MockProxmox, Node as MockNode, World};
-use crate::proxmox::{Capabilities, Credential, Endpoint, Mode, Permissions, Session, TlsPolicy};
+use crate::proxmox::{Capabilities, ClusterStatus, Credential, Endpoint, Mode, Permissions, Rows, Session, TlsPolicy};
 
 /// A cluster of three nodes with twelve guests, and what was read of it.
 struct Bench {
@@ -713,6 +714,26 @@ async fn agent_that_is_slow_costs_its_own_guest_alone_and_no_longer_than_the_lim
     assert_eq!(gap.kind, ErrorKind::Timeout);
     assert!(gap.message.contains("PROXBOX_GUEST_AGENT_TIMEOUT"), "{gap}");
     assert!(matches!(quick.answer, AgentAnswer::Interfaces(_)), "{quick:?}");
+}
+
+#[tokio::test]
+async fn cluster_of_which_a_member_is_not_clear_has_the_others_and_a_gap() {
+    let bench = Bench::new().await;
+    let mut metadata = (*bench.session.refresh().await.unwrap()).clone();
+    let whole = cluster(&metadata, "label").unwrap();
+    assert_eq!(whole.hidden, None);
+    let odd = json!({"type": "node", "id": "node/pve9", "name": "pve9", "online": "unknown"});
+    metadata.rejected = Rows::<ClusterStatus>::decode([odd]).rejected;
+    let found = cluster(&metadata, "label").unwrap();
+    let gap = found.hidden.clone().unwrap().to_string();
+    let told = [
+        "cluster/status: ",
+        "node/pve9 cannot be read",
+        "unknown",
+        "nothing is retired",
+    ];
+    assert!(told.iter().all(|part| gap.contains(part)), "{gap}");
+    assert_eq!(Cluster { hidden: None, ..found }, whole);
 }
 
 #[tokio::test]

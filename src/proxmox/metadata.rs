@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::endpoint::is_fit_for_fallback;
 use super::error::Error;
 use super::flight::Flight;
-use super::rows::Rows;
+use super::rows::{RejectedRow, Rows};
 use super::session::Session;
 use super::types::{Capabilities, ClusterStatus, Permissions, Version};
 
@@ -32,6 +32,8 @@ pub struct Metadata {
     /// The rows of `cluster/status`. Where those are denied, one row per member that says no more than `nodes` does: its
     /// name and whether it is online.
     pub status: Vec<ClusterStatus>,
+    /// Rows of it that could not be read.
+    pub rejected: Vec<RejectedRow>,
     /// What the identity may see.
     pub capabilities: Capabilities,
     /// Host and port that answered.
@@ -51,6 +53,22 @@ impl Metadata {
     /// The name of the cluster or host, or the last known one in limited mode; never an address.
     pub fn name(&self) -> Option<&str> {
         self.mode.name().or(self.last_known_name.as_deref())
+    }
+
+    /// What is wrong with each row of `cluster/status` that is a member's, or may be, and does not tell which it is. Where
+    /// there is one, the members that are known may not be all.
+    pub fn unclear_members(&self) -> Vec<String> {
+        let rejected = self.rejected.iter().map(|row| {
+            let index = || format!("number {}", row.index + 1);
+            let named = row.id.clone().unwrap_or_else(index);
+            format!("its row {named} cannot be read: {}", row.reason)
+        });
+        let nameless = self.status.iter().filter(|row| row.is_node() && row.name.is_none());
+        let nameless = nameless.map(|row| {
+            let named = row.id.as_deref().unwrap_or("of a node");
+            format!("its row {named} has no name")
+        });
+        rejected.chain(nameless).collect()
     }
 
     /// What of it is still to be believed when it could not be asked for again.
@@ -242,7 +260,7 @@ impl Session {
             source: Arc::new(source),
         })?;
         let (mode, status) = match status {
-            Ok(rows) => (mode_of(&rows), rows.items),
+            Ok(rows) => (mode_of(&rows), rows),
             Err(Error::PermissionDenied { .. }) => (
                 Mode::Limited {
                     reason: LIMITED.to_owned(),
@@ -253,7 +271,7 @@ impl Session {
             Err(error) => return Err(error),
         };
         let capabilities = capabilities(permissions)?;
-        self.inner.client.learn(&other_nodes(&status));
+        self.inner.client.learn(&other_nodes(&status.items));
         if earlier.is_some_and(|earlier| earlier.version != version) {
             info!(endpoint.id = %self.endpoint().key, version = version.version, "the Proxmox release has changed");
             self.forget_absences();
@@ -265,7 +283,8 @@ impl Session {
                 .map(str::to_owned),
             version,
             mode,
-            status,
+            status: status.items,
+            rejected: status.rejected,
             capabilities,
             address,
             fetched: Instant::now(),
@@ -273,9 +292,13 @@ impl Session {
     }
 
     /// The members, as any identity may see them.
-    async fn members(&self) -> Result<Vec<ClusterStatus>, Error> {
+    async fn members(&self) -> Result<Rows<ClusterStatus>, Error> {
         let rows = self.list_nodes().await?;
-        Ok(rows.items.into_iter().map(ClusterStatus::of_node).collect())
+        Ok(Rows {
+            items: rows.items.into_iter().map(ClusterStatus::of_node).collect(),
+            rejected: rows.rejected,
+            total: rows.total,
+        })
     }
 }
 

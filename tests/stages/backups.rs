@@ -341,8 +341,12 @@ async fn backup_on_a_shared_server_is_asked_for_once_and_kept_word_for_word() {
 #[tokio::test]
 async fn whatever_cannot_be_read_holds_back_every_deletion_of_the_cluster() {
     type Trouble = fn(&MockProxmox);
-    let cases: [(&str, Trouble); 3] = [
+    let cases: [(&str, Trouble); 4] = [
         ("unreachable node", |proxmox| proxmox.faults().node_down("pve2")),
+        ("member without a name", |proxmox| {
+            let world = proxmox.world();
+            world.change(|world| world.node("pve3").unwrap().name.clear());
+        }),
         ("unreadable storage", |proxmox| {
             let path = "/nodes/*/storage/pbs-main/content";
             proxmox.faults().fail(path, 500, "mount error");

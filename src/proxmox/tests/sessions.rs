@@ -313,6 +313,31 @@ async fn refused_cluster_status_limits_the_mode_and_keeps_the_known_name() {
 }
 
 #[tokio::test]
+async fn member_that_cannot_be_told_from_its_row_is_named() {
+    let server = Server::plain(|seen| {
+        if seen.call() != "GET cluster/status" {
+            return cluster(seen);
+        }
+        Reply::data(
+            r#"[{"type":"node","name":"a","online":1},{"type":"cluster","name":"lab","nodes":4,"quorate":1},
+               {"type":"node","id":"node/b","name":"b","online":"unknown"},{"type":"node","id":"node/c","online":1}, 7,
+               {"type":"node","online":1},{"type":"qdevice"}]"#,
+        )
+    });
+    let metadata = session(&server).metadata().await.unwrap();
+    assert_eq!(metadata.mode.as_str(), "cluster");
+    let told = metadata.unclear_members();
+    let told: Vec<&str> = told.iter().map(|told| told.split(':').next().unwrap()).collect();
+    let expected = [
+        "its row node/b cannot be read",
+        "its row number 5 cannot be read",
+        "its row node/c has no name",
+        "its row of a node has no name",
+    ];
+    assert_eq!(told, expected);
+}
+
+#[tokio::test]
 async fn metadata_that_cannot_be_refreshed_is_served_old_and_asked_for_seldom() {
     let is_down = Arc::new(AtomicBool::new(false));
     let switch = Arc::clone(&is_down);
