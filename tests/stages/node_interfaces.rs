@@ -14,6 +14,7 @@ const INTERFACES: &str = "dcim/interfaces";
 const VLANS: &str = "ipam/vlans";
 const ADDRESSES: &str = "ipam/ip-addresses";
 const MACS: &str = "dcim/mac-addresses";
+const GROUPS: &str = "ipam/vlan-groups";
 
 /// Both sides, with the devices in place. The fourth node runs Open vSwitch.
 async fn bench() -> Bench {
@@ -57,6 +58,11 @@ fn id(row: &Value) -> u64 {
 fn find(bench: &Bench, path: &str, key: &str, value: &Value) -> Value {
     let rows = bench.netbox.rows(path);
     rows.into_iter().find(|row| row[key] == *value).unwrap()
+}
+
+/// The site of the nodes' devices.
+fn site(bench: &Bench) -> Value {
+    find(bench, "dcim/devices", "name", &json!("pve2"))["site"]["id"].clone()
 }
 
 fn address(bench: &Bench, address: &str) -> Value {
@@ -548,6 +554,143 @@ async fn row_of_a_node_that_cannot_be_read_clears_no_relation() {
     assert_eq!(bench.take_writes(), Vec::<String>::new());
     let warnings = warnings(&report);
     assert!(warnings.contains("network interface"), "{warnings}");
+}
+
+/// What hangs on a list that cannot be read is left as it is; everything else of the stage is written.
+#[tokio::test]
+async fn list_beside_the_interfaces_that_cannot_be_read_costs_its_own_rows_alone() {
+    for (list, denied) in [(VLANS, VLANS), (GROUPS, VLANS), (ADDRESSES, ADDRESSES), (MACS, MACS)] {
+        let mut bench = bench().await;
+        add_given(&bench);
+        // Its group tells which site it is for.
+        let group = json!({"name": "rack", "slug": "rack", "scope_type": "dcim.site", "scope_id": site(&bench)});
+        let group = bench.netbox.seed(GROUPS, &group).unwrap();
+        bench
+            .netbox
+            .seed(VLANS, &json!({"vid": 100, "name": "storage", "group": group}))
+            .unwrap();
+        let parts = [VLANS, ADDRESSES, MACS];
+        let before = parts.map(|part| bench.netbox.count(part));
+        bench.restart(true);
+        for status in [500, 403] {
+            if (list, status) == (GROUPS, 403) {
+                continue;
+            }
+            let case = format!("{list} {status}");
+            let refused = FaultRule::on(list, Fault::Status(status)).method("GET");
+            bench.netbox.faults().clear();
+            bench.netbox.faults().add(refused);
+            let report = topology(&bench).await;
+            let (counts, warnings) = (report.counts(), warnings(&report));
+            assert_eq!((counts.standing(), counts.failed), (57, 0), "{case}: {warnings}");
+            assert_eq!(report.result()["degraded"], true, "{case}");
+            assert_eq!(warnings.lines().count(), 1, "{case}: {warnings}");
+            assert!(warnings.contains(&format!("`/api/{list}/`")), "{case}: {warnings}");
+            for (part, before) in parts.into_iter().zip(before) {
+                let is_as_before = bench.netbox.count(part) == before;
+                assert_eq!(is_as_before, part == denied, "{case}: {part}");
+            }
+            assert_ne!(interface(&bench, "pve2", "eno1")["lag"], Value::Null, "{case}");
+        }
+        bench.netbox.faults().clear();
+        topology(&bench).await;
+        assert_eq!(
+            interface(&bench, "pve2", "vmbr0.100")["tagged_vlans"][0]["vid"],
+            100,
+            "{list}"
+        );
+        let given = interface(&bench, "pve1", "vmbr7");
+        assert_eq!(
+            given["primary_mac_address"]["mac_address"], "BC:24:11:00:00:01",
+            "{list}"
+        );
+        assert_eq!(
+            address(&bench, "fd00:10::2/64")["assigned_object"]["name"],
+            "vmbr0",
+            "{list}"
+        );
+    }
+}
+
+/// The same where all of them stand, and a node has changed.
+#[tokio::test]
+async fn rows_that_cannot_be_read_stay_as_they_are() {
+    for is_topology in [false, true] {
+        let mut request = SyncRequest::default();
+        request.options.sync_node_topology = is_topology;
+        let mut bench = bench().await;
+        add_given(&bench);
+        bench.stage_with(Stage::NodeInterfaces, request.clone()).await;
+        let lists = [INTERFACES, VLANS, ADDRESSES, MACS];
+        let before = lists.map(|list| bench.netbox.rows(list));
+        bench.proxmox.world().change(|world| {
+            let interfaces = &mut world.node("pve1").unwrap().interfaces;
+            for port in interfaces.iter_mut() {
+                match port.iface.as_str() {
+                    "vmbr0.100" => port.settings.set("vlan-id", "777"),
+                    "vmbr0" => port.settings.set("cidr", "10.10.77.1/16"),
+                    "vmbr7" => port.settings.set("options", "hwaddress bc:24:11:00:00:77"),
+                    _ => {}
+                }
+            }
+        });
+        for list in [VLANS, ADDRESSES, MACS] {
+            let refused = FaultRule::on(list, Fault::Status(403)).method("GET");
+            bench.netbox.faults().add(refused);
+        }
+        bench.restart(true);
+        bench.take_writes();
+        let report = bench.stage_with(Stage::NodeInterfaces, request).await;
+        assert_eq!(bench.take_writes(), [""; 0], "{}", warnings(&report));
+        assert_eq!(
+            lists.map(|list| bench.netbox.rows(list)),
+            before,
+            "topology: {is_topology}"
+        );
+        assert_eq!(report.counts().failed, 0);
+    }
+}
+
+#[tokio::test]
+async fn interfaces_that_cannot_be_read_again_are_linked_by_the_next_run() {
+    let bench = bench().await;
+    let beside = bench.beside().await;
+    beside.stage(Stage::Devices).await;
+    beside.netbox.clear_requests();
+    topology(&beside).await;
+    let path = format!("/api/{INTERFACES}/");
+    let asked = beside.netbox.requests().into_iter();
+    let reads = asked
+        .filter(|request| request.method == "GET" && request.path == path)
+        .count();
+    let refused = FaultRule::on(INTERFACES, Fault::Status(403)).method("GET");
+    let last = u32::try_from(reads).unwrap() - 1;
+    bench.netbox.faults().add(refused.after(last));
+    let report = topology(&bench).await;
+    let told = warnings(&report);
+    assert!(told.contains(&format!("`{path}`")), "{told}");
+    assert_eq!(bench.netbox.count(INTERFACES), beside.netbox.count(INTERFACES));
+    assert_eq!(interface(&bench, "pve2", "eno1")["lag"], Value::Null);
+    bench.netbox.faults().clear();
+    topology(&bench).await;
+    assert_ne!(interface(&bench, "pve2", "eno1")["lag"], Value::Null);
+}
+
+#[tokio::test]
+async fn device_that_cannot_be_read_keeps_its_interfaces_and_gets_no_primary_address() {
+    let bench = bench().await;
+    let mut request = SyncRequest::default();
+    request.options.only = Only::default().and(Part::Node, "pve2");
+    let refused = FaultRule::on("dcim/devices", Fault::Status(403)).method("GET");
+    bench.netbox.faults().add(refused);
+    let report = bench.stage_with(Stage::NodeInterfaces, request.clone()).await;
+    let told = warnings(&report);
+    assert!(told.contains("`/api/dcim/devices/`"), "{told}");
+    assert_eq!(address(&bench, "10.10.0.2/16")["assigned_object"]["name"], "vmbr0");
+    bench.netbox.faults().clear();
+    bench.stage_with(Stage::NodeInterfaces, request).await;
+    let primary = find(&bench, "dcim/devices", "name", &json!("pve2"))["primary_ip4"]["address"].clone();
+    assert_eq!(primary, "10.10.0.2/16");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::inventory::{NodeInterface, NodeNetworks};
 use crate::mapping::node_interface::{addresses as wanted_addresses, mac_address, vlan_id};
 use crate::netbox;
 use crate::netbox::ids::Ids;
-use crate::netbox::objects::{Assignment, DeviceInterface, IpAddress, MacAddress, Vlan, VlanGroup};
+use crate::netbox::objects::{Assignment, Device, DeviceInterface, IpAddress, MacAddress, Vlan, VlanGroup};
 use crate::reconcile::{Mode, ObjectId, Resource as _, Stored};
 use crate::stages::Part;
 use crate::stages::node_addresses::{
@@ -55,19 +55,19 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
 }
 
 impl EndpointRun<'_> {
-    /// Reads, side by side, everything that is compared.
+    /// Reads, side by side, everything that is compared. Interfaces stand without the rest.
     async fn read_node_network(&mut self) -> Result<(), Error> {
         let facts = &self.facts;
-        let (interfaces, vlans, addresses) = tokio::try_join!(
-            self.list::<DeviceInterface>(vec![interface_selection(facts)]),
-            self.list::<Vlan>(vec![vlan_selection(facts)]),
-            self.list::<IpAddress>(vec![address_selection(facts)]),
-        )?;
-        self.read_vlan_groups(&vlans).await?;
-        let known = &mut self.facts.known.node_network;
-        known.interfaces = interfaces;
-        known.vlans = vlans;
-        known.addresses = addresses;
+        let (interfaces, vlans, addresses) = tokio::join!(
+            self.list(vec![interface_selection(facts)]),
+            self.list(vec![vlan_selection(facts)]),
+            self.list(vec![address_selection(facts)]),
+        );
+        self.facts.known.node_network.interfaces = interfaces?;
+        self.facts.known.node_network.addresses = self.or_without::<IpAddress, _>(addresses)?;
+        let vlans = self.or_without::<Vlan, _>(vlans)?;
+        let groups = self.read_vlan_groups(&vlans).await;
+        self.facts.known.node_network.vlans = self.or_without::<Vlan, _>(groups.map(|()| vlans))?;
         Ok(())
     }
 
@@ -84,7 +84,7 @@ impl EndpointRun<'_> {
         Ok(())
     }
 
-    /// Writes the interfaces and what belongs to them.
+    /// Writes the interfaces, and what belongs to them as well as it can be done: they stand without any of it.
     async fn write_node_network(&mut self) -> Result<(Outcome, Parts), Error> {
         self.read::<NodeNetworks>().await?;
         self.bootstrap().await?;
@@ -102,15 +102,18 @@ impl EndpointRun<'_> {
         parts.addresses = self.pass::<NodeAddresses>().await?;
         self.warn(PHASE, &parts.addresses);
         if self.facts.options.sync_node_topology {
-            parts.macs = self.pass::<NodeMacs>().await?;
+            let macs = self.pass::<NodeMacs>().await;
+            parts.macs = self.or_without::<MacAddress, _>(macs)?;
             self.warn(PHASE, &parts.macs);
-            self.refresh_node_interfaces(&outcome).await?;
+            let refreshed = self.refresh_node_interfaces(&outcome).await;
+            self.or_without::<DeviceInterface, ()>(refreshed)?;
             let links = self.pass::<NodeLinks>().await?;
             self.warn(PHASE, &links);
         }
         // Of all nodes, an operator chooses it.
         if self.facts.options.only.named(Part::Node).is_some() {
-            let primary = self.pass::<NodePrimaryAddresses>().await?;
+            let primary = self.pass::<NodePrimaryAddresses>().await;
+            let primary = self.or_without::<Device, _>(primary)?;
             self.warn(PHASE, &primary);
         }
         Ok((outcome, parts))
