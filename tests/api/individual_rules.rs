@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
 use proxbox_api::proxmox::mock::world::{GuestKind, GuestStatus, Task};
-use proxbox_api::proxmox::mock::{Guest, Node, World};
+use proxbox_api::proxmox::mock::{Guest, Node, TOKEN_SECRET, World};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ use crate::individual::{
     ADDRESSES, BACKUPS, CLUSTERS, Case, DEVICES, INTERFACES, MACHINE_STATES, MACHINES, REPLICATIONS, RICH, ROUTINES,
     SNAPSHOTS, STORAGES, clear, cluster_cases, converged, done, guest, guest_cases, machine, node, told,
 };
-use crate::proxmox_endpoints::{pushed, store};
+use crate::proxmox_endpoints::{pushed, store, with};
 use crate::world::{DEVICES as DEVICES_STAGE, Trio, complete};
 
 const LINKS: &str = crate::individual::LINKS;
@@ -144,6 +144,34 @@ async fn task_that_ran_under_a_former_name_of_its_node_is_found() {
         body["error"].to_string().contains("a1"),
         "a node that is offline may be the one: {status} {body}"
     );
+}
+
+/// Where only some tasks are to be seen, nobody can tell that there is none.
+#[tokio::test]
+async fn task_that_may_be_hidden_is_told_apart_from_one_that_is_not_there() {
+    const USER: &str = "limited@pve";
+    let mut world = alpha();
+    world.access.add_user(USER, "x");
+    world.access.add_token(&format!("{USER}!netbox"), TOKEN_SECRET, false);
+    world.access.allow("/", USER, "PVEAuditor");
+    world.access.allow("/nodes", USER, "PVEVMUser");
+    let trio = Trio::with(&[], world).await;
+    let path = format!("/proxmox/endpoints/{}", trio.endpoint);
+    let (_, known) = trio.app.get(&path).await;
+    let limited = pushed(known["name"].as_str().unwrap(), &trio.proxmox);
+    let (status, body) = trio.app.put(&path, &with(limited, &json!({"username": USER}))).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let url = "/sync/individual/task-history?cluster_name=alpha&node=a2&type=qemu&vmid=204";
+    for query in ["", "&upid=UPID:a2:none"] {
+        let (status, body) = trio.app.get(&format!("{url}{query}")).await;
+        assert_eq!(
+            (status, &body["action"]),
+            (StatusCode::BAD_GATEWAY, &json!("error")),
+            "{query}: {body}"
+        );
+        let error = body["error"].as_str().unwrap();
+        assert!(error.contains("a2") && error.contains("Sys.Audit"), "{query}: {error}");
+    }
 }
 
 /// What each answer says of what its object hangs on, without the action.

@@ -169,8 +169,7 @@ impl EndpointRun<'_> {
             None => tasks.iter().max_by_key(|task| task.starttime),
         };
         let chosen = chosen.and_then(|task| task.upid.clone());
-        let mut gaps = self.facts.inventory.gaps::<Tasks>().iter();
-        if chosen.is_none() && gaps.any(|gap| is_former || gap.is_offline_node()) {
+        if chosen.is_none() && !self.facts.inventory.is_complete::<Tasks>() {
             return Err(self.absent::<Tasks>(format!("the tasks of node {node}")));
         }
         let mut located = Located::found(json!({
