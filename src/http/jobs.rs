@@ -14,8 +14,8 @@ use super::settings;
 use super::targets::{Selected, Target, get_branch};
 use crate::netbox::settings::SyncChoices;
 use crate::netbox::{self, Client, ObjectId};
-use crate::proxmox;
 use crate::proxmox::types::ClusterStatus;
+use crate::proxmox::{self, Vmid};
 use crate::sync::{EndpointFacts, Limits, Lookup, Part, RunContext, SyncEndpoint, SyncRequest};
 
 const MACHINES: &str = "/api/virtualization/virtual-machines/";
@@ -122,7 +122,9 @@ impl Job {
         Ok(())
     }
 
-    /// Limits the run to what the query says of `parts`, and to endpoints that may have the node it names.
+    /// Limits the run to what the query says of `parts`, and to endpoints that may have the node it names. Of several that may
+    /// have it where a storage is named too, only the first that tells what backups it has there is left; where none tells, the
+    /// run says why.
     ///
     /// # Errors
     ///
@@ -130,12 +132,20 @@ impl Job {
     pub(super) async fn limit(&mut self, scope: &Scope, parts: &[(&'static str, Part)]) -> Result<(), ApiError> {
         let request = std::mem::take(&mut self.request);
         self.request = request.limited(&scope.query, parts)?;
-        if let Some(node) = self.request.options.only.named(Part::Node) {
-            let endpoints = std::mem::take(&mut self.context.endpoints);
-            let may_have = join_all(endpoints.iter().map(|endpoint| may_have(endpoint, node))).await;
-            let kept = endpoints.into_iter().zip(may_have).filter(|(_, may_have)| *may_have);
-            self.context.endpoints = kept.map(|(endpoint, _)| endpoint).collect();
+        let only = &self.request.options.only;
+        let Some(node) = only.named(Part::Node) else {
+            return Ok(());
+        };
+        let endpoints = std::mem::take(&mut self.context.endpoints);
+        let may_have = join_all(endpoints.iter().map(|endpoint| may_have(endpoint, node))).await;
+        let kept = endpoints.into_iter().zip(may_have).filter(|(_, may_have)| *may_have);
+        let mut kept: Vec<SyncEndpoint> = kept.map(|(endpoint, _)| endpoint).collect();
+        if let (Some(storage), 2..) = (only.named(Part::Storage), kept.len())
+            && let Some(first) = first_reader(&kept, (node, storage), only.guest).await
+        {
+            kept = vec![kept.swap_remove(first)];
         }
+        self.context.endpoints = kept;
         Ok(())
     }
 }
@@ -169,14 +179,25 @@ async fn failure(endpoint: &SyncEndpoint) -> Option<proxmox::Error> {
     }
 }
 
+/// The place of the first endpoint whose node tells what backups are on the storage.
+async fn first_reader(endpoints: &[SyncEndpoint], (node, storage): (&str, &str), guest: Option<Vmid>) -> Option<usize> {
+    for (place, endpoint) in endpoints.iter().enumerate() {
+        if let Ok(session) = &endpoint.session
+            && session.list_backups(node, storage, guest).await.is_ok()
+        {
+            return Some(place);
+        }
+    }
+    None
+}
+
 /// Whether an endpoint has the node; one that does not tell may.
 async fn may_have(endpoint: &SyncEndpoint, node: &str) -> bool {
     let Ok(session) = &endpoint.session else { return true };
     let is_it = |row: &ClusterStatus| row.is_node() && row.name.as_deref() == Some(node);
-    session
-        .metadata()
-        .await
-        .map_or(true, |metadata| metadata.status.iter().any(is_it))
+    session.metadata().await.map_or(true, |metadata| {
+        metadata.status.iter().any(is_it) || !metadata.unclear_members().is_empty()
+    })
 }
 
 /// 404 where there is no such virtual machine: a run for it could only fail, and would be asked for again.

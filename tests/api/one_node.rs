@@ -6,7 +6,7 @@ use proxbox_api::proxmox::mock::{MockOptions, MockProxmox, World};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::individual::{BACKUPS, DEVICES, clear, converged, told};
+use crate::individual::{BACKUPS, DEVICES, MACHINES, clear, converged, told};
 use crate::proxmox_endpoints::{pushed, store};
 use crate::world::{DEVICES as DEVICES_STAGE, Trio, introduce};
 
@@ -157,6 +157,50 @@ async fn storage_that_cannot_be_read_is_told_apart_from_one_that_is_not_there() 
         "{body}"
     );
     assert_eq!(trio.netbox.count(BACKUPS), 0);
+}
+
+#[tokio::test]
+async fn backups_of_a_node_that_several_clusters_have_are_those_of_the_first_that_can_read_the_storage() {
+    const CONTENT: &str = "/nodes/*/storage/nas-backups/content";
+    let trio = converged().await;
+    let mut world = World::estate(2, 12);
+    world.cluster = Some("beta".to_owned());
+    world.tasks.clear();
+    let beta = MockProxmox::start(MockOptions::default(), world).await.unwrap();
+    let plugin = introduce(&trio.netbox, "beta", &beta);
+    store(&trio.app, &pushed(&format!("beta (nb:{plugin})"), &beta)).await;
+    for stage in [DEVICES_STAGE, "/virtualization/virtual-machines/create"] {
+        let (status, body) = trio.app.get(stage).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+    }
+    let owners = || {
+        let machines = trio.netbox.rows(MACHINES);
+        let is_betas = |backup: &Value| {
+            let machine = machines.iter().find(|row| row["id"] == backup["virtual_machine"]["id"]);
+            machine.unwrap()["cluster"]["name"] == "beta"
+        };
+        let mut owners: Vec<bool> = trio.netbox.rows(BACKUPS).iter().map(is_betas).collect();
+        owners.dedup();
+        owners
+    };
+    let url = "/virtualization/virtual-machines/backups/create?node=pve1&storage=nas-backups";
+    clear(&trio, BACKUPS);
+    written(&trio, url).await;
+    assert_eq!(owners(), [false]);
+    clear(&trio, BACKUPS);
+    trio.proxmox.faults().fail(CONTENT, 500, "mount error");
+    written(&trio, url).await;
+    assert_eq!(owners(), [true]);
+    clear(&trio, BACKUPS);
+    beta.faults().fail(CONTENT, 500, "stale file handle");
+    let (status, body) = trio.app.get(url).await;
+    assert!(status.is_server_error(), "{status}: {body}");
+    let told = body.to_string();
+    assert!(
+        told.contains("mount error") && told.contains("stale file handle"),
+        "{body}"
+    );
+    assert_eq!(owners(), [false; 0]);
 }
 
 #[tokio::test]
