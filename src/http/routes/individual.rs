@@ -110,7 +110,7 @@ async fn run(
         BadParameter::Form { name, message } if in_path.iter().any(|part| part == name) => {
             ApiError::invalid(&["path", name], &message)
         }
-        error => error.into(),
+        error @ (BadParameter::Form { .. } | BadParameter::Machines | BadParameter::Scope { .. }) => error.into(),
     })?;
     // Here it is a guest's, not the endpoint's; most kinds have no use for it.
     scope.filter.ip_address = None;
