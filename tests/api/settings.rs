@@ -35,14 +35,13 @@ async fn settings_in_force_are_told_with_their_origin() {
         of("node_device_name_template"),
         Some((json!("{node}"), json!("default")))
     );
-    assert_eq!(of("proxmox_timeout"), Some((json!(5), json!("default"))));
-    assert_eq!(
-        of("use_guest_agent_interface_name"),
-        Some((json!(true), json!("default")))
-    );
+    assert_eq!(of("proxmox_timeout"), Some((json!(5.0), json!("plugin"))));
+    assert_eq!(of("proxmox_fetch_concurrency"), Some((json!(8), json!("default"))));
     assert_eq!(of("shrink_limit_rows"), Some((json!(20), json!("environment"))));
     assert_eq!(of("guest_agent_timeout"), Some((json!(15.0), json!("default"))));
     assert_eq!(of("sync_vm_links"), Some((json!(false), json!("default"))));
     assert_eq!(of("netbox_max_concurrent"), Some((Value::Null, json!("default"))));
     assert_eq!(body["ignored"][0]["name"], "node_device_name_template", "{body}");
+    let not_read = body["not_read"].as_array().expect("names");
+    assert!(!not_read.contains(&json!("netbox_timeout")), "{body}");
 }
