@@ -160,8 +160,8 @@ async fn run_after_a_kill_among_changes_ends_where_an_uninterrupted_one_does() {
     bench.proxmox.world().change(change);
     let changed = bench.fork().await;
     full_update(&changed).await;
-    let changes = differences(&holdings(&changed.netbox), &before);
-    assert!(changes.len() > 10, "{changes:#?}");
+    let told = differences(&holdings(&changed.netbox), &before);
+    assert!(told.len() > 10, "{told:#?}");
     let requests = kill_after_each(&bench, 2, usize::MAX).await;
     assert!(requests > 60, "only {requests} requests to be killed after");
 }
