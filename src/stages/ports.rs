@@ -8,7 +8,7 @@ use crate::inventory::{AgentAnswer, GuestConfig, GuestInterface, GuestKind, Nic}
 use crate::mapping::guest_interface::{has_mac, row_name, seen, without_aliases};
 use crate::mapping::ip_address::dns_name;
 use crate::mapping::vm_interface::{core_name, interface_name};
-use crate::netbox::objects::VmInterface;
+use crate::netbox::objects::{PROXBOX_TAG, VmInterface};
 use crate::reconcile::ObjectId;
 
 /// A guest, and what it has to be reached by.
@@ -94,14 +94,19 @@ fn ports_of<'a>(facts: &'a Facts, bound: Bound<'a>, config: &GuestConfig, stored
         dns_name: host_name.and_then(dns_name),
         agent,
     };
+    let nics = Nic::list(config).into_iter();
+    let nics: Vec<_> = nics
+        .map(|nic| {
+            let seen = live.as_ref().and_then(|live| seen(live, &nic, core_name(&nic)));
+            (nic, seen)
+        })
+        .collect();
+    let earlier = Earlier::of(&guest, &nics, stored);
     let mut names = BTreeSet::new();
-    for nic in Nic::list(config) {
-        let seen = live.as_ref().and_then(|live| seen(live, &nic, core_name(&nic)));
-        let told = seen
-            .as_ref()
-            .filter(|_| guest.agent.is_some() && takes_agent_names(facts));
-        let told = told.map(|told| told.name.as_str());
-        let called = told.or_else(|| earlier_name(&guest, &nic, stored));
+    for (nic, seen) in nics {
+        let told = seen.as_ref().map(|told| told.name.as_str());
+        let told = told.filter(|_| guest.agent.is_some() && takes_agent_names(facts));
+        let called = told.or_else(|| earlier.name(&nic));
         let called = called.unwrap_or_else(|| core_name(&nic)).to_owned();
         let name = interface_name(&called, core_name(&nic));
         if names.insert(name.clone()) {
@@ -130,35 +135,76 @@ fn keep_named(facts: &Facts, guest: &mut GuestPorts<'_>) {
     }
 }
 
-/// What stored interfaces of virtual machines are called, by the machine and their primary MAC address.
-type StoredNames<'a> = BTreeMap<(ObjectId, &'a str), Vec<&'a str>>;
+/// Our stored interfaces, by their virtual machine.
+type StoredNames<'a> = BTreeMap<ObjectId, Vec<&'a VmInterface>>;
 
 fn takes_agent_names(facts: &Facts) -> bool {
     let options = &facts.options.guests;
     options.naming == InterfaceNaming::LegacyRename && options.use_agent_names
 }
 
-/// The names that agents may have given; none where no name is an agent's.
+/// The interfaces that agents may have named; none where no name is an agent's. Those without our tag are an operator's.
 fn stored_names(facts: &Facts) -> StoredNames<'_> {
     let mut names = StoredNames::new();
     let stored = facts.known.network.interfaces.iter().map(|stored| &stored.object);
-    for interface in stored.filter(|_| takes_agent_names(facts)) {
-        if let Some(mac) = interface.primary_mac.as_deref() {
-            let key = (interface.virtual_machine, mac);
-            names.entry(key).or_default().push(&interface.name);
-        }
+    let ours = stored.filter(|interface| takes_agent_names(facts) && interface.tags.contains(PROXBOX_TAG));
+    for interface in ours {
+        names.entry(interface.virtual_machine).or_default().push(interface);
     }
     names
 }
 
-/// What an agent has called a port in an earlier run, where it tells nothing now: another name would make a second interface.
-fn earlier_name<'a>(guest: &GuestPorts<'_>, nic: &Nic, stored: &StoredNames<'a>) -> Option<&'a str> {
-    if guest.agent.is_some() || guest.bound.kind != GuestKind::Qemu {
-        return None;
+/// What an agent has called a guest's interfaces in earlier runs.
+struct Earlier<'a> {
+    rows: Vec<&'a VmInterface>,
+    is_only_nic: bool,
+}
+
+impl<'a> Earlier<'a> {
+    /// Names that the agent gives others now are none of them.
+    fn of(guest: &GuestPorts<'_>, nics: &[(Nic, Option<GuestInterface>)], stored: &StoredNames<'a>) -> Self {
+        let told = nics
+            .iter()
+            .filter_map(|(nic, seen)| Some(interface_name(&seen.as_ref()?.name, core_name(nic))));
+        let told: BTreeSet<String> = told.collect();
+        let rows = stored
+            .get(&guest.bound.id)
+            .filter(|_| guest.bound.kind == GuestKind::Qemu);
+        let rows = rows.into_iter().flatten().copied();
+        Self {
+            rows: rows.filter(|row| !told.contains(&row.name)).collect(),
+            is_only_nic: nics.len() == 1,
+        }
     }
-    let names = stored.get(&(guest.bound.id, nic.mac.as_deref()?))?;
-    let agents = names.iter().find(|name| **name != core_name(nic));
-    agents.or_else(|| names.first()).copied()
+
+    /// The name of an interface of which the agent tells nothing now: another one would make a second interface. Without
+    /// MAC addresses in NetBox only that of a guest's only interface can be told.
+    fn name(&self, nic: &Nic) -> Option<&'a str> {
+        let of_mac = || {
+            self.rows
+                .iter()
+                .filter(|row| nic.mac.is_some() && row.primary_mac == nic.mac)
+        };
+        let agents = of_mac()
+            .find(|row| row.name != core_name(nic))
+            .or_else(|| of_mac().next());
+        agents.copied().or_else(|| self.only()).map(|row| row.name.as_str())
+    }
+
+    /// The only row that is not called by the key of a configuration, where it has no MAC address.
+    fn only(&self) -> Option<&'a VmInterface> {
+        let mut agents = self.rows.iter().filter(|row| !is_nic_key(&row.name));
+        let first = agents
+            .next()
+            .filter(|row| self.is_only_nic && row.primary_mac.is_none())?;
+        agents.next().is_none().then_some(*first)
+    }
+}
+
+/// Whether a name is a key of a virtual machine's configuration.
+fn is_nic_key(name: &str) -> bool {
+    let number = name.strip_prefix("net");
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
 /// The id of a port's interface, where one stands.

@@ -596,6 +596,100 @@ fn interface_keeps_the_name_that_an_agent_gave_it_while_that_is_silent() {
     assert_eq!(port_names(&facts), ["net0", "net1", "eth0", "eth1"], "none is known");
 }
 
+/// An operator's sub-interface has the hardware address of the interface below it.
+#[test]
+fn interface_takes_no_name_of_an_operator_s_row_while_the_agent_is_silent() {
+    let (mut facts, _) = world();
+    facts.options.guests.naming = InterfaceNaming::LegacyRename;
+    facts.inventory.guest_agents.fill(Collected::default());
+    let mut theirs = facts.known.network.interfaces[0].clone();
+    assert_eq!(theirs.object.name, "net0");
+    (theirs.id, theirs.object.name) = (ObjectId(890), "eth0.100".to_owned());
+    theirs.object.tags.clear();
+    facts.known.network.interfaces.insert(0, theirs);
+    assert_eq!(port_names(&facts), ["net0", "net1", "eth0", "eth1"]);
+    assert!(plan::<VmInterfaces>(&facts).is_empty());
+}
+
+/// One of the agent's answers may lack an interface that earlier ones had, as one that is down.
+#[test]
+fn interface_that_the_agent_does_not_tell_keeps_the_name_that_it_gave_it() {
+    let mut facts = empty_world();
+    facts.options.guests.naming = InterfaceNaming::LegacyRename;
+    facts.known.network.interfaces = make::<VmInterfaces>(&mut facts, 900);
+    let macs = ["BC:24:11:AA:00:01", "BC:24:11:AA:00:02"];
+    for (stored, mac) in facts.known.network.interfaces.iter_mut().zip(macs) {
+        stored.object.primary_mac = Some(mac.to_owned());
+    }
+    tell(
+        &mut facts,
+        101,
+        None,
+        &[("ens18", "bc:24:11:aa:00:01", &["10.20.0.11/24"])],
+    );
+    assert_eq!(port_names(&facts)[..2], ["ens18", "ens19"]);
+    tell(&mut facts, 101, None, &[("lo", "00:00:00:00:00:00", &["127.0.0.1/8"])]);
+    assert_eq!(port_names(&facts)[..2], ["ens18", "ens19"]);
+    // The guest has put its only active interface into the place of the other.
+    tell(
+        &mut facts,
+        101,
+        None,
+        &[("ens18", "bc:24:11:aa:00:02", &["10.30.0.11/24"])],
+    );
+    assert_eq!(port_names(&facts)[..2], ["net0", "ens18"]);
+}
+
+#[test]
+fn only_interface_keeps_the_name_that_an_agent_gave_it_where_no_macs_are_in_netbox() {
+    let mut facts = empty_world();
+    facts.options.guests.naming = InterfaceNaming::LegacyRename;
+    facts.options.guests.sync_macs = false;
+    configure(
+        &mut facts,
+        101,
+        json!({"net0": "virtio=BC:24:11:AA:00:01,bridge=vmbr0"}),
+    );
+    facts.known.network.interfaces = make::<VmInterfaces>(&mut facts, 900);
+    facts.inventory.guest_agents.fill(Collected::default());
+    let rows = facts.known.network.interfaces.clone();
+    assert_eq!(port_names(&facts)[0], "ens18");
+    let with = |facts: &mut Facts, change: &dyn Fn(&mut Stored<VmInterface>)| {
+        let mut other = rows[0].clone();
+        other.id = ObjectId(890);
+        change(&mut other);
+        facts.known.network.interfaces.clone_from(&rows);
+        facts.known.network.interfaces.push(other);
+        port_names(facts)[0].clone()
+    };
+    let named = |name: &'static str| move |row: &mut Stored<VmInterface>| row.object.name = name.to_owned();
+    assert_eq!(
+        with(&mut facts, &named("net0")),
+        "ens18",
+        "made while the agent was silent"
+    );
+    assert_eq!(with(&mut facts, &named("ens19")), "net0", "it may be either");
+    let theirs = |row: &mut Stored<VmInterface>| {
+        named("eth0.100")(row);
+        row.object.tags.clear();
+    };
+    assert_eq!(with(&mut facts, &theirs), "ens18");
+    let two = json!({
+        "net0": "virtio=BC:24:11:AA:00:01,bridge=vmbr0",
+        "net1": "virtio=BC:24:11:AA:00:02,bridge=vmbr0",
+    });
+    configure(&mut facts, 101, two);
+    facts.known.network.interfaces.clone_from(&rows);
+    assert_eq!(port_names(&facts)[..2], ["net0", "net1"], "it may be either's");
+    configure(
+        &mut facts,
+        101,
+        json!({"net0": "virtio=BC:24:11:AA:00:01,bridge=vmbr0"}),
+    );
+    facts.known.network.interfaces[0].object.primary_mac = Some("BC:24:11:AA:00:09".to_owned());
+    assert_eq!(port_names(&facts)[0], "net0", "another interface's");
+}
+
 /// Its name is its configuration's, whatever an agent might say.
 #[test]
 fn interface_of_a_container_is_called_as_configured_whoever_has_its_address() {
