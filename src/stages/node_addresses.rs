@@ -9,7 +9,7 @@ use super::{Desired, Facts, Flag, Pass, Selection};
 use crate::inventory::NodeNetworks;
 use crate::mapping::ip_address::Address;
 use crate::mapping::node_interface::{addresses, ip_address, mac_address};
-use crate::netbox::objects::{Assignment, Device, IpAddress, MacAddress, PROXBOX_TAG};
+use crate::netbox::objects::{Assignment, Device, IpAddress, MacAddress};
 use crate::reconcile::{Mode, ObjectId, Policy, Resource, Row, Stored, Wanted};
 
 /// The IP addresses.
@@ -141,8 +141,8 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The row that the claim gets: its own, else one that nobody has, else a new one. One of a VRF is another address,
-    /// unless it bears our tag.
+    /// The row that the claim gets: its own, else one of the global table that nobody has, else a new one. One of a VRF is
+    /// another address.
     fn judge(&mut self, claim: &Claim) -> Result<Option<&'a Stored<IpAddress>>, String> {
         let rows = self.by_host.get(&claim.address.host).map_or(&[][..], Vec::as_slice);
         let own = rows
@@ -152,8 +152,7 @@ impl<'a> Rows<'a> {
             let mut rows = rows.iter();
             rows.find(|stored| {
                 let row = &stored.object;
-                let is_usable = row.vrf.is_none() || row.tags.contains(PROXBOX_TAG);
-                row.assigned.is_none() && is_usable && !self.given.contains(&stored.id)
+                row.assigned.is_none() && row.vrf.is_none() && !self.given.contains(&stored.id)
             })
         };
         if let Some(stored) = own.or_else(free) {
@@ -376,15 +375,19 @@ mod tests {
         assert_eq!(plan_against::<NodeAddresses>(&one_address(), &[row]).create.len(), 1);
     }
 
+    /// Its tag does not tell whose it is: a guest may have had it.
     #[test]
-    fn address_of_a_vrf_that_nobody_has_is_adopted_only_where_it_is_ours() {
+    fn address_of_a_vrf_that_nobody_has_is_left_there_and_the_own_one_stays_the_nodes() {
         let mut row = stored(4, None);
         row.object.vrf = Some(ObjectId(8));
-        let adopted = plan_against::<NodeAddresses>(&one_address(), std::slice::from_ref(&row));
-        assert_eq!((adopted.create.len(), adopted.update.len()), (0, 1));
-        row.object.tags = ["gold".to_owned()].into();
-        let made = plan_against::<NodeAddresses>(&one_address(), &[row]);
-        assert_eq!((made.create.len(), made.update.len()), (1, 0), "{made:#?}");
+        for tags in [&["proxbox"][..], &["gold"]] {
+            row.object.tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+            let made = plan_against::<NodeAddresses>(&one_address(), std::slice::from_ref(&row));
+            assert_eq!((made.create.len(), made.update.len()), (1, 0), "{made:#?}");
+        }
+        let mut own = stored(4, Some(OURS));
+        own.object.vrf = Some(ObjectId(8));
+        assert!(plan_against::<NodeAddresses>(&one_address(), &[own]).is_empty());
     }
 
     #[test]
