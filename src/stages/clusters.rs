@@ -41,9 +41,14 @@ pub fn scope_site(facts: &Facts) -> Option<ObjectId> {
     stored(facts).and_then(|stored| stored.object.site())
 }
 
-/// The site of the cluster's devices: the one that the cluster is scoped to, else the configured or the default one.
+/// The site of the cluster's devices: the one that the cluster is scoped to, else the configured or the default one. Where
+/// the cluster is scoped to a location that alone tells which devices are its.
 pub fn device_site(facts: &Facts) -> Option<ObjectId> {
-    scope_site(facts).or(facts.known.site).or_else(|| default_site(facts))
+    let settled = || facts.known.site.or_else(|| default_site(facts));
+    match scope_location(facts) {
+        Some(_) => None,
+        None => scope_site(facts).or_else(settled),
+    }
 }
 
 /// The location of which alone NetBox takes devices into the cluster.

@@ -657,6 +657,22 @@ fn cluster_in_a_location_gets_no_default_site_and_new_devices_are_refused_with_t
     assert!(refused[0].reason.contains("scoped to a location"), "{refused:#?}");
 }
 
+/// The endpoint's own site is where the cluster would be, and is not.
+#[test]
+fn device_outside_the_location_of_the_cluster_is_not_taken_for_a_node() {
+    let mut facts = converged();
+    facts.known.clusters[0].object.scope_type = Some("dcim.location".to_owned());
+    facts.known.site = Some(ObjectId(21));
+    facts.known.device_states.pop();
+    let theirs = &mut facts.known.devices[1].object;
+    (theirs.site, theirs.cluster) = (Some(ObjectId(21)), None);
+    theirs.tags.clear();
+    assert!(plan::<devices::DeviceClaims>(&facts).is_empty());
+    let plan = plan::<devices::Devices>(&facts);
+    assert!(plan.is_empty(), "{plan:#?}");
+    assert!(plan.refused[0].reason.contains("scoped to a location"), "{plan:#?}");
+}
+
 #[test]
 fn cluster_and_nodes_that_may_not_be_written_get_no_site_and_no_link() {
     let mut facts = converged();
