@@ -195,14 +195,12 @@ impl<'a> Rows<'a> {
                 .filter(|id| self.devices.get(id).is_some_and(|device| fits(device)));
             fitting.next().filter(|_| fitting.next().is_none()).copied()
         };
-        only(&|device| device.cluster.is_some() && device.cluster == self.cluster)
-            .or_else(|| only(&|device| self.is_free_here(device)))
+        only(&|device| self.is_in_cluster(device)).or_else(|| only(&|device| self.is_free_here(device)))
     }
 
     fn is_placed_here(&self, id: ObjectId) -> bool {
-        self.devices.get(&id).is_some_and(|device| {
-            (device.cluster.is_some() && device.cluster == self.cluster) || self.is_free_here(device)
-        })
+        let device = self.devices.get(&id);
+        device.is_some_and(|device| self.is_in_cluster(device) || self.is_free_here(device))
     }
 
     /// The device named `name` that fits the placement or bears our tag. One of another endpoint is in the way only where
@@ -234,8 +232,12 @@ impl<'a> Rows<'a> {
     /// Whether a device is in the site, in the cluster, or free to join it in its location.
     fn is_here(&self, device: &Device) -> bool {
         (self.site.is_some() && device.site == self.site)
-            || (self.cluster.is_some() && device.cluster == self.cluster)
+            || self.is_in_cluster(device)
             || (device.cluster.is_none() && self.is_in_location(device))
+    }
+
+    fn is_in_cluster(&self, device: &Device) -> bool {
+        self.cluster.is_some() && device.cluster == self.cluster
     }
 
     /// Whether a device without a cluster is in the site, or in the location of the cluster.
@@ -357,6 +359,22 @@ pub fn devices_of(facts: &Facts) -> Vec<(String, ObjectId)> {
         .collect()
 }
 
+/// The devices of nodes that cannot have the name that they should: ours, in the cluster, and left as they are. What is on
+/// such a node is there all the same.
+pub fn misnamed_devices(facts: &Facts) -> Vec<(String, ObjectId)> {
+    let rows = Rows::new(facts);
+    let ours = Some(facts.endpoint.key.id.0);
+    let is_ours = |id: &ObjectId| rows.states.get(id).is_some_and(|state| state.endpoint_raw_id == ours);
+    let is_in_cluster = |id: &ObjectId| rows.devices.get(id).is_some_and(|device| rows.is_in_cluster(device));
+    let refused = resolve(facts).into_iter().filter(|resolved| resolved.verdict.is_err());
+    let refused = refused.filter(|resolved| !facts.refused_nodes.contains_key(&resolved.node));
+    let standing = refused.filter_map(|resolved| {
+        let device = rows.by_state(&resolved.node).ok().flatten()?;
+        Some((resolved.node, device))
+    });
+    standing.filter(|(_, id)| is_ours(id) && is_in_cluster(id)).collect()
+}
+
 /// The sites of the devices that stand for the nodes: where each is, or where it was moved or made in this run.
 pub fn sites_of(facts: &Facts) -> BTreeMap<ObjectId, ObjectId> {
     let stored: BTreeMap<ObjectId, Option<ObjectId>> = facts
@@ -371,7 +389,9 @@ pub fn sites_of(facts: &Facts) -> BTreeMap<ObjectId, ObjectId> {
         let site = choice.site.or_else(|| stored.get(&device).copied().flatten())?;
         Some((device, site))
     });
-    resolved.collect()
+    let misnamed = misnamed_devices(facts).into_iter();
+    let misnamed = misnamed.filter_map(|(_, device)| Some((device, stored.get(&device).copied().flatten()?)));
+    resolved.chain(misnamed).collect()
 }
 
 /// Sync states read for devices, as rows of a pass.

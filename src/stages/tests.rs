@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::claim::{self, Ambiguity, Claim};
-use super::nodes::{devices_of, resolve, sites_of};
+use super::nodes::{devices_of, misnamed_devices, resolve, sites_of};
 use super::*;
 use crate::endpoint::{EndpointId, EndpointKey, Source};
 use crate::inventory::{Cluster as ProxmoxCluster, ClusterMode, Collected, Inventory, Node, NodeNetwork, Vmid};
@@ -502,6 +502,49 @@ fn name_taken_in_the_site_fails_that_node_alone() {
         "{resolved:?}"
     );
     assert!(resolved[1].verdict.is_ok());
+}
+
+/// What is on such a node is there all the same.
+#[test]
+fn device_that_cannot_have_its_name_stays_its_nodes_where_it_is_ours_and_in_the_cluster() {
+    type Edit = fn(&mut Facts);
+    let cases: [(&str, Edit, bool); 5] = [
+        ("as it is", |_| {}, true),
+        (
+            "no name",
+            |facts| facts.endpoint.node_device_name_template = "{node} !".to_owned(),
+            true,
+        ),
+        (
+            "nobody's",
+            |facts| facts.known.device_states[0].object.endpoint_raw_id = None,
+            false,
+        ),
+        ("elsewhere", |facts| first_device(facts).cluster = None, false),
+        (
+            "not claimed",
+            |facts| {
+                facts.refused_nodes.insert("pve1".to_owned(), "no".to_owned());
+            },
+            false,
+        ),
+    ];
+    for (case, edit, expected) in cases {
+        let mut facts = converged();
+        facts.endpoint.node_device_name_template = "{node}.example".to_owned();
+        let mut other = device(103, "PVE1.example");
+        other.object.cluster = None;
+        facts.known.devices.push(other);
+        edit(&mut facts);
+        let device = ("pve1".to_owned(), ObjectId(101));
+        assert_eq!(misnamed_devices(&facts).contains(&device), expected, "{case}");
+        assert_eq!(
+            sites_of(&facts).get(&ObjectId(101)),
+            expected.then_some(&SITE),
+            "{case}"
+        );
+    }
+    assert!(misnamed_devices(&converged()).is_empty());
 }
 
 #[test]

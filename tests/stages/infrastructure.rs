@@ -858,6 +858,35 @@ async fn guests_are_written_although_their_nodes_device_could_not_be_brought_in_
 }
 
 #[tokio::test]
+async fn guests_are_written_although_their_nodes_device_cannot_have_its_name() {
+    let bench = filled(World::estate(2, 12)).await;
+    let rows = bench.netbox.rows(DEVICES);
+    let row = rows.iter().find(|row| row["name"] == "pve1").unwrap();
+    let earlier = json!({"name": "old1", "description": "Proxmox Node old1"});
+    bench
+        .netbox
+        .change(DEVICES, row["id"].as_u64().unwrap(), &earlier)
+        .unwrap();
+    let theirs = json!({
+        "name": "pve1", "device_type": row["device_type"]["id"], "role": row["role"]["id"], "site": row["site"]["id"]
+    });
+    bench.netbox.seed(DEVICES, &theirs).unwrap();
+    bench.proxmox.world().change(|world| {
+        for guest in world.guests.values_mut() {
+            guest.memory_mib += 1;
+        }
+    });
+    bench.forget();
+    let report = bench.stage(Stage::VirtualMachines).await;
+    let told = warnings(&report);
+    assert_eq!((report.counts().failed, report.counts().updated), (0, 12), "{told}");
+    assert!(told.contains("already has the name \"pve1\""), "{told}");
+    bench.forget();
+    let report = bench.stage(Stage::Devices).await;
+    assert_eq!(report.counts().failed, 1, "{}", warnings(&report));
+}
+
+#[tokio::test]
 async fn lists_that_netbox_does_not_show_cost_what_hangs_on_them_alone() {
     for (path, rows) in [
         ("/api/plugins/proxbox/sync-state/clusters/", 2),

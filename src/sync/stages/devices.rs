@@ -11,7 +11,7 @@ use crate::stages::devices::{
     DeviceClaims, DeviceStates, Devices, NodeLinks, named_selection, named_state_selection, state_selection,
     stated_selection,
 };
-use crate::stages::nodes::{devices_of, resolve, sites_of};
+use crate::stages::nodes::{devices_of, misnamed_devices, resolve, sites_of};
 use crate::stages::{Pass, Selection};
 use crate::sync::error::Error;
 use crate::sync::memo::KnownNodes;
@@ -98,7 +98,7 @@ impl EndpointRun<'_> {
     }
 
     /// The devices of the nodes but for those that are not ours for sure or not in the cluster. That NetBox has refused
-    /// something else of a device does not matter to what is on its node.
+    /// something else of a device, or that it cannot have its name, does not matter to what is on its node.
     fn usable_devices(&self, outcome: &Outcome, disowned: &BTreeSet<String>) -> BTreeMap<String, ObjectId> {
         let failed = outcome.failed_labels();
         let cluster = self.facts.target.cluster;
@@ -109,7 +109,8 @@ impl EndpointRun<'_> {
             let is_in_place = !failed.contains(node.as_str()) || in_cluster.contains(device);
             is_in_place && !disowned.contains(node)
         };
-        devices_of(&self.facts).into_iter().filter(is_usable).collect()
+        let devices = devices_of(&self.facts).into_iter();
+        devices.chain(misnamed_devices(&self.facts)).filter(is_usable).collect()
     }
 
     /// Keeps which rows stand for the nodes, for this run and for the next.
