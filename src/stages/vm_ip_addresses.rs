@@ -184,13 +184,16 @@ impl Pass for Links {
     }
 }
 
-/// The first address of each family that a virtual machine has, by its id.
+/// The first address of each family that a virtual machine has, by its id. Where rows are not kept in step, of those alone
+/// that the run has made: that a machine lacks one may be what an operator wants.
 fn firsts(facts: &Facts) -> BTreeMap<ObjectId, BTreeMap<Family, ObjectId>> {
     let mut firsts: BTreeMap<ObjectId, BTreeMap<Family, ObjectId>> = BTreeMap::new();
+    let is_in_step = mode(facts) == Mode::Always;
+    let may_be_chosen = |id: &ObjectId| is_in_step || facts.known.network.made_addresses.contains(id);
     for claim in claims(facts).claims {
         let assigned = Assignment::VmInterface(claim.interface);
         let key = IpAddress::key_of(claim.address.host, Some(&assigned));
-        if let Some(id) = facts.ids.find::<IpAddress>(&key) {
+        if let Some(id) = facts.ids.find::<IpAddress>(&key).filter(may_be_chosen) {
             let families = firsts.entry(claim.machine).or_default();
             families.entry(family(claim.address.host)).or_insert(id);
         }

@@ -1054,3 +1054,25 @@ async fn primary_address_that_cannot_be_taken_from_its_machine_stays_and_the_res
     assert_eq!(hosts(&bench, 100, "net0"), ["10.99.0.8/24"]);
     assert_eq!(address(&bench, "10.99.0.7").unwrap()["description"], "reserved");
 }
+
+/// That a machine has none may be what an operator wants.
+#[tokio::test]
+async fn primary_address_is_chosen_with_the_address_alone_where_rows_are_not_kept_in_step() {
+    let bench = with_interfaces().await;
+    tell(&bench, 100, &["10.99.0.7/24"]);
+    let request = asked(&[("sync_mode_ip_address", "bootstrap_only")]);
+    bench.forget();
+    bench.stage_with(Stage::VmIpAddresses, request.clone()).await;
+    let machine = bench.machine_of(100);
+    assert_eq!(machine["primary_ip4"]["address"], "10.99.0.7/24");
+    let id = machine["id"].as_u64().unwrap();
+    bench
+        .netbox
+        .change(MACHINES, id, &json!({"primary_ip4": null}))
+        .unwrap();
+    bench.forget();
+    bench.take_writes();
+    bench.stage_with(Stage::VmIpAddresses, request).await;
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+    assert_eq!(bench.machine_of(100)["primary_ip4"], Value::Null);
+}

@@ -602,6 +602,17 @@ fn primary_address_that_an_operator_chose_stays() {
 }
 
 #[test]
+fn only_an_address_that_was_just_made_becomes_primary_where_rows_are_not_kept_in_step() {
+    let mut facts = full();
+    let first = machine(&mut facts, SHOP).primary_ip4.take().unwrap();
+    assert_eq!(lacking(&facts)[&SHOP].ip4, Said::Is(first));
+    facts.options.modes.ip_address = Mode::BootstrapOnly;
+    assert!(lacking(&facts).is_empty());
+    facts.known.network.made_addresses = [first].into();
+    assert_eq!(lacking(&facts)[&SHOP].ip4, Said::Is(first));
+}
+
+#[test]
 fn link_that_holds_no_more_goes_although_its_address_stays() {
     let mut facts = full();
     let elsewhere = GuestVmInterfaceAddress {

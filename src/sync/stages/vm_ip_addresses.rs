@@ -48,7 +48,9 @@ pub(super) async fn run(run: &mut EndpointRun<'_>) -> Result<Summary, Error> {
     run.warn_of_holders().await?;
     let mut outcome = run.clear_stale().await?;
     let written = run.pass::<Addresses>().await;
-    outcome.absorb(run.as_far_as_written("addresses", written)?);
+    let written = run.as_far_as_written("addresses", written)?;
+    run.facts.known.network.made_addresses = written.created.iter().map(|row| row.id).collect();
+    outcome.absorb(written);
     run.write_address_parts().await?;
     outcome.left_out += left_out;
     let summary = run.tell_items(&ADDRESSES, &outcome);
