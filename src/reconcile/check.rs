@@ -80,6 +80,7 @@ mod tests {
             path: "/api/x/",
             side_by_side: SideBySide::All,
             row_millis: 1,
+            told: None,
             create: Vec::new(),
             update: Vec::new(),
             unchanged: Vec::new(),

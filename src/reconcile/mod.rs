@@ -14,4 +14,4 @@ pub use check::{Limits, Shrink, check};
 pub use diff::diff;
 pub use plan::{Change, Create, Delete, Plan, Refused, Unchanged, Update};
 pub use policy::{Mode, Policy, Retire, Rider};
-pub use resource::{Fields, ObjectId, Resource, Row, SideBySide, Stored, Wanted};
+pub use resource::{Fields, ObjectId, Resource, Row, SideBySide, Stored, Told, Wanted};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Fields, ObjectId, Resource, SideBySide};
+use super::{Fields, ObjectId, Resource, SideBySide, Told};
 
 /// What has to be written in one collection.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -20,6 +20,9 @@ pub struct Plan {
     /// How long a row takes to be written, in ms, compared with other kinds.
     #[serde(skip)]
     pub row_millis: u32,
+    /// The field of which a refusal tells what it has to be.
+    #[serde(skip)]
+    pub told: Option<&'static Told>,
     /// Rows to create, in key order.
     pub create: Vec<Create>,
     /// Rows to change, in key order.
@@ -115,6 +118,7 @@ impl Plan {
             path: R::PATH,
             side_by_side: R::SIDE_BY_SIDE,
             row_millis: R::ROW_MILLIS,
+            told: R::TOLD,
             create: Vec::new(),
             update: Vec::new(),
             delete: Vec::new(),

@@ -34,6 +34,25 @@ pub enum SideBySide {
     None,
 }
 
+/// A field that the write side computes itself: it takes no change of a row whose stored value is another one, and says in
+/// its refusal which it has to be.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The field.
+    pub field: &'static str,
+    /// The words of the refusal; the value is the number in the brackets that follow.
+    pub words: &'static str,
+}
+
+impl Told {
+    /// What the field has to be, where `message` tells it.
+    pub fn value(&self, message: &str) -> Option<u64> {
+        let (_, rest) = message.split_once(self.words)?;
+        let (_, rest) = rest.split_once('(')?;
+        rest.split_once(')')?.0.trim().parse().ok()
+    }
+}
+
 /// One kind of row.
 ///
 /// The same type stands on both sides of a comparison: built from the read side it says what should be, decoded from
@@ -53,6 +72,9 @@ pub trait Resource {
     /// How long the write side takes for one row, in ms, compared with other kinds: as measured on NetBox 4.7 with one
     /// writer.
     const ROW_MILLIS: u32 = 15;
+
+    /// The field of which a refusal tells what it has to be, where there is one.
+    const TOLD: Option<&'static Told> = None;
 
     /// Who the row is.
     type Key: Ord + Clone + fmt::Display;
@@ -109,6 +131,31 @@ impl<R> Wanted<R> {
         Self {
             object,
             row: Row::ByKey,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn value_of_a_field_is_read_from_the_refusal_that_tells_it() {
+        let told = Told {
+            field: "disk",
+            words: "aggregate size",
+        };
+        let cases = [
+            (
+                "The specified disk size (81928) must match the aggregate size of assigned virtual disks (75784).",
+                Some(75784),
+            ),
+            ("The specified disk size (31) is too large.", None),
+            ("It must match the aggregate size.", None),
+            ("The aggregate size of disks (many) is another.", None),
+        ];
+        for (message, expected) in cases {
+            assert_eq!(told.value(message), expected, "{message}");
         }
     }
 }

@@ -4,13 +4,15 @@
 //! are there already as it says are looked up first. One that names none is first answered by reading NetBox again (the
 //! rows may be there by now), then by halving the batch until the odd row is alone; so is one for want of a right, which
 //! may hold for some rows. New rows whose fate is unknown are never sent again before NetBox has been read, and then in
-//! smaller batches; changes are. What is refused then may have been made since: NetBox is read once more.
+//! smaller batches; changes are. What is refused then may have been made since: NetBox is read once more. A change of a row
+//! of which a field is not what NetBox computes for it is sent once more with what the refusal tells.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::entry::{Entry, Writer};
@@ -20,7 +22,7 @@ use super::report::{Failure, Outcome, Written};
 use super::shelf::Shelf;
 use crate::error::ErrorKind;
 use crate::netbox::{self, RowRefusal, WriteError};
-use crate::reconcile::{ObjectId, Plan};
+use crate::reconcile::{Change, ObjectId, Plan};
 
 /// How many single rows in a row NetBox may leave without an answer before nothing more of the plan is sent.
 const MOST_SILENCES: u32 = 3;
@@ -71,13 +73,41 @@ pub(super) async fn apply(plan: &Plan, writer: Writer<'_>, round: Round) -> Appl
         writer,
         round,
         applied,
+        told: BTreeMap::new(),
         silences: 0,
         denials: 0,
     };
     batches.write(&plan.create).await;
     batches.write(&plan.update).await;
     batches.write(&plan.delete).await;
-    batches.applied
+    if batches.told.is_empty() {
+        return batches.applied;
+    }
+    // Boxed: it is rare, and large.
+    Box::pin(batches.amend()).await
+}
+
+/// The changes of a plan that were refused for want of what NetBox has `told`, with it.
+fn amended(plan: &Plan, told: &BTreeMap<ObjectId, u64>) -> Plan {
+    let update = plan.update.iter().filter_map(|row| {
+        let (field, value) = (plan.told?.field, *told.get(&row.id)?);
+        let mut row = row.clone();
+        let change = Change {
+            before: Value::Null,
+            after: value.into(),
+        };
+        row.changes.insert(field, change);
+        Some(row)
+    });
+    Plan {
+        told: None,
+        create: Vec::new(),
+        update: update.collect(),
+        delete: Vec::new(),
+        unchanged: Vec::new(),
+        refused: Vec::new(),
+        ..*plan
+    }
 }
 
 struct Batches<'a> {
@@ -85,6 +115,8 @@ struct Batches<'a> {
     writer: Writer<'a>,
     round: Round,
     applied: Applied,
+    /// What NetBox has told that a field of rows has to be.
+    told: BTreeMap<ObjectId, u64>,
     /// How often in a row NetBox has given no answer to what cannot be halved.
     silences: u32,
     /// How often in a row a right was wanting for what cannot be halved.
@@ -104,6 +136,14 @@ enum Next<'a, E> {
 }
 
 impl<'a> Batches<'a> {
+    /// Writes the changes that were refused for want of what NetBox has told, with it.
+    async fn amend(self) -> Applied {
+        let plan = amended(self.plan, &self.told);
+        let mut batches = Batches { plan: &plan, ..self };
+        batches.write(&plan.update).await;
+        batches.applied
+    }
+
     /// Writes `rows`; a write that is under way is always waited for.
     async fn write<E: Entry>(&mut self, rows: &'a [E]) {
         let (millis, beside) = (self.plan.row_millis, self.writer.beside);
@@ -269,11 +309,25 @@ impl<'a> Batches<'a> {
                 Some(refusal) if self.may_be_there(row) && refusal.is_duplicate() => {
                     self.applied.unresolved.insert(row.key().to_owned());
                 }
+                Some(refusal) if self.is_told(row, refusal) => {}
                 Some(refusal) => self.fail(row, refusal.kind(), &refusal.to_string()),
                 None => rest.push(row),
             }
         }
         Next::Again(rest)
+    }
+
+    /// Whether a row is refused because of a field of which NetBox tells what it has to be; that is kept.
+    fn is_told<E: Entry>(&mut self, row: &'a E, refusal: &RowRefusal) -> bool {
+        let (Some(told), Some(id)) = (self.plan.told, row.id()) else {
+            return false;
+        };
+        let mut errors = refusal.errors.iter().filter(|error| error.field == told.field);
+        let value = errors.find_map(|error| error.messages.iter().find_map(|message| told.value(message)));
+        value.is_some_and(|value| {
+            self.told.insert(id, value);
+            true
+        })
     }
 
     /// Whether what is in the way of a row may be that row, made just now by somebody else or by an earlier request.

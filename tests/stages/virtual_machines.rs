@@ -1659,3 +1659,30 @@ async fn machines_of_another_endpoint_of_the_same_cluster_are_not_made_a_second_
     assert_eq!(told.matches(&words).count(), 6, "{told}");
     assert_eq!(bench.netbox.rows(MACHINES), before);
 }
+
+/// As after a change past NetBox's own rules: it takes none of such a machine that does not say the right size too.
+#[tokio::test]
+async fn machine_whose_size_is_not_that_of_its_disks_is_written_with_what_netbox_tells() {
+    let bench = Bench::with(World::estate(2, 10), StandinOptions::default()).await;
+    bench.stage(Stage::VirtualMachines).await;
+    bench.stage(Stage::VirtualDisks).await;
+    let machine = bench.machine_of(101);
+    assert!(machine["disk"].as_i64().unwrap() > 5, "{machine:#}");
+    bench.netbox.force(MACHINES, machine["id"].as_u64().unwrap(), "disk", 5);
+    bench.proxmox.world().change(|world| {
+        for vmid in [101, 102] {
+            world.guest(vmid).unwrap().memory_mib = 777;
+        }
+    });
+    bench.forget();
+    let report = bench.stage_with(Stage::VirtualMachines, alone()).await;
+    let counts = report.counts();
+    assert_eq!((counts.updated, counts.failed), (2, 0), "{}", warnings(&report));
+    for vmid in [101, 102] {
+        assert_eq!(bench.machine_of(vmid)["memory"], 777);
+    }
+    assert_eq!(bench.machine_of(101)["disk"], machine["disk"]);
+    bench.take_writes();
+    bench.stage_with(Stage::VirtualMachines, alone()).await;
+    assert_eq!(bench.take_writes(), [""; 0]);
+}

@@ -1055,6 +1055,21 @@ async fn primary_address_that_cannot_be_taken_from_its_machine_stays_and_the_res
     assert_eq!(address(&bench, "10.99.0.7").unwrap()["description"], "reserved");
 }
 
+#[tokio::test]
+async fn machine_whose_size_is_not_that_of_its_disks_gets_its_primary_address_all_the_same() {
+    let bench = with_interfaces().await;
+    bench.stage(Stage::VirtualDisks).await;
+    tell(&bench, 100, &["10.99.0.7/24"]);
+    let machine = bench.machine_of(100);
+    bench.netbox.force(MACHINES, machine["id"].as_u64().unwrap(), "disk", 5);
+    let report = again(&bench).await;
+    assert_eq!(report.counts().failed, 0, "{}", warnings(&report));
+    assert_eq!(warnings(&report), "");
+    let written = bench.machine_of(100);
+    assert_eq!(written["primary_ip4"]["address"], "10.99.0.7/24");
+    assert_eq!(written["disk"], machine["disk"]);
+}
+
 /// That a machine has none may be what an operator wants.
 #[tokio::test]
 async fn primary_address_is_chosen_with_the_address_alone_where_rows_are_not_kept_in_step() {

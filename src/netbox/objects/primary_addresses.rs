@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::Object;
 use super::shape::{Nested, Said, id, put_said_id};
 use super::virtual_machine::VirtualMachine;
-use crate::reconcile::{Fields, ObjectId, Resource, Stored};
+use crate::reconcile::{Fields, ObjectId, Resource, Stored, Told};
 
 /// A virtual machine with nothing but its primary addresses, each of which is on one of its interfaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,7 @@ pub struct PrimaryAddresses {
 impl Resource for PrimaryAddresses {
     const PATH: &'static str = VirtualMachine::PATH;
     const KIND: &'static str = "primary address";
+    const TOLD: Option<&'static Told> = VirtualMachine::TOLD;
     type Key = ObjectId;
 
     fn key(&self) -> ObjectId {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Object;
 use super::shape::put;
 use super::virtual_machine::{VirtualMachine, VirtualMachineRead};
-use crate::reconcile::{Fields, ObjectId, Resource, Stored};
+use crate::reconcile::{Fields, ObjectId, Resource, Stored, Told};
 
 /// A virtual machine with the status and exactly the tags that it should have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,7 @@ impl Resource for Revival {
     const KIND: &'static str = "virtual machine";
     /// Unlike anywhere else a tag is taken away.
     const UNIONS: &'static [&'static str] = &[];
+    const TOLD: Option<&'static Told> = VirtualMachine::TOLD;
     type Key = ObjectId;
 
     fn key(&self) -> ObjectId {

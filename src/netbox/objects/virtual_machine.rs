@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Object;
 use super::shape::{Choice, Nested, Tagged, id, put, put_id, put_tags, slugs};
-use crate::reconcile::{Fields, ObjectId, Resource, SideBySide, Stored};
+use crate::reconcile::{Fields, ObjectId, Resource, SideBySide, Stored, Told};
 
 /// The status of a virtual machine whose guest is gone.
 pub const DECOMMISSIONING: &str = "decommissioning";
@@ -70,6 +70,10 @@ impl Resource for VirtualMachine {
     /// NetBox counts them in the row of their type: requests with rows of two types would each hold what the other needs.
     const SIDE_BY_SIDE: SideBySide = SideBySide::OfOtherValues("virtual_machine_type");
     const ROW_MILLIS: u32 = 50;
+    const TOLD: Option<&'static Told> = Some(&Told {
+        field: "disk",
+        words: "aggregate size",
+    });
     type Key = String;
 
     fn key(&self) -> String {
