@@ -182,6 +182,8 @@ pub struct KnownNetwork {
     pub addresses: Vec<Stored<IpAddress>>,
     /// Of those, the ones that have to go.
     pub stale_addresses: BTreeSet<ObjectId>,
+    /// Of those, the ones that NetBox does not delete because others of its rows need them.
+    pub protected_addresses: BTreeSet<ObjectId>,
     /// Addresses that this run has made.
     pub made_addresses: BTreeSet<ObjectId>,
     /// Rows of which guest's interface has which address that have to go.

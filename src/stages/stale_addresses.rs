@@ -21,7 +21,7 @@ use crate::reconcile::{ObjectId, Policy, Retire, Stored};
 #[derive(Debug)]
 pub struct StaleLinks;
 /// Addresses that interfaces have no more. They go before others come, so that one may move to another guest. What an
-/// operator has written something into stays, and is nobody's then.
+/// operator has written something into stays, and so does what other rows of NetBox need; both are nobody's then.
 #[derive(Debug)]
 pub struct StaleAddresses;
 /// Primary addresses that are such a row: NetBox does not let them become nobody's.
@@ -58,10 +58,14 @@ pub fn find_stale(facts: &Facts) -> (BTreeSet<ObjectId>, BTreeSet<ObjectId>) {
 /// Those of the addresses that have to go which become nobody's and stay.
 pub fn released(facts: &Facts) -> BTreeSet<ObjectId> {
     let network = &facts.known.network;
-    let is_released =
-        |stored: &&Stored<IpAddress>| stored.object.is_annotated && network.stale_addresses.contains(&stored.id);
-    let rows = network.addresses.iter().filter(is_released);
+    let rows = network.addresses.iter();
+    let rows = rows.filter(|stored| stays(facts, stored) && network.stale_addresses.contains(&stored.id));
     rows.map(|stored| stored.id).collect()
+}
+
+/// Whether an address that has to go becomes nobody's and is not deleted.
+fn stays(facts: &Facts, stored: &Stored<IpAddress>) -> bool {
+    stored.object.is_annotated || facts.known.network.protected_addresses.contains(&stored.id)
 }
 
 /// The addresses of those virtual machines' interfaces that are no operator's.
@@ -176,7 +180,7 @@ impl Pass for StaleAddresses {
     fn retire(facts: &Facts, stored: &Stored<IpAddress>) -> Retire {
         if !facts.known.network.stale_addresses.contains(&stored.id) {
             Retire::Keep
-        } else if stored.object.is_annotated {
+        } else if stays(facts, stored) {
             let assignment = ["assigned_object_type", "assigned_object_id"];
             Retire::Mark(assignment.map(|name| (name, Value::Null)).into())
         } else {

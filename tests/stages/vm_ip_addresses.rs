@@ -1070,6 +1070,37 @@ async fn machine_whose_size_is_not_that_of_its_disks_gets_its_primary_address_al
     assert_eq!(written["disk"], machine["disk"]);
 }
 
+/// Another row of NetBox needs it, such as that of an endpoint whose address it is.
+#[tokio::test]
+async fn address_that_netbox_protects_is_released_and_becomes_the_next_guests() {
+    let bench = with_interfaces().await;
+    tell(&bench, 100, &["10.99.0.7/24"]);
+    again(&bench).await;
+    let row = address(&bench, "10.99.0.7").unwrap()["id"].clone();
+    let endpoint = json!({"name": "other", "mode": "cluster", "port": 9, "ip_address": row});
+    bench
+        .netbox
+        .seed("plugins/proxbox/endpoints/proxmox", &endpoint)
+        .unwrap();
+    tell(&bench, 100, &["10.99.0.8/24"]);
+    tell(&bench, 101, &["10.99.0.7/24"]);
+    let report = again(&bench).await;
+    assert_eq!(report.counts().failed, 0, "{}", warnings(&report));
+    assert_eq!(hosts(&bench, 100, "net0"), ["10.99.0.8/24"]);
+    assert_eq!(hosts(&bench, 101, "net0"), ["10.99.0.7/24"]);
+    assert_eq!(bench.machine_of(100)["primary_ip4"]["address"], "10.99.0.8/24");
+    assert_eq!(bench.machine_of(101)["primary_ip4"]["id"], row);
+    again(&bench).await;
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+    // Without a next guest it is nobody's.
+    tell(&bench, 101, &["10.99.0.9/24"]);
+    let report = again(&bench).await;
+    assert_eq!(report.counts().failed, 0, "{}", warnings(&report));
+    assert_eq!(address(&bench, "10.99.0.7").unwrap()["assigned_object_id"], Value::Null);
+    again(&bench).await;
+    assert_eq!(bench.take_writes(), Vec::<String>::new());
+}
+
 /// That a machine has none may be what an operator wants.
 #[tokio::test]
 async fn primary_address_is_chosen_with_the_address_alone_where_rows_are_not_kept_in_step() {

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{Summary, port_frames};
+use crate::error::ErrorKind;
 use crate::inventory::{Containers, GuestAgents};
 use crate::netbox;
 use crate::netbox::ids::Ids;
 use crate::netbox::objects::{
     GuestVmInterface, GuestVmInterfaceAddress, IpAddress, IpAddressHolder, Object, VmInterface,
 };
-use crate::reconcile::{Mode, ObjectId, Stored};
+use crate::reconcile::{Mode, ObjectId, Resource, Stored};
 use crate::stages::Selection;
 use crate::stages::address_owners::{estate, unknown_hosts};
 use crate::stages::guest_interfaces::{GuestInterfaces, guest_interface_selection};
@@ -228,7 +229,9 @@ impl EndpointRun<'_> {
         let links = &mut self.facts.known.network.guest_addresses;
         links.retain(|stored| !deleted.contains(&stored.id));
         self.free_primaries().await?;
-        let cleared = self.pass::<StaleAddresses>().await?;
+        let mut cleared = self.pass::<StaleAddresses>().await?;
+        // Boxed: it is rare, and large.
+        Box::pin(self.release_protected(&mut cleared)).await?;
         let released: BTreeSet<ObjectId> = cleared.marked.iter().map(|row| row.id).collect();
         let network = &mut self.facts.known.network;
         let rows = network.addresses.iter_mut();
@@ -237,5 +240,38 @@ impl EndpointRun<'_> {
         // One that NetBox has kept is a primary address as before.
         network.stale_addresses = cleared.deleted.iter().map(|row| row.id).chain(released).collect();
         Ok(cleared)
+    }
+
+    /// Lets addresses that NetBox has not deleted, since other rows of it need them, become nobody's. Of those that it keeps
+    /// where they are, why they were not deleted is told.
+    async fn release_protected(&mut self, cleared: &mut Outcome) -> Result<(), Error> {
+        let refused = cleared
+            .failed
+            .iter()
+            .filter(|failure| failure.kind == ErrorKind::Validation);
+        let refused: BTreeSet<String> = refused.map(|failure| failure.key.clone()).collect();
+        let done: BTreeSet<ObjectId> = cleared
+            .deleted
+            .iter()
+            .chain(&cleared.marked)
+            .map(|row| row.id)
+            .collect();
+        let network = &mut self.facts.known.network;
+        let rows = network.addresses.iter().filter(|stored| {
+            let is_left = network.stale_addresses.contains(&stored.id) && !done.contains(&stored.id);
+            is_left && !stored.object.is_annotated && refused.contains(&stored.object.key())
+        });
+        let protected: BTreeSet<ObjectId> = rows.map(|stored| stored.id).collect();
+        if protected.is_empty() {
+            return Ok(());
+        }
+        network.stale_addresses.clone_from(&protected);
+        network.protected_addresses = protected;
+        self.free_primaries().await?;
+        let released = self.pass::<StaleAddresses>().await?.marked;
+        let keys: BTreeSet<&String> = released.iter().map(|row| &row.key).collect();
+        cleared.failed.retain(|failure| !keys.contains(&failure.key));
+        cleared.marked.extend(released);
+        Ok(())
     }
 }
