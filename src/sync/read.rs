@@ -191,7 +191,7 @@ impl EndpointRun<'_> {
     /// which guests it is about. Says whether there is any to see to, so that nothing is made of what only guests need.
     pub(super) async fn find_guests(&mut self) -> Result<bool, Error> {
         if self.facts.options.guests.only.is_some() {
-            self.find_cluster().await?;
+            self.find_or_claim_cluster().await?;
             self.read_machines_afresh().await?;
         } else {
             self.read::<Guests>().await?;

@@ -549,6 +549,28 @@ async fn branch_goes_with_every_request_to_netbox() {
     }
 }
 
+#[tokio::test]
+async fn plugin_is_asked_for_the_cluster_of_one_object_too_where_the_name_does_not_tell() {
+    for path in ["storage", "disk"] {
+        let mut trio = Trio::start().await;
+        let options = StandinOptions {
+            has_cluster_action: true,
+            ..StandinOptions::default()
+        };
+        trio.restart_netbox(options).await;
+        let seed = |path: &str, row: Value| trio.netbox.seed(path, &row).unwrap();
+        let kind = seed("virtualization/cluster-types", json!({"name": "Mine", "slug": "mine"}));
+        for _ in 0..2 {
+            seed(CLUSTERS, json!({"name": "lab", "type": kind}));
+        }
+        let cases = cases(&trio);
+        let case = cases.iter().find(|case| case.path == path).unwrap();
+        let (status, body) = trio.app.get(&format!("{}&dry_run=true", case.url())).await;
+        assert!(body.to_string().contains("named"), "{path}: {status} {body}");
+        done(&trio, &case.url(), "created").await;
+    }
+}
+
 /// Every request was for the branch, but those that look whether there is such a branch and how the service is set up.
 fn assert_on_branch(trio: &Trio, what: &str) {
     let requests = trio.netbox.requests();

@@ -8,13 +8,13 @@ use proxbox_api::error::ErrorKind;
 use proxbox_api::netbox::standin::{Fault, FaultRule, StandinOptions};
 use proxbox_api::proxmox::mock::world::GuestKind;
 use proxbox_api::proxmox::mock::{Fault as ProxmoxFault, World};
-use proxbox_api::reconcile::Mode;
+use proxbox_api::reconcile::{Mode, ObjectId};
 use proxbox_api::stages::{Flag, Modes, Stage};
 use proxbox_api::sync::SyncRequest;
 use serde_json::{Value, json};
 
 use crate::clusters::{Estate, alpha};
-use crate::harness::{Bench, until, warnings};
+use crate::harness::{Bench, MACHINES, until, warnings};
 use crate::kill::{differences, holdings};
 
 const STAGES: [Stage; 5] = [
@@ -689,6 +689,33 @@ async fn plugin_is_asked_which_cluster_it_is_where_the_name_does_not_tell() {
                 assert_eq!((counts, own), ([there.len(), 0, 0], &Value::Null), "{case}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn plugin_is_asked_which_cluster_it_is_for_named_machines_too() {
+    for has_action in [true, false] {
+        let options = StandinOptions {
+            has_cluster_action: has_action,
+            ..StandinOptions::default()
+        };
+        let bench = Bench::with(World::estate(2, 2), options).await;
+        let seed = |path: &str, row: Value| bench.netbox.seed(path, &row).unwrap();
+        let kind = seed("virtualization/cluster-types", json!({"name": "Mine", "slug": "mine"}));
+        let clusters = [0, 1].map(|_| seed(CLUSTERS, json!({"name": "lab", "type": kind})));
+        let machine = seed(MACHINES, json!({"name": "theirs", "cluster": clusters[0]}));
+        let mut request = SyncRequest::default();
+        request.options.guests.only = Some([ObjectId(machine)].into());
+        let dry = SyncRequest {
+            dry_run: true,
+            ..request.clone()
+        };
+        let linked = || bench.netbox.rows(TRACKED_CLUSTERS)[0]["netbox_cluster"]["id"].is_u64();
+        let errors = bench.job(Stage::VirtualMachines, dry).await.errors();
+        assert!(errors[0].contains("named \"lab\""), "{errors:?}");
+        assert_eq!(bench.take_writes(), [""; 0]);
+        let errors = bench.job(Stage::VirtualMachines, request).await.errors();
+        assert_eq!((errors.is_empty(), linked()), (has_action, has_action), "{errors:?}");
     }
 }
 

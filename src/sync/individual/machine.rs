@@ -54,7 +54,7 @@ impl EndpointRun<'_> {
     /// The virtual machine that stands for `guest`. That several claim to, or one of which it cannot be told, is an
     /// error: another one must not be made beside them.
     async fn find_machine(&mut self, guest: WantedGuest) -> Result<Option<ObjectId>, Error> {
-        if self.find_cluster().await? == Claim::Create {
+        if self.find_or_claim_cluster().await? == Claim::Create {
             return Ok(None);
         }
         self.read_machines().await?;

@@ -108,7 +108,10 @@ impl EndpointRun<'_> {
                 return self.prepare_address(wanted, (guest.vmid, machine), report).await;
             }
         }
-        if wanted.kind == IndividualKind::Storage && !self.is_dry_run && self.find_cluster().await? == Claim::Create {
+        if wanted.kind == IndividualKind::Storage
+            && !self.is_dry_run
+            && self.find_or_claim_cluster().await? == Claim::Create
+        {
             self.ensure_cluster().await?;
         }
         if let Some(storage) = located.storage.as_deref().filter(|_| wanted.may_create_storage) {

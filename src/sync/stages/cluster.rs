@@ -173,6 +173,18 @@ impl EndpointRun<'_> {
         self.write_cluster().await
     }
 
+    /// Finds the cluster. Where its name does not tell which it is, it is claimed as a run for everything claims it.
+    pub(in crate::sync) async fn find_or_claim_cluster(&mut self) -> Result<Claim, Error> {
+        match self.find_cluster().await {
+            Err(Error::Ambiguity(ambiguity)) if ambiguity.is_of_name() && !self.is_dry_run => {
+                // Boxed: it is rare, and large.
+                Box::pin(self.ensure_cluster()).await?;
+                Ok(self.facts.target.cluster.map_or(Claim::Create, Claim::Adopt))
+            }
+            found => found,
+        }
+    }
+
     /// Makes or updates the NetBox cluster, links it in the plugin's row, and writes its sync state.
     async fn write_cluster(&mut self) -> Result<(), Error> {
         let outcome = self.pass::<DefaultSite>().await?;
