@@ -1,5 +1,6 @@
 //! Plans of the first two stages: a world in step plans nothing, a world with one difference plans just that.
 
+mod backup_modes;
 mod backups;
 mod guests;
 mod snapshots;

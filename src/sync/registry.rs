@@ -324,7 +324,7 @@ async fn work(registry: Registry, job: Job, request: SyncRequest, context: RunCo
     };
     let step = job.step(&request);
     let report = if is_begun {
-        AssertUnwindSafe(running.run(job)).catch_unwind().await
+        AssertUnwindSafe(Box::pin(running.run(job))).catch_unwind().await
     } else {
         Ok(running.unbegun(&job))
     };

@@ -6,9 +6,9 @@ use crate::inventory::{self, Collected, Gap, StorageBackups, StorageConfig, Stor
 use crate::netbox::objects::{Backup, Object, Storage};
 use crate::stages::backups::{Backups, Written, journal, proven};
 
-const VOLUME: &str = "vault:backup/vm/204/2025-02-11T09:00:00Z";
+pub(super) const VOLUME: &str = "vault:backup/vm/204/2025-02-11T09:00:00Z";
 
-fn volume(id: &str, vmid: u32) -> Volume {
+pub(super) fn volume(id: &str, vmid: u32) -> Volume {
     let row = json!({
         "volid": id, "content": "backup", "format": "pbs-vm", "subtype": "qemu", "vmid": vmid,
         "ctime": 1_739_264_400, "size": 42, "notes": "nightly"
@@ -16,7 +16,7 @@ fn volume(id: &str, vmid: u32) -> Volume {
     serde_json::from_value(row).unwrap()
 }
 
-fn on(storage: &str, volumes: Vec<Volume>) -> StorageBackups {
+pub(super) fn on(storage: &str, volumes: Vec<Volume>) -> StorageBackups {
     StorageBackups {
         storage: storage.to_owned(),
         volumes,
@@ -33,7 +33,7 @@ fn storage_row(id: u64, name: &str) -> Stored<Storage> {
 }
 
 /// Storages `nas` and `vault`, both read completely; [`VOLUME`] is on `vault`. What is gone is to be deleted.
-fn facts() -> Facts {
+pub(super) fn facts() -> Facts {
     let mut facts = with_guests();
     facts.options.guests.delete_missing_backups = true;
     facts.known.storages = vec![storage_row(9, "vault")];
@@ -48,7 +48,7 @@ fn facts() -> Facts {
 }
 
 /// A row as the plugin answers it.
-fn row(id: u64, machine: u64, volume_id: &str) -> Stored<Backup> {
+pub(super) fn row(id: u64, machine: u64, volume_id: &str) -> Stored<Backup> {
     let object = Backup {
         storage: Some("vault".to_owned()),
         proxmox_storage: Some(ObjectId(9)),
@@ -67,7 +67,7 @@ fn row(id: u64, machine: u64, volume_id: &str) -> Stored<Backup> {
     }
 }
 
-fn plan(facts: &Facts, rows: &[Stored<Backup>]) -> Plan {
+pub(super) fn plan(facts: &Facts, rows: &[Stored<Backup>]) -> Plan {
     plan_over::<Backups>(facts, rows).0
 }
 
@@ -384,59 +384,4 @@ fn backup_that_a_virtual_machine_has_which_was_moved_away_gets_no_second_row() {
         told.len() == 1 && told[0].contains("below virtual machine 33"),
         "{told:?}"
     );
-}
-
-#[test]
-fn rows_of_a_guest_that_the_modes_leave_alone_are_left_alone() {
-    let mut facts = facts();
-    let volumes = vec![volume("nas:backup/b", 205), volume("nas:backup/new", 204)];
-    let found = vec![on("nas", volumes), on("vault", vec![volume(VOLUME, 204)])];
-    fill::<inventory::Backups>(&mut facts, found);
-    let mut changed = row(1, 31, VOLUME);
-    changed.object.size = Some(41);
-    let rows = [changed, row(2, 31, "nas:backup/gone")];
-    let planned = plan(&facts, &rows);
-    assert_eq!(
-        (planned.create.len(), planned.update.len(), deleted(&planned)),
-        (2, 1, vec![2])
-    );
-    let mut guests = facts.inventory.items::<inventory::Guests>().to_vec();
-    guests[0].is_template = true;
-    fill::<inventory::Guests>(&mut facts, guests);
-    facts.options.modes.template = Mode::Disabled;
-    facts.known.proven = proven(&facts);
-    let planned = plan(&facts, &rows);
-    let created: Vec<_> = planned.create.iter().map(|row| row.label.as_str()).collect();
-    assert_eq!(created, ["nas:backup/b"], "that of the other guest");
-    assert_eq!((planned.update.len(), planned.delete.len()), (0, 0), "{planned:#?}");
-}
-
-#[test]
-fn rows_that_are_made_once_are_neither_changed_nor_deleted() {
-    let mut facts = facts();
-    let volumes = vec![volume(VOLUME, 204), volume("vault:backup/new", 204)];
-    fill::<inventory::Backups>(&mut facts, vec![on("nas", vec![]), on("vault", volumes)]);
-    facts.options.modes.machine = Mode::BootstrapOnly;
-    facts.known.proven = proven(&facts);
-    let mut changed = row(1, 31, VOLUME);
-    changed.object.size = Some(41);
-    let planned = plan(&facts, &[changed, row(2, 31, "nas:backup/gone")]);
-    let created: Vec<_> = planned.create.iter().map(|row| row.label.as_str()).collect();
-    assert_eq!(created, ["vault:backup/new"]);
-    assert_eq!((planned.update.len(), planned.delete.len()), (0, 0), "{planned:#?}");
-}
-
-/// Nothing tells any more whether it was a template, unless it ran.
-#[test]
-fn rows_of_a_guest_that_is_gone_are_left_alone_where_it_may_have_been_a_template() {
-    for (status, expected) in [("running", 1), ("stopped", 0)] {
-        let mut facts = facts();
-        facts.known.machine_states[0].object.status = Some(status.to_owned());
-        let others = facts.inventory.items::<inventory::Guests>()[1..].to_vec();
-        fill::<inventory::Guests>(&mut facts, others);
-        facts.options.modes.template = Mode::Disabled;
-        facts.known.proven = proven(&facts);
-        let planned = plan(&facts, &[row(1, 31, VOLUME), row(2, 31, "nas:backup/gone")]);
-        assert_eq!(planned.delete.len(), expected, "{status}: {planned:#?}");
-    }
 }
